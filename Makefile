@@ -1,0 +1,99 @@
+# The verbs. Everything else is behind them: `make help` lists them, docs/ explains them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+
+# The stack that a verb works on. The stack `lab` lives in the lab, every other one at Vultr.
+STACK ?= lab
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: help
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- the two commands ---------------------------------------------------------------------------------------
+
+.PHONY: up
+up: $(VENV)/.ready ## bring up the lab and the stack in it, and visit the site over IPv6 and IPv4
+	@$(RUN) -m lab up
+	@eval "$$($(RUN) -m lab env)" && $(RUN) -m operations up --stack $(STACK)
+	@$(RUN) -m lab visit
+
+.PHONY: test
+test: $(VENV)/.ready ## lint, types and every test: pure, mocks, engine, conformance, lab
+	@$(MAKE) lint
+	@$(RUN) -m lab up
+	@eval "$$($(RUN) -m lab env)" && $(RUN) -m pytest tests
+
+.PHONY: down
+down: ## remove everything that the lab made on this machine (its caches stay: make clean)
+	@[ ! -x $(RUN) ] || $(RUN) -m lab down
+
+# --- verbs on a stack: make VERB [STACK=prod] ----------------------------------------------------------------
+
+.PHONY: heal
+heal: $(VENV)/.ready ## finish an update that was interrupted, whatever interrupted it
+	@$(call in_stack) $(RUN) -m operations heal --stack $(STACK)
+
+.PHONY: revive
+revive: $(VENV)/.ready ## bring a dead or deleted server back with its IPv4: make revive SERVER=web1
+	@$(call in_stack) $(RUN) -m operations revive --stack $(STACK) $(SERVER)
+
+.PHONY: graph
+graph: $(VENV)/.ready ## draw the stack's graph of resources into docs/graph.svg
+	@$(call in_stack) $(RUN) -m operations graph --stack $(STACK)
+
+# The lab's stack is reached through the lab's environment.
+in_stack = $(if $(filter lab,$(STACK)),eval "$$($(RUN) -m lab env)" &&)
+
+# --- for work on Apiary itself -------------------------------------------------------------------------------
+
+.PHONY: lint
+lint: $(VENV)/.ready ## style, types, scripts, workflows, and the generated reference
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/shellcheck $$(git ls-files '*.sh') .ci/run
+	@$(VENV)/bin/yamllint --strict .
+	@$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(VENV)/bin/zizmor --offline --quiet .github/workflows
+	@$(RUN) -m settings.reference | diff -u docs/configuration.md - || \
+		{ echo "docs/configuration.md is not what the models say; run: make reference" >&2; exit 1; }
+
+.PHONY: quick
+quick: $(VENV)/.ready ## the tests that need neither engine nor lab: seconds
+	@$(RUN) -m pytest tests/unit tests/mocks
+
+.PHONY: soak
+soak: $(VENV)/.ready ## the long repetitions: many random kills, releases and reloads
+	@$(RUN) -m lab up
+	@eval "$$($(RUN) -m lab env)" && $(RUN) -m pytest tests/soak
+
+.PHONY: reference
+reference: $(VENV)/.ready ## write docs/configuration.md anew from the models
+	@$(RUN) -m settings.reference > docs/configuration.md
+
+.PHONY: lock
+lock: $(VENV)/.ready ## write the requirements*.txt anew, with hashes and no address
+	@for name in requirements requirements-dev toolchain/requirements; do \
+		uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+			--python-version 3.11 --custom-compile-command 'make lock' $$name.in -o $$name.txt; \
+	done
+
+.PHONY: clean
+clean: down ## down, and remove caches, tools and the virtual environment too
+	@rm -rf .lab $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# The mark is set last, so that an interrupted installation is never taken for whole.
+$(VENV)/.ready: requirements-dev.txt
+	@echo "==> Python packages into $(VENV) (hashes checked; about a minute)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than 3.11; install Python 3.11, or name one: make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || \
+		{ echo "$(PYTHON) can't make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt || \
+		{ echo "the packages could not be installed (above); check the network, then run this again" >&2; exit 1; }
+	@touch $@

@@ -1,0 +1,87 @@
+"""Apiary: one stack file becomes a running web host.
+
+    stack file -> settings -> access -> server -> bootstrap -> network, volumes, images -> applications -> jobs
+                                          \\-> zones
+
+This file only wires; what a part makes, and what it leaves alone, is said in the first lines of its own file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pulumi
+
+import settings
+from components import stack_file
+from components.access import Access
+from components.application import Application, ApplicationArgs
+from components.archive import read_folder
+from components.bootstrap import Bootstrap, BootstrapArgs, variables
+from components.environment import Secrets, environment
+from components.host import Host
+from components.image import Images
+from components.job import Job, JobArgs
+from components.network import Network, subnets
+from components.server import Server, ServerArgs
+from components.volumes import Volumes, names_on
+from components.zone import Zone, records
+from settings.order import container_order, waits_for
+
+HERE = Path(__file__).parent
+IMAGES = HERE / "images"
+
+try:
+    stack = settings.load(
+        stack_file.read(),
+        name=pulumi.get_stack(),
+        build_dirs={folder.name for folder in IMAGES.iterdir() if folder.is_dir()},
+    )
+except settings.SettingsError as report:
+    raise pulumi.RunError(str(report)) from None
+
+access = Access("access")
+secrets = Secrets("secrets", stack)
+playbooks = read_folder(HERE / "playbooks")
+images = Images({folder.name: read_folder(folder) for folder in IMAGES.iterdir() if folder.is_dir()})
+
+hosts: dict[str, Host] = {}
+for name, wanted in stack.servers.items():
+    server = Server(name, ServerArgs.of(stack, name), access)
+    plan = server.prefix.apply(lambda prefix, name=name: settings.plan(stack, name, prefix))
+    told = variables(stack, name, server.instance.id, plan)
+    bootstrap = Bootstrap(name, BootstrapArgs(playbooks, wanted.playbook, told), server)
+    network = Network(name, subnets(plan), server, bootstrap)
+    volumes = Volumes(name, names_on(stack, name), server, bootstrap)
+    hosts[name] = Host(server, bootstrap, network, volumes, plan)
+
+for zone in settings.zones_of(stack):
+    Zone(zone, records(stack, zone, hosts))
+
+applications: dict[str, Application] = {}
+jobs: dict[str, Job] = {}
+for name in container_order(stack):
+    container = stack.containers()[name]
+    host = hosts[stack.server_of(container)]
+    image = images.of(container, stack.server_of(container), host)
+    variables_of = environment(name, stack, secrets, jobs)
+    if isinstance(container, settings.Job):
+        after = [{**applications, **jobs}[other] for other in waits_for(stack, name)]
+        jobs[name] = Job(name, JobArgs(container, variables_of, after), image, host)
+    else:
+        applications[name] = Application(name, ApplicationArgs(container, variables_of), image, host)
+
+pulumi.export(
+    "servers",
+    {
+        name: {
+            "ipv4": host.server.ipv4,
+            "ipv6": host.server.ipv6,
+            "prefix": host.server.prefix,
+            "web_ipv6": host.plan.apply(lambda addresses: addresses.web),
+            "host_key": host.server.connection.host_key,
+        }
+        for name, host in hosts.items()
+    },
+)
+pulumi.export("sites", sorted(domain for name in stack.servers for domain in settings.domains_map(stack, name)))

@@ -1,0 +1,144 @@
+"""An application: a container that stays up, and its releases.
+
+Makes a docker.Container, a command that waits until the release is proven alive, and, where the proxy routes
+visitors to it, a command that drains the release when it goes. A release goes like this:
+
+  rolling     new container -> await (healthy, and up in the proxy) -> drain the old one -> remove it
+  stop first  remove the old container with its grace period -> new container -> await
+
+It stops first where two containers can't run side by side: published ports, a static address, `stateful`.
+A release that does not come up fails the update with the container's last log lines; a rolling one leaves
+the old container serving.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_docker as docker
+from pulumi_command import remote
+
+import settings
+from components.container import container
+from components.host import Host
+from components.image import Image
+
+# A download that is longer than this is cut by a release.
+DRAIN_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class ApplicationArgs:
+    """One application of the stack file, with everything resolved."""
+
+    settings: settings.Application
+    environment: Mapping[str, pulumi.Input[str]]  # upper-case names
+
+
+class Application(pulumi.ComponentResource):
+    """One application on one host."""
+
+    container: docker.Container
+
+    def __init__(
+        self,
+        name: str,
+        args: ApplicationArgs,
+        image: Image,
+        host: Host,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("apiary:docker:Application", name, None, opts)
+        own = args.settings
+        self.container = container(
+            name,
+            "applications",
+            own,
+            args.environment,
+            image,
+            host,
+            stop_first=not own.is_rolling,
+            network=docker.ContainerNetworksAdvancedArgs(
+                name=host.network.id, aliases=[name], ipv6_address=_static_ipv6(name, own, host)
+            ),
+            labels={"proxy": "true"} if own.ipv6_web else None,
+            restart=own.restart,
+            ports=[
+                # IPv4 alone: over IPv6 the container is reached on its own address.
+                docker.ContainerPortArgs(
+                    internal=port.container, external=port.host, protocol=port.proto, ip="0.0.0.0"  # noqa: S104
+                )
+                for port in own.published
+            ],
+            healthcheck=_healthcheck(own.health),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        released = remote.Command(
+            f"{name}-await",
+            connection=host.server.connection.command(),
+            create=pulumi.Output.concat("apiary-await ", self.container.id, " ", _await_options(name, args)),
+            triggers=[self.container.id],
+            logging=remote.Logging.STDOUT_AND_STDERR,
+            add_previous_output_in_env=False,
+            opts=pulumi.ResourceOptions(parent=self, deleted_with=host.server.instance),
+        )
+        if args.settings.domains and own.is_rolling:
+            # Replaced with the container: its `delete` then runs with the old container's addresses, after
+            # everything new is up and before the old container goes. No other place in the graph knows these.
+            addresses = self.container.network_datas.apply(_addresses)
+            remote.Command(
+                f"{name}-drain",
+                connection=host.server.connection.command(),
+                create="true",
+                delete=addresses.apply(
+                    lambda known: shlex.join(["apiary-drain", known, name, "--limit", str(DRAIN_SECONDS)])
+                ),
+                triggers=[self.container.id],
+                add_previous_output_in_env=False,
+                opts=pulumi.ResourceOptions(
+                    parent=self, depends_on=[released], deleted_with=host.server.instance
+                ),
+            )
+        self.register_outputs({"container": self.container.name})
+
+
+def _static_ipv6(
+    name: str, application: settings.Application, host: Host
+) -> pulumi.Output[str] | None:
+    if not (application.ipv6_web or application.static_ipv6):
+        return None
+    return host.plan.apply(lambda addresses: addresses.statics[name])
+
+
+def _healthcheck(health: settings.Health) -> docker.ContainerHealthcheckArgs | None:
+    if not health.test:
+        return None
+    return docker.ContainerHealthcheckArgs(
+        tests=list(health.test),
+        interval=health.interval,
+        retries=health.retries,
+        start_period=health.start_period,
+        timeout="5s",
+    )
+
+
+def _await_options(name: str, args: ApplicationArgs) -> str:
+    health = args.settings.health
+    options = ["--timeout", str(health.timeout)]
+    port = args.settings.health_port
+    if args.settings.domains and port:
+        options += ["--http", str(port), health.path, "--host", args.settings.domains[0], "--proxy", name]
+    return shlex.join(options)
+
+
+def _addresses(networks: Sequence[docker.outputs.ContainerNetworkData] | None) -> str:
+    """IPv4 and IPv6 of the container, comma separated."""
+    return ",".join(
+        address
+        for network in networks or []
+        for address in (network.ip_address, network.global_ipv6_address)
+        if address
+    )

@@ -1,0 +1,92 @@
+"""What applications and jobs have in common: one docker.Container with this project's defaults.
+
+All capabilities dropped but those named, no new privileges, an init as process 1, bounded logs, no fixed name.
+The spellings are those which the Docker plugin finds unchanged at the next update (docs/decisions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+import pulumi_docker as docker
+
+from components.host import Host
+from components.image import Image
+from components.labels import container_labels
+from settings import Container
+
+# The plugin reports a change of these as an update in place and never applies it.
+NEVER_APPLIED = ["healthcheck", "init", "mounts", "rm", "tmpfs", "cpuQuota"]
+LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
+
+
+def container(  # noqa: PLR0913
+    name: str,
+    kind: str,
+    settings: Container,
+    environment: Mapping[str, pulumi.Input[str]],
+    image: Image,
+    host: Host,
+    *,
+    stop_first: bool,
+    opts: pulumi.ResourceOptions,
+    network: docker.ContainerNetworksAdvancedArgs,
+    labels: Mapping[str, str] | None = None,
+    **more: Any,
+) -> docker.Container:
+    """A container of `settings` on `host`, under Pulumi's automatic name.
+
+    `kind` is `applications` or `jobs`. With `stop_first` a replacement removes the old container before it
+    makes the new one; without it both run side by side until all of the update has succeeded.
+    """
+    return docker.Container(
+        name,
+        image=image.tag,
+        envs=_environment(environment),
+        command=settings.command,
+        user=settings.user,
+        volumes=[
+            docker.ContainerVolumeArgs(
+                volume_name=host.volumes.by_name[mount.name].name if mount.name else None,
+                host_path=mount.host_path,
+                container_path=mount.path,
+                read_only=mount.read_only,
+            )
+            for mount in settings.mounts
+        ],
+        networks_advanced=[network],
+        labels=container_labels(f"{kind}.{name}", host.server.instance.id, **(labels or {})),
+        capabilities=docker.ContainerCapabilitiesArgs(
+            drops=["ALL"], adds=list(settings.docker_capabilities)
+        ),
+        security_opts=["no-new-privileges:true"],
+        init=True,
+        read_only=settings.read_only,
+        tmpfs=dict(settings.tmpfs) or None,
+        memory=settings.memory_mib,
+        memory_swap=settings.memory_mib,
+        cpus=settings.cpus,
+        log_driver="json-file",
+        log_opts=LOG_OPTIONS,
+        destroy_grace_seconds=settings.grace_seconds,
+        opts=pulumi.ResourceOptions.merge(
+            opts,
+            pulumi.ResourceOptions(
+                provider=host.server.provider,
+                depends_on=[host.bootstrap, image],
+                deleted_with=host.server.instance,
+                # Given in both cases, because the plugin asks for deletion first when nothing is said.
+                delete_before_replace=stop_first,
+                replace_on_changes=NEVER_APPLIED,
+            ),
+        ),
+        **more,
+    )
+
+
+def _environment(environment: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[list[str]]:
+    pairs = [pulumi.Output.concat(key, "=", value) for key, value in sorted(environment.items())]
+    return pulumi.Output.all(*pairs).apply(list) if pairs else pulumi.Output.from_input([])
+

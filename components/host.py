@@ -1,0 +1,27 @@
+"""Everything that a container needs to find on its server, in one place.
+
+No resource of its own: `__main__.py` makes one for each server and hands it to applications and jobs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+
+import settings
+from components.bootstrap import Bootstrap
+from components.network import Network
+from components.server import Server
+from components.volumes import Volumes
+
+
+@dataclass(frozen=True)
+class Host:
+    """A server that is ready for containers."""
+
+    server: Server
+    bootstrap: Bootstrap
+    network: Network
+    volumes: Volumes
+    plan: pulumi.Output[settings.Plan]  # its addresses

@@ -1,0 +1,58 @@
+"""What every object of a stack carries, so that it can be told from all others on a host or in an account.
+
+`make heal` finds what an interrupted update left behind by these labels alone.
+"""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_docker as docker
+
+STACK = "apiary.stack"
+RESOURCE = "apiary.resource"
+INSTANCE = "apiary.instance"
+PROXY = "apiary.proxy"
+
+
+def stack_tag() -> str:
+    """The name under which this stack's objects are kept in the Vultr account, e.g. `apiary-prod`."""
+    return f"{pulumi.get_project()}-{pulumi.get_stack()}"
+
+
+def container_labels(
+    resource: str, instance_id: pulumi.Input[str], **more: str
+) -> list[docker.ContainerLabelArgs]:
+    """Labels of a container; a changed instance id replaces it, which is what carries it to a rebuilt server."""
+    return [
+        docker.ContainerLabelArgs(label=label, value=value)
+        for label, value in _labels(resource, instance_id, more).items()
+    ]
+
+
+def network_labels(resource: str, instance_id: pulumi.Input[str]) -> list[docker.NetworkLabelArgs]:
+    """Labels of a network, as `container_labels`."""
+    return [
+        docker.NetworkLabelArgs(label=label, value=value)
+        for label, value in _labels(resource, instance_id, {}).items()
+    ]
+
+
+def volume_labels(resource: str, instance_id: pulumi.Input[str]) -> list[docker.VolumeLabelArgs]:
+    """Labels of a volume, as `container_labels`."""
+    return [
+        docker.VolumeLabelArgs(label=label, value=value)
+        for label, value in _labels(resource, instance_id, {}).items()
+    ]
+
+
+def _labels(
+    resource: str, instance_id: pulumi.Input[str], more: dict[str, str]
+) -> dict[str, pulumi.Input[str]]:
+    # Sorted, because the order of a set must not depend on who wrote it.
+    labels: dict[str, pulumi.Input[str]] = {
+        STACK: stack_tag(),
+        RESOURCE: resource,
+        INSTANCE: instance_id,
+        **{f"apiary.{key}": value for key, value in more.items()},
+    }
+    return dict(sorted(labels.items()))

@@ -1,0 +1,158 @@
+"""A Vultr instance whose IPv4 address and host key outlive it.
+
+Makes: reserved IPv4, firewall group and rules, SSH host key, instance with IPv6, reverse DNS of both
+families, and the Docker provider that everything on the host uses. Leaves alone: what runs on the host
+(bootstrap.py and later) and forward DNS (zone.py).
+
+The graph is tied so that a rebuild is one replace that carries everything on the host along:
+the provider depends on the reserved address only, so it is known in every preview, and the instance depends
+on the provider, so that the provider is loaded while the host's containers are deleted ahead of it.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import ediri_vultr as vultr
+import pulumi
+import pulumi_docker as docker
+import pulumi_tls as tls
+import yaml
+
+import settings
+from components.access import Access
+from components.connection import Connection
+from components.labels import stack_tag
+
+ANYWHERE = {"v4": ("0.0.0.0", 0), "v6": ("::", 0)}  # noqa: S104 - a firewall rule's source, not a bind address
+
+
+@dataclass(frozen=True)
+class ServerArgs:
+    """What to rent, and what shall be reachable on it."""
+
+    plan: str  # Vultr plan, e.g. `vc2-1c-2gb`
+    region: str  # Vultr region, e.g. `ewr`
+    os_id: int  # Vultr's number of the operating system, 2136 is Debian 12
+    hostname: str  # public name of the host, also its reverse DNS
+    open_ports: Sequence[tuple[str, int]]  # (`tcp` or `udp`, port) besides SSH
+
+    @classmethod
+    def of(cls, stack: settings.Stack, name: str) -> ServerArgs:
+        """What the stack file says of the server `name`."""
+        wanted = stack.servers[name]
+        return cls(
+            plan=wanted.plan,
+            region=wanted.region,
+            os_id=wanted.os,
+            hostname=wanted.dns.public[0] if wanted.dns.public else name,
+            open_ports=sorted(
+                {
+                    (port.proto, number)
+                    for application in stack.applications_on(name).values()
+                    for port in application.published
+                    # Over IPv4 visitors come to the host's port, over IPv6 to the container's own.
+                    for number in (port.host, port.container)
+                }
+            ),
+        )
+
+
+class Server(pulumi.ComponentResource):
+    """One server and its addresses."""
+
+    instance: vultr.Instance
+    provider: docker.Provider
+    connection: Connection
+    ipv4: pulumi.Output[str]  # reserved: survives a rebuild
+    ipv6: pulumi.Output[str]  # the host's own address; changes with a rebuild
+    prefix: pulumi.Output[str]  # the instance's public network, `2001:db8:1:2::/64`; changes with a rebuild
+
+    def __init__(
+        self, name: str, args: ServerArgs, access: Access, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("apiary:host:Server", name, None, opts)
+        own = pulumi.ResourceOptions(parent=self)
+        label = f"{stack_tag()}-{name}"
+
+        reserved = vultr.ReservedIp(name, region=args.region, ip_type="v4", label=label, opts=own)
+        host_key = tls.PrivateKey(f"{name}-host-key", algorithm="ED25519", opts=own)
+        self.ipv4 = reserved.subnet
+        self.connection = Connection(
+            host=self.ipv4,
+            host_key=host_key.public_key_openssh.apply(str.strip),
+            private_key=access.private_key,
+            key_file=access.key_file,
+        )
+        self.provider = docker.Provider(
+            name,
+            host=self.connection.docker_host(),
+            ssh_opts=self.connection.ssh_options(),
+            opts=own,
+        )
+
+        firewall = vultr.FirewallGroup(name, description=label, opts=own)
+        for protocol, port in [("icmp", None), ("tcp", 22), *args.open_ports]:
+            for family, (subnet, size) in ANYWHERE.items():
+                vultr.FirewallRule(
+                    f"{name}-{protocol}{port or ''}-{family}",
+                    firewall_group_id=firewall.id,
+                    protocol=protocol,
+                    port="" if port is None else str(port),
+                    ip_type=family,
+                    subnet=subnet,
+                    subnet_size=size,
+                    opts=own,
+                )
+
+        self.instance = vultr.Instance(
+            name,
+            plan=args.plan,
+            region=args.region,
+            os_id=args.os_id,
+            hostname=args.hostname,
+            label=label,
+            tags=[stack_tag()],
+            enable_ipv6=True,
+            reserved_ip_id=reserved.id,
+            firewall_group_id=firewall.id,
+            ssh_key_ids=[access.ssh_key_id],
+            user_data=pulumi.Output.secret(
+                pulumi.Output.all(host_key.private_key_openssh, host_key.public_key_openssh).apply(
+                    lambda pair: user_data(private_key=pair[0], public_key=pair[1])
+                )
+            ),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[self.provider],
+                # A second instance can't have the reserved address while the first one holds it.
+                delete_before_replace=True,
+            ),
+        )
+        self.ipv6 = self.instance.v6_main_ip
+        self.prefix = pulumi.Output.concat(self.instance.v6_network, "/64")
+
+        # The entries die with their instance; deleting one of a dead instance is an error at Vultr.
+        with_instance = pulumi.ResourceOptions(
+            parent=self, retain_on_delete=True, delete_before_replace=True, deleted_with=self.instance
+        )
+        vultr.ReverseIpv4(
+            name, instance_id=self.instance.id, ip=self.ipv4, reverse=args.hostname, opts=with_instance
+        )
+        vultr.ReverseIpv6(
+            name, instance_id=self.instance.id, ip=self.ipv6, reverse=args.hostname, opts=with_instance
+        )
+        self.register_outputs({"ipv4": self.ipv4, "ipv6": self.ipv6, "prefix": self.prefix})
+
+
+def user_data(private_key: str, public_key: str) -> str:
+    """Base64 of the cloud-config that gives a new instance the host key the program has pinned."""
+    config = {
+        "ssh_deletekeys": True,
+        "ssh_keys": {"ed25519_private": private_key, "ed25519_public": public_key.strip()},
+        "disable_root": False,
+        "ssh_pwauth": False,
+    }
+    return base64.b64encode(f"#cloud-config\n{yaml.safe_dump(config)}".encode()).decode()

@@ -1,0 +1,44 @@
+"""The stack file as the engine hands it over.
+
+Reads the project's configuration, secrets decrypted. Leaves alone what it means (settings/).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pulumi
+from pulumi.runtime import config as engine
+
+
+def read() -> dict[str, Any]:
+    """Every setting under the project's name: `apiary:servers` becomes `{"servers": {...}}`.
+
+    Raises pulumi.RunError for an encrypted value outside `secrets`: the engine tells only which top-level key
+    holds one, so it could not be kept secret on its way to a container.
+    """
+    prefix = f"{pulumi.get_project()}:"
+    sections = {
+        key.removeprefix(prefix): _structured(value)
+        for key, value in {**engine.get_config_env(), **engine.CONFIG.get()}.items()
+        if key.startswith(prefix)
+    }
+    misplaced = [
+        section
+        for section in sections
+        if section != "secrets" and engine.is_config_secret(f"{prefix}{section}")
+    ]
+    if misplaced:
+        raise pulumi.RunError(
+            f"{', '.join(sorted(misplaced))}: holds an encrypted value; "
+            f"set it with `pulumi config set --secret --path {prefix}secrets.NAME` and refer to it as `_secrets^NAME`"
+        )
+    return sections
+
+
+def _structured(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value

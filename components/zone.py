@@ -1,0 +1,79 @@
+"""A DNS zone at Vultr and every record in it.
+
+Makes a vultr.DnsDomain and one vultr.DnsRecord for each planned record. Leaves alone: records that somebody
+made by hand in the zone, and the delegation at the registrar.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import ediri_vultr as vultr
+import pulumi
+
+import settings
+from components.host import Host
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record of a zone."""
+
+    name: str  # relative to the zone; `` is the apex
+    type: str  # A, AAAA, MX, ...
+    data: pulumi.Input[str]
+    ttl: int  # seconds
+    priority: int | None = None  # MX and SRV only
+    key: str = ""  # tells several records of one name and type apart
+
+
+def records(stack: settings.Stack, zone: str, hosts: Mapping[str, Host]) -> list[Record]:
+    """Everything that the stack file wants in a zone, over all servers."""
+
+    def data(plan: settings.RecordPlan, host: Host) -> pulumi.Input[str]:
+        match plan.source:
+            case "ipv4":
+                return host.server.ipv4
+            case "host_ipv6":
+                return host.server.ipv6
+            case "web_ipv6":
+                return host.plan.apply(lambda addresses: str(addresses.web))
+            case _:
+                return str(plan.data)
+
+    return [
+        Record(plan.name, plan.type, data(plan, hosts[server]), plan.ttl, plan.priority, _key(plan))
+        for server in stack.servers
+        for plan in settings.dns_records(stack, server)
+        if plan.zone == zone
+    ]
+
+
+def _key(plan: settings.RecordPlan) -> str:
+    return "" if plan.data is None else hashlib.sha256(plan.data.encode()).hexdigest()[:8]
+
+
+class Zone(pulumi.ComponentResource):
+    """One zone, named by its domain."""
+
+    def __init__(
+        self, name: str, records: Sequence[Record], opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("apiary:dns:Zone", name, None, opts)
+        own = pulumi.ResourceOptions(parent=self)
+        domain = vultr.DnsDomain(name, domain=name, opts=own)
+        for record in records:
+            vultr.DnsRecord(
+                "-".join(part for part in (record.name or "@", name, record.type, record.key) if part),
+                domain=domain.id,
+                name=record.name,
+                type=record.type,
+                data=record.data,
+                ttl=record.ttl,
+                priority=record.priority,
+                # The records go with their zone, so nothing is asked of a zone that is gone.
+                opts=pulumi.ResourceOptions(parent=self, deleted_with=domain),
+            )
+        self.register_outputs({"domain": domain.domain})

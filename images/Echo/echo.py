@@ -1,0 +1,195 @@
+"""A demo application: answers with the request as it arrived.
+
+    /                          client, X-Forwarded-For, host, headers, version; JSON, or text by `Accept: text/plain`
+    /slow?seconds=             the same, after so many seconds (at most 600)
+    /download?bytes=&seconds=  so many bytes (at most 1 GiB), spread evenly over the seconds
+    /status?code=              the same, with this status (200 to 599)
+
+On SIGTERM it takes no new connection, finishes what runs, and ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+IDLE = 60.0  # seconds a kept connection may wait for its next request
+BLOCK = b"apiary " * 2340  # about 16 KiB
+
+
+class Server(ThreadingHTTPServer):
+    """Both families on one socket, one thread a connection, and an end that breaks off nothing."""
+
+    address_family = socket.AF_INET6
+    request_queue_size = 512
+    daemon_threads = True
+
+    def __init__(self, port: int, version: str, unhealthy: bool) -> None:
+        """Listen on `port` of every address; `unhealthy` answers / with 500."""
+        self.version, self.unhealthy = version, unhealthy
+        self.stopping = threading.Event()
+        self._lock = threading.Condition()
+        self._open: set[socket.socket] = set()
+        super().__init__(("::", port), Handler)
+
+    def server_bind(self) -> None:
+        """As the base class, for IPv4 too, and without its look-up of our own name."""
+        self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        self.socket.bind(self.server_address)
+        self.server_name, self.server_port = "echo", self.socket.getsockname()[1]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Count the connection before its thread starts, so that a stop cannot miss it."""
+        with self._lock:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """The connection has ended."""
+        super().shutdown_request(request)
+        with self._lock:
+            self._open.discard(request)
+            self._lock.notify_all()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """One line for a visitor who went away instead of a traceback."""
+        print(f"echo: {client_address[0]}: {sys.exc_info()[1]!r}", file=sys.stderr)
+
+    def drain(self, seconds: float) -> int:
+        """Serve what has already connected, then count the connections that are still open after `seconds`."""
+        self.stopping.set()
+        self.socket.setblocking(False)
+        while True:
+            try:
+                request, address = self.socket.accept()
+            except BlockingIOError:
+                break
+            request.setblocking(True)
+            self.process_request(request, address)
+        self.socket.close()
+        deadline = time.monotonic() + seconds
+        with self._lock:
+            for request in self._open:
+                # What the visitor has sent can still be read; only waiting for more ends.
+                try:
+                    request.shutdown(socket.SHUT_RD)
+                except OSError:
+                    continue  # gone already
+            self._lock.wait_for(lambda: not self._open, timeout=max(0.0, deadline - time.monotonic()))
+            return len(self._open)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    server: Server
+    protocol_version = "HTTP/1.1"
+    server_version = "apiary-echo"
+    sys_version = ""
+    timeout = IDLE
+
+    def do_GET(self) -> None:  # noqa: N802 - the base class finds it by this name
+        """Answer by path; an unusable parameter is a 400 that says why."""
+        length = int(self.headers.get("Content-Length") or 0)
+        while length > 0 and (chunk := self.rfile.read(min(length, 65536))):
+            length -= len(chunk)
+        url = urlsplit(self.path)
+        try:
+            numbers = {key: float(values[-1]) for key, values in parse_qs(url.query).items()}
+        except ValueError as error:
+            self._answer(400, {"error": str(error)})
+            return
+        if url.path == "/":
+            self._root()
+        elif url.path == "/slow":
+            time.sleep(min(max(numbers.get("seconds", 1.0), 0.0), 600.0))
+            self._answer(200, self._seen())
+        elif url.path == "/download":
+            self._download(int(min(numbers.get("bytes", 1e6), 2.0**30)), min(numbers.get("seconds", 0.0), 3600.0))
+        elif url.path == "/status" and 200 <= numbers.get("code", 200) <= 599:
+            self._answer(int(numbers.get("code", 200)), self._seen())
+        else:
+            self._answer(404, {"error": f"nothing at {self.path}"})
+
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET  # noqa: N815
+
+    def _root(self) -> None:
+        if self.server.unhealthy:
+            self.log_error("answering 500 because UNHEALTHY is set")
+            self._answer(500, {"error": "UNHEALTHY is set: this release never gets healthy"})
+        else:
+            self._answer(200, self._seen())
+
+    def _seen(self) -> dict[str, Any]:
+        forwarded = self.headers.get_all("X-Forwarded-For") or []
+        peer = self.client_address[0].removeprefix("::ffff:")
+        return {
+            "client": forwarded[0] if len(forwarded) == 1 else peer,
+            "x_forwarded_for": forwarded,
+            "x_forwarded_proto": self.headers.get("X-Forwarded-Proto"),
+            "host": self.headers.get("Host"),
+            "peer": peer,
+            "method": self.command,
+            "path": self.path,
+            "headers": [[name, value] for name, value in self.headers.items()],
+            "version": self.server.version,
+            "container": socket.gethostname(),
+        }
+
+    def _answer(self, status: int, body: dict[str, Any]) -> None:
+        if self.headers.get("Accept", "").startswith("text/plain"):
+            kind, text = "text/plain", "".join(f"{key}: {value}\n" for key, value in body.items())
+        else:
+            kind, text = "application/json", json.dumps(body, indent=2) + "\n"
+        content = b"" if status in {204, 304} else text.encode()
+        self._head(status, f"{kind}; charset=utf-8", len(content))
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def _download(self, size: int, seconds: float) -> None:
+        self._head(200, "application/octet-stream", size)
+        start, sent = time.monotonic(), 0
+        while self.command != "HEAD" and sent < size:
+            sent += self.wfile.write(BLOCK[: size - sent])
+            time.sleep(max(0.0, start + seconds * sent / size - time.monotonic()))
+
+    def _head(self, status: int, kind: str, length: int) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Cache-Control", "no-store")
+        if status not in {204, 304}:
+            self.send_header("Content-Length", str(length))
+        if self.server.stopping.is_set():
+            self.send_header("Connection", "close")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
+        """One line a request; the health check of the container and of the proxy stay silent."""
+        if not self.headers or self.headers.get("User-Agent") != "apiary-health" or self.server.unhealthy:
+            forwarded = (self.headers.get("X-Forwarded-For") if self.headers else None) or self.client_address[0]
+            print(f"echo: {forwarded} {format % args}".encode("unicode_escape").decode())
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    port, version = int(os.environ.get("HTTP_PORT") or 8080), os.environ.get("VERSION", "")
+    unhealthy = os.environ.get("UNHEALTHY", "") not in {"", "0", "false"}
+    server = Server(port, version, unhealthy)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
+    print(f"echo: version {version!r} listens on port {port}")
+    server.serve_forever(poll_interval=0.1)
+    left = server.drain(float(os.environ.get("STOP_SECONDS") or 30))
+    print(f"echo: stopped, {left} requests broken off")
+
+
+if __name__ == "__main__":
+    main()

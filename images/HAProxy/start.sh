@@ -1,0 +1,85 @@
+#!/bin/sh
+# PID 1 of the proxy: picks a configuration that validates, starts HAProxy on it, passes signals on.
+#
+# The live file is tried first, then the last one that was loaded, then the packaged one. What is picked becomes
+# the live file, because a reload reads that one again. A live file that is not valid is kept as haproxy.cfg.broken.
+set -eu
+
+config=/etc/haproxy
+run=$config/run
+live=$config/haproxy.cfg
+good=$config/haproxy.cfg.good
+packaged=/usr/share/apiary/haproxy.cfg
+
+say() { echo "apiary-proxy: $*" >&2; }
+
+if ! mkdir -p "$run" 2>/dev/null || ! [ -w "$config" ] || ! [ -w "$run" ]; then
+    say "ERROR: $config is not writable for $(id -un) (uid $(id -u)); mount an empty named volume there," \
+        "or give the folder to that user"
+    exit 1
+fi
+
+# HAProxySetup holds this lock while it swaps and reloads: either it is through before we read, or it finds our
+# master socket and reloads. A proxy that is down waits for nobody long.
+exec 9>>"$run/lock"
+flock --wait 2 9 || say "the configuration is locked by someone else; starting without waiting"
+
+rm -f "$run/master.sock" "$run/admin.sock" "$config"/.start.*
+# Addresses and drain flags of another run say nothing about the containers of this one.
+printf '1\n' > "$run/state"
+
+valid() { # valid FILE: silent when it is, the checker's lines when not
+    if ! said=$(haproxy -c -q -f "$1" 2>&1); then
+        printf '%s\n' "$said" >&2
+        return 1
+    fi
+}
+
+become_live() { # by rename: no reader ever sees half a file
+    cp "$1" "$config/.start.$$"
+    mv "$config/.start.$$" "$live"
+}
+
+if [ ! -e "$live" ]; then
+    say "no configuration yet: every request gets 503 until HAProxySetup has run"
+    become_live "$packaged"
+elif valid "$live"; then
+    cmp -s "$live" "$packaged" || { cp "$live" "$config/.start.$$" && mv "$config/.start.$$" "$good"; }
+else
+    say "ERROR: $live is NOT VALID (lines above); kept as $live.broken"
+    mv "$live" "$live.broken"
+    if [ -e "$good" ] && valid "$good"; then
+        say "WARNING: serving the last good configuration; run HAProxySetup to bring it up to date"
+        become_live "$good"
+    else
+        say "WARNING: there is no last good configuration either: every request gets 503; run HAProxySetup"
+        become_live "$packaged"
+    fi
+fi
+
+haproxy -W -S "$run/master.sock,mode,660" -f "$live" 9>&- &
+haproxy=$!
+
+# Stopping closes the ports at once, so what still runs gets a few seconds, not the hour a reload would give it.
+stop() {
+    say "stopping: running requests have ${STOP_SECONDS:-5} seconds"
+    kill -USR1 "$haproxy" 2>/dev/null || return 0
+    { sleep "${STOP_SECONDS:-5}"; kill -TERM "$haproxy" 2>/dev/null; } 9>&- &
+}
+trap stop TERM INT USR1
+trap 'kill -USR2 "$haproxy" 2>/dev/null || :' HUP USR2
+
+for _ in $(seq 100); do
+    if [ -S "$run/master.sock" ] || ! kill -0 "$haproxy" 2>/dev/null; then break; fi
+    sleep 0.05
+done
+exec 9>&-
+
+while :; do
+    status=0
+    wait "$haproxy" || status=$?
+    # A signal ends `wait`, not HAProxy.
+    kill -0 "$haproxy" 2>/dev/null || break
+done
+say "HAProxy ended with status $status"
+exit "$status"

@@ -1,0 +1,1 @@
+"""hasetup: domains in, a validated and reloaded HAProxy configuration out. Standard library only."""

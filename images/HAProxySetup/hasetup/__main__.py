@@ -1,0 +1,38 @@
+"""`python3 -m hasetup`: exit status 0 done, 1 not applied (the old configuration serves on), 2 unusable input."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+
+from hasetup.apply import ApplyError, Files, apply
+from hasetup.config import render
+from hasetup.domains import InputError, parse_container, parse_domains, parse_networks
+
+
+def main(environment: Mapping[str, str], files: Files) -> int:
+    """Run with these variables on this volume; messages go to stdout, errors to stderr."""
+    try:
+        if "DOMAINS" not in environment:
+            raise InputError("DOMAINS is not set; in the stack file write `domains: all` in the job's env")
+        domains = parse_domains(environment["DOMAINS"])
+        proxy = parse_container("HAPROXY_CONTAINER", environment) or "haproxy"
+        certbot = parse_container("CERTBOT_CONTAINER", environment)
+        metrics_from = parse_networks(environment.get("METRICS_FROM", ""))
+    except InputError as error:
+        print(f"hasetup: nothing was changed:\n{error}", file=sys.stderr)
+        return 2
+    for domain in domains:
+        print(f"hasetup: {' and '.join(domain.names)} -> {domain.app}:{domain.port}")
+    text = render(domains, certbot=certbot, metrics_from=metrics_from)
+    try:
+        print(f"hasetup: {apply(text, files, proxy=proxy)}")
+    except ApplyError as error:
+        print(f"hasetup: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ, Files()))

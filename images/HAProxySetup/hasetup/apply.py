@@ -1,0 +1,165 @@
+"""A configuration made live: validated beside the live file, renamed over it, reloaded; or nothing changed.
+
+The lock `run/lock` is held throughout. Whoever drains a server holds it shared: a reload would hide the old
+worker's sessions from a drain that waits for their end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hasetup import sockets
+
+# Takes a file, returns None when it is valid, else what the checker says.
+Checker = Callable[[Path], str | None]
+EMPTY_STATE = "1\n"  # the format's version and no server
+
+
+class ApplyError(Exception):
+    """The configuration is not live, what served before serves on; str() says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """The volume that is shared with the proxy."""
+
+    root: Path = Path("/etc/haproxy")
+
+    @property
+    def live(self) -> Path:
+        """What the proxy reads at its start and at every reload."""
+        return self.root / "haproxy.cfg"
+
+    @property
+    def good(self) -> Path:
+        """The last one that the proxy has loaded."""
+        return self.root / "haproxy.cfg.good"
+
+    @property
+    def new(self) -> Path:
+        """Where a new one is validated."""
+        return self.root / "haproxy.cfg.new"
+
+    @property
+    def run(self) -> Path:
+        """Sockets, lock and saved state."""
+        return self.root / "run"
+
+
+def haproxy_check(path: Path) -> str | None:
+    """`haproxy -c` on the file: None, or its complaints followed by the lines they are about."""
+    result = subprocess.run(
+        ["haproxy", "-c", "-q", "-f", str(path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    if result.returncode == 0:
+        return None
+    said = (result.stderr + result.stdout).strip()
+    lines = path.read_text().splitlines()
+    numbers = sorted({int(number) for number in re.findall(rf"{re.escape(str(path))}:(\d+)\]", said)})
+    quoted = [f"  line {number}: {lines[number - 1].strip()[:200]}" for number in numbers if number <= len(lines)]
+    return "\n".join([said, *quoted])
+
+
+def apply(
+    text: str, files: Files, *, proxy: str, check: Checker = haproxy_check, lock_seconds: float = 120.0
+) -> str:
+    """Make `text` the live configuration; returns the sentence for the log. Raises ApplyError.
+
+    `proxy` is the proxy's container name, for the messages.
+    """
+    try:
+        files.run.mkdir(exist_ok=True)
+        with _locked(files.run / "lock", lock_seconds):
+            return _apply(text, files, proxy, check)
+    except OSError as error:
+        raise ApplyError(
+            f"cannot write to {files.root}: {error}; it must be the volume that {proxy} has at /etc/haproxy"
+        ) from error
+
+
+def _apply(text: str, files: Files, proxy: str, check: Checker) -> str:
+    before = _read(files.live)
+    if before == text and _read(files.good) == text:
+        return f"nothing has changed, {proxy} keeps running as it is"
+    _write(files.new, text)
+    if (complaint := check(files.new)) is not None:
+        raise ApplyError(
+            f"the configuration is not valid, {proxy} keeps the old one; it is left in {files.new}:\n{complaint}"
+        )
+    saved = _save_state(files)
+    files.new.replace(files.live)
+    try:
+        sockets.reload(files.run / "master.sock")
+    except sockets.NotRunningError:
+        return f"the configuration is in place; {proxy} is not running and will pick it up when it starts"
+    except (sockets.ReloadError, OSError) as error:
+        # A restart must not meet what a reload has refused.
+        if before is None:
+            files.live.unlink()
+        else:
+            _write(files.live, before)
+        raise ApplyError(f"{proxy} did not reload, the old configuration is back in place: {error}") from error
+    finally:
+        # Loaded or not: at any later time these addresses would be old ones.
+        _write(files.run / "state", EMPTY_STATE)
+    _write(files.good, text)
+    return f"{proxy} has reloaded the configuration" + ("" if saved else " (without the servers' former state)")
+
+
+def _save_state(files: Files) -> bool:
+    """Slots and drain flags for the new worker. A proxy that does not tell them is reloaded all the same."""
+    try:
+        state = sockets.ask(files.run / "admin.sock", "show servers state")
+    except (sockets.NotRunningError, OSError):
+        return False
+    if not state.startswith("1\n"):
+        return False
+    _write(files.run / "state", state + "\n")
+    return True
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return None
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole and on the disk before it takes the name."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with beside.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _locked(path: Path, seconds: float) -> Iterator[None]:
+    deadline = time.monotonic() + seconds
+    with path.open("a") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if time.monotonic() >= deadline:
+                    raise ApplyError(
+                        f"{path} is still held after {seconds:.0f} seconds, by another hasetup or by a release that"
+                        " drains; run this job again when it is through"
+                    ) from error
+                time.sleep(sockets.POLL)
+            else:
+                break
+        yield

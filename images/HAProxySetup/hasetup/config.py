@@ -1,0 +1,227 @@
+"""The text of haproxy.cfg for a set of domains. Pure: the same domains give the same bytes.
+
+Valid for HAProxy 2.6 (bookworm) and 3.0 (trixie). TLS is an addition here: a second frontend that shares
+`_request_rules("https")` and `_routes()`, and a redirect in the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from hasetup.domains import Domain
+
+# Addresses that one application can have at a time: replicas, twice during a release, and failed releases that
+# wait for the next good one to remove them.
+SLOTS = 8
+# HAProxy reads at most 64 words a line.
+NAMES_A_LINE = 8
+ACME = "/.well-known/acme-challenge/"
+RUN = "/etc/haproxy/run"
+
+# Everything a proxy may say about the visitor. CGI-like servers read `_` as `-`, hence both.
+_FORGEABLE = (
+    "^(forwarded|proxy|x[-_]real[-_]ip|x[-_]client[-_]ip|x[-_]cluster[-_]client[-_]ip|true[-_]client[-_]ip"
+    "|cf[-_]connecting[-_]ip|fastly[-_]client[-_]ip|x[-_]forwarded|x[-_]forwarded[-_].*)$"
+)
+
+# host client - - [time] "request" status bytes "referer" "agent" backend/server queue/connect/response/total state
+# Values that visitors choose are escaped as JSON strings.
+_ESCAPED = "json(utf8s),regsub(\\\\/,/,g)"  # json writes / as \\/
+_LOG = (
+    f'%[var(txn.host),{_ESCAPED}] %ci - - [%T] "%[method,{_ESCAPED}] %[var(txn.uri),{_ESCAPED}] %HV" %ST %B'
+    f' "%[capture.req.hdr(0),{_ESCAPED}]" "%[capture.req.hdr(1),{_ESCAPED}]" %b/%s %Tw/%Tc/%Tr/%Ta %ts'
+)
+
+
+def render(
+    domains: Sequence[Domain], *, certbot: str | None = None, metrics_from: Sequence[str] = ()
+) -> str:
+    """The whole configuration.
+
+    `certbot`: container that answers ACME challenges on port 80. `metrics_from`: networks that may read stats
+    and metrics; none means this container only.
+    """
+    applications = {domain.app: domain for domain in reversed(domains)}
+    sections = [
+        ["# Written by hasetup; the next run overwrites it."],
+        _global(),
+        _defaults(),
+        _resolvers(),
+        _inside(metrics_from),
+        _http(domains, certbot),
+        *(_application(applications[app]) for app in sorted(applications)),
+    ]
+    if certbot:
+        sections.append(_certbot(certbot))
+    return "\n\n".join("\n".join(section) for section in sections) + "\n"
+
+
+def page(title: str, text: str) -> str:
+    """A small page for an answer that the proxy gives itself, quoted as one word of the configuration."""
+    html = (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f'<title>{title}</title><body style="font:1.1rem/1.6 system-ui,sans-serif;max-width:34rem;margin:18vh auto;'
+        f'padding:0 1rem;color:#33302a;background:#fbf8f1"><h1>{title}</h1><p>{text}</p></body></html>'
+    )
+    if "'" in html or "\n" in html:
+        raise ValueError(f"a page cannot hold an apostrophe or a line break: {title}")
+    return f"'{html}'"
+
+
+def _global() -> list[str]:
+    return [
+        "global",
+        "    log stdout len 4096 format raw local0 info",
+        "    maxconn 4000",
+        "    # How long a reload leaves the old worker to what it still transfers.",
+        "    hard-stop-after 1h",
+        f"    stats socket {RUN}/admin.sock mode 660 level admin expose-fd listeners",
+        "    stats timeout 1m",
+        f"    server-state-file {RUN}/state",
+    ]
+
+
+def _defaults() -> list[str]:
+    def error(status: int, title: str, text: str) -> str:
+        return (
+            f'    http-error status {status} content-type "text/html; charset=utf-8" hdr Retry-After 5'
+            f" hdr Cache-Control no-store string {page(title, text)}"
+        )
+
+    return [
+        "defaults",
+        "    mode http",
+        "    log global",
+        "    option dontlognull",
+        "    # Idle connections are told to close at a reload, not cut.",
+        "    option idle-close-on-response",
+        "    option redispatch 1",
+        "    retries 3",
+        "    retry-on conn-failure empty-response",
+        "    load-server-state-from-file global",
+        "    timeout connect 3s",
+        "    timeout client 60s",
+        "    timeout client-fin 30s",
+        "    timeout server 60s",
+        "    timeout check 5s",
+        "    timeout http-request 10s",
+        "    timeout http-keep-alive 15s",
+        "    timeout queue 10s",
+        "    timeout tunnel 1h",
+        error(502, "Bad gateway", "The application behind this site broke off its answer. Please try again."),
+        error(503, "Unavailable", "The application behind this site is not running at the moment."
+                                  " Please try again in a few seconds."),
+        error(504, "Too slow", "The application behind this site did not answer in time. Please try again."),
+    ]
+
+
+def _resolvers() -> list[str]:
+    return [
+        "resolvers docker",
+        "    nameserver embedded 127.0.0.11:53",
+        "    accepted_payload_size 8192",
+        "    resolve_retries 3",
+        "    timeout resolve 500ms",
+        "    timeout retry 1s",
+        "    hold valid 1s",
+    ]
+
+
+def _inside(metrics_from: Sequence[str]) -> list[str]:
+    lines = ["frontend inside"]
+    if metrics_from:
+        lines += ["    bind 0.0.0.0:8404", "    bind [::]:8404 v6only"]
+        sources = " ".join(["127.0.0.1", *metrics_from])
+        lines.append(f"    tcp-request connection reject unless {{ src {sources} }}")
+    else:
+        lines.append("    bind 127.0.0.1:8404")
+    return [
+        *lines,
+        "    monitor-uri /healthz",
+        "    http-request use-service prometheus-exporter if { path /metrics }",
+        "    stats enable",
+        "    stats uri /stats",
+    ]
+
+
+def _http(domains: Sequence[Domain], certbot: str | None) -> list[str]:
+    return [
+        "frontend http",
+        "    # Two binds: one for both families would show IPv4 visitors as ::ffff:a.b.c.d.",
+        "    bind 0.0.0.0:80",
+        "    bind [::]:80 v6only",
+        *_request_rules("http", domains),
+        *_redirects("http", domains, challenges=certbot is not None),
+        *_routes(domains, certbot),
+    ]
+
+
+def _request_rules(scheme: str, domains: Sequence[Domain]) -> list[str]:
+    """Who is asked, who asks: the same for every frontend that visitors reach."""
+    names = sorted(name for domain in domains for name in domain.names)
+    misdirected = page("No such site here", "This server is running, but it serves no site under this name.")
+    return [
+        f"    log-format '{_LOG}'",
+        "    # Without port and final dot, in lower case.",
+        "    http-request set-var(txn.host) req.hdr(host),host_only,lower,rtrim(.)",
+        "    http-request set-var(txn.uri) pathq",
+        "    http-request capture req.hdr(Referer) len 512",
+        "    http-request capture req.hdr(User-Agent) len 512",
+        *_acl("served", names),
+        '    http-request return status 421 content-type "text/html; charset=utf-8" hdr Cache-Control no-store'
+        f" string {misdirected}{' unless served' if names else ''}",
+        f"    http-request del-header {_FORGEABLE} -m reg",
+        "    http-request set-header X-Forwarded-For %[src]",
+        f"    http-request set-header X-Forwarded-Proto {scheme}",
+    ]
+
+
+def _redirects(scheme: str, domains: Sequence[Domain], *, challenges: bool) -> list[str]:
+    """www to the bare domain. A certificate for www is validated under www."""
+    names = sorted(f"www.{domain.name}" for domain in domains if domain.www)
+    if not names:
+        return []
+    unless = f" !{{ path_beg {ACME} }}" if challenges else ""
+    return [
+        *_acl("www", names),
+        f"    http-request redirect prefix {scheme}://%[var(txn.host),regsub(^www\\.,)] code 301 if www{unless}",
+    ]
+
+
+def _routes(domains: Sequence[Domain], certbot: str | None) -> list[str]:
+    lines = [f"    use_backend certbot if {{ path_beg {ACME} }}"] if certbot else []
+    for app in sorted({domain.app for domain in domains}):
+        names = sorted(name for domain in domains if domain.app == app for name in domain.names)
+        lines += [f"    use_backend app-{app} if {{ var(txn.host) -m str {line} }}" for line in _chunks(names)]
+    return lines
+
+
+def _application(domain: Domain) -> list[str]:
+    return [
+        f"backend app-{domain.app}",
+        "    # A request that changes something is not sent twice: a broken answer to it is a 502.",
+        "    http-request disable-l7-retry unless { method GET HEAD OPTIONS PUT DELETE TRACE }",
+        "    option httpchk",
+        f"    http-check send meth GET uri {domain.path} ver HTTP/1.1 hdr Host {domain.name}"
+        " hdr User-Agent apiary-health hdr Connection close",
+        "    http-check expect status 200-399",
+        f"    server-template {domain.app}- {SLOTS} {domain.app}:{domain.port} check inter 1s fastinter 500ms"
+        " downinter 500ms rise 1 fall 3 resolvers docker resolve-prefer ipv4 init-addr last,libc,none",
+    ]
+
+
+def _certbot(container: str) -> list[str]:
+    return [
+        "backend certbot",
+        "    # Runs only while it asks for certificates: no health check, found by name.",
+        f"    server-template certbot- 2 {container}:80 resolvers docker resolve-prefer ipv4"
+        " init-addr last,libc,none",
+    ]
+
+
+def _acl(name: str, values: Sequence[str]) -> list[str]:
+    return [f"    acl {name} var(txn.host) -m str {line}" for line in _chunks(values)]
+
+
+def _chunks(values: Sequence[str]) -> Iterable[str]:
+    return (" ".join(values[at : at + NAMES_A_LINE]) for at in range(0, len(values), NAMES_A_LINE))

@@ -1,0 +1,125 @@
+"""DOMAINS, METRICS_FROM and container names as typed values. Pure.
+
+Everything that ends up in the configuration passes here first: a value with a space, a quote or a line break in
+it would otherwise be a directive of its own.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\Z")
+_CONTAINER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?\Z")
+_PATH = re.compile(r"/[A-Za-z0-9/._~!$&()*+,;=:@%?-]*\Z")
+_KEYS = frozenset({"app", "port", "path", "www", "tls"})
+
+
+class InputError(ValueError):
+    """The environment cannot be used; str() has one line for each thing that is wrong."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """One domain and the application that serves it."""
+
+    name: str  # bare, lower case, without `www.`
+    app: str  # the application's name, which is its alias on the containers' network
+    port: int
+    path: str = "/"  # asked by the health check
+    www: bool = True  # answer www.<name> too, with a redirect
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every host name under which a visitor may come."""
+        return (self.name, f"www.{self.name}") if self.www else (self.name,)
+
+
+def parse_domains(text: str) -> tuple[Domain, ...]:
+    """Domains sorted by name from `{"example.com": {"app": "blog", "port": 8080, "path": "/", "www": true}}`.
+
+    `{}` is valid: a server without sites. Raises InputError with all errors.
+    """
+    try:
+        raw = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"DOMAINS is not JSON: {error}") from error
+    if not isinstance(raw, dict):
+        raise InputError("DOMAINS must be a JSON object of domain to application, for example "
+                         '{"example.com": {"app": "blog", "port": 8080}}')
+    errors: list[str] = []
+    domains = [domain for name in sorted(raw) if (domain := _domain(name, raw[name], errors))]
+    errors += _contradictions(domains)
+    if errors:
+        raise InputError("\n".join(errors))
+    return tuple(domains)
+
+
+def _domain(name: str, value: object, errors: list[str]) -> Domain | None:
+    at = f"DOMAINS[{name!r}]"
+    found: list[str] = []
+    if not _DOMAIN.match(name):
+        found.append(f"{at}: is not a domain name in lower case ASCII (write xn--... for other scripts)")
+    if not isinstance(value, dict):
+        errors += [*found, f'{at}: must be an object such as {{"app": "blog", "port": 8080}}']
+        return None
+    if unknown := sorted(set(value) - _KEYS):
+        found.append(f"{at}: unknown keys {', '.join(map(str, unknown))}; known are {', '.join(sorted(_KEYS))}")
+    app, port, path = value.get("app"), value.get("port"), value.get("path", "/")
+    www, tls = value.get("www", True), value.get("tls", False)
+    if not (isinstance(app, str) and _CONTAINER.match(app)):
+        found.append(f"{at}.app: {app!r} is not the name of an application")
+    if type(port) is not int or not 1 <= port <= 65535:
+        found.append(f"{at}.port: {port!r} is not a port (1 to 65535)")
+    if not (isinstance(path, str) and _PATH.match(path)):
+        found.append(f"{at}.path: {path!r} is not a path of a URL, which starts with / and has no spaces or quotes")
+    if not isinstance(www, bool):
+        found.append(f"{at}.www: {www!r} is neither true nor false")
+    if tls is not False:
+        found.append(f"{at}.tls: {tls!r}; certificates are not served by this image yet, write false")
+    if found:
+        errors += found
+        return None
+    return Domain(name, str(app), int(str(port)), str(path), bool(www))
+
+
+def _contradictions(domains: list[Domain]) -> list[str]:
+    errors: list[str] = []
+    first: dict[str, Domain] = {}
+    owner: dict[str, str] = {}
+    for domain in domains:
+        known = first.setdefault(domain.app, domain)
+        if (known.port, known.path) != (domain.port, domain.path):
+            errors.append(
+                f"DOMAINS[{domain.name!r}]: application {domain.app!r} is at {domain.port}{domain.path} here and at"
+                f" {known.port}{known.path} for {known.name!r}; one application has one port and one path"
+            )
+        for name in domain.names:
+            if owner.setdefault(name, domain.name) != domain.name:
+                errors.append(f"DOMAINS[{domain.name!r}]: {name} is already answered for {owner[name]!r}")
+    return errors
+
+
+def parse_container(variable: str, environment: Mapping[str, str]) -> str | None:
+    """Host name of a container from the environment, None when the variable is unset or empty."""
+    value = environment.get(variable, "").strip()
+    if not value:
+        return None
+    if not _CONTAINER.match(value):
+        raise InputError(f"{variable}: {value!r} is not the name of a container")
+    return value
+
+
+def parse_networks(text: str) -> tuple[str, ...]:
+    """Networks from `172.30.0.0/24,2001:db8::/96`, in their canonical spelling. Raises InputError."""
+    networks: list[str] = []
+    for word in text.replace(",", " ").split():
+        try:
+            networks.append(str(ipaddress.ip_network(word)))
+        except ValueError as error:
+            raise InputError(f"METRICS_FROM: {error}") from error
+    return tuple(networks)

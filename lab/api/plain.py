@@ -1,0 +1,203 @@
+"""What is state and nothing else: SSH keys, VPCs, VPC 2.0, block storage, and the catalogue."""
+
+import uuid
+from ipaddress import ip_network
+
+from lab.api import fields
+from lab.api.catalogue import ACCOUNT, OSES, PLANS, REGIONS
+from lab.api.errors import VPC_IN_USE, refused
+from lab.api.paging import page
+from lab.api.region import JSON, Call, Operation, Region, Reply, Routes
+from lab.api.store import now
+
+
+def _place(body: JSON) -> str:
+    place = fields.text(body, "region", None).lower()
+    if place not in REGIONS:
+        raise refused("Invalid region chosen.")
+    return place
+
+
+def _list(table: str, wrapper: str) -> Operation:
+    return lambda region, call: (200, page(call.query, list(region.store.table(table).values()), wrapper))
+
+
+def _read(table: str, wrapper: str) -> Operation:
+    return lambda region, call: (200, {wrapper: region.store.get(table, call.params["id"])})
+
+
+def _describe(table: str) -> Operation:
+    def operation(region: Region, call: Call) -> Reply:
+        found = region.store.get(table, call.params["id"])
+        found["description"] = fields.text(call.body, "description", None)
+        return 204, None
+
+    return operation
+
+
+def _delete(table: str) -> Operation:
+    def operation(region: Region, call: Call) -> Reply:
+        region.store.get(table, call.params["id"])
+        del region.store.table(table)[call.params["id"]]
+        return 204, None
+
+    return operation
+
+
+def _key(text: str) -> str:
+    if len(text.split()) < 2 or not text.startswith(("ssh-", "ecdsa-", "sk-")):
+        raise refused("Invalid SSH key")
+    return text
+
+
+def create_key(region: Region, call: Call) -> Reply:
+    """Store a public key."""
+    name, text = fields.text(call.body, "name", None), _key(fields.text(call.body, "ssh_key", None))
+    key = {"id": str(uuid.uuid4()), "date_created": now(), "name": name, "ssh_key": text}
+    region.store.table("ssh_keys")[key["id"]] = key
+    return 201, {"ssh_key": key}
+
+
+def update_key(region: Region, call: Call) -> Reply:
+    """Change name or key, for instances made afterwards."""
+    key = region.store.get("ssh_keys", call.params["id"])
+    name = fields.text(call.body, "name", key["name"])
+    text = _key(fields.text(call.body, "ssh_key", key["ssh_key"]))
+    key.update(name=name, ssh_key=text)
+    return 204, None
+
+
+def _network(region: Region, subnet: str, size: int, table: str, field: str) -> str:
+    """The subnet as given, or a free one. ApiError 400 when it is not private, too small or too large."""
+    if not subnet:
+        taken = {vpc[field] for vpc in region.store.table(table).values()}
+        return next(net for net in (f"10.{n}.96.0" for n in range(1, 256)) if net not in taken)
+    try:
+        network = ip_network(f"{subnet}/{size}")
+    except ValueError as error:
+        raise refused(f"Invalid subnet: {subnet}/{size} is not a network") from error
+    if network.version != 4 or not network.is_private or not 8 <= size <= 29:
+        raise refused(f"Invalid subnet: {subnet}/{size} is not a private IPv4 network between /8 and /29")
+    return str(network.network_address)
+
+
+def create_vpc(region: Region, call: Call) -> Reply:
+    """A VPC on the given private network, or on one that is chosen."""
+    body = call.body
+    place, size = _place(body), fields.whole(body, "v4_subnet_mask", 20)
+    subnet = _network(region, fields.text(body, "v4_subnet"), size, "vpcs", "v4_subnet")
+    vpc: JSON = {"id": str(uuid.uuid4()), "region": place, "description": fields.text(body, "description"),
+           "v4_subnet": subnet, "v4_subnet_mask": size, "date_created": now()}  # fmt: skip
+    region.store.table("vpcs")[vpc["id"]] = vpc
+    return 201, {"vpc": vpc}
+
+
+def delete_vpc(region: Region, call: Call) -> Reply:
+    """Remove a VPC. ApiError 400 while instances are on it; clients repeat on its text."""
+    id_ = region.store.get("vpcs", call.params["id"])["id"]
+    on_it = [instance["main_ip"] for instance in region.store.table("instances").values()
+             if any(entry["id"] == id_ for entry in instance["_vpcs"])]  # fmt: skip
+    if on_it:
+        raise refused(VPC_IN_USE + ", ".join(on_it))
+    del region.store.table("vpcs")[id_]
+    return 204, None
+
+
+def create_vpc2(region: Region, call: Call) -> Reply:
+    """A VPC 2.0 network; instances can't be attached to it here."""
+    body = call.body
+    place, size = _place(body), fields.whole(body, "prefix_length", 20)
+    block = _network(region, fields.text(body, "ip_block"), size, "vpc2s", "ip_block")
+    vpc: JSON = {"id": str(uuid.uuid4()), "region": place, "description": fields.text(body, "description"),
+           "ip_block": block, "prefix_length": size, "date_created": now()}  # fmt: skip
+    region.store.table("vpc2s")[vpc["id"]] = vpc
+    return 202, {"vpc": vpc}
+
+
+def create_block(region: Region, call: Call) -> Reply:
+    """A volume: pending in this answer, active from the next read on."""
+    body = call.body
+    place, size = _place(body), fields.whole(body, "size_gb")
+    kind = fields.text(body, "block_type") or "high_perf"
+    if kind not in ("high_perf", "storage_opt") or not (10 if kind == "high_perf" else 40) <= size <= 40000:
+        raise refused("Invalid size_gb or block_type")
+    id_ = str(uuid.uuid4())
+    block: JSON = {
+        "id": id_, "cost": size * (0.1 if kind == "high_perf" else 0.025), "status": "active",
+        "size_gb": size, "region": place, "attached_to_instance": "", "date_created": now(),
+        "label": fields.text(body, "label"), "block_type": kind,
+        "mount_id": f"{place}-{id_.replace('-', '')[:14]}",
+    }  # fmt: skip
+    region.store.table("blocks")[id_] = block
+    return 202, {"block": {**block, "status": "pending"}}
+
+
+def update_block(region: Region, call: Call) -> Reply:
+    """Change label or size; a volume only grows."""
+    block = region.store.get("blocks", call.params["id"])
+    size = fields.whole(call.body, "size_gb", block["size_gb"])
+    label = fields.text(call.body, "label", block["label"])
+    if size < block["size_gb"]:
+        raise refused("Invalid size_gb: a volume can't be made smaller")
+    block.update(size_gb=size, label=label)
+    return 204, None
+
+
+def attach_block(region: Region, call: Call) -> Reply:
+    """Attach to an instance of the same region."""
+    block = region.store.get("blocks", call.params["id"])
+    instance = region.store.get("instances", fields.text(call.body, "instance_id", None))
+    if block["attached_to_instance"]:
+        raise refused("Block storage volume is already attached to a server")
+    if block["region"] != instance["region"]:
+        raise refused("Invalid instance_id: the instance is in another region")
+    block["attached_to_instance"] = instance["id"]
+    return 204, None
+
+
+def detach_block(region: Region, call: Call) -> Reply:
+    """Detach."""
+    block = region.store.get("blocks", call.params["id"])
+    if not block["attached_to_instance"]:
+        raise refused("Block storage volume is not currently attached to a server")
+    block["attached_to_instance"] = ""
+    return 204, None
+
+
+def _catalogue(wrapper: str, items: list[JSON]) -> Operation:
+    return lambda region, call: (200, page(call.query, items, wrapper))
+
+
+def account(_region: Region, _call: Call) -> Reply:
+    """Who the key belongs to."""
+    return 200, {"account": ACCOUNT}
+
+
+ROUTES: Routes = [
+    ("GET", "/v2/account", account),
+    ("GET", "/v2/regions", _catalogue("regions", list(REGIONS.values()))),
+    ("GET", "/v2/plans", _catalogue("plans", list(PLANS.values()))),
+    ("GET", "/v2/os", _catalogue("os", list(OSES.values()))),
+    ("GET", "/v2/ssh-keys", _list("ssh_keys", "ssh_keys")),
+    ("POST", "/v2/ssh-keys", create_key),
+    ("GET", "/v2/ssh-keys/{id}", _read("ssh_keys", "ssh_key")),
+    ("PATCH", "/v2/ssh-keys/{id}", update_key),
+    ("DELETE", "/v2/ssh-keys/{id}", _delete("ssh_keys")),
+    ("GET", "/v2/vpcs", _list("vpcs", "vpcs")),
+    ("POST", "/v2/vpcs", create_vpc),
+    ("GET", "/v2/vpcs/{id}", _read("vpcs", "vpc")),
+    ("PUT", "/v2/vpcs/{id}", _describe("vpcs")),
+    ("DELETE", "/v2/vpcs/{id}", delete_vpc),
+    ("GET", "/v2/vpc2", _list("vpc2s", "vpcs")),
+    ("POST", "/v2/vpc2", create_vpc2),
+    ("GET", "/v2/vpc2/{id}", _read("vpc2s", "vpc")),
+    ("PUT", "/v2/vpc2/{id}", _describe("vpc2s")),
+    ("DELETE", "/v2/vpc2/{id}", _delete("vpc2s")),
+    ("GET", "/v2/blocks", _list("blocks", "blocks")),
+    ("POST", "/v2/blocks", create_block),
+    ("GET", "/v2/blocks/{id}", _read("blocks", "block")),
+    ("PATCH", "/v2/blocks/{id}", update_block),
+    ("DELETE", "/v2/blocks/{id}", _delete("blocks")),
+    ("POST", "/v2/blocks/{id}/attach", attach_block),
+    ("POST", "/v2/blocks/{id}/detach", detach_block),
+]

@@ -1,0 +1,209 @@
+"""The lab's verbs: up, down, status, env, delete-instance, reboot, kill, prober, fault, logs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from lab import control, engine, images, network, registry, services
+from lab.paths import Paths
+from lab.servers import Servers
+from lab.shell import LabError, docker, exclusive, say, succeeds
+
+
+def up(paths: Paths) -> None:
+    """Brings up what is missing of the region; quick when nothing is."""
+    started = time.monotonic()
+    with exclusive(paths.run / "region.lock", 1200, "lab up"):
+        engine.ensure(paths)
+        images.server(paths, "bookworm")
+        registry.add(paths.registry, "library/debian", "bookworm-slim", _base_tree(paths, "bookworm"))
+        tools = images.tools(paths)
+        engine.server_flags(paths)
+        plan = network.ensure(paths)
+        network.ensure_gateway6(paths, tools)
+        changed = services.ensure(paths, plan, tools)
+        if changed:
+            services.check_ipv6(paths)
+        if control.ensure(paths, plan):
+            changed.append("api")
+    news = f"started {', '.join(changed)}" if changed else "nothing to do"
+    say(f"the region is up on {plan.subnet} ({news}, {time.monotonic() - started:.1f} s)")
+
+
+def down(paths: Paths, everything: bool) -> None:
+    """Removes the region; keeps `.lab/cache`, the Pulumi CLI and the plugins, unless `everything`."""
+    started = time.monotonic()
+    with exclusive(paths.run / "region.lock", 120, "lab down"):
+        control.stop(paths)
+        if engine.answers():
+            if (paths.run / "ip6tables").exists():
+                services.allow_bridge(paths, "-D")
+            engine.clean(paths)
+            if everything:
+                images.remove_all()
+            engine.stop(paths)
+        else:
+            say("no Docker engine answers: its objects, if any, stay; run `down` again when it does")
+        for file in (paths.region, paths.plan, paths.root / "ca.pem"):
+            file.unlink(missing_ok=True)
+        for folder in (paths.state, paths.run, *([paths.root] if everything else [])):
+            shutil.rmtree(folder, ignore_errors=True)
+    say(f"the region is gone ({time.monotonic() - started:.1f} s)")
+
+
+def status(paths: Paths) -> int:
+    """Prints what runs; 0 when the region is up, 1 when something of it is missing."""
+    if not engine.answers():
+        print("engine    none answers")
+        return 1
+    plan, known = network.load_plan(paths), services.status(paths)
+    print(f"network   {plan.subnet if plan else 'none'}")
+    wanted = [service.name for service in services.services(paths, plan)] if plan else []
+    for name in wanted:
+        print(f"{name:<15} {known.get(name, 'missing')}")
+    api = control.info(paths)
+    print(f"{'api':<15} " + (f"running, proxy http://127.0.0.1:{api['proxy_port']}" if api else "missing"))
+    for server in Servers(paths.root).all():
+        print(
+            f"server    {server['name']} {server['state']} {server['ipv4']} {server['ipv6']} {server['id']}"
+        )
+    return 0 if plan and api and all(known.get(name) == "running" for name in wanted) else 1
+
+
+def logs(paths: Paths, name: str | None) -> int:
+    """Prints the end of a log: the lab's, a service's, or a server's journal; else what there is."""
+    files = {file.stem: file for file in sorted(paths.log.glob("*.log"))}
+    if name is None:
+        print(
+            "\n".join(
+                [*files, *services.status(paths), *(server["name"] for server in Servers(paths.root).all())]
+            )
+        )
+        return 0
+    if name in files:
+        print("\n".join(files[name].read_text(errors="replace").splitlines()[-200:]))
+        return 0
+    if name in services.status(paths):
+        return subprocess.run(["docker", "logs", "--tail", "200", paths.name(name)], check=False).returncode
+    for server in Servers(paths.root).all():
+        if name in (server["name"], server["id"]):
+            command = ["docker", "exec", paths.name(server["id"]), "journalctl", "--no-pager", "-n", "200"]
+            return subprocess.run(command, check=False).returncode
+    raise LabError("lab logs", f"there is no {name!r}", "`python -m lab logs` lists what there is")
+
+
+def fault(paths: Paths, words: Sequence[str], clear: bool) -> None:
+    """Sets a fault of the emulator from `key=value` words, removes all, or prints what is set."""
+    if clear:
+        control.request(paths, "DELETE", "/faults")
+        return
+    if not words:
+        print(json.dumps((control.request(paths, "GET", "/state") or {}).get("faults"), indent=1))
+        return
+    print(
+        json.dumps(control.request(paths, "POST", "/faults", dict(_pair(word) for word in words)), indent=1)
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one verb; the process's exit status. Errors are printed, never raised."""
+    options = _parser().parse_args(arguments)
+    paths = Paths.find(options.dir)
+    try:
+        return _run(paths, options)
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "lab: interrupted; `python -m lab up` goes on from here, `down` removes what there is",
+            file=sys.stderr,
+        )
+        return 130
+
+
+def _run(paths: Paths, options: argparse.Namespace) -> int:
+    match options.verb:
+        case "up":
+            up(paths)
+        case "down":
+            down(paths, options.all)
+        case "status":
+            return status(paths)
+        case "env":
+            for key, value in control.environment(paths).items():
+                print(f"export {key}={shlex.quote(value)}")
+        case "delete-instance" | "reboot" | "kill":
+            action = "delete" if options.verb == "delete-instance" else options.verb
+            control.request(paths, "POST", f"/instances/{quote(options.name, safe='')}/{action}")
+        case "prober":
+            if not options.command:
+                raise LabError(
+                    "lab prober", "no command is given", "for example: prober curl -6 http://example.com"
+                )
+            _need_probers(paths)
+            servers = Servers(paths.root).all() if options.routed else []
+            return services.probe(paths, options.command, options.routed, servers)
+        case "fault":
+            fault(paths, options.fault, options.clear)
+        case "logs":
+            return logs(paths, options.name)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lab", description="A Vultr region on this machine.")
+    parser.add_argument("--dir", help="the lab's folder (APIARY_LAB_DIR, else .lab of the checkout)")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    verbs.add_parser("up", help="bring the region up; does only what is missing")
+    gone = verbs.add_parser("down", help="remove the region with all its servers")
+    gone.add_argument(
+        "--all", action="store_true", help="and the cache, the images, the Pulumi CLI and the plugins"
+    )
+    verbs.add_parser("status", help="what runs; exit status 1 when something is missing")
+    verbs.add_parser("env", help='shell lines for pulumi: eval "$(python -m lab env)"')
+    for verb, text in (
+        ("delete-instance", "delete an instance out of band"),
+        ("reboot", "reboot an instance"),
+        ("kill", "pull an instance's plug"),
+    ):
+        verbs.add_parser(verb, help=text).add_argument("name", help="label or id of the instance")
+    prober = verbs.add_parser("prober", help="run a command in the prober's own network namespace")
+    prober.add_argument("--routed", action="store_true", help="from behind routes to the servers' prefixes")
+    prober.add_argument("command", nargs=argparse.REMAINDER)
+    faults = verbs.add_parser("fault", help="make the emulator fail: key=value ...; without words, show")
+    faults.add_argument("fault", nargs="*")
+    faults.add_argument("--clear", action="store_true", help="remove all faults")
+    verbs.add_parser("logs", help="the end of a log").add_argument("name", nargs="?")
+    return parser
+
+
+def _base_tree(paths: Paths, suite: str) -> Path:
+    images.base(paths, suite)
+    return images.base_tar(paths, suite)
+
+
+def _need_probers(paths: Paths) -> None:
+    if not succeeds(["docker", "exec", paths.name("prober"), "true"]):
+        docker("version", step="lab prober")
+        raise LabError("lab prober", "the region is not up", "python -m lab up")
+
+
+def _pair(word: str) -> tuple[str, Any]:
+    key, found, value = word.partition("=")
+    if not found:
+        raise LabError("lab fault", f"{word!r} is not key=value")
+    try:
+        return key, json.loads(value)
+    except json.JSONDecodeError:
+        return key, value

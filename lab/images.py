@@ -1,0 +1,232 @@
+"""The images of the region, each named by the hash of its recipe and kept in `.lab/cache` as a tar as well.
+
+- base: a minimal Debian, what `debian:SUITE-slim` is; by mmdebstrap where that runs (root on Debian or
+Ubuntu),   else pulled from Docker Hub. Served to the servers by the region's registry. - server: the disk
+of a fresh cloud server (recipes/server.sh on the base). - tools: what the region's own containers run
+(recipes/tools.sh on the base).
+
+Leaves alone: every image that is not named apiary-lab-*; a `debian:...` of the user's is never retagged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from lab.paths import Paths
+from lab.shell import LabError, docker, exclusive, run_long, say, succeeds
+
+RECIPES = Path(__file__).resolve().parent / "recipes"
+MIRROR = "http://deb.debian.org"
+SUITES = {2136: "bookworm", 2625: "trixie"}  # Vultr's os id -> Debian's suite
+LABEL = "apiary.lab.image=1"
+BUILD_SECONDS = 900.0
+
+
+def suite_of(os_id: int) -> str:
+    """Debian's suite of a Vultr operating system. Raises LabError for one that the lab does not have."""
+    if os_id not in SUITES:
+        known = ", ".join(f"{number} (Debian {suite})" for number, suite in SUITES.items())
+        raise LabError("server image", f"the lab has no operating system {os_id}", f"use one of {known}")
+    return SUITES[os_id]
+
+
+def base(paths: Paths, suite: str) -> str:
+    """The tag of the minimal Debian, made when missing; its tree is in `base_tar`."""
+    tag = f"apiary-lab-base:{suite}-{_hash(suite, MIRROR, *_sources(suite))}"
+    if _loaded(tag) and base_tar(paths, suite).exists():
+        return tag
+    with exclusive(paths.run / "base.lock", BUILD_SECONDS, "building images"):
+        return _base(paths, suite, tag)
+
+
+def _base(paths: Paths, suite: str, tag: str) -> str:
+    tar = base_tar(paths, suite)
+    if not tar.exists():
+        if _can_mmdebstrap(paths):
+            _mmdebstrap(paths, suite, tar)
+        else:
+            _pull(paths, suite, tar)
+    docker(
+        "import",
+        "--change",
+        'CMD ["bash"]',
+        "--change",
+        f"LABEL {LABEL}",
+        str(tar),
+        tag,
+        step=f"importing the Debian {suite} base",
+        timeout=300,
+    )
+    return tag
+
+
+def base_tar(paths: Paths, suite: str) -> Path:
+    """The file tree of the base, uncompressed (about 160 MB)."""
+    return paths.cache / f"base-{suite}-{_hash(suite, MIRROR, *_sources(suite))}.tar"
+
+
+def server(paths: Paths, suite: str) -> str:
+    """The tag of a fresh server's disk, made when missing (a minute, 300 MB)."""
+    return _derived(paths, suite, "server", 'CMD ["/sbin/lab-init"]')
+
+
+def tools(paths: Paths) -> str:
+    """The tag of the region's own containers' image, made when missing (half a minute)."""
+    return _derived(paths, "bookworm", "tools", 'CMD ["bash"]')
+
+
+def remove_all() -> None:
+    """Removes the lab's images; one that another lab's container still uses stays."""
+    tags = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"label={LABEL}").split()
+    for tag in tags:
+        if not succeeds(["docker", "image", "rm", tag], timeout=60):
+            say(f"the image {tag} stays: a container of another lab uses it")
+
+
+def _derived(paths: Paths, suite: str, kind: str, change: str) -> str:
+    """An image made by a recipe on the base.
+
+    Run and commit: works with every engine, with or without a builder.
+    """
+    recipe = (RECIPES / f"{kind}.sh").read_bytes()
+    tag = f"apiary-lab-{kind}:{suite}-{_hash(suite, MIRROR, *_sources(suite), recipe.decode(), change)}"
+    if _loaded(tag):
+        return tag
+    with exclusive(paths.run / "images.lock", BUILD_SECONDS, "building images"):
+        return tag if _loaded(tag) else _build(paths, suite, kind, change, tag)
+
+
+def _build(paths: Paths, suite: str, kind: str, change: str, tag: str) -> str:
+    tar = paths.cache / f"{tag.replace(':', '-')}.tar"
+    if tar.exists():
+        run_long(
+            ["docker", "load", "-i", str(tar)],
+            f"loading the {kind} image ({suite})",
+            log=paths.log / "image.log",
+            timeout=300,
+        )
+        if _loaded(tag):
+            return tag
+    parent = base(paths, suite)
+    name = paths.name(f"build-{kind}-{suite}")
+    succeeds(["docker", "rm", "-f", name])
+    docker("create", "--name", name, "--label", paths.label, parent, "/bin/sh", "/recipe.sh")
+    try:
+        docker("cp", str(RECIPES / f"{kind}.sh"), f"{name}:/recipe.sh")
+        run_long(
+            ["docker", "start", "-a", name],
+            f"building the {kind} image (Debian {suite})",
+            log=paths.log / f"image-{kind}-{suite}.log",
+            timeout=BUILD_SECONDS,
+            remedy=f"containers must reach {MIRROR}: check DNS and the firewall, then run it again",
+        )
+        docker("commit", "--change", change, "--change", f"LABEL {LABEL}", name, tag, timeout=300)
+    finally:
+        succeeds(["docker", "rm", "-f", name])
+    docker("tag", tag, f"apiary-lab-{kind}:{suite}")
+    partial = tar.with_suffix(".part")
+    docker("save", "-o", str(partial), tag, f"apiary-lab-{kind}:{suite}", timeout=300)
+    partial.rename(tar)
+    for old in set(paths.cache.glob(f"apiary-lab-{kind}-{suite}-*.tar")) - {tar}:
+        old.unlink()
+        succeeds(["docker", "image", "rm", f"apiary-lab-{kind}:{suite}-{old.stem.rsplit('-', 1)[-1]}"])
+    return tag
+
+
+def _mmdebstrap(paths: Paths, suite: str, tar: Path) -> None:
+    partial = tar.with_suffix(".part.tar")
+    scratch = paths.cache / "tmp"
+    scratch.mkdir(exist_ok=True)
+    try:
+        run_long(
+            [
+                "mmdebstrap",
+                "--variant=minbase",
+                "--include=ca-certificates",
+                *_keyring(),
+                suite,
+                str(partial),
+                *_sources(suite),
+            ],
+            f"building the Debian {suite} base by mmdebstrap",
+            log=paths.log / f"image-base-{suite}.log",
+            timeout=BUILD_SECONDS,
+            env={"TMPDIR": str(scratch)},
+            remedy=f"this machine must reach {MIRROR} and have 1 GiB free; then run it again",
+        )
+        partial.rename(tar)
+    finally:
+        partial.unlink(missing_ok=True)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _pull(paths: Paths, suite: str, tar: Path) -> None:
+    """The base from Docker Hub, flattened, so that the region's registry can serve the same tree."""
+    image, name = f"debian:{suite}-slim", paths.name(f"pull-{suite}")
+    if not succeeds(["docker", "image", "inspect", image]):
+        run_long(
+            ["docker", "pull", image],
+            f"pulling {image}",
+            log=paths.log / "image-pull.log",
+            timeout=BUILD_SECONDS,
+            remedy="run it as root on Debian or Ubuntu, where no Docker Hub is needed, "
+            "or give this machine access to Docker Hub",
+        )
+    succeeds(["docker", "rm", "-f", name])
+    docker("create", "--name", name, "--label", paths.label, image)
+    partial = tar.with_suffix(".part.tar")
+    try:
+        docker("export", "-o", str(partial), name, timeout=300)
+        partial.rename(tar)
+    finally:
+        succeeds(["docker", "rm", "-f", name])
+        partial.unlink(missing_ok=True)
+
+
+def _can_mmdebstrap(paths: Paths) -> bool:
+    """Whether mmdebstrap runs here as root; installs it on Debian and Ubuntu."""
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        return False
+    wanted = [
+        package
+        for package, proof in (
+            ("mmdebstrap", shutil.which("mmdebstrap")),
+            ("debian-archive-keyring", _keyring()),
+        )
+        if not proof
+    ]
+    if wanted:
+        environment = {"DEBIAN_FRONTEND": "noninteractive"}
+        run_long(["apt-get", "update", "-q"], "apt-get update", log=paths.log / "apt.log", timeout=300)
+        run_long(
+            ["apt-get", "install", "-qy", "--no-install-recommends", *wanted],
+            f"installing {' and '.join(wanted)}",
+            log=paths.log / "apt.log",
+            timeout=300,
+            env=environment,
+        )
+    return True
+
+
+def _keyring() -> list[str]:
+    ring = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+    return [f"--keyring={ring}"] if ring.exists() else []
+
+
+def _sources(suite: str) -> list[str]:
+    return [
+        f"deb {MIRROR}/debian {suite} main",
+        f"deb {MIRROR}/debian {suite}-updates main",
+        f"deb {MIRROR}/debian-security {suite}-security main",
+    ]
+
+
+def _loaded(tag: str) -> bool:
+    return succeeds(["docker", "image", "inspect", tag])
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]

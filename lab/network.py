@@ -1,0 +1,194 @@
+"""The region's network: one Docker bridge, IPv4 by Docker, IPv6 by the servers themselves.
+
+Makes: the bridge `apiary-lab-HASH`, and fe80::1 on it as the servers' IPv6 gateway. Leaves alone: the host's
+routes, firewall and forwarding. The servers' /64s are not routed anywhere: neighbours resolve each address
+by NDP, as on a provider's link.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from lab.paths import Paths
+from lab.shell import LabError, docker, docker_json
+
+SITE = "2001:db8:77::/48"  # every instance gets a /64 of it
+PROBERS = "2001:db8:77:ffff::/64"  # the on-link prober: ::100
+ROUTED = "2001:db8:77:fffe::/64"  # the prober that reaches the servers' prefixes by routes: ::100
+GATEWAY6 = "fe80::1"
+CANDIDATES = (
+    "10.88.0.0/16",
+    "10.89.0.0/16",
+    "172.31.0.0/16",
+    "10.117.0.0/16",
+    "10.211.0.0/16",
+    "192.168.0.0/16",
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The region's addresses. `subnet` is a /16; everything else follows from it."""
+
+    subnet: str
+
+    def _host(self, offset: int) -> str:
+        return str(IPv4Network(self.subnet)[offset])
+
+    @property
+    def gateway(self) -> str:
+        return self._host(1)
+
+    @property
+    def registry(self) -> str:
+        return self._host(50)
+
+    @property
+    def nameserver(self) -> str:
+        return self._host(53)
+
+    @property
+    def prober(self) -> str:
+        return self._host(100)
+
+    @property
+    def prober_routed(self) -> str:
+        return self._host(101)
+
+    @property
+    def servers(self) -> str:
+        """The /20 that instances and reserved addresses come from, given out by the emulator."""
+        return f"{self._host(16 * 256)}/20"
+
+
+def load_plan(paths: Paths) -> Plan | None:
+    """The plan of a region that exists, else None."""
+    if not paths.plan.exists():
+        return None
+    return Plan(subnet=json.loads(paths.plan.read_text())["subnet"])
+
+
+def choose(taken: Iterable[IPv4Network], candidates: Iterable[str] = CANDIDATES) -> Plan:
+    """The first candidate that overlaps nothing. Raises LabError when all do."""
+    taken = list(taken)
+    for subnet in candidates:
+        if not any(IPv4Network(subnet).overlaps(other) for other in taken):
+            return Plan(subnet)
+    raise LabError(
+        "lab network",
+        "every subnet the lab could use overlaps a route or a Docker network of this machine: "
+        + ", ".join(sorted({str(network) for network in taken})),
+        "remove Docker networks that are no longer used (docker network prune)",
+    )
+
+
+def routes(table: Path = Path("/proc/net/route")) -> list[IPv4Network]:
+    """The host's IPv4 routes, without default routes."""
+    found = []
+    for line in table.read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[7] != "00000000":
+            found.append(IPv4Network((_ipv4(fields[1]), _ipv4(fields[7]))))
+    return found
+
+
+def mtu(table: Path = Path("/proc/net/route")) -> int:
+    """The MTU (bytes) of the interface of the host's default route, 1500 without one."""
+    for line in table.read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[1] == fields[7] == "00000000":
+            return int(Path(f"/sys/class/net/{fields[0]}/mtu").read_text())
+    return 1500
+
+
+def ensure(paths: Paths) -> Plan:
+    """The region's network, made when missing. The plan is kept in `.lab/plan.json`."""
+    plan = load_plan(paths)
+    mine = docker("network", "ls", "-q", "--filter", f"label={paths.label}").split()
+    if plan and mine:
+        return plan
+    for network in mine:
+        docker("network", "rm", network, step="lab network")
+    plan = choose([*routes(), *_docker_subnets()], [plan.subnet, *CANDIDATES] if plan else CANDIDATES)
+    docker(
+        "network",
+        "create",
+        "--label",
+        paths.label,
+        "--subnet",
+        plan.subnet,
+        "--gateway",
+        plan.gateway,
+        "--ip-range",
+        f"{plan._host(255 * 256)}/24",
+        "--opt",
+        f"com.docker.network.driver.mtu={mtu()}",
+        paths.name("net"),
+        step="lab network",
+    )
+    details = {
+        name: getattr(plan, name)
+        for name in ("gateway", "registry", "nameserver", "prober", "prober_routed", "servers")
+    }
+    paths.plan.write_text(json.dumps({**asdict(plan), **details, "site": SITE}, indent=1) + "\n")
+    return plan
+
+
+def bridge(paths: Paths) -> str:
+    """The name of the host's interface that is the region's link."""
+    network = docker_json("network", "inspect", paths.name("net"))[0]
+    return str(network["Options"].get("com.docker.network.bridge.name") or f"br-{network['Id'][:12]}")
+
+
+def ensure_gateway6(paths: Paths, image: str) -> None:
+    """Puts fe80::1 on the bridge.
+
+    By a container in the host's network namespace: the docker group is enough.
+    """
+    link = bridge(paths)
+    addresses = Path("/proc/net/if_inet6")
+    if addresses.exists() and any(
+        line.split()[0] == "fe80" + "0" * 27 + "1" and line.split()[-1] == link
+        for line in addresses.read_text().splitlines()
+    ):
+        return
+    docker(
+        "run",
+        "--rm",
+        "--label",
+        paths.label,
+        "--network",
+        "host",
+        "--cap-add",
+        "NET_ADMIN",
+        image,
+        "ip",
+        "-6",
+        "addr",
+        "replace",
+        f"{GATEWAY6}/64",
+        "dev",
+        link,
+        "nodad",
+        step="IPv6 gateway of the lab network",
+    )
+
+
+def _docker_subnets() -> list[IPv4Network]:
+    ids = docker("network", "ls", "-q").split()
+    found = []
+    for network in docker_json("network", "inspect", *ids) if ids else []:
+        for config in network["IPAM"]["Config"] or []:
+            if ":" not in config.get("Subnet", ":"):
+                found.append(IPv4Network(config["Subnet"]))
+    return found
+
+
+def _ipv4(field: str) -> str:
+    return socket.inet_ntoa(struct.pack("=I", int(field, 16)))

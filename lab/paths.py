@@ -1,0 +1,90 @@
+"""Where the lab keeps its files: one tree, `.lab/` of the checkout or APIARY_LAB_DIR.
+
+Creates folders only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The lab's tree.
+
+    `hash` (8 hex digits of the tree's path) tells this lab's Docker objects from others'.
+    """
+
+    root: Path
+
+    @classmethod
+    def find(cls, directory: str | Path | None = None) -> Paths:
+        """`directory`, else APIARY_LAB_DIR, else `.lab` beside the program. The tree is created."""
+        root = Path(directory or os.environ.get("APIARY_LAB_DIR") or CHECKOUT / ".lab").resolve()
+        paths = cls(root)
+        for folder in (root, paths.cache, paths.run, paths.log, paths.bin, paths.state, paths.pulumi):
+            folder.mkdir(parents=True, exist_ok=True)
+        return paths
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(str(self.root).encode()).hexdigest()[:8]
+
+    @property
+    def label(self) -> str:
+        """The Docker label, `key=value`, of every object of this lab."""
+        return f"apiary.lab={self.hash}"
+
+    def name(self, part: str) -> str:
+        """The name of a Docker object of this lab."""
+        return f"apiary-lab-{self.hash}-{part}"
+
+    @property
+    def cache(self) -> Path:
+        """What is dear to make and safe to keep: survives `down`.
+
+        APIARY_LAB_CACHE lets several labs share one.
+        """
+        return Path(os.environ.get("APIARY_LAB_CACHE") or self.root / "cache").resolve()
+
+    @property
+    def registry(self) -> Path:
+        """The registry's storage, read-only to the registry itself."""
+        return self.cache / "registry"
+
+    @property
+    def run(self) -> Path:
+        return self.root / "run"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "log"
+
+    @property
+    def bin(self) -> Path:
+        return self.root / "bin"
+
+    @property
+    def state(self) -> Path:
+        """Pulumi's file backend."""
+        return self.root / "state"
+
+    @property
+    def pulumi(self) -> Path:
+        """PULUMI_HOME: the lab's plugins, apart from the user's."""
+        return self.root / "pulumi"
+
+    @property
+    def region(self) -> Path:
+        """The emulator's state; the DNS server reads its records from it."""
+        return self.root / "region.json"
+
+    @property
+    def plan(self) -> Path:
+        """The addresses of this region, chosen at its first `up` (network.Plan)."""
+        return self.root / "plan.json"

@@ -1,0 +1,265 @@
+"""The tables of the Vultr stand-in: properties of each resource type, and what its requests and errors are called.
+
+Data only; `vultr.py` acts on it. Names are Pulumi's (camelCase); the API's are the same in snake_case, except
+where a table says otherwise.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from lab.plugins.bridge import Prop
+
+
+@dataclass(frozen=True)
+class Words:
+    """The texts of one type, each followed by the API's own message. `{id}` is the object's id."""
+
+    create: str
+    read: str
+    update: str
+    delete: str
+    gone: str  # the object is gone when a failed read holds this text
+
+
+def one_of(name: str, *words: str) -> Callable[[Any], str | None]:
+    """A check that a value is one of `words`."""
+    listed = " ".join(f'"{word}"' for word in words)
+    return lambda value: None if value in words else f"expected {name} to be one of [{listed}], got {value}"
+
+
+def address_of(name: str, version: int | None = None) -> Callable[[Any], str | None]:
+    """A check that a value is an IP address (of one version) without a length."""
+    kind = {None: "IP", 4: "IPv4", 6: "IPv6"}[version]
+
+    def check(value: Any) -> str | None:
+        try:
+            parsed = ipaddress.ip_address(str(value))
+        except ValueError:
+            parsed = None
+        if parsed is None or version not in (None, parsed.version):
+            return f"expected {name} to contain a valid {kind}{' address' if version else ''}, got: {value}"
+        return None
+
+    return check
+
+
+def not_empty(name: str) -> Callable[[Any], str | None]:
+    """A check that a value is not its kind's zero value."""
+    return lambda value: None if value else f'"{name}" must not be empty, got {value}'
+
+
+def same_but_case(old: Any, new: Any) -> bool:
+    """Regions are compared without regard to case."""
+    return str(old).lower() == str(new).lower()
+
+
+def given(kind: str = "string", **more: Any) -> Prop:
+    """A computed output that is no input."""
+    return Prop(kind, computed=True, output=True, **more)
+
+
+def region() -> Prop:
+    """The region every regional object names."""
+    return Prop("string", required=True, force_new=True, diff_suppress=same_but_case)
+
+
+def fixed(kind: str = "string", **more: Any) -> Prop:
+    """A required input whose change replaces the object."""
+    return Prop(kind, required=True, force_new=True, **more)
+
+
+PROPERTIES: dict[str, dict[str, Prop]] = {
+    "vultr:index/sSHKey:SSHKey": {
+        "name": Prop("string", required=True, auto_name=True),
+        "sshKey": Prop("string", required=True),
+        "dateCreated": given(),
+    },
+    "vultr:index/vpc:Vpc": {
+        "region": region(),
+        "description": Prop("string", default=""),
+        "v4Subnet": Prop("string", computed=True, force_new=True, check=address_of("v4_subnet", 4)),
+        "v4SubnetMask": Prop("int", computed=True, force_new=True),
+        "dateCreated": given(),
+    },
+    "vultr:index/reservedIp:ReservedIp": {
+        "region": region(),
+        "ipType": fixed(check=one_of("ip_type", "v4", "v6")),
+        "label": Prop("string", default=""),
+        "instanceId": Prop("string", computed=True),
+        "subnet": given(),
+        "subnetSize": given("int"),
+    },
+    "vultr:index/dnsDomain:DnsDomain": {
+        "domain": fixed(check=not_empty("domain")),
+        "ip": Prop("string", force_new=True, check=address_of("ip")),
+        "dnsSec": Prop("string", default="disabled", check=one_of("dns_sec", "disabled", "enabled")),
+        "dateCreated": given(),
+    },
+    "vultr:index/dnsRecord:DnsRecord": {
+        "data": Prop("string", required=True),
+        "domain": fixed(),
+        "name": Prop("string", required=True, auto_name=True),
+        "type": fixed(check=one_of("type", "A", "AAAA", "CNAME", "NS", "MX", "SRV", "TXT", "CAA", "SSHFP")),
+        "priority": Prop("int"),
+        "ttl": Prop("int", default=3600),
+    },
+    "vultr:index/firewallGroup:FirewallGroup": {
+        "description": Prop("string", default=""),
+        "dateCreated": given(),
+        "dateModified": given(),
+        "instanceCount": given("int"),
+        "ruleCount": given("int"),
+        "maxRuleCount": given("int"),
+    },
+    "vultr:index/firewallRule:FirewallRule": {
+        "firewallGroupId": fixed(),
+        "ipType": fixed(check=one_of("ip_type", "v4", "v6")),
+        "protocol": fixed(check=one_of("protocol", "icmp", "tcp", "udp", "gre", "ah", "esp")),
+        "subnet": fixed(check=address_of("subnet")),
+        "subnetSize": fixed("int"),
+        "port": Prop("string", force_new=True, default=""),
+        "notes": Prop("string", force_new=True, default=""),
+        "source": Prop("string", force_new=True, default="", check=one_of("source", "", "cloudflare")),
+    },
+    "vultr:index/reverseIpv4:ReverseIpv4": {
+        "instanceId": fixed(),
+        "ip": fixed(),
+        "reverse": fixed(),
+        "netmask": given(),
+        "gateway": given(),
+    },
+    "vultr:index/reverseIpv6:ReverseIpv6": {"instanceId": fixed(), "ip": fixed(), "reverse": fixed()},
+    "vultr:index/blockStorage:BlockStorage": {
+        "sizeGb": Prop("int", required=True),
+        "region": region(),
+        "attachedToInstance": Prop("string"),
+        "label": Prop("string", default=""),
+        "live": Prop("bool", default=False),
+        "blockType": Prop(
+            "string", computed=True, force_new=True, check=one_of("block_type", "storage_opt", "high_perf")
+        ),
+        "cost": given("int"),
+        "dateCreated": given(),
+        "mountId": given(),
+        "status": given(),
+    },
+    "vultr:index/instance:Instance": {
+        "region": region(),
+        "plan": Prop("string", required=True, check=not_empty("plan")),
+        "isoId": Prop("string", default=""),
+        "appId": Prop("int", computed=True, force_new=True),
+        "imageId": Prop("string", computed=True, force_new=True),
+        "osId": Prop("int", computed=True, force_new=True),
+        "scriptId": Prop("string", computed=True, force_new=True),
+        "snapshotId": Prop("string", computed=True, force_new=True),
+        "ipxeChainUrl": Prop("string", force_new=True),
+        "enableIpv6": Prop("bool"),
+        "disablePublicIpv4": Prop("bool", force_new=True),
+        "vpcIds": Prop("set", of="string", computed=True),
+        "vpc2Ids": Prop("set", of="string"),
+        "label": Prop("string", computed=True),
+        "sshKeyIds": Prop("list", of="string", force_new=True),
+        "userData": Prop("string", computed=True, force_new=True),
+        "activationEmail": Prop("bool"),
+        "ddosProtection": Prop("bool", default=False),
+        "hostname": Prop("string", computed=True, force_new=True),
+        "tags": Prop("set", of="string"),
+        "reservedIpId": Prop("string", computed=True, force_new=True),
+        "firewallGroupId": Prop("string", computed=True),
+        "backups": Prop("string", default="disabled", check=one_of("backups", "enabled", "disabled")),
+        "backupsSchedule": Prop(
+            "list",
+            max_one=True,
+            of={
+                "type": Prop("string", required=True),
+                "hour": Prop("int", computed=True),
+                "dow": Prop("int", computed=True),
+                "dom": Prop("int", computed=True),
+            },
+        ),
+        "userScheme": Prop("string", force_new=True, default="root"),
+        "appVariables": Prop("map", of="string", force_new=True),
+        "defaultPassword": given(secret=True),
+        "features": given("list", of="string"),
+    }
+    | {
+        name: given()
+        for name in (
+            "os", "mainIp", "dateCreated", "status", "netmaskV4", "gatewayV4", "powerStatus", "serverStatus",
+            "v6Network", "v6MainIp", "internalIp", "kvm",
+        )
+    }
+    | {name: given("int") for name in ("ram", "disk", "vcpuCount", "allowedBandwidth", "v6NetworkSize")},
+}  # fmt: skip
+
+WORDS: dict[str, Words] = {
+    "SSHKey": Words(
+        "error creating SSH key: ",
+        "error getting SSH keys: ",
+        "error updating SSH key ({id}): ",
+        "error destroying SSH key ({id}): ",
+        "Invalid ssh key",
+    ),
+    "Vpc": Words(
+        "error creating VPC: ",
+        "error getting VPC: ",
+        "error updating VPC: ",
+        "error destroying VPC ({id}): ",
+        "Invalid VPC ID",
+    ),
+    "ReservedIp": Words(
+        "error creating reserved IP: ",
+        "error getting Reserved IPs: ",
+        "error updating reserved IP {id} : ",
+        "error destroying Reserved IP ({id}): ",
+        "Invalid reserved-ip ID",
+    ),
+    "DnsDomain": Words(
+        "error while creating domain : ",
+        "error getting domains : ",
+        "error updating domain {id}: ",
+        "error destroying domain {id}: ",
+        "Invalid domain",
+    ),
+    "DnsRecord": Words(
+        "error creating DNS record : ", "", "error updating DNS record {id} : ", "error deleting dns record {id} : ", ""
+    ),
+    "FirewallGroup": Words(
+        "error creating firewall group: ",
+        "error getting firewall group {id} : ",
+        "error updating firewall group {id} : ",
+        "error destroying firewall group {id}: ",
+        '"status":404',
+    ),
+    "FirewallRule": Words(
+        "error creating firewall rule : ",
+        "error getting firewall rule {group}: ",
+        "",
+        "error destroying firewall rule {id}: ",
+        "Firewall rule ID not found",
+    ),
+    "ReverseIpv4": Words(
+        "error creating reverse IPv4: ", "error getting reverse IPv4s: ", "", "error resetting reverse IPv4 ({id}): ", ""
+    ),
+    "ReverseIpv6": Words(
+        "error creating reverse IPv6: ", "error getting reverse IPv4s: ", "", "error destroying reverse IPv6 ({id}): ", ""
+    ),
+    "BlockStorage": Words(
+        "error creating block storage: ",
+        "error getting block storage: ",
+        "error updating block storage: ",
+        "error deleting block storage ({id}): ",
+        "Invalid block storage ID",
+    ),
+    "Instance": Words(
+        "error creating server: ",
+        "error getting instance ({id}): ",
+        "error updating instance {id} : ",
+        "error destroying instance {id} : ",
+        "invalid instance ID",
+    ),
+}

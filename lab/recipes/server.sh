@@ -1,0 +1,101 @@
+# Turns a minimal Debian tree into the disk image of a fresh cloud server. Runs inside the tree, as root.
+# Leaves alone what a cloud image leaves to its first boot: host keys, machine id, host name, users.
+set -eu
+
+# What the official container image of Debian changes and a server's disk does not have: services that may not
+# start when installed, a cache and documentation that are thrown away.
+rm -f /usr/sbin/policy-rc.d /etc/apt/apt.conf.d/docker-* /etc/dpkg/dpkg.cfg.d/docker
+
+printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
+chmod 755 /usr/sbin/policy-rc.d
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q
+apt-get install -qy --no-install-recommends systemd-sysv dbus openssh-server python3 ca-certificates iproute2 \
+    iputils-ping netbase cloud-init procps kmod
+rm /usr/sbin/policy-rc.d
+
+rm -f /etc/ssh/ssh_host_*
+: > /etc/machine-id
+rm -f /var/lib/dbus/machine-id
+
+# No hardware here: nobody to log in on a console, no devices to settle, no disks to check.
+for unit in getty.target console-getty.service systemd-udevd.service systemd-udevd-control.socket \
+    systemd-udevd-kernel.socket systemd-udev-trigger.service systemd-udev-settle.service \
+    systemd-modules-load.service systemd-logind.service systemd-firstboot.service \
+    sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount dev-hugepages.mount \
+    systemd-networkd.service systemd-networkd-wait-online.service systemd-resolved.service \
+    e2scrub_all.timer; do
+    ln -sf /dev/null "/etc/systemd/system/$unit"
+done
+
+# One boot is one server: the journal needs no disk, and a stuck service must not hold up a reboot.
+mkdir -p /etc/systemd/journald.conf.d /etc/systemd/system.conf.d
+printf '[Journal]\nStorage=volatile\nRuntimeMaxUse=32M\n' > /etc/systemd/journald.conf.d/lab.conf
+printf '[Manager]\nDefaultTimeoutStopSec=20s\nDefaultTimeoutStartSec=60s\n' > /etc/systemd/system.conf.d/lab.conf
+
+# As on the provider's images: root may log in with the password of the instance until a playbook forbids it.
+sed -i 's/^#*PermitRootLogin .*/PermitRootLogin yes/' /etc/ssh/sshd_config
+
+# Sysctls outside the network belong to the machine below: a server must not set them.
+for file in 50-pid-max.conf 50-default.conf 50-coredump.conf 99-protect-links.conf; do
+    ln -sf /dev/null "/etc/sysctl.d/$file"
+done
+
+mkdir -p /etc/cloud/cloud.cfg.d /var/lib/cloud/seed/nocloud
+cat > /etc/cloud/cloud.cfg.d/90-lab.cfg <<'CFG'
+datasource_list: [NoCloud]
+datasource: {NoCloud: {fs_label: null}}
+network: {config: disabled}
+locale: false
+manage_etc_hosts: false
+growpart: {mode: "off"}
+resize_rootfs: false
+apt: {preserve_sources_list: true}
+CFG
+# Without a datasource search: ds-identify would look for disks and disable cloud-init.
+printf 'policy: enabled\n' > /etc/cloud/ds-identify.cfg
+
+cat > /sbin/lab-init <<'INIT'
+#!/bin/sh
+# PID 1 until systemd takes over: what a hypervisor and its DHCP do for a real server.
+set -u
+LAB_HOSTNAME=${LAB_HOSTNAME:-localhost}
+link=eth0
+[ -e /sys/class/net/ens3 ] && link=ens3
+ip link set "$link" down
+[ "$link" = ens3 ] || ip link set "$link" name ens3
+for scope in all default ens3; do
+    echo 0 > "/proc/sys/net/ipv6/conf/$scope/disable_ipv6"
+done
+ip link set ens3 up
+[ -z "${LAB_GATEWAY:-}" ] || ip route replace default via "$LAB_GATEWAY" dev ens3
+if [ -n "${LAB_IPV6:-}" ]; then
+    ip -6 addr replace "$LAB_IPV6" dev ens3 nodad
+    for net in ${LAB_ON_LINK:-}; do ip -6 route replace "$net" dev ens3; done
+    [ -z "${LAB_GATEWAY6:-}" ] || ip -6 route replace default via "$LAB_GATEWAY6" dev ens3
+fi
+# Docker's bind mounts over these files would make them unreplaceable; the server owns its own.
+for file in resolv.conf hosts hostname; do umount "/etc/$file" 2>/dev/null; done
+[ -z "${LAB_NAMESERVER:-}" ] || echo "nameserver $LAB_NAMESERVER" > /etc/resolv.conf
+if [ ! -e /var/lib/lab-named ]; then
+    echo "$LAB_HOSTNAME" > /etc/hostname
+    printf '127.0.0.1 localhost\n127.0.1.1 %s\n::1 localhost ip6-localhost ip6-loopback\n' \
+        "$LAB_HOSTNAME" > /etc/hosts
+    : > /var/lib/lab-named
+fi
+hostname "$(cat /etc/hostname)"
+# In a cgroup namespace of its own the server may write what the engine mounted read-only.
+mount -o remount,rw /sys 2>/dev/null
+for tree in /sys/fs/cgroup /sys/fs/cgroup/*; do
+    [ -d "$tree" ] && mount -o remount,bind,rw "$tree" 2>/dev/null
+done
+# Everything below is one file tree to systemd: shared, so that inner mounts propagate as on a real host.
+mount --make-rshared / 2>/dev/null
+# The clock and the modules are the machine's below, whatever flags this container runs with.
+exec env -i container=docker PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    setpriv --bounding-set=-sys_time,-sys_module /sbin/init
+INIT
+chmod 755 /sbin/lab-init
+
+apt-get clean
+rm -rf /var/lib/apt/lists/* /var/cache/debconf/*-old /var/log/*.log /usr/share/doc/* /usr/share/man/* /usr/share/locale/*

@@ -1,0 +1,219 @@
+"""The region's servers: systemd containers with a bare Debian, seen from inside as a provider's machine.
+
+Makes, for one instance: the container `apiary-lab-HASH-<id>` and the volume of the same name for its
+/var/lib/docker; its disk, addresses and cloud-init seed. Leaves alone: everything inside after the first
+boot. The address plan is the emulator's; user data is honoured once per instance by the server's own cloud-
+init.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import time
+from pathlib import Path
+
+from lab import engine, images, network, registry
+from lab.api.backend import ServerSpec
+from lab.paths import Paths
+from lab.shell import LabError, docker, docker_json, succeeds
+
+__all__ = ["ServerSpec", "Servers", "seed"]
+
+SEED = "var/lib/cloud/seed/nocloud"
+STOP_SECONDS = 25  # for a clean shutdown; then it is pulled
+INSTANCE = "apiary.lab.instance"
+
+
+class Servers:
+    """Runs servers on this machine's Docker engine. Calls block; those on what does not exist succeed."""
+
+    def __init__(self, directory: str | Path | None = None) -> None:
+        self._paths = Paths.find(directory)
+
+    def name(self, server_id: str, /) -> str:
+        """The container's and the volume's name."""
+        return self._paths.name(server_id)
+
+    def create(self, spec: ServerSpec) -> None:
+        """Makes and starts a server; returns when PID 1 runs (SSH answers about two seconds later).
+
+        Raises LabError. A server of that id that exists already is only started.
+        """
+        if self.exists(spec.id):
+            return self.start(spec.id)
+        plan = network.load_plan(self._paths)
+        if plan is None:
+            raise LabError("creating a server", "the region is not up", "python -m lab up")
+        suite = images.suite_of(spec.os_id)
+        image = images.server(self._paths, suite)
+        images.base(self._paths, suite)
+        registry.add(
+            self._paths.registry, "library/debian", f"{suite}-slim", images.base_tar(self._paths, suite)
+        )
+        name = self.name(spec.id)
+        arguments = [
+            "create",
+            "--name",
+            name,
+            "--hostname",
+            spec.hostname,
+            "--label",
+            self._paths.label,
+            "--label",
+            f"{INSTANCE}={spec.id}",
+            "--label",
+            f"apiary.lab.name={spec.label}",
+            "--label",
+            f"apiary.lab.ipv4={spec.ipv4}",
+            "--label",
+            f"apiary.lab.ipv6={spec.ipv6 or ''}",
+            "--label",
+            f"apiary.lab.prefix={spec.prefix or ''}",
+            "--network",
+            self._paths.name("net"),
+            "--ip",
+            spec.ipv4,
+            "--restart",
+            "unless-stopped",
+            "--stop-signal",
+            "SIGRTMIN+3",
+            "--tmpfs",
+            "/run",
+            "--tmpfs",
+            "/tmp:exec",  # noqa: S108 - inside the container
+            "-v",
+            f"{name}:/var/lib/docker",
+            "--sysctl",
+            "net.ipv6.conf.all.disable_ipv6=0",
+            *engine.server_flags(self._paths),
+        ]
+        for key, value in _environment(spec, plan).items():
+            arguments += ["-e", f"{key}={value}"]
+        docker("volume", "create", "--label", self._paths.label, name, step=f"creating server {spec.label}")
+        try:
+            docker(*arguments, image, step=f"creating server {spec.label}", timeout=120)
+            docker("cp", "-", f"{name}:/", stdin=seed(spec), step=f"seeding server {spec.label}")
+            docker("start", name, step=f"starting server {spec.label}", timeout=120)
+        except LabError:
+            self.delete(spec.id)
+            raise
+        return None
+
+    def start(self, server_id: str, /) -> None:
+        """Powers it on."""
+        if self.exists(server_id):
+            docker("start", self.name(server_id), step="starting a server", timeout=120)
+
+    def stop(self, server_id: str, /) -> None:
+        """Shuts it down cleanly, within STOP_SECONDS or by force."""
+        if self.exists(server_id):
+            docker(
+                "stop", "-t", str(STOP_SECONDS), self.name(server_id), step="stopping a server", timeout=120
+            )
+
+    def reboot(self, server_id: str, /) -> None:
+        """Shuts it down cleanly and powers it on; disk, addresses and identity stay."""
+        if self.exists(server_id):
+            docker(
+                "restart",
+                "-t",
+                str(STOP_SECONDS),
+                self.name(server_id),
+                step="rebooting a server",
+                timeout=120,
+            )
+
+    def kill(self, server_id: str, /) -> None:
+        """Pulls the plug: it exists, does not run, and says nothing to anyone."""
+        if self.running(server_id):
+            docker("kill", self.name(server_id), step="killing a server")
+
+    def delete(self, server_id: str, /) -> None:
+        """Removes the server with its disk and volume. Raises LabError when something of it stays."""
+        name = self.name(server_id)
+        deadline = time.monotonic() + 60
+        while self.exists(server_id):
+            if not succeeds(["docker", "rm", "-f", "-v", name], timeout=90) and time.monotonic() > deadline:
+                raise LabError(
+                    "deleting a server",
+                    f"Docker does not remove the container {name}",
+                    f"docker rm -f {name}",
+                )
+        while succeeds(["docker", "volume", "inspect", name]):
+            if not succeeds(["docker", "volume", "rm", "-f", name]) and time.monotonic() > deadline:
+                raise LabError(
+                    "deleting a server",
+                    f"Docker does not remove the volume {name}",
+                    f"docker volume rm {name}",
+                )
+
+    def exists(self, server_id: str, /) -> bool:
+        """Whether the container exists. Raises LabError when the engine does not answer."""
+        found = docker("ps", "-aq", "--filter", f"name=^{self.name(server_id)}$", step="looking for a server")
+        return bool(found.strip())
+
+    def running(self, server_id: str, /) -> bool:
+        """Whether it is powered on."""
+        found = docker("ps", "-q", "--filter", f"name=^{self.name(server_id)}$", step="looking for a server")
+        return bool(found.strip())
+
+    def all(self) -> list[dict[str, str]]:
+        """Every server of this lab: id, name (its label), addresses, state ("running", "exited")."""
+        ids = docker(
+            "ps", "-aq", "--filter", f"label={self._paths.label}", "--filter", f"label={INSTANCE}"
+        ).split()
+        found = []
+        for container in docker_json("inspect", *ids) if ids else []:
+            labels = container["Config"]["Labels"]
+            entry = {key: labels.get(f"apiary.lab.{key}", "") for key in ("name", "ipv4", "ipv6", "prefix")}
+            found.append({"id": labels[INSTANCE], **entry, "state": container["State"]["Status"]})
+        return found
+
+
+def seed(spec: ServerSpec) -> bytes:
+    """A tar with the NoCloud seed at its place, readable by root only."""
+    metadata = {
+        "instance-id": spec.id,
+        "local-hostname": spec.hostname,
+        "public-keys": [*spec.ssh_keys],
+    }
+    vendor = {
+        # As the provider's images: keys and password are root's, nobody else is made.
+        "users": [],
+        "disable_root": False,
+        "ssh_pwauth": True,
+        "chpasswd": {
+            "expire": False,
+            "users": [{"name": "root", "password": spec.root_password, "type": "text"}],
+        },
+    }
+    files = {
+        "user-data": spec.user_data or b"#cloud-config\n{}\n",
+        "meta-data": json.dumps(metadata).encode(),
+        "vendor-data": b"#cloud-config\n" + json.dumps(vendor).encode() + b"\n",
+    }
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(f"{SEED}/{name}")
+            entry.size, entry.mode = len(content), 0o600
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def _environment(spec: ServerSpec, plan: network.Plan) -> dict[str, str]:
+    """What PID 1's script sets up before systemd runs."""
+    environment = {
+        "LAB_HOSTNAME": spec.hostname,
+        "LAB_GATEWAY": plan.gateway,
+        "LAB_NAMESERVER": plan.nameserver,
+    }
+    if spec.ipv6:
+        environment |= {
+            "LAB_IPV6": f"{spec.ipv6}/64",
+            "LAB_ON_LINK": f"{network.PROBERS} {network.ROUTED}",
+            "LAB_GATEWAY6": network.GATEWAY6,
+        }
+    return environment

@@ -1,0 +1,282 @@
+"""The region's own containers: DNS server, registry, and the two probers.
+
+Makes: `ns`, `registry`, `prober` and `prober-routed`, each with a fixed address of the plan. Their programs
+come from the tools image and from this folder, mounted read-only. Leaves alone: servers and the emulator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab import images, network
+from lab.network import Plan
+from lab.paths import Paths
+from lab.shell import LabError, docker, docker_json, say, succeeds, wait_for
+
+DNS = Path(__file__).resolve().parent / "dns.py"
+READY_SECONDS = 15.0
+
+REGISTRY_CONFIG = """
+version: 0.1
+log: {level: warn, accesslog: {disabled: true}}
+storage:
+  filesystem: {rootdirectory: /storage}
+  maintenance: {readonly: {enabled: true}, uploadpurging: {enabled: false}}
+http: {addr: ":80"}
+"""
+
+# An address of its own in the region's IPv6, on-link to the servers. The resolver is the region's.
+PROBER = """
+ip -6 addr replace {address}/128 dev eth0 nodad
+{route}
+echo nameserver {nameserver} > /etc/resolv.conf
+exec sleep infinity
+"""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A container: `ready` is a command inside it that succeeds once it serves."""
+
+    name: str
+    address: str
+    command: list[str]
+    ready: list[str]
+    options: list[str] = field(default_factory=list)
+
+
+def services(paths: Paths, plan: Plan) -> list[Service]:
+    """What runs in the region, in order of need."""
+    probing = [
+        "--cap-add",
+        "NET_ADMIN",
+        "--cap-add",
+        "NET_RAW",
+        "--sysctl",
+        "net.ipv6.conf.all.disable_ipv6=0",
+    ]
+    on_link = PROBER.format(
+        address=network.PROBERS.replace("::/64", "::100"),
+        nameserver=plan.nameserver,
+        route=f"ip -6 route replace {network.SITE} dev eth0",
+    )
+    routed = PROBER.format(
+        address=network.ROUTED.replace("::/64", "::100"),
+        nameserver=plan.nameserver,
+        route=f"ip -6 route replace {network.PROBERS} dev eth0",
+    )
+    return [
+        Service(
+            "ns",
+            plan.nameserver,
+            [
+                "python3",
+                "-u",
+                "/dns.py",
+                "--state",
+                "/state/region.json",
+                "--subnet",
+                plan.subnet,
+                "--site",
+                network.SITE,
+            ],
+            ["dig", "+short", "+time=1", "+tries=1", "@127.0.0.1", "-x", plan.gateway],
+            ["-v", f"{DNS}:/dns.py:ro", "-v", f"{paths.root}:/state:ro"],
+        ),
+        Service(
+            "registry",
+            plan.registry,
+            [
+                "sh",
+                "-c",
+                'printf "%s" "$CONFIG" > /tmp/config.yml; exec docker-registry serve /tmp/config.yml',
+            ],
+            ["curl", "-sf", "-o", "/dev/null", "http://127.0.0.1/v2/"],
+            ["-e", f"CONFIG={REGISTRY_CONFIG}", "-v", f"{paths.registry}:/storage:ro"],
+        ),
+        Service(
+            "prober",
+            plan.prober,
+            ["sh", "-c", on_link],
+            ["grep", "-q", plan.nameserver, "/etc/resolv.conf"],
+            probing,
+        ),
+        Service(
+            "prober-routed",
+            plan.prober_routed,
+            ["sh", "-c", routed],
+            ["grep", "-q", plan.nameserver, "/etc/resolv.conf"],
+            probing,
+        ),
+    ]
+
+
+def ensure(paths: Paths, plan: Plan, image: str) -> list[str]:
+    """All services running and serving; the names of those that had to be made or started."""
+    paths.registry.mkdir(parents=True, exist_ok=True)
+    lines = docker(
+        "ps",
+        "-a",
+        "--filter",
+        f"label={paths.label}",
+        "--filter",
+        "label=apiary.lab.service",
+        "--format",
+        '{{.Names}} {{.State}} {{.Label "apiary.lab.recipe"}}',
+    ).splitlines()
+    known = {name: (state, recipe) for name, state, recipe in (line.split(" ") for line in lines)}
+    changed = []
+    for service in services(paths, plan):
+        name, recipe = paths.name(service.name), _recipe(service, image)
+        if known.get(name) == ("running", recipe):
+            continue
+        changed.append(service)
+        if name in known:
+            docker("rm", "-f", "-v", name)
+        docker(
+            "run",
+            "-d",
+            "--init",
+            "--name",
+            name,
+            "--hostname",
+            service.name,
+            "--label",
+            paths.label,
+            "--label",
+            f"apiary.lab.service={service.name}",
+            "--label",
+            f"apiary.lab.recipe={recipe}",
+            "--restart",
+            "unless-stopped",
+            "--network",
+            paths.name("net"),
+            "--ip",
+            service.address,
+            *service.options,
+            image,
+            *service.command,
+            step=f"starting the region's {service.name}",
+        )
+    for service in changed:
+        _await(paths, service)
+    return [service.name for service in changed]
+
+
+def check_ipv6(paths: Paths) -> None:
+    """Proves that the link carries IPv6. Where the firewall filters bridged frames, lets this bridge through.
+
+    Raises LabError when the probers do not reach each other even then.
+    """
+    target = network.ROUTED.replace("::/64", "::100")
+    ping = ["docker", "exec", paths.name("prober"), "ping", "-6", "-c", "1", "-W", "1", target]
+    if wait_for(lambda: succeeds(ping), 3):
+        return
+    link = network.bridge(paths)
+    say(f"the host's firewall drops IPv6 on {link}; adding a rule for this bridge alone")
+    allow_bridge(paths, "-I")
+    if not wait_for(lambda: succeeds(ping), 10):  # a failed neighbour entry has to age first
+        raise LabError(
+            "IPv6 on the lab's link",
+            f"{target} does not answer the prober on {link}",
+            "let bridged IPv6 through: sysctl net.bridge.bridge-nf-call-ip6tables=0",
+        )
+
+
+def allow_bridge(paths: Paths, action: str) -> None:
+    """Adds ("-I") or removes ("-D") the host's rule that lets IPv6 pass between the ports of this bridge."""
+    link = network.bridge(paths)
+    rule = ["-i", link, "-o", link, "-m", "comment", "--comment", paths.name("link"), "-j", "ACCEPT"]
+    docker(
+        "run",
+        "--rm",
+        "--label",
+        paths.label,
+        "--network",
+        "host",
+        "--cap-add",
+        "NET_ADMIN",
+        images.tools(paths),
+        "ip6tables",
+        action,
+        "FORWARD",
+        *rule,
+        step="the lab's rule in the firewall",
+    )
+    marker = paths.run / "ip6tables"
+    if action == "-I":
+        marker.write_text(link)
+    else:
+        marker.unlink(missing_ok=True)
+
+
+def status(paths: Paths) -> dict[str, str]:
+    """Service -> "running", "exited" ... for those that exist."""
+    lines = docker(
+        "ps",
+        "-a",
+        "--filter",
+        f"label={paths.label}",
+        "--filter",
+        "label=apiary.lab.service",
+        "--format",
+        '{{.Label "apiary.lab.service"}} {{.State}}',
+    ).splitlines()
+    return dict(line.split(" ", 1) for line in lines)
+
+
+def route_to(paths: Paths, servers: Sequence[dict[str, str]]) -> None:
+    """Gives the routed prober its routes: each server's /64, and private IPv4 behind the first one.
+
+    A packet to any address in a /64 then goes to the server itself: no neighbour entry is needed.
+    """
+    commands = ["set -e"]
+    up = [server for server in servers if server["state"] == "running"]
+    for server in up:
+        if server["ipv6"]:
+            commands += [
+                f"ip -6 route replace {server['ipv6']}/128 dev eth0",
+                f"ip -6 route replace {server['prefix']} via {server['ipv6']} dev eth0",
+            ]
+    for server in up[:1]:
+        commands.append(f"ip route replace 172.16.0.0/12 via {server['ipv4']} dev eth0")
+    docker("exec", paths.name("prober-routed"), "sh", "-c", "\n".join(commands), step="routing the prober")
+
+
+def probe(paths: Paths, command: Sequence[str], routed: bool, servers: Sequence[dict[str, str]] = ()) -> int:
+    """Runs a command in a prober with this process's own input and output; its exit status."""
+    if routed:
+        route_to(paths, servers)
+    name = paths.name("prober-routed" if routed else "prober")
+    return subprocess.run(["docker", "exec", "-i", name, *command], check=False).returncode
+
+
+def _recipe(service: Service, image: str) -> str:
+    """Changes when the container would be made differently, or would run another program."""
+    program = DNS.read_bytes() if service.name == "ns" else b""
+    return hashlib.sha256(repr((service, image)).encode() + program).hexdigest()[:12]
+
+
+def _await(paths: Paths, service: Service) -> None:
+    name = paths.name(service.name)
+
+    def ready() -> bool:
+        done = subprocess.run(
+            ["docker", "exec", name, *service.ready], capture_output=True, timeout=20, check=False
+        )
+        return done.returncode == 0
+
+    started = time.monotonic()
+    if not wait_for(ready, READY_SECONDS):
+        state = docker_json("inspect", name)[0]["State"]["Status"]
+        logs = docker("logs", "--tail", "8", name)
+        raise LabError(
+            f"starting the region's {service.name}",
+            f"it is {state} and silent after {time.monotonic() - started:.0f} s; it said: {logs.strip()}",
+            "python -m lab down, then up; a host firewall may block bridged traffic",
+        )

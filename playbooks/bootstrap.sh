@@ -1,0 +1,82 @@
+#!/bin/bash
+# Makes a bare Debian (bookworm or trixie) a firewalled Docker host, and makes it one again when run again.
+#
+# Runs on the host as root from the unpacked folder, with vars.json beside it: waits for cloud-init, installs every
+# package in one apt transaction (daemon.json first: a Docker restart later would hit running image builds), then runs
+# the playbook on the host itself. The last line is the recap (`changed=0` when nothing had to be done); on failure it
+# is the failing step's own message, and the exit status is not zero.
+# Leaves alone: containers, images, networks and volumes.
+#
+# usage: bootstrap.sh [web.yml]
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+export HOME=${HOME:-/root} PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
+PLAYBOOK=${1:-web.yml}
+WAIT_SECONDS=600
+LOG=$(mktemp)
+trap 'rm -f "$LOG"' EXIT
+
+say() { printf '%-8s %s\n' "$1" "$2"; }
+
+fail() { # MESSAGE: last on the screen, after the log of the step that failed
+  [ ! -s "$LOG" ] || tail -n 40 "$LOG" >&2
+  printf 'FAILED   %s\n' "$1" >&2
+  exit 1
+}
+
+[ "$(id -u)" = 0 ] || fail "bootstrap.sh must run as root; connect as root or use sudo"
+[ -f vars.json ] || fail "vars.json is missing beside bootstrap.sh; the caller puts it there"
+[ -f "$PLAYBOOK" ] || fail "there is no playbook $PLAYBOOK; playbooks here: $(echo ./*.yml)"
+
+# Status 2 means "finished, with recoverable errors"; anything else that is not 0 is a first boot that went wrong.
+if command -v cloud-init >/dev/null; then
+  status=0
+  timeout "$WAIT_SECONDS" cloud-init status --wait >"$LOG" 2>&1 || status=$?
+  case $status in
+    0 | 2) ;;
+    124) fail "cloud-init did not finish within $WAIT_SECONDS s; see /var/log/cloud-init-output.log on the host" ;;
+    *) fail "cloud-init failed (status $status); see /var/log/cloud-init-output.log on the host" ;;
+  esac
+fi
+
+installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+packages=(ansible-core ca-certificates docker.io iproute2 iptables ndppd openssh-server python3 tzdata ufw unattended-upgrades)
+# systemd-timesyncd drives out any other time daemon: only where there is none.
+if ! command -v chronyd ntpd ntpsec >/dev/null; then packages+=(systemd-timesyncd); fi
+
+missing=()
+for package in "${packages[@]}"; do installed "$package" || missing+=("$package"); done
+command -v docker >/dev/null || missing+=(docker-cli)
+
+if [ ${#missing[@]} -gt 0 ]; then
+  started=$SECONDS
+  apt=(apt-get -q -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
+  # The package lists have a lock of their own that the option above does not wait for (a timer of Debian's may hold it).
+  deadline=$((SECONDS + 300))
+  until "${apt[@]}" update >"$LOG" 2>&1; do
+    grep -q 'Could not get lock' "$LOG" && [ $SECONDS -lt $deadline ] || fail "apt-get update failed (above); check the host's network and /etc/apt"
+    sleep 2
+  done
+  # docker-cli is a package of its own from trixie on, and part of docker.io before.
+  if [ -z "$(apt-cache show docker-cli 2>/dev/null)" ]; then
+    for i in "${!missing[@]}"; do [ "${missing[$i]}" != docker-cli ] || unset "missing[$i]"; done
+  fi
+  command -v python3 >/dev/null || "${apt[@]}" install -y --no-install-recommends python3-minimal >"$LOG" 2>&1 ||
+    fail "python3 could not be installed (above)"
+  # An engine that is here already gets its configuration from the playbook, which restarts it if need be.
+  installed docker.io || python3 variables.py daemon vars.json /etc/docker/daemon.json >"$LOG" 2>&1 ||
+    fail "vars.json cannot be used (above)"
+  "${apt[@]}" -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
+    install -y --no-install-recommends "${missing[@]}" >"$LOG" 2>&1 </dev/null ||
+    fail "packages could not be installed (above): ${missing[*]}"
+  say changed "packages : ${#missing[@]} installed ($((SECONDS - started)) s)"
+else
+  say ok "packages : all installed"
+fi
+
+python3 variables.py check vars.json >"$LOG" 2>&1 || fail "vars.json cannot be used (above)"
+: >"$LOG"
+
+ANSIBLE_CONFIG="$PWD/ansible.cfg" ANSIBLE_NOCOLOR=1 PYTHONUNBUFFERED=1 \
+  exec ansible-playbook -c local -i localhost, "$PLAYBOOK" -e @vars.json </dev/null

@@ -1,0 +1,141 @@
+#!/usr/bin/python3
+"""Ansible module: converges the ufw rules that bear our comment, and turns ufw on. Users' own rules stay.
+
+    ufw_rules:
+      interface: ens3                                # the public one
+      networks: ["2001:db8:1:2:0:2::/96", ...]       # containers' networks, either family
+      published: [{address, proto, port}]            # containers' public IPv6 addresses and ports
+      ssh_from: []                                   # addresses or networks; empty: from anywhere
+
+A rule's comment says all that the rule says, so comparing comments is comparing rules: ufw spells rules in its own way.
+New rules come before stale ones go, and SSH is allowed before ufw is turned on: nobody is locked out in between.
+Returns: `added`, `removed` (lists of comments), `enabled_now` (ufw was off before).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+MARK = "apiary "
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`words`: the rule as ufw's command line takes it, with neither `route` nor a comment."""
+
+    comment: str
+    words: tuple[str, ...]
+    routed: bool = False
+    first: bool = False  # a denial: goes above every other rule
+
+    def command(self) -> list[str]:
+        """Arguments after `ufw` that add this rule."""
+        start = (["route"] if self.routed else []) + (["prepend"] if self.first else [])
+        return [*start, *self.words, "comment", MARK + self.comment]
+
+
+def desired(
+    interface: str, networks: Iterable[str], published: Iterable[Mapping[str, Any]], ssh_from: Iterable[str]
+) -> list[Rule]:
+    """The rules of a web host, in the order in which they are safe to add.
+
+    Raises ValueError for what is no address or network.
+    """
+    rules = []
+    for source in list(ssh_from) or ["any"]:
+        place = source if source == "any" else str(ipaddress.ip_network(source, strict=False))
+        words = ("allow", "proto", "tcp", "from", place, "to", "any", "port", "22")
+        rules.append(Rule(f"ssh from {place}", words))
+    for text in networks:
+        network = str(ipaddress.ip_network(text, strict=False))
+        rules += [
+            # The gateways of these networks are addresses of the host: nobody logs in there.
+            Rule(f"host closed at {network}", ("deny", "from", "any", "to", network), first=True),
+            Rule(f"host closed to {network}", ("deny", "from", network, "to", "any"), first=True),
+            Rule(
+                f"no forged {network}",
+                ("deny", "in", "on", interface, "from", network, "to", "any"),
+                routed=True,
+                first=True,
+            ),
+            Rule(f"way out of {network} by {interface}", ("allow", "out", "on", interface, "from", network, "to", "any"), routed=True),
+            # Where br_netfilter is loaded, traffic between two containers of one bridge is forwarded traffic too.
+            Rule(f"among {network}", ("allow", "from", network, "to", network), routed=True),
+        ]
+    for entry in published:
+        address, proto, port = str(ipaddress.ip_address(entry["address"])), str(entry["proto"]), str(entry["port"])
+        words = ("allow", "proto", proto, "from", "any", "to", address, "port", port)
+        rules.append(Rule(f"published {address} {port}/{proto}", words, routed=True))
+    return list(dict.fromkeys(rules))
+
+
+def ours(added: str) -> dict[str, list[str]]:
+    """From what `ufw show added` prints: comment -> arguments after `ufw` that delete the rule."""
+    found: dict[str, list[str]] = {}
+    for line in added.splitlines():
+        if not line.startswith("ufw "):
+            continue
+        words = shlex.split(line)[1:]
+        if len(words) < 2 or words[-2] != "comment" or not words[-1].startswith(MARK):
+            continue
+        rule = words[:-2]
+        delete = ["route", "delete", *rule[1:]] if rule[0] == "route" else ["delete", *rule]
+        found[words[-1].removeprefix(MARK)] = delete
+    return found
+
+
+def plan(wanted: Iterable[Rule], added: str) -> tuple[list[Rule], dict[str, list[str]]]:
+    """(rules to add, in order; stale rules of ours, comment -> delete arguments)."""
+    present = ours(added)
+    wanted = list(wanted)
+    names = {rule.comment for rule in wanted}
+    return [rule for rule in wanted if rule.comment not in present], {k: v for k, v in present.items() if k not in names}
+
+
+def main() -> None:
+    from ansible.module_utils.basic import AnsibleModule  # noqa: PLC0415 - only there on the host
+
+    module = AnsibleModule(
+        argument_spec={
+            "interface": {"type": "str", "required": True},
+            "networks": {"type": "list", "elements": "str", "required": True},
+            "published": {"type": "list", "elements": "dict", "default": []},
+            "ssh_from": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    options = module.params
+
+    def ufw(*arguments: str) -> str:
+        status, out, err = module.run_command(["ufw", *arguments])
+        if status != 0:
+            module.fail_json(msg=f"ufw {' '.join(arguments)}: {(err or out).strip()}")
+        return str(out)
+
+    try:
+        wanted = desired(options["interface"], options["networks"], options["published"], options["ssh_from"])
+    except (ValueError, KeyError) as error:
+        module.fail_json(msg=f"a rule cannot be made: {error}")
+    missing, stale = plan(wanted, ufw("show", "added"))
+    off = "inactive" in ufw("status")
+    if not module.check_mode:
+        for rule in missing:
+            ufw(*rule.command())
+        for delete in stale.values():
+            ufw("--force", *delete)
+        if off:
+            ufw("--force", "enable")
+    module.exit_json(
+        changed=bool(missing or stale or off),
+        added=[rule.comment for rule in missing],
+        removed=list(stale),
+        enabled_now=off,
+    )
+
+
+if __name__ == "__main__":
+    main()

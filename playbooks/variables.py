@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+"""Reads vars.json on the host: checks it, and makes Docker's daemon.json of it.
+
+    variables.py check vars.json     exit 1 and one line an error, or silence
+    variables.py daemon vars.json /etc/docker/daemon.json
+                                     writes it whole and at once if it differs, and then prints `changed`
+
+Standard library only: it runs before anything is installed. Touches nothing else.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import sys
+from typing import Any
+
+Variables = dict[str, Any]
+
+LOG_DEFAULT = {"max-size": "10m", "max-file": "3"}
+
+
+class BadVariables(ValueError):
+    """One line an error, each with the key and what to write."""
+
+
+def _network(variables: Variables, key: str, version: int) -> list[str]:
+    value = variables.get(key)
+    try:
+        network = ipaddress.ip_network(str(value))
+    except ValueError:
+        return [f"{key}: {value!r} is not a network; write for example {'2001:db8:1:2:0:1::/96' if version == 6 else '172.30.0.0/24'}"]
+    return [] if network.version == version else [f"{key}: {value!r} is not IPv{version}"]
+
+
+def _ports(variables: Variables, key: str, addressed: bool) -> list[str]:
+    errors: list[str] = []
+    for index, entry in enumerate(variables.get(key, [])):
+        where = f"{key}[{index}]"
+        if entry.get("proto") not in ("tcp", "udp"):
+            errors.append(f"{where}.proto: {entry.get('proto')!r} is neither tcp nor udp")
+        if not isinstance(entry.get("port"), int) or not 0 < entry["port"] < 65536:
+            errors.append(f"{where}.port: {entry.get('port')!r} is not a port; write 1 to 65535")
+        if addressed:
+            errors += _addresses([entry.get("address")], where + ".address", variables)
+    return errors
+
+
+def _addresses(values: list[Any], where: str, variables: Variables) -> list[str]:
+    errors: list[str] = []
+    try:
+        inside = ipaddress.IPv6Network(variables.get("apiary_net_subnet"))
+    except (ValueError, TypeError):
+        return []  # said already, of apiary_net_subnet itself
+    for value in values:
+        try:
+            if ipaddress.IPv6Address(value) not in inside:
+                errors.append(f"{where}: {value} lies outside apiary_net_subnet {inside}")
+        except ValueError:
+            errors.append(f"{where}: {value!r} is not an IPv6 address")
+    return errors
+
+
+def _ssh_from(variables: Variables, client: str | None) -> list[str]:
+    sources = variables.get("apiary_ssh_from", [])
+    errors: list[str] = []
+    networks = []
+    for source in sources:
+        try:
+            networks.append(ipaddress.ip_network(source, strict=False))
+        except ValueError:
+            errors.append(f"apiary_ssh_from: {source!r} is not an address or network")
+    if networks and client and not errors:
+        here = ipaddress.ip_address(client.split("%")[0])
+        mapped = getattr(here, "ipv4_mapped", None)
+        here = mapped or here
+        if not any(here in network for network in networks):
+            errors.append(
+                f"apiary_ssh_from: this run came from {here}, which none of {', '.join(sources)} holds: "
+                "it would lock itself out; add that address"
+            )
+    return errors
+
+
+def check(variables: Variables, ssh_client: str | None = None) -> None:
+    """Raises BadVariables with every error at once. `ssh_client`: the address this run came from, if over SSH."""
+    errors: list[str] = []
+    if not variables.get("apiary_instance"):
+        errors.append("apiary_instance: missing; write the instance's id")
+    for key in ("apiary_prefix", "apiary_bridge_subnet", "apiary_net_subnet"):
+        errors += _network(variables, key, 6)
+    errors += _network(variables, "apiary_net_subnet_ipv4", 4)
+    if variables.get("apiary_ndp", "exact") not in ("exact", "subnet"):
+        errors.append(f"apiary_ndp: {variables['apiary_ndp']!r} is neither exact nor subnet")
+    errors += _addresses(variables.get("apiary_addresses", []), "apiary_addresses", variables)
+    errors += _ports(variables, "apiary_published", addressed=True)
+    errors += _ports(variables, "apiary_published_ipv4", addressed=False)
+    errors += _ssh_from(variables, ssh_client)
+    if errors:
+        raise BadVariables("\n".join(errors))
+
+
+def daemon(variables: Variables) -> dict[str, Any]:
+    """Docker's daemon.json.
+
+    `ip6tables` is off on every engine: containers' IPv6 is routed, and ufw alone decides about it. From engine 27 on
+    the default is on, and two masters of one FORWARD chain would each let through what the other denies.
+    """
+    settings: dict[str, Any] = {
+        "ipv6": True,
+        "fixed-cidr-v6": variables["apiary_bridge_subnet"],
+        "ip6tables": False,
+        "live-restore": True,
+        "userland-proxy": False,
+        "log-driver": "json-file",
+        "log-opts": {key: str(value) for key, value in {**LOG_DEFAULT, **variables.get("apiary_log", {})}.items()},
+    }
+    mirrors = variables.get("apiary_registry_mirrors", [])
+    if mirrors:
+        settings["registry-mirrors"] = mirrors
+    return settings
+
+
+def replace(path: str, text: str) -> bool:
+    """Makes `text` the file's content, never half of it. Returns whether it was something else before."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            if file.read() == text:
+                return False
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(path + ".new", path)
+    return True
+
+
+def main(arguments: list[str]) -> int:
+    match arguments:
+        case ["check", path] | ["daemon", path, _]:
+            with open(path, encoding="utf-8") as file:
+                variables = json.load(file)
+        case _:
+            sys.stderr.write(__doc__ or "")
+            return 2
+    client = os.environ.get("SSH_CONNECTION", "").split(" ")[0] or None
+    try:
+        check(variables, client)
+    except BadVariables as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    if arguments[0] == "daemon" and replace(arguments[2], json.dumps(daemon(variables), indent=2, sort_keys=True) + "\n"):
+        sys.stdout.write("changed\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

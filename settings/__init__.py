@@ -1,0 +1,52 @@
+"""The stack file as typed models, checked as a whole; addresses, references and DNS as pure functions.
+
+Nothing here imports Pulumi, reads a file or asks the network. Start with `load`.
+"""
+
+from settings.addresses import AddressError, Plan, in_prefix
+from settings.container_texts import Port, VolumeMount, go_duration
+from settings.domains import RecordPlan, Route, dns_records, domains_map, zone_for, zones_of
+from settings.errors import Problem, SettingsError
+from settings.jobs import job_order
+from settings.loading import load
+from settings.models import Application, Container, Health, Job, Record, Server, Stack, Zone
+from settings.plans import plan
+from settings.references import Lookup, parse, resolve
+
+
+def is_rolling(application: Application) -> bool:
+    """Whether a release of `application` starts the new container before the old one stops."""
+    return application.is_rolling
+
+
+__all__ = [
+    "AddressError",
+    "Application",
+    "Container",
+    "Health",
+    "Job",
+    "Lookup",
+    "Plan",
+    "Port",
+    "Problem",
+    "Record",
+    "RecordPlan",
+    "Route",
+    "Server",
+    "SettingsError",
+    "Stack",
+    "VolumeMount",
+    "Zone",
+    "dns_records",
+    "domains_map",
+    "go_duration",
+    "in_prefix",
+    "is_rolling",
+    "job_order",
+    "load",
+    "parse",
+    "plan",
+    "resolve",
+    "zone_for",
+    "zones_of",
+]

@@ -1,0 +1,134 @@
+"""Checks of applications and jobs: names, servers, images, volumes, ports, order."""
+
+from collections.abc import Collection
+
+from settings.checks.common import Placed, placed
+from settings.container_texts import Port
+from settings.draft import Draft
+from settings.errors import did_you_mean, path_of, show
+from settings.jobs import circles
+from settings.order import needs
+from settings.references import ReferenceSyntaxError
+
+
+def check(draft: Draft, *, build_dirs: Collection[str] | None, playbooks: Collection[str] | None) -> None:
+    """Report containers that clash with each other, or name what does not exist."""
+    _names(draft)
+    for one in placed(draft):
+        _server(draft, one)
+        _source(draft, one, build_dirs)
+        _mounts(draft, one)
+    _ports(draft)
+    _order(draft)
+    for name, server in draft.stack.servers.items():
+        if playbooks is not None and server.playbook not in playbooks:
+            remedy = did_you_mean(server.playbook, playbooks)
+            draft.report(
+                f"{show(server.playbook)} is not a file of playbooks/; {remedy}", "servers", name, "playbook"
+            )
+
+
+def _names(draft: Draft) -> None:
+    for name in draft.names["applications"] & draft.names["jobs"]:
+        draft.report(f"{show(name)} is an application too; give the job another name", "jobs", name)
+    if "secrets" in draft.names["applications"]:
+        draft.report(
+            '"secrets" means the stack\'s secrets in references; write another name',
+            "applications",
+            "secrets",
+        )
+
+
+def _server(draft: Draft, one: Placed) -> None:
+    servers = draft.names["servers"]
+    if one.container.server is not None:
+        if one.container.server not in servers and draft.names["servers"]:
+            remedy = did_you_mean(one.container.server, servers)
+            draft.report(
+                f"{show(one.container.server)} is not a server; {remedy}", one.section, one.name, "server"
+            )
+    elif len(servers) > 1 and draft.whole(one.section, one.name, "server"):
+        known = ", ".join(sorted(servers))
+        draft.report(
+            f"missing; with several servers every container names its own: {known}",
+            one.section,
+            one.name,
+            "server",
+        )
+
+
+def _source(draft: Draft, one: Placed, build_dirs: Collection[str] | None) -> None:
+    at = (one.section, one.name)
+    container = one.container
+    if container.build_dir is not None and container.image is not None:
+        draft.report("build_dir and image exclude each other; leave one out", *at, "image")
+    if container.build_dir is None and container.image is None:
+        if draft.whole(*at, "build_dir") and draft.whole(*at, "image"):
+            draft.report(
+                "has no image; write build_dir: (a folder of images/) or image: (a name to pull)", *at
+            )
+    elif container.build_dir is None and container.build_args and draft.whole(*at, "build_dir"):
+        draft.report(
+            "only an image built from build_dir takes build arguments; leave them out", *at, "build_args"
+        )
+    if build_dirs is not None and container.build_dir is not None and container.build_dir not in build_dirs:
+        remedy = did_you_mean(container.build_dir, build_dirs)
+        draft.report(f"{show(container.build_dir)} is not a folder of images/; {remedy}", *at, "build_dir")
+
+
+def _mounts(draft: Draft, one: Placed) -> None:
+    taken: dict[str, str] = {path: path_of("tmpfs", path) for path in one.container.tmpfs}
+    for index, mount in enumerate(one.container.mounts):
+        here = path_of("volumes", index)
+        if mount.path in taken:
+            message = f"{mount.path} is taken by {taken[mount.path]}; mount one of them elsewhere"
+            draft.report(message, one.section, one.name, "volumes", index)
+        taken.setdefault(mount.path, here)
+
+
+def _ports(draft: Draft) -> None:
+    taken: dict[tuple[str | None, int, str], tuple[str, Port]] = {}
+    for name, app in draft.stack.applications.items():
+        server = next(one.server for one in placed(draft) if one[:2] == ("applications", name))
+        for index, port in enumerate(app.published):
+            at = ("applications", name, "ports", index)
+            spelt = f"port {port.host}/{port.proto}"
+            if (port.host, port.proto) == (22, "tcp"):
+                draft.report(f'{spelt} is the server\'s own, for SSH; write another, e.g. "2222:22"', *at)
+            if server is None:
+                continue
+            if first := taken.get((server, port.host, port.proto)):
+                draft.report(
+                    f"{spelt} of {server} is published by {first[0]} already; write another port", *at
+                )
+            taken.setdefault((server, port.host, port.proto), (path_of(*at), port))
+
+
+def _order(draft: Draft) -> None:
+    known = draft.names["applications"] | draft.names["jobs"]
+    for name, job in draft.stack.jobs.items():
+        for index, other in enumerate(job.after):
+            at = ("jobs", name, "after", index)
+            if other == name:
+                draft.report("a job can't come after itself; take it out", *at)
+            elif other not in known:
+                remedy = did_you_mean(other, known - {name})
+                draft.report(f"{show(other)} is neither an application nor a job; {remedy}", *at)
+    for circle in circles({name: _needs(draft, name) for name in draft.stack.containers()}):
+        section = "jobs" if circle[0] in draft.stack.jobs else "applications"
+        way = " needs ".join([*circle, circle[0]])
+        draft.report(
+            f"these wait for each other: {way}; take one out of after, or one reference out of env",
+            section,
+            circle[0],
+        )
+
+
+def _needs(draft: Draft, name: str) -> list[str]:
+    """Return what a container comes after; nothing while its environment has errors of its own."""
+    if not draft.stack.servers:
+        return []
+    try:
+        return needs(draft.stack, name)
+    except ReferenceSyntaxError:
+        return []

@@ -1,0 +1,79 @@
+"""Checks of references in `env`: whether what they refer to exists, and can be reached."""
+
+import re
+
+from settings.checks.common import Placed, placed
+from settings.draft import Draft
+from settings.errors import Key, closest, did_you_mean, show
+from settings.references import (
+    AppRef,
+    JobRef,
+    Reference,
+    ReferenceSyntaxError,
+    SecretRef,
+    UserSecretRef,
+    parse,
+)
+
+# Values of these variables are never repeated: what looks like a reference may be a secret that begins with
+# $.
+_SENSITIVE = re.compile(r"pass|secret|token|key|credential|auth")
+
+
+def check(draft: Draft) -> None:
+    """Report references to nothing, and to containers on another server."""
+    for one in placed(draft):
+        for key, value in one.container.env.items():
+            at = (one.section, one.name, "env", key)
+            try:
+                reference = parse(value, key=key)
+            except ReferenceSyntaxError as error:
+                draft.report(str(error), *at)
+                continue
+            _exists(draft, one, reference, at)
+
+
+def _exists(draft: Draft, one: Placed, reference: Reference, at: tuple[Key, ...]) -> None:
+    match reference:
+        case AppRef(name):
+            _container(draft, one, "applications", name, at)
+        case JobRef(name):
+            _container(draft, one, "jobs", name, at)
+        case SecretRef(application, _, _):
+            _known(draft, application, "applications", "_", at)
+        case UserSecretRef(name):
+            _known(draft, name, "secrets", "_secrets^", at)
+
+
+def _container(draft: Draft, one: Placed, section: str, name: str, at: tuple[Key, ...]) -> None:
+    other, sign, other_sign = ("jobs", "$", "+") if section == "applications" else ("applications", "+", "$")
+    if name not in draft.names[section] and name in draft.names[other]:
+        what = "a job" if other == "jobs" else "an application"
+        draft.report(f'{show(name)} is {what}; write "{other_sign}{name}"', *at)
+        return
+    if not _known(draft, name, section, sign, at):
+        return
+    there = next((its.server for its in placed(draft) if its[:2] == (section, name)), None)
+    if there is not None and one.server is not None and there != one.server:
+        draft.report(
+            f'"{sign}{name}" runs on {there}, this container on {one.server}, and they share no network; '
+            "move one of them, or write a public name",
+            *at,
+        )
+
+
+def _known(draft: Draft, name: str, section: str, sign: str, at: tuple[Key, ...]) -> bool:
+    known = draft.names[section]
+    if name in known:
+        return True
+    if not draft.whole(section) and not known:
+        return False  # the whole section could not be read; that is reported
+    what = {"applications": "an application", "jobs": "a job", "secrets": "a secret"}[section]
+    near = closest(name, known)
+    remedy = f'did you mean "{sign}{near}"?' if near else did_you_mean(name, known, sign=sign)
+    if _SENSITIVE.search(str(at[-1])) and near is None:
+        remedy = f'for plain text write "{sign[0] * 2}" in place of its first "{sign[0]}"; ' + remedy
+        draft.report(f"refers to {what} that does not exist; {remedy}", *at)
+    else:
+        draft.report(f'"{sign}{name}" is not {what}; {remedy}', *at)
+    return False

@@ -1,0 +1,239 @@
+"""The small languages of containers: environment, ports, volumes, durations, limits.
+
+Makes: one pure function a language, checked and canonical value out, and the values `Port` and `VolumeMount`.
+Leaves alone: the models that use them (`containers`), and anything that needs the whole file (`checks`). Each
+function raises ValueError whose message says what is wrong and what to write.
+"""
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+from settings.errors import did_you_mean, kind_of, show
+
+_ENV_KEY = re.compile(r"[a-z_][a-z0-9_]*")
+_PORT = re.compile(r"(?:(\d{1,9}):)?(\d{1,9})(?:/(\w+))?", re.ASCII)
+_DURATION = re.compile(r"(?:\d{1,9}(?:\.\d{1,9})?(?:ms|s|m|h))+", re.ASCII)
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)", re.ASCII)
+_MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
+_MEMORY = re.compile(r"(\d{1,9})([mg])", re.ASCII)
+_VOLUME_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
+_PATH = re.compile(r"/[^:\x00-\x1f]*")
+_SOCKETS = ("/run/docker.sock", "/var/run/docker.sock")
+# fmt: off
+CAPABILITIES = frozenset((
+    "AUDIT_CONTROL", "AUDIT_READ", "AUDIT_WRITE", "BLOCK_SUSPEND", "BPF", "CHECKPOINT_RESTORE", "CHOWN",
+    "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "IPC_LOCK", "IPC_OWNER", "KILL", "LEASE",
+    "LINUX_IMMUTABLE", "MAC_ADMIN", "MAC_OVERRIDE", "MKNOD", "NET_ADMIN", "NET_BIND_SERVICE",
+    "NET_BROADCAST", "NET_RAW", "PERFMON", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYSLOG", "SYS_ADMIN",
+    "SYS_BOOT", "SYS_CHROOT", "SYS_MODULE", "SYS_NICE", "SYS_PACCT", "SYS_PTRACE", "SYS_RAWIO",
+    "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "WAKE_ALARM",
+))
+# fmt: on
+
+
+@dataclass(frozen=True, order=True)
+class Port:
+    """A published port: `host` on the server's IPv4, `container` inside (and on a static IPv6), `proto` tcp
+    or udp.
+    """
+
+    host: int
+    container: int
+    proto: str
+
+
+@dataclass(frozen=True)
+class VolumeMount:
+    """What is mounted at `path`: a named volume (`name`) or the server's folder `host_path`, never both."""
+
+    name: str | None
+    host_path: str | None
+    path: str
+    read_only: bool
+
+
+def env_key(text: str) -> str:
+    """Check the name of an environment variable, which the stack file writes in lower case."""
+    if _ENV_KEY.fullmatch(text):
+        return text
+    if _ENV_KEY.fullmatch(text.lower()):
+        raise ValueError(f"environment names are written in lower case; write {show(text.lower())}")
+    raise ValueError("not a usable environment name; write lower-case letters, digits and _ , no digit first")
+
+
+def env_value(value: object) -> str | int | bool | list[str]:
+    """Check an environment value; no message repeats it, since it may be a secret."""
+    if isinstance(value, list):
+        for item in value:
+            if not isinstance(item, str):
+                raise ValueError(  # noqa: TRY004 - pydantic takes ValueErrors only
+                    f"a list here holds text, not {kind_of(item)}; write each item in quotes"
+                )
+            _refuse_unprintable(item)
+            if "," in item:
+                raise ValueError(
+                    "an item holds a comma, which separates items; write the whole value as one text"
+                )
+        return value
+    if isinstance(value, str):
+        return _refuse_unprintable(value)
+    if isinstance(value, (bool, int)):
+        return value if abs(value) < 10**18 else _quote_number()
+    if isinstance(value, float):
+        _quote_number()
+    if value is None:
+        raise ValueError('is empty; write a value, or "" for an empty one')
+    raise ValueError(f"must be text, a whole number, true, false or a list of texts, not {kind_of(value)}")
+
+
+def _quote_number() -> int:
+    raise ValueError("this number may not reach the container as it was written; write it in quotes")
+
+
+def _refuse_unprintable(text: str) -> str:
+    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise ValueError(
+            "holds a character that an environment variable can't hold (NUL or half a surrogate pair)"
+        )
+    return text
+
+
+def parse_port(value: object) -> Port:
+    """Read a published port: `80`, `"8080:80"` (server:container), `"25/tcp"`, `"53:53/udp"`."""
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise ValueError(  # noqa: TRY004 - pydantic takes ValueErrors only
+            f'must be a port such as 80, "8080:80" or "53:53/udp", not {kind_of(value)}'
+        )
+    if isinstance(value, int) and 65535 < value < 65536 * 60:
+        pair = f"{value // 60}:{value % 60:02d}"
+        raise ValueError(
+            f"{value} is not a port (1 to 65535); if you wrote {pair}, YAML read it as one number: "
+            f'write it in quotes, "{pair}"'
+        )
+    match = _PORT.fullmatch(show(value) if isinstance(value, int) else value)
+    if not match:
+        raise ValueError(
+            f'{show(value)} is not a port; write 80, "8080:80" (server:container) or "53:53/udp" '
+            "(no address, no range)"
+        )
+    host, container, proto = match.groups()
+    port = Port(int(host or container), int(container), proto or "tcp")
+    if not (1 <= port.host <= 65535 and 1 <= port.container <= 65535):
+        raise ValueError(f"{show(value)} is out of range; a port is 1 to 65535")
+    if port.proto not in ("tcp", "udp"):
+        raise ValueError(f'{show(value)} names an unknown protocol; write "/tcp" or "/udp"')
+    return port
+
+
+def parse_volume(text: str) -> VolumeMount:
+    """Read a volume: `name:/path`, `name:/path:ro` or `/folder/on/server:/path:ro`; writable unless `:ro`."""
+    source, _, rest = text.partition(":")
+    path, _, mode = rest.partition(":")
+    if not rest or mode not in ("", "ro", "rw") or rest.endswith(":"):
+        raise ValueError(
+            f'{show(text)} is not a volume; write "name:/path", "name:/path:ro" or "/host/path:/path:ro"'
+        )
+    clean = _clean_path(path, text)
+    if source.startswith("/"):
+        host_path = _clean_path(source, text)
+        if any(f"{socket}/".startswith(f"{host_path.rstrip('/')}/") for socket in _SOCKETS):
+            raise ValueError(
+                f"{show(text)} would hand the container the Docker socket, that is the whole server; "
+                "mount a deeper folder or a named volume"
+            )
+        return VolumeMount(None, host_path, clean, mode == "ro")
+    if not _VOLUME_NAME.fullmatch(source):
+        raise ValueError(
+            f"{show(text)} needs a volume's name (letters, digits, _ . -) or an absolute path before the "
+            "colon"
+        )
+    return VolumeMount(source, None, clean, mode == "ro")
+
+
+def _clean_path(path: str, whole: str) -> str:
+    if not _PATH.fullmatch(path) or ".." in path.split("/"):
+        raise ValueError(
+            f'{show(whole)}: paths are absolute and without ".."; write e.g. '
+            '"letsencrypt:/etc/letsencrypt:ro"'
+        )
+    return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
+
+
+def absolute_path(text: str) -> str:
+    """Check a path inside a container."""
+    return _clean_path(text, text)
+
+
+def duration(text: str) -> str:
+    """Respell a duration as Go prints it (`90s` -> `1m30s`): Docker stores it so, and any other spelling
+    differs.
+    """
+    if not _DURATION.fullmatch(text):
+        raise ValueError(f'{show(text)} is not a duration; write e.g. "5s", "500ms" or "1m30s"')
+    total = sum(Decimal(number) * _MILLISECONDS[unit] for number, unit in _DURATION_PART.findall(text))
+    if total != int(total) or total > 24 * 3_600_000:
+        raise ValueError(f"{show(text)} is not usable; write whole milliseconds, at most 24h")
+    return go_duration(int(total))
+
+
+def go_duration(milliseconds: int) -> str:
+    """Spell a duration of `milliseconds` as Go does: `0s`, `500ms`, `1.5s`, `1m30s`, `1h0m0s`."""
+    if 0 < milliseconds < 1000:
+        return f"{milliseconds}ms"
+    seconds, rest = divmod(milliseconds, 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    fraction = f".{rest:03d}".rstrip("0") if rest else ""
+    spelt = f"{seconds}{fraction}s"
+    if hours:
+        return f"{hours}h{minutes}m{spelt}"
+    return f"{minutes}m{spelt}" if minutes else spelt
+
+
+def parse_memory(text: str) -> int:
+    """Read a memory limit (`256m`, `1g`) in MiB. Docker's own minimum is 6 MiB."""
+    match = _MEMORY.fullmatch(text)
+    if not match:
+        raise ValueError(f'{show(text)} is not an amount of memory; write e.g. "256m" or "1g"')
+    mib = int(match[1]) * (1024 if match[2] == "g" else 1)
+    if not 6 <= mib <= 1024 * 1024:
+        raise ValueError(f'{show(text)} is out of range; write at least "6m"')
+    return mib
+
+
+def memory(text: str) -> str:
+    """Check a memory limit, kept as written."""
+    parse_memory(text)
+    return text
+
+
+def cpus(value: object) -> str:
+    """Spell a share of processors so that Docker reads back the same text: `1` -> `"1.0"`, `"0.50"` ->
+    `"0.5"`.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError(  # noqa: TRY004 - pydantic takes ValueErrors only
+            f'must be a number of processors such as "0.5", not {kind_of(value)}'
+        )
+    problem = f'{show(value)} is not a number of processors; write e.g. "0.5" or "1.0", from 0.01 to 1000'
+    try:
+        number = Decimal(show(value) if not isinstance(value, str) else value)
+    except InvalidOperation as error:
+        raise ValueError(problem) from error
+    if not (number.is_finite() and Decimal("0.01") <= number <= 1000) or number != round(number, 3):
+        raise ValueError(problem)
+    whole, _, fraction = f"{number:.3f}".partition(".")
+    return f"{whole}.{fraction.rstrip('0') or '0'}"
+
+
+def capability(text: str) -> str:
+    """Check a Linux capability, without the `CAP_` that Docker puts before it."""
+    if text in CAPABILITIES:
+        return text
+    bare = text.upper().removeprefix("CAP_")
+    if bare == "ALL":
+        raise ValueError(
+            '"ALL" is not accepted; name the few capabilities that are needed, e.g. NET_BIND_SERVICE'
+        )
+    raise ValueError(f"{show(text)} is not a capability; {did_you_mean(bare, CAPABILITIES)}")

@@ -1,0 +1,214 @@
+"""Models of what runs on a server.
+
+Makes: `Application`, `Job` and what they share. Leaves alone: where they run (`models.Stack`), and whatever
+needs more than one setting (`checks`). Attributes are as written in the stack file, respelt only where Docker
+spells them another way; parsed forms are properties.
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Literal
+
+from pydantic import Field
+
+from settings import container_texts
+from settings import kinds as k
+from settings.container_texts import Port, VolumeMount
+from settings.kinds import Settings
+from settings.references import Reference, parse
+
+
+class Container(Settings):
+    """What applications and jobs have in common."""
+
+    server: k.Name | None = Field(
+        default=None, description="Server it runs on; may be left out when there is one.", examples=["web1"]
+    )
+    build_dir: k.Folder | None = Field(
+        default=None,
+        description="Folder of images/ that is built on the server. Either this or `image`.",
+        examples=["HAProxy"],
+    )
+    image: k.Image | None = Field(
+        default=None,
+        description="Image that is pulled. Either this or `build_dir`.",
+        examples=["postgres:15"],
+    )
+    build_args: dict[str, k.Argument] = Field(
+        default_factory=dict,
+        description="Build arguments, with `build_dir` only.",
+        examples=[{"VERSION": "1.2"}],
+    )
+    env: dict[k.EnvKey, k.EnvValue] = Field(
+        default_factory=dict,
+        description="Environment, in lower case; the container gets it in upper case, references resolved.",
+        examples=[{"http_port": 8080, "db_host": "$postgres"}],
+        repr=False,  # values may be secrets
+    )
+    volumes: list[k.VolumeSetting] = Field(
+        default_factory=list,
+        description="Named volumes (`name:/path`) or folders of the server (`/folder:/path`); `:ro`.",
+        examples=[["letsencrypt:/etc/letsencrypt:ro", "/srv/media:/media:ro"]],
+    )
+    command: list[k.Argument] | None = Field(
+        default=None,
+        description="Program and arguments; the image's own when left out.",
+        examples=[["serve", "--quiet"]],
+    )
+    user: k.Text | None = Field(
+        default=None, description="User it runs as; the image's own when left out.", examples=["1000:1000"]
+    )
+    memory: k.Memory | None = Field(
+        default=None, description="Memory limit, swap included.", examples=["256m"]
+    )
+    cpus: k.Cpus | None = Field(default=None, description="Limit in processors.", examples=["0.5"])
+    capabilities: list[k.Capability] = Field(
+        default_factory=list,
+        description="Linux capabilities given back; all are dropped first.",
+        examples=[["NET_BIND_SERVICE"]],
+    )
+    read_only: bool = Field(
+        default=False, description="Whether its root file system is read-only.", examples=[True]
+    )
+    tmpfs: dict[k.AbsolutePath, k.Argument] = Field(
+        default_factory=dict,
+        description="Folders in memory, with mount options.",
+        examples=[{"/run": "size=16m"}],
+    )
+    grace_seconds: int = Field(
+        default=10, description="Seconds it has to stop before it is killed.", examples=[30], ge=0, le=3600
+    )
+
+    @cached_property
+    def mounts(self) -> tuple[VolumeMount, ...]:
+        """`volumes`, parsed, in order."""
+        return tuple(container_texts.parse_volume(text) for text in self.volumes)
+
+    @cached_property
+    def environment(self) -> Mapping[str, Reference]:
+        """`env`, parsed, by the container's own (upper-case) names, in order. Raises ReferenceSyntaxError."""
+        return {key.upper(): parse(value, key=key) for key, value in self.env.items()}
+
+    @property
+    def memory_mib(self) -> int | None:
+        """Memory limit in MiB."""
+        return None if self.memory is None else container_texts.parse_memory(self.memory)
+
+    @property
+    def docker_capabilities(self) -> tuple[str, ...]:
+        """`capabilities` as Docker reads them back, sorted: `CAP_NET_BIND_SERVICE`."""
+        return tuple(sorted({f"CAP_{name}" for name in self.capabilities}))
+
+
+class Health(Settings):
+    """How an application proves that it serves."""
+
+    path: k.UrlPath = Field(default="/", description="Path that the proxy requests.", examples=["/healthz"])
+    port: int | None = Field(
+        default=None,
+        description="Port it is asked on; `env.http_port` when left out.",
+        examples=[8080],
+        ge=1,
+        le=65535,
+    )
+    timeout: int = Field(
+        default=60,
+        description="Seconds until a release that is not healthy has failed.",
+        examples=[120],
+        ge=1,
+        le=3600,
+    )
+    test: list[k.Argument] | None = Field(
+        default=None,
+        description="Docker's health command; the image's own when left out.",
+        examples=[["CMD", "pg_isready"]],
+    )
+    interval: k.Duration = Field(
+        default="5s", description="Time between two runs of the command.", examples=["1m30s"]
+    )
+    retries: int = Field(
+        default=3,
+        description="Failures in a row that make the container unhealthy.",
+        examples=[5],
+        ge=1,
+        le=100,
+    )
+    start_period: k.Duration = Field(
+        default="0s", description="Time in which failures do not count.", examples=["30s"]
+    )
+
+
+class Application(Container):
+    """A container that stays up. Its network alias is its name."""
+
+    ipv6_web: bool = Field(
+        default=False,
+        description="Whether it takes the static web address, as the proxy does.",
+        examples=[True],
+    )
+    static_ipv6: k.AddressSuffix | None = Field(
+        default=None, description="Another public IPv6 address of its own, as a suffix.", examples=["2:0:b"]
+    )
+    ports: list[k.PortSetting] = Field(
+        default_factory=list,
+        description='Ports published on the server: `80`, `"8080:80"` (server:container), `"53:53/udp"`. '
+        "Write pairs in quotes.",
+        examples=[[80, 443, "53:53/udp"]],
+    )
+    stateful: bool = Field(
+        default=False,
+        description="Whether two must never run at once: the old one stops before the new one starts.",
+        examples=[True],
+    )
+    health: Health = Field(
+        default_factory=Health, description="How it proves that it serves.", examples=[{"path": "/healthz"}]
+    )
+    restart: Literal["no", "always", "on-failure", "unless-stopped"] = Field(
+        default="unless-stopped", description="When Docker starts it again.", examples=["unless-stopped"]
+    )
+
+    @cached_property
+    def published(self) -> tuple[Port, ...]:
+        """`ports`, parsed, in order."""
+        return tuple(container_texts.parse_port(port) for port in self.ports)
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The domains it serves, `env.domains`; none when that is `all` or missing."""
+        value = self.env.get("domains")
+        return tuple(value) if isinstance(value, list) else ()
+
+    @property
+    def http_port(self) -> int | None:
+        """The port its domains are served at, `env.http_port`; None when missing or not a port."""
+        value = self.env.get("http_port")
+        if isinstance(value, bool) or not isinstance(value, (int, str)):
+            return None
+        text = str(value)
+        port = int(text) if text.isascii() and text.isdigit() and len(text) <= 5 else 0
+        return port if 1 <= port <= 65535 else None
+
+    @property
+    def health_port(self) -> int | None:
+        """The port to ask for health: `health.port`, else `env.http_port`."""
+        return self.http_port if self.health.port is None else self.health.port
+
+    @property
+    def is_rolling(self) -> bool:
+        """Whether a release starts the new container before the old one stops: nothing may be theirs
+        exclusively.
+        """
+        return not (self.ports or self.ipv6_web or self.static_ipv6 or self.stateful)
+
+
+class Job(Container):
+    """A container that runs to its end when its inputs change, and stays stopped."""
+
+    after: list[k.Name] = Field(
+        default_factory=list,
+        description="Applications and jobs that come first.",
+        examples=[["haproxy", "dbsetup"]],
+    )
+    timeout: int = Field(
+        default=600, description="Seconds after which a run has failed.", examples=[60], ge=1, le=86400
+    )

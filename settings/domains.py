@@ -1,0 +1,155 @@
+"""What follows from domains: zones, DNS records, the proxy's map.
+
+Makes: pure functions of a checked `Stack`. Leaves alone: whether a domain may stand where it stands
+(`checks.domains`), and making anything (the components do).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, TypedDict
+
+from publicsuffixlist import PublicSuffixList
+
+from settings.models import Record, Stack, Zone
+from settings.texts import ip_text
+
+Source = Literal["ipv4", "host_ipv6", "web_ipv6", "private_ip", "literal"]
+
+
+class Route(TypedDict):
+    """How the proxy reaches one domain's application."""
+
+    app: str
+    port: int
+    path: str  # of the health check
+    www: bool  # whether www. leads here too
+    tls: bool
+
+
+@dataclass(frozen=True)
+class RecordPlan:
+    """A DNS record to make. `data` is its text where the stack file knows it, else None and `source` says
+    whose.
+    """
+
+    zone: str
+    name: str  # within the zone; "" is the apex
+    type: str
+    source: Source
+    ttl: int  # seconds
+    priority: int | None = None  # MX and SRV only
+    data: str | None = None
+
+
+@lru_cache(maxsize=1)
+def _suffixes() -> PublicSuffixList:
+    return PublicSuffixList()
+
+
+def registrable(domain: str) -> str | None:
+    """Return the domain one can register (`a.b.example.co.uk` -> `example.co.uk`); None for a public suffix
+    itself.
+
+    The list's private part counts: names under `github.io` belong to different people.
+    """
+    return _suffixes().privatesuffix(domain)
+
+
+def enclosing_zone(domain: str, listed: Iterable[str]) -> str | None:
+    """Return a domain's zone: the longest of the listed zones it lies in, else its registrable domain."""
+    held = [zone for zone in listed if domain == zone or domain.endswith(f".{zone}")]
+    return max(held, key=len) if held else registrable(domain)
+
+
+def zone_for(stack: Stack, domain: str) -> tuple[str, str]:
+    """Return (zone, record name) of a domain; the apex is `""`. ValueError for a public suffix."""
+    zone = enclosing_zone(domain, stack.zones)
+    if zone is None:
+        raise ValueError(f"{domain} is a public suffix; nobody can hold its zone")
+    return zone, domain[: -len(zone)].rstrip(".")
+
+
+def zones_of(stack: Stack) -> dict[str, Zone]:
+    """Return every zone, listed or derived, by name and sorted, with its settings."""
+    domains = [
+        domain
+        for server in stack.servers.values()
+        for domain in (*server.dns.public, *server.dns.private, *server.dns.web)
+    ]
+    names = set(stack.zones) | {zone_for(stack, domain)[0] for domain in domains}
+    return {name: stack.zones.get(name, Zone()) for name in sorted(names)}
+
+
+def dns_records(stack: Stack, server: str) -> list[RecordPlan]:
+    """Return a server's DNS records, in a stable order.
+
+    The records of `zones` belong to the first server with a name in the zone (else to the first server), so
+    that the lists of all servers together hold every record once.
+    """
+    dns = stack.servers[server].dns
+    plans = [
+        *(_derived(stack, name, kind, source) for name in dns.public for kind, source in _HOST),
+        *(
+            _derived(stack, name, kind, source)
+            for domain in dns.web
+            for name in (domain, f"www.{domain}")
+            for kind, source in _WEB
+        ),
+        *(
+            _derived(stack, name, "A", "private_ip", data=stack.servers[server].private_ip)
+            for name in dns.private
+        ),
+    ]
+    for name, zone in stack.zones.items():
+        if _owner(stack, name) == server:
+            plans += [_listed(name, zone, record) for record in zone.records]
+    return plans
+
+
+_HOST: tuple[tuple[str, Source], ...] = (("A", "ipv4"), ("AAAA", "host_ipv6"))
+_WEB: tuple[tuple[str, Source], ...] = (("A", "ipv4"), ("AAAA", "web_ipv6"))
+
+
+def _derived(stack: Stack, domain: str, kind: str, source: Source, *, data: str | None = None) -> RecordPlan:
+    zone, name = zone_for(stack, domain)
+    return RecordPlan(zone, name, kind, source, stack.zones.get(zone, Zone()).ttl, data=data)
+
+
+def _listed(zone_name: str, zone: Zone, record: Record) -> RecordPlan:
+    ttl = zone.ttl if record.ttl is None else record.ttl
+    return RecordPlan(
+        zone_name, record.name, record.type, "literal", ttl, record.priority, record_data(record)
+    )
+
+
+def _owner(stack: Stack, zone: str) -> str:
+    for name, server in stack.servers.items():
+        dns = server.dns
+        if any(zone_for(stack, domain)[0] == zone for domain in (*dns.public, *dns.private, *dns.web)):
+            return name
+    return next(iter(stack.servers))
+
+
+def record_data(record: Record) -> str:
+    """Spell a record's data as the API stores it: TXT in quotes, once; addresses canonical; no final dots."""
+    data = record.data.strip()
+    if record.type == "TXT":
+        if len(data) > 1 and data[0] == data[-1] == '"':
+            return data
+        escaped = data.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    if record.type in ("A", "AAAA"):
+        return ip_text(data, 4 if record.type == "A" else 6)
+    return data if record.type == "CAA" else data.rstrip(".")
+
+
+def domains_map(stack: Stack, server: str) -> dict[str, Route]:
+    """Return what a server's proxy needs of every domain served on it, sorted by domain."""
+    routes = {
+        domain: Route(app=name, port=app.http_port, path=app.health.path, www=True, tls=False)
+        for name, app in stack.applications_on(server).items()
+        for domain in app.domains
+        if app.http_port is not None
+    }
+    return dict(sorted(routes.items()))

@@ -1,0 +1,157 @@
+"""Models of servers, their names, and DNS zones.
+
+Makes: `Server`, `Dns`, `Zone`, `Record` and the IPv6 sections. Leaves alone: what runs on a server
+(`containers`), and whatever needs more than one setting (`checks`).
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from settings import kinds as k
+from settings.kinds import Settings
+
+RecordType = Literal["A", "AAAA", "CAA", "CNAME", "MX", "NS", "SRV", "TXT"]
+
+
+class DockerIpv6(Settings):
+    """Suffixes appended to the server's /64. Docker hands out the upper half of each network."""
+
+    suffix_bridge: k.NetSuffix = Field(
+        default="1:0:0/96",
+        description="Network of Docker's default bridge (image builds).",
+        examples=["1:0:0/96"],
+    )
+    suffix_net: k.NetSuffix = Field(
+        default="2:0:0/96",
+        description="Network that all containers of the server share.",
+        examples=["2:0:0/96"],
+    )
+    static_web: k.AddressSuffix = Field(
+        default="2:0:a",
+        description="Static web address: the `ipv6_web` application's, and every web domain's AAAA.",
+        examples=["2:0:a"],
+    )
+
+
+class Ipv6(Settings):
+    """IPv6 of a server."""
+
+    docker: DockerIpv6 = Field(
+        default_factory=DockerIpv6,
+        description="How the server's /64 is divided.",
+        examples=[{"suffix_bridge": "1:0:0/96", "suffix_net": "2:0:0/96", "static_web": "2:0:a"}],
+    )
+
+
+class Dns(Settings):
+    """Names that lead to a server. A name stands in one list only."""
+
+    public: list[k.Domain] = Field(
+        default_factory=list,
+        description="Names of the host itself: A and AAAA of the server.",
+        examples=[["web1.example.com"]],
+    )
+    private: list[k.Domain] = Field(
+        default_factory=list,
+        description="Names on the private network: A of `private_ip`.",
+        examples=[["web1.internal.example.com"]],
+    )
+    web: list[k.Domain] = Field(
+        default_factory=list,
+        description="Domains of sites: A of the server, AAAA of the static web address, and `www.` too.",
+        examples=[["example.com", "penguin.example.net"]],
+    )
+
+
+class Server(Settings):
+    """One Vultr instance and its addresses."""
+
+    plan: k.Slug = Field(description="Vultr plan; changing it resizes the instance.", examples=["vc2-1c-2gb"])
+    region: k.Slug = Field(description="Vultr region; changing it rebuilds the server.", examples=["ewr"])
+    os: int = Field(
+        description="Vultr's number of the operating system; changing it rebuilds the server.",
+        examples=[2136],
+        ge=1,
+    )
+    private_ip: k.PrivateIpv4 | None = Field(
+        default=None,
+        description="Address on the stack's VPC; without it the server has none.",
+        examples=["192.168.150.10"],
+    )
+    ipv6: Ipv6 = Field(
+        default_factory=Ipv6,
+        description="How the server's /64 is divided.",
+        examples=[{"docker": {"suffix_net": "2:0:0/96"}}],
+    )
+    ipv4_net: k.PrivateIpv4Net = Field(
+        default="172.30.0.0/24",
+        description="IPv4 network that all containers of the server share.",
+        examples=["172.30.0.0/24"],
+    )
+    dns: Dns = Field(
+        default_factory=Dns,
+        description="Names that lead to this server.",
+        examples=[{"public": ["web1.example.com"], "web": ["example.com"]}],
+    )
+    playbook: k.Playbook = Field(
+        default="web.yml", description="Playbook of playbooks/ that makes the host.", examples=["web.yml"]
+    )
+    ndp: Literal["exact", "subnet"] = Field(
+        default="exact",
+        description="Which addresses the server answers neighbour discovery for: `exact`, those in use; "
+        "`subnet`, the whole container network.",
+        examples=["exact"],
+    )
+    registry_mirrors: list[k.MirrorUrl] = Field(
+        default_factory=list,
+        description="Registries that Docker asks before Docker Hub.",
+        examples=[["https://mirror.example.com"]],
+    )
+    timezone: k.Timezone = Field(
+        default="Etc/UTC", description="Time zone of the host.", examples=["Europe/Berlin"]
+    )
+
+
+class Record(Settings):
+    """A DNS record beyond those that follow from `dns`."""
+
+    name: k.RecordName = Field(
+        default="", description='Name within the zone; `""` is the zone\'s own name.', examples=["_dmarc"]
+    )
+    type: RecordType = Field(description="Record type.", examples=["MX"])
+    data: k.Text = Field(
+        description="Value as in a zone file, without priority, final dot or outer quotes.",
+        examples=["mail.example.com"],
+    )
+    priority: int | None = Field(
+        default=None,
+        description="Priority, for MX and SRV only, which need it.",
+        examples=[10],
+        ge=0,
+        le=65535,
+    )
+    ttl: int | None = Field(
+        default=None,
+        description="Lifetime in seconds; the zone's when left out.",
+        examples=[3600],
+        ge=60,
+        le=604800,
+    )
+
+
+class Zone(Settings):
+    """A DNS zone. Zones of `dns.public` and `dns.web` names exist without being listed here."""
+
+    ttl: int = Field(
+        default=300,
+        description="Lifetime of the zone's records in seconds.",
+        examples=[300],
+        ge=60,
+        le=604800,
+    )
+    records: list[Record] = Field(
+        default_factory=list,
+        description="Further records of the zone.",
+        examples=[[{"type": "MX", "data": "mail.example.com", "priority": 10}]],
+    )

@@ -1,0 +1,83 @@
+"""The types of single settings: text with a language of its own, named in plain words.
+
+Makes: `Settings`, the base of all models, and annotated types for the models, each a checker of `texts` or
+`addresses` together with the words that error messages and the reference use for it. Leaves alone: what the
+languages are (`texts`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainValidator
+
+from settings import addresses, container_texts, texts
+from settings.errors import show
+
+
+class Settings(BaseModel):
+    """Base of every section: frozen, no unknown keys, no silent conversion between types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a type is called in messages and in the reference."""
+
+    words: str
+
+
+def _suffix(check: Callable[[str], str]) -> BeforeValidator:
+    def read(value: object) -> object:
+        if isinstance(value, int) and not isinstance(value, bool):
+            meant = addresses.unquoted(value)
+            hint = f'"{meant}"' if meant else 'e.g. "2:0:a"'
+            raise ValueError(  # noqa: TRY004 - pydantic takes ValueErrors only
+                f"YAML read this suffix as the number {show(value)}; write it in quotes: {hint}"
+            )
+        return check(value) if isinstance(value, str) else value
+
+    return BeforeValidator(read)
+
+
+def _port(value: object) -> int | str:
+    container_texts.parse_port(value)
+    return value if isinstance(value, int) else str(value)
+
+
+def _volume(value: str) -> str:
+    container_texts.parse_volume(value)
+    return value
+
+
+Text = Annotated[str, Kind("text"), AfterValidator(texts.plain_text)]
+Argument = Annotated[str, Kind("text")]
+Name = Annotated[str, Kind("name"), AfterValidator(texts.name)]
+Domain = Annotated[str, Kind("domain name"), AfterValidator(texts.domain)]
+RecordName = Annotated[str, Kind("name within the zone"), AfterValidator(texts.record_name)]
+EnvKey = Annotated[str, Kind("lower-case name"), AfterValidator(container_texts.env_key)]
+EnvValue = Annotated[
+    str | int | bool | list[str],
+    Kind("text, whole number, true or false, list of texts, or reference"),
+    PlainValidator(container_texts.env_value),
+]
+PortSetting = Annotated[int | str, Kind("port"), PlainValidator(_port)]
+VolumeSetting = Annotated[str, Kind("volume"), AfterValidator(_volume)]
+AbsolutePath = Annotated[str, Kind("absolute path"), AfterValidator(container_texts.absolute_path)]
+Duration = Annotated[str, Kind("duration"), AfterValidator(container_texts.duration)]
+Memory = Annotated[str, Kind("amount of memory"), AfterValidator(container_texts.memory)]
+Cpus = Annotated[str, Kind("number of processors"), PlainValidator(container_texts.cpus)]
+Capability = Annotated[str, Kind("Linux capability"), AfterValidator(container_texts.capability)]
+NetSuffix = Annotated[str, Kind("suffix of a network"), _suffix(addresses.container_net)]
+AddressSuffix = Annotated[str, Kind("suffix of an address"), _suffix(addresses.container_address)]
+PrivateIpv4 = Annotated[str, Kind("private IPv4 address"), AfterValidator(texts.private_ipv4)]
+PrivateIpv4Net = Annotated[str, Kind("private IPv4 network"), AfterValidator(texts.private_ipv4_net)]
+UrlPath = Annotated[str, Kind("path of a request"), AfterValidator(texts.url_path)]
+MirrorUrl = Annotated[str, Kind("URL"), AfterValidator(texts.mirror_url)]
+Timezone = Annotated[str, Kind("time zone"), AfterValidator(texts.timezone)]
+Slug = Annotated[str, Kind("identifier"), AfterValidator(texts.slug)]
+Folder = Annotated[str, Kind("folder name"), AfterValidator(texts.folder)]
+Playbook = Annotated[str, Kind("file name"), AfterValidator(texts.playbook)]
+Image = Annotated[str, Kind("image name"), AfterValidator(texts.image)]
+SecretName = Annotated[str, Kind("name"), AfterValidator(texts.secret_name)]

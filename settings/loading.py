@@ -1,0 +1,30 @@
+"""Reading a stack file.
+
+Makes: a checked `Stack`, or one error that holds every problem. Leaves alone: files and environment; what it
+needs to know beyond the raw data is handed in.
+"""
+
+from collections.abc import Collection
+
+from settings import checks, draft
+from settings.errors import SettingsError
+from settings.models import Stack
+
+
+def load(
+    raw: object,
+    *,
+    name: str,
+    build_dirs: Collection[str] | None = None,
+    playbooks: Collection[str] | None = None,
+) -> Stack:
+    """Read the raw sections (`servers`, `applications`, `jobs`, `zones`, `secrets`) of the stack `name`.
+
+    `build_dirs` are the folders of images/ and `playbooks` the files of playbooks/ that may be named; None
+    leaves them unchecked. Raises SettingsError, and nothing else, whatever `raw` is.
+    """
+    read = draft.read(raw, name)
+    checks.check(read, build_dirs=build_dirs, playbooks=playbooks)
+    if read.problems:
+        raise SettingsError(read.problems)
+    return read.stack

@@ -1,0 +1,76 @@
+"""The stack file as typed models.
+
+Makes: `Stack`, and one place to import every model from. Each setting has its type, its default (stated there
+and nowhere else), what it does and an example; `docs/configuration.md` and the remedies in error messages are
+made from these lines. Leaves alone: whatever needs more than one setting (`checks`), and reading a file
+(`loading`).
+"""
+
+from pydantic import Field
+
+from settings import kinds as k
+from settings.containers import Application, Container, Health, Job
+from settings.hosts import Dns, Record, Server, Zone
+from settings.kinds import Settings
+
+__all__ = [
+    "Application",
+    "Container",
+    "Dns",
+    "Health",
+    "Job",
+    "Record",
+    "Server",
+    "Settings",
+    "Stack",
+    "Zone",
+]
+
+
+class Stack(Settings):
+    """A whole stack file."""
+
+    name: k.Argument = Field(description="Name of the Pulumi stack.", examples=["prod"], exclude=True)
+    servers: dict[k.Name, Server] = Field(
+        description="Servers by name.",
+        examples=[{"web1": {"plan": "vc2-1c-2gb", "region": "ewr", "os": 2136}}],
+    )
+    applications: dict[k.Name, Application] = Field(
+        default_factory=dict,
+        description="Applications by name.",
+        examples=[{"haproxy": {"build_dir": "HAProxy", "ipv6_web": True, "ports": [80, 443]}}],
+    )
+    jobs: dict[k.Name, Job] = Field(
+        default_factory=dict,
+        description="Jobs by name.",
+        examples=[{"hasetup": {"build_dir": "HAProxySetup"}}],
+    )
+    zones: dict[k.Domain, Zone] = Field(
+        default_factory=dict, description="Zones by domain name.", examples=[{"example.com": {"ttl": 300}}]
+    )
+    secrets: dict[k.SecretName, k.Argument] = Field(
+        default_factory=dict,
+        description="Secrets by name, for `_secrets^NAME`; set with `pulumi config set --secret`.",
+        examples=[{"mail_password": "..."}],
+        repr=False,
+    )
+
+    def containers(self) -> dict[str, Container]:
+        """Every application and job by name, applications first."""
+        return {**self.applications, **self.jobs}
+
+    def server_of(self, container: Container) -> str:
+        """Name of the server a container runs on."""
+        return container.server or next(iter(self.servers))
+
+    def containers_on(self, server: str) -> dict[str, Container]:
+        """The applications and jobs of a server by name, applications first."""
+        return {name: made for name, made in self.containers().items() if self.server_of(made) == server}
+
+    def applications_on(self, server: str) -> dict[str, Application]:
+        """The applications of a server by name."""
+        return {name: app for name, app in self.applications.items() if self.server_of(app) == server}
+
+    def jobs_on(self, server: str) -> dict[str, Job]:
+        """The jobs of a server by name."""
+        return {name: job for name, job in self.jobs.items() if self.server_of(job) == server}

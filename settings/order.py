@@ -1,0 +1,48 @@
+"""Which container has to be there before which.
+
+Makes: the order in which a stack's containers are declared, and what a job waits for. Leaves alone: circles,
+which are reported with the whole file (`checks`); applications, which find each other by name at run time and
+wait for nobody.
+"""
+
+from settings.models import Container, Job, Stack
+from settings.references import AppRef, DomainsAll, JobRef
+
+
+def waits_for(stack: Stack, name: str) -> list[str]:
+    """Return the containers that a job runs after: those it names in `after`, refers to, or routes visitors to."""
+    container = stack.containers()[name]
+    if not isinstance(container, Job):
+        return []
+    found = list(container.after)
+    for reference in container.environment.values():
+        match reference:
+            case AppRef(other):
+                found.append(other)
+            case DomainsAll():
+                served = stack.applications_on(stack.server_of(container))
+                found += [other for other, application in served.items() if application.domains]
+    return sorted(set(found) - {name})
+
+
+def needs(stack: Stack, name: str) -> list[str]:
+    """Return the containers that have to be declared before `name`: what it waits for, and jobs it knows by name."""
+    return sorted({*waits_for(stack, name), *_jobs_named(stack.containers()[name])} - {name})
+
+
+def container_order(stack: Stack) -> list[str]:
+    """Return every container, each after those it needs, otherwise in the order of the file.
+
+    A checked stack has no circles; in one that has, their members keep the order of the file.
+    """
+    wanted = {name: needs(stack, name) for name in stack.containers()}
+    order: list[str] = []
+    while len(order) < len(wanted):
+        waiting = [name for name in wanted if name not in order]
+        ready = [name for name in waiting if all(other in order for other in wanted[name])]
+        order.append((ready or waiting)[0])
+    return order
+
+
+def _jobs_named(container: Container) -> list[str]:
+    return [reference.name for reference in container.environment.values() if isinstance(reference, JobRef)]

@@ -1,0 +1,223 @@
+"""The small languages inside settings: names, domains, addresses, identifiers.
+
+Makes: one pure function a language, text in, checked and canonical text out. Leaves alone: the languages of
+containers (`container_texts`), the models, and anything that needs the whole file (`checks`). Each function
+raises ValueError whose message says what is wrong and what to write.
+"""
+
+import re
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from settings.errors import did_you_mean, show
+
+_NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_RECORD_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_PRIVATE_NETS = tuple(IPv4Network(net) for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+
+
+def name(text: str) -> str:
+    """Check a name of a server, application or job: it becomes a host name, so it is a DNS label of at most
+    40.
+    """
+    if not _NAME.fullmatch(text):
+        raise ValueError(
+            f"{show(text)} is not a usable name; write lower-case letters, digits and hyphens, "
+            "a letter first, at most 40 characters"
+        )
+    return text
+
+
+def slug(text: str) -> str:
+    """Check an identifier of the provider, such as a plan or a region."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", text):
+        raise ValueError(
+            f"{show(text)} is not an identifier; the provider writes lower-case letters, digits and hyphens"
+        )
+    return text
+
+
+def folder(text: str) -> str:
+    """Check the name of a folder under images/."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text):
+        raise ValueError(
+            f"{show(text)} is not the name of a folder under images/; write the bare name, e.g. NginxStatic"
+        )
+    return text
+
+
+def playbook(text: str) -> str:
+    """Check the file name of a playbook."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*\.ya?ml", text):
+        raise ValueError(f"{show(text)} is not a file of playbooks/; write the bare file name, e.g. web.yml")
+    return text
+
+
+def image(text: str) -> str:
+    """Check the name of an image, roughly: Docker has the last word."""
+    if not re.fullmatch(r"[a-z0-9][A-Za-z0-9._/:@-]*", text) or "://" in text:
+        raise ValueError(
+            f"{show(text)} is not an image name; write e.g. postgres:15 or registry.example.com/team/app:1.2"
+        )
+    return text
+
+
+def secret_name(text: str) -> str:
+    """Check a name in `secrets`, which references spell as `_secrets^NAME`."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", text):
+        raise ValueError("is not a usable name; write letters, digits and _ , a letter first")
+    return text
+
+
+def domain(text: str) -> str:
+    """Check a full domain name: ASCII, lower case, two labels or more, no final dot."""
+    bare = text.strip().lower().rstrip(".")
+    if "/" in text:
+        raise ValueError(
+            f'{show(text)} is not a bare domain name; write it without "://" or "/", as in example.com'
+        )
+    if not text.isascii():
+        raise ValueError(f"{show(text)} is not ASCII; write {_ascii_form(bare)}")
+    if text != bare:
+        raise ValueError(f"{show(text)} must be lower case without blanks or a final dot; write {show(bare)}")
+    labels = text.split(".")
+    _refuse_long(text, labels)
+    if len(labels) < 2 or labels[-1].isdigit() or not all(_LABEL.fullmatch(label) for label in labels):
+        raise ValueError(
+            f"{show(text)} is not a domain name; write letters, digits and hyphens between dots, as in "
+            "blog.example.com"
+        )
+    return text
+
+
+def record_name(text: str) -> str:
+    """Check a record's name within its zone: `""` is the apex, `_dmarc`, `*.apps` are allowed."""
+    if not text:
+        return text
+    if text == "@":
+        raise ValueError('"@" is not used here; the zone\'s own name is written name: ""')
+    labels = text.split(".")
+    _refuse_long(text, labels)
+    tail = labels[1:] if labels[0] == "*" else labels
+    if not all(_RECORD_LABEL.fullmatch(label) for label in tail):
+        raise ValueError(
+            f"{show(text)} is not a record name; write it in lower case and relative to the zone, as in "
+            "mail or _dmarc"
+        )
+    return text
+
+
+def _refuse_long(text: str, labels: list[str]) -> None:
+    if len(text) > 253:
+        raise ValueError(f"{show(text)} has {len(text)} characters; a domain name has at most 253")
+    for label in labels:
+        if len(label) > 63:
+            raise ValueError(
+                f"{show(text)} has a part of {len(label)} characters; at most 63 may stand between dots"
+            )
+
+
+def _ascii_form(text: str) -> str:
+    try:
+        return f"its ASCII form, {show(text.encode('idna').decode('ascii'))}"
+    except UnicodeError:
+        return "its ASCII (xn--) form"
+
+
+def plain_text(text: str) -> str:
+    """Check text that ends up in one line of a request or a file: not empty, no control characters."""
+    if not text.strip():
+        raise ValueError("is empty; write a value or leave the line out")
+    if any(ord(char) < 32 or ord(char) == 127 for char in text):
+        raise ValueError("holds a line break or another control character; write it on one line")
+    return text
+
+
+def private_ipv4(text: str) -> str:
+    """Check a private IPv4 address (RFC 1918)."""
+    try:
+        address = IPv4Address(text)
+    except ValueError:
+        address = None
+    if address is None or not any(address in net for net in _PRIVATE_NETS):
+        raise ValueError(f'{show(text)} is not a private IPv4 address; write e.g. "192.168.150.10"')
+    return str(address)
+
+
+def private_ipv4_net(text: str) -> str:
+    """Check a private IPv4 network of /16 to /28: Docker needs room for the gateway and every container."""
+    try:
+        net = IPv4Network(text)
+    except ValueError:
+        net = None
+    if (
+        net is None
+        or not 16 <= net.prefixlen <= 28
+        or not any(net.subnet_of(private) for private in _PRIVATE_NETS)
+    ):
+        raise ValueError(
+            f"{show(text)} is not a private IPv4 network of /16 to /28 with its host bits 0; write e.g. "
+            '"172.30.0.0/24"'
+        )
+    return str(net)
+
+
+def ip_text(text: str, version: int) -> str:
+    """Check and canonically spell an IP address of `version` 4 or 6."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        address = None
+    if (
+        address is None
+        or address.version != version
+        or (isinstance(address, IPv6Address) and address.scope_id)
+    ):
+        raise ValueError(f"{show(text)} is not an IPv{version} address")
+    return str(address)
+
+
+def url_path(text: str) -> str:
+    """Check the path of a request."""
+    if not re.fullmatch(r"/[!-~]*", text):
+        raise ValueError(f'{show(text)} is not a path; write it from "/" on, without blanks, as in "/healthz"')
+    return text
+
+
+def mirror_url(text: str) -> str:
+    """Check a registry mirror: Docker takes scheme, host and port, nothing more."""
+    problem = f'{show(text)} is not a registry mirror; write scheme and host only, as in "https://mirror.example.com"'
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError as error:
+        raise ValueError(problem) from error
+    if (
+        not usable
+        or parts.username
+        or parts.path.strip("/")
+        or parts.query
+        or parts.fragment
+        or not text.isprintable()
+    ):
+        raise ValueError(problem)
+    return text.rstrip("/")
+
+
+def timezone(text: str) -> str:
+    """Check a time zone against the tz database, if this machine has one."""
+    if not re.fullmatch(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}", text):
+        raise ValueError(f'{show(text)} is not a time zone; write e.g. "Etc/UTC" or "Europe/Berlin"')
+    if _has_zone("Etc/UTC") and not _has_zone(text):
+        raise ValueError(f"{show(text)} is not a time zone; {did_you_mean(text, available_timezones())}")
+    return text
+
+
+def _has_zone(text: str) -> bool:
+    try:
+        ZoneInfo(text)
+    except (OSError, ValueError, KeyError):
+        return False
+    return True

@@ -1,0 +1,196 @@
+"""Machines follow what the API promised: also after a crash, a failed build, and in the right order."""
+
+import asyncio
+from ipaddress import IPv4Network, IPv6Network
+
+import pytest
+
+from lab.api import instances
+from lab.api.addresses import Addresses
+from lab.api.backend import MemoryServers
+from lab.api.errors import ApiError
+from lab.api.machines import Machines
+from lab.api.region import Call, Region
+from lab.api.requestlog import RequestLog
+from lab.api.store import Store
+
+BODY = {"region": "ewr", "plan": "vc2-1c-1gb", "os_id": 2625, "enable_ipv6": True, "label": "web1",
+        "user_data": "I2Nsb3VkCg==", "hostname": "web1.example.com"}  # fmt: skip
+
+
+def region(tmp_path, servers):
+    store = Store(tmp_path / "region.json")
+    addresses = Addresses(store, IPv4Network("10.88.0.0/16"), IPv6Network("2001:db8:77::/48"))
+    return Region(store, addresses, Machines(store, servers))
+
+
+def call(**fields):
+    return Call(fields.get("params", {}), fields.get("query", {}), fields.get("body", {}))
+
+
+def create(here, **more):
+    _, answer = instances.create(here, call(body={**BODY, **more}))
+    return answer["instance"]
+
+
+def read(here, id_):
+    return instances.read(here, call(params={"id": id_}))[1]["instance"]
+
+
+def test_the_machine_is_made_as_the_api_reports_it(tmp_path):
+    servers = MemoryServers()
+
+    async def life():
+        here = region(tmp_path, servers)
+        created = create(here)
+        assert (created["status"], created["power_status"], created["server_status"]) == (
+            "pending",
+            "stopped",
+            "none",
+        )
+        assert (created["main_ip"], created["v6_network"]) == ("0.0.0.0", "")
+        await here.machines.settle()
+        shown, spec = read(here, created["id"]), servers.specs[created["id"]]
+        assert (shown["status"], shown["power_status"], shown["server_status"]) == ("active", "running", "ok")
+        assert (spec.ipv4, spec.prefix, spec.ipv6) == (
+            shown["main_ip"],
+            shown["v6_network"] + "/64",
+            shown["v6_main_ip"],
+        )
+        assert (spec.hostname, spec.label, spec.os_id) == ("web1.example.com", "web1", 2625)
+        assert spec.user_data == b"#cloud\n"
+        assert spec.root_password == created["default_password"]
+        await here.machines.close()
+
+    asyncio.run(life())
+
+
+def test_a_build_that_was_cut_off_begins_again_on_a_clean_disk(tmp_path):
+    servers = MemoryServers()
+
+    async def before():
+        here = region(tmp_path, servers)
+        created = create(here)
+        here.store.save()  # and the process dies: nothing is settled
+        await here.machines.close()
+        return created["id"]
+
+    id_ = asyncio.run(before())
+    servers.calls.clear()
+
+    async def after():
+        here = region(tmp_path, servers)
+        here.machines.resume()
+        await here.machines.settle()
+        assert read(here, id_)["status"] == "active"
+        await here.machines.close()
+
+    asyncio.run(after())
+    assert servers.calls == [("delete", id_), ("create", id_)]
+
+
+def test_a_deletion_that_was_cut_off_is_finished(tmp_path):
+    servers = MemoryServers()
+    store = Store(tmp_path / "region.json")
+    store.table("deleting")["old"] = "10.88.16.1"
+    store.save()
+
+    async def after():
+        here = region(tmp_path, servers)
+        here.machines.resume()
+        await here.machines.settle()
+        assert here.store.table("deleting") == {}
+        await here.machines.close()
+
+    asyncio.run(after())
+    assert servers.calls == [("delete", "old")]
+
+
+@pytest.mark.parametrize("dead", [False, True])
+def test_machines_that_should_run_are_started_again_but_killed_ones_stay_dead(tmp_path, dead):
+    servers = MemoryServers()
+
+    async def life():
+        here = region(tmp_path, servers)
+        id_ = create(here)["id"]
+        await here.machines.settle()
+        if dead:
+            await here.machines.kill(id_)
+        here.store.save()
+        servers.stop(id_)  # as a restart of this machine does
+        again = region(tmp_path, servers)
+        again.machines.resume()
+        await again.machines.settle()
+        assert servers.running(id_) is not dead
+        await asyncio.gather(here.machines.close(), again.machines.close())
+
+    asyncio.run(life())
+
+
+def test_a_machine_is_not_made_while_another_still_holds_its_address(tmp_path):
+    servers = MemoryServers()
+
+    async def life():
+        here = region(tmp_path, servers)
+        old = create(here)
+        await here.machines.settle()
+        main_ip = read(here, old["id"])["main_ip"]
+        instances.discard(here, here.store.table("instances")[old["id"]])
+        new = create(here)
+        here.store.table("instances")[new["id"]]["main_ip"] = main_ip  # as a reserved address would be
+        await here.machines.settle()
+        order = [step for step in servers.calls if step in {("delete", old["id"]), ("create", new["id"])}]
+        assert order == [("delete", old["id"]), ("create", new["id"])]
+        await here.machines.close()
+
+    asyncio.run(life())
+
+
+def test_a_failed_build_says_why_once_and_is_tried_again_by_the_next_update(tmp_path):
+    servers = MemoryServers()
+    servers.refuse = "no space left on device"
+
+    async def life():
+        here = region(tmp_path, servers)
+        id_ = create(here)["id"]
+        await here.machines.settle()
+        with pytest.raises(
+            ApiError, match="Installation of the server failed: RuntimeError: no space left"
+        ) as told:
+            read(here, id_)
+        assert told.value.status == 409
+        assert read(here, id_)["status"] == "suspended"
+        instances.update(here, call(params={"id": id_}, body={"label": "web1", "tags": None}))
+        await here.machines.settle()
+        assert read(here, id_)["status"] == "active"
+        await here.machines.close()
+
+    asyncio.run(life())
+
+
+def test_reinstalling_keeps_the_addresses_and_loses_the_disk(tmp_path):
+    servers = MemoryServers()
+
+    async def life():
+        here = region(tmp_path, servers)
+        id_ = create(here)["id"]
+        await here.machines.settle()
+        before = read(here, id_)
+        servers.calls.clear()
+        instances.reinstall(here, call(params={"id": id_}))
+        await here.machines.settle()
+        assert servers.calls == [("delete", id_), ("create", id_)]
+        after = read(here, id_)
+        assert {name: after[name] for name in before} == before
+        await here.machines.close()
+
+    asyncio.run(life())
+
+
+def test_the_request_log_never_takes_more_than_twice_its_limit(tmp_path):
+    path = tmp_path / "log" / "requests.jsonl"
+    requests = RequestLog(path, limit=2000)
+    for number in range(200):
+        requests.add("GET", f"/v2/x/{number}", route="/v2/x", status=200, seconds=0.001, fault=None)
+    assert sum(file.stat().st_size for file in path.parent.iterdir()) <= 2 * (2000 + 200)
+    assert requests.counts == {"GET /v2/x 200": 200}

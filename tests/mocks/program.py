@@ -1,0 +1,150 @@
+"""Runs the whole program under Pulumi's mocks and records what it registers, as data to assert on.
+
+Mocks answer with what a provider would: addresses, ids, keys. They simulate no diff and no replacement; the
+engine tests do that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import runpy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from pulumi.runtime import mocks, rpc
+from pulumi.runtime.stack import run_pulumi_func
+
+ROOT = Path(__file__).resolve().parents[2]
+PREFIXES = {"web1": "2001:db8:77:1", "web2": "2001:db8:77:2"}
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One resource as the engine would see it."""
+
+    type: str
+    name: str
+    urn: str
+    inputs: dict[str, Any]
+    secret_inputs: frozenset[str]
+    parent: str
+    provider: str
+    dependencies: frozenset[str]
+    property_dependencies: dict[str, frozenset[str]]
+    delete_before_replace: bool | None  # None: the provider decides
+    deleted_with: str
+    retain_on_delete: bool
+    protect: bool
+    replace_on_changes: tuple[str, ...]
+    ignore_changes: tuple[str, ...]
+    secret_outputs: frozenset[str]
+
+
+@dataclass
+class Graph:
+    """Everything that one run of the program registered."""
+
+    resources: list[Registered] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Registered]:
+        return iter(self.resources)
+
+    def of_type(self, type_: str) -> list[Registered]:
+        return [resource for resource in self.resources if resource.type == type_]
+
+    def one(self, type_: str, name: str) -> Registered:
+        found = [resource for resource in self.of_type(type_) if resource.name == name]
+        assert len(found) == 1, f"{len(found)} resources {type_} {name}: {[r.name for r in self.of_type(type_)]}"
+        return found[0]
+
+    def by_urn(self, urn: str) -> Registered:
+        return next(resource for resource in self.resources if resource.urn == urn)
+
+
+class Providers(mocks.Mocks):
+    """The outputs that the program goes on with."""
+
+    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+        raise AssertionError(f"the program calls no function of a provider, but it called {args.token}")
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        return f"{args.name}-id", {**args.inputs, **self._computed(args)}
+
+    def _computed(self, args: mocks.MockResourceArgs) -> dict[str, Any]:
+        match args.typ:
+            case "vultr:index/reservedIp:ReservedIp":
+                return {"subnet": f"192.0.2.{len(args.name)}", "subnetSize": 32}
+            case "vultr:index/instance:Instance":
+                prefix = PREFIXES[args.name]
+                return {"v6Network": f"{prefix}::", "v6MainIp": f"{prefix}:5400:ff:fe00:1", "mainIp": "192.0.2.4"}
+            case "tls:index/privateKey:PrivateKey":
+                return {
+                    "privateKeyOpenssh": f"private key {args.name}\n",
+                    "publicKeyOpenssh": f"ssh-ed25519 {args.name}\n",
+                }
+            case "random:index/randomPassword:RandomPassword":
+                return {"result": f"generated {args.name}"}
+            case "docker:index/container:Container":
+                return {
+                    "name": f"{args.name}-1234567",
+                    "networkDatas": [{"ipAddress": "172.30.0.130", "globalIpv6Address": "2001:db8:77:1:0:2:8000:1"}],
+                }
+            case _:
+                return {}
+
+
+class Recorder(mocks.MockMonitor):
+    """Keeps the options of each registration, which Pulumi's own monitor forgets."""
+
+    def __init__(self) -> None:
+        super().__init__(Providers())
+        self.graph = Graph()
+
+    def RegisterResource(self, request: Any) -> Any:
+        answer = super().RegisterResource(request)
+        if request.type != "pulumi:pulumi:Stack":
+            inputs = rpc.deserialize_properties(request.object, keep_unknowns=True)
+            secret = {key for key, value in inputs.items() if rpc.is_rpc_secret(value)}
+            self.graph.resources.append(
+                Registered(
+                    type=request.type,
+                    name=request.name,
+                    urn=answer.urn,
+                    inputs={key: rpc.unwrap_rpc_secret(value) for key, value in inputs.items()},
+                    secret_inputs=frozenset(secret),
+                    parent=request.parent,
+                    provider=request.provider,
+                    dependencies=frozenset(request.dependencies),
+                    property_dependencies={
+                        key: frozenset(value.urns) for key, value in request.propertyDependencies.items()
+                    },
+                    delete_before_replace=request.deleteBeforeReplace
+                    if request.deleteBeforeReplaceDefined
+                    else None,
+                    deleted_with=request.deletedWith,
+                    retain_on_delete=request.retainOnDelete,
+                    protect=request.protect,
+                    replace_on_changes=tuple(request.replaceOnChanges),
+                    ignore_changes=tuple(request.ignoreChanges),
+                    secret_outputs=frozenset(request.additionalSecretOutputs),
+                )
+            )
+        return answer
+
+
+def run(stack_file: Mapping[str, Any], *, stack: str = "test", secret_keys: tuple[str, ...] = ()) -> Graph:
+    """Run `__main__.py` on `stack_file`, the sections without their `apiary:`; raises what the program raises."""
+    recorder = Recorder()
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    mocks.set_mocks(recorder.mocks, project="apiary", stack=stack, preview=False, monitor=recorder)
+    pulumi.runtime.set_all_config(
+        {f"apiary:{section}": json.dumps(value) for section, value in stack_file.items()},
+        [f"apiary:{key}" for key in secret_keys],
+    )
+    loop = asyncio.get_event_loop()
+    loop.run_until_complete(run_pulumi_func(lambda: runpy.run_path(str(ROOT / "__main__.py"))))
+    return recorder.graph

@@ -1,0 +1,166 @@
+"""What applications, jobs, images and volumes promise."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from components.container import NEVER_APPLIED
+from tests.mocks.program import Graph, Registered
+
+CONTAINER = "docker:index/container:Container"
+COMMAND = "command:remote:Command"
+
+
+def env(container: Registered) -> dict[str, str]:
+    return dict(pair.split("=", 1) for pair in container.inputs["envs"])
+
+
+def test_a_stateless_application_is_released_beside_the_old_one(graph: Graph) -> None:
+    assert graph.one(CONTAINER, "site").delete_before_replace is False
+
+
+@pytest.mark.parametrize("name", ["haproxy", "postgres"])
+def test_what_can_t_run_twice_is_stopped_first(graph: Graph, name: str) -> None:
+    assert graph.one(CONTAINER, name).delete_before_replace is True
+
+
+def test_no_container_has_a_fixed_name(graph: Graph) -> None:
+    for container in graph.of_type(CONTAINER):
+        assert "name" not in container.inputs, "it would collide with what a killed update left behind"
+
+
+def test_containers_have_only_the_privileges_they_name(graph: Graph) -> None:
+    for container in graph.of_type(CONTAINER):
+        assert container.inputs["capabilities"]["drops"] == ["ALL"]
+        assert "no-new-privileges:true" in container.inputs["securityOpts"]
+        assert "privileged" not in container.inputs
+        assert not any("docker.sock" in str(volume) for volume in container.inputs.get("volumes", []))
+    assert graph.one(CONTAINER, "haproxy").inputs["capabilities"]["adds"] == ["CAP_NET_BIND_SERVICE"]
+
+
+def test_what_the_plugin_never_applies_replaces_the_container(graph: Graph) -> None:
+    for container in graph.of_type(CONTAINER):
+        assert set(NEVER_APPLIED) <= set(container.replace_on_changes)
+
+
+def test_containers_join_the_network_by_its_id(graph: Graph) -> None:
+    network = graph.one("docker:index/network:Network", "web1")
+    for container in graph.of_type(CONTAINER):
+        joined = container.inputs["networksAdvanced"][0]
+        assert joined["name"] == "web1-id"
+        assert joined["aliases"] == [container.name]
+        assert network.urn in container.property_dependencies["networksAdvanced"]
+
+
+def test_only_the_proxy_has_the_static_web_address(graph: Graph) -> None:
+    addresses = {c.name: c.inputs["networksAdvanced"][0].get("ipv6Address") for c in graph.of_type(CONTAINER)}
+    assert addresses["haproxy"] == "2001:db8:77:1:0:2:0:a"
+    assert [name for name, address in addresses.items() if address] == ["haproxy"]
+
+
+def test_static_addresses_lie_outside_what_docker_hands_out(graph: Graph) -> None:
+    for config in graph.one("docker:index/network:Network", "web1").inputs["ipamConfigs"]:
+        assert config["ipRange"] != config["subnet"]
+        assert config["gateway"]
+
+
+def test_a_container_stops_in_its_own_time(graph: Graph) -> None:
+    assert graph.one(CONTAINER, "postgres").inputs["destroyGraceSeconds"] == 60
+    assert graph.one(CONTAINER, "site").inputs["destroyGraceSeconds"] == 10
+
+
+def test_limits_are_spelled_as_the_plugin_reads_them_back(graph: Graph) -> None:
+    shop = graph.one(CONTAINER, "shop").inputs
+    assert (shop["memory"], shop["memorySwap"], shop["cpus"]) == (64, 64, "0.5")
+
+
+def test_references_become_what_they_stand_for(graph: Graph) -> None:
+    shop = env(graph.one(CONTAINER, "shop"))
+    assert shop["DB_HOST"] == "postgres"
+    assert shop["DB_PASSWORD"] == "generated postgres-shop-password"
+    assert shop["MAIL_PASSWORD"] == "correct horse"
+    assert env(graph.one(CONTAINER, "scheduler"))["RUN_HASETUP"] == "hasetup-1234567"
+    assert shop["DOMAINS"] == "shop.example.net"
+    assert json.loads(env(graph.one(CONTAINER, "hasetup"))["DOMAINS"])["example.com"]["app"] == "site"
+    assert json.loads(env(graph.one(CONTAINER, "dbsetup"))["DBMAP"]) == {
+        "postgres": {"shop": "generated postgres-shop-password"}
+    }
+
+
+def test_an_environment_with_a_secret_is_secret(graph: Graph) -> None:
+    assert "envs" in graph.one(CONTAINER, "shop").secret_inputs
+    assert "envs" not in graph.one(CONTAINER, "site").secret_inputs
+
+
+def test_a_release_is_proven_alive_before_anything_goes_on(graph: Graph) -> None:
+    awaited = graph.one(COMMAND, "site-await")
+    assert awaited.inputs["triggers"] == ["site-id"]
+    assert awaited.inputs["create"] == (
+        "apiary-await site-id --timeout 60 --http 8080 / --host example.com --proxy site"
+    )
+    drain = graph.one(COMMAND, "site-drain")
+    assert awaited.urn in drain.dependencies
+    assert "172.30.0.130,2001:db8:77:1:0:2:8000:1" in drain.inputs["delete"]
+
+
+def test_what_no_visitor_reaches_through_the_proxy_is_not_drained(graph: Graph) -> None:
+    assert {command.name for command in graph.of_type(COMMAND) if command.name.endswith("-drain")} == {
+        "site-drain",
+        "shop-drain",
+    }
+
+
+def test_a_job_is_made_stopped_and_started_by_the_update(graph: Graph) -> None:
+    job = graph.one(CONTAINER, "hasetup").inputs
+    assert (job["start"], job["mustRun"], job["restart"]) == (False, False, "no")
+    run = graph.one(COMMAND, "hasetup-run")
+    assert run.inputs["triggers"] == ["hasetup-id"]
+    assert "docker start --attach hasetup-1234567" in run.inputs["create"]
+    assert {"stdout", "stderr"} <= run.secret_outputs
+
+
+def test_the_proxy_is_set_up_after_all_it_routes_to_is_up(graph: Graph) -> None:
+    run = graph.one(COMMAND, "hasetup-run")
+    for name in ("haproxy", "site", "shop"):
+        assert graph.one(COMMAND, f"{name}-await").urn in run.dependencies
+    assert graph.one(COMMAND, "postgres-await").urn not in run.dependencies
+
+
+def test_a_job_runs_after_what_it_names(graph: Graph) -> None:
+    run = graph.one(COMMAND, "dbsetup-run")
+    assert graph.one(COMMAND, "postgres-await").urn in run.dependencies
+    assert "timeout 120" in run.inputs["create"]
+
+
+def test_volumes_are_never_deleted(graph: Graph) -> None:
+    volumes = graph.of_type("docker:index/volume:Volume")
+    assert {volume.inputs["name"] for volume in volumes} == {"haproxycfg", "pgdata"}
+    for volume in volumes:
+        assert volume.retain_on_delete
+
+
+def test_containers_of_one_recipe_share_its_image(graph: Graph) -> None:
+    built = [command.name for command in graph.of_type(COMMAND) if "docker build" in command.inputs["create"]]
+    assert sorted(built) == ["web1-echo", "web1-haproxy", "web1-haproxysetup", "web1-nginxstatic"]
+    assert graph.one(CONTAINER, "hasetup").inputs["image"] == graph.one(CONTAINER, "dbsetup").inputs["image"]
+
+
+def test_an_image_of_another_instance_is_never_removed(graph: Graph) -> None:
+    for command in graph.of_type(COMMAND):
+        if "docker image rm" in command.inputs.get("delete", ""):
+            assert "grep -qxF web1-id /etc/apiary/instance || exit 0" in command.inputs["delete"]
+
+
+def test_an_encrypted_value_outside_secrets_is_refused(stack_file: dict[str, Any], program: Any) -> None:
+    with pytest.raises(Exception, match="applications: holds an encrypted value") as refused:
+        program(stack_file, secret_keys=("applications",))
+    assert "--path apiary:secrets.NAME" in str(refused.value)
+
+
+def test_a_bad_stack_file_is_refused_before_anything_is_registered(stack_file: dict[str, Any], program: Any) -> None:
+    stack_file["applications"]["shop"]["env"]["db_host"] = "$postgress"
+    with pytest.raises(Exception, match='did you mean "\\$postgres"'):
+        program(stack_file)

@@ -1,0 +1,64 @@
+"""Promises that hold for the whole graph, whatever is in it."""
+
+from __future__ import annotations
+
+from tests.mocks.program import Graph
+
+ON_THE_HOST = ("command:remote:Command", "docker:index/")
+
+
+def test_every_resource_has_a_component_as_its_parent(graph: Graph) -> None:
+    for resource in graph:
+        if resource.type.startswith("apiary:"):
+            assert resource.parent.endswith("pulumi:pulumi:Stack::apiary-test")
+        else:
+            assert graph.by_urn(resource.parent).type.startswith("apiary:"), resource.urn
+
+
+def test_a_dead_server_is_given_up_without_being_contacted(graph: Graph) -> None:
+    instance = graph.one("vultr:index/instance:Instance", "web1")
+    for resource in graph:
+        if resource.type.startswith(ON_THE_HOST):
+            assert resource.deleted_with == instance.urn, f"{resource.urn} would be deleted over a dead connection"
+
+
+def test_everything_in_docker_goes_through_the_server_s_own_provider(graph: Graph) -> None:
+    provider = graph.one("pulumi:providers:docker", "web1")
+    for resource in graph:
+        if resource.type.startswith("docker:"):
+            assert resource.provider.startswith(f"{provider.urn}::"), resource.urn
+
+
+def test_everything_in_docker_is_made_anew_on_a_rebuilt_server(graph: Graph) -> None:
+    instance = graph.one("vultr:index/instance:Instance", "web1")
+    for resource in graph:
+        if resource.type.startswith("docker:"):
+            labels = {label["label"]: label["value"] for label in resource.inputs["labels"]}
+            assert labels["apiary.instance"] == "web1-id"
+            assert labels["apiary.stack"] == "apiary-test"
+            assert instance.urn in resource.property_dependencies["labels"], resource.urn
+
+
+def test_everything_in_docker_waits_for_the_bootstrap(graph: Graph) -> None:
+    bootstrap = graph.one("command:remote:Command", "web1")
+    for resource in graph:
+        if resource.type.startswith("docker:") or resource.name.startswith("web1-"):
+            if resource.type.startswith(ON_THE_HOST):
+                assert bootstrap.urn in resource.dependencies, resource.urn
+
+
+def test_every_command_runs_again_on_a_rebuilt_server(graph: Graph) -> None:
+    for command in graph.of_type("command:remote:Command"):
+        assert command.inputs["triggers"], f"{command.urn} would never run on the new instance"
+        trigger = str(command.inputs["triggers"][0])
+        assert trigger.endswith("-id"), trigger
+
+
+def test_every_connection_pins_the_host_key(graph: Graph) -> None:
+    for command in graph.of_type("command:remote:Command"):
+        connection = command.inputs["connection"]
+        assert connection["hostKey"] == "ssh-ed25519 web1-host-key"
+        assert "connection" in command.secret_inputs
+    options = graph.one("pulumi:providers:docker", "web1").inputs["sshOpts"]
+    assert "KnownHostsCommand=/bin/echo %H ssh-ed25519 web1-host-key" in options
+    assert "StrictHostKeyChecking=yes" in options

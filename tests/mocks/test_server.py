@@ -1,0 +1,63 @@
+"""What a server promises."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import yaml
+
+from tests.mocks.program import Graph
+
+
+def test_the_address_survives_a_rebuild(graph: Graph) -> None:
+    instance = graph.one("vultr:index/instance:Instance", "web1")
+    reserved = graph.one("vultr:index/reservedIp:ReservedIp", "web1")
+    assert instance.inputs["reservedIpId"] == "web1-id"
+    assert instance.property_dependencies["reservedIpId"] == {reserved.urn}
+    # Otherwise the new instance would wait an hour for the address that the old one holds.
+    assert instance.delete_before_replace is True
+
+
+def test_the_provider_is_known_while_the_server_is_being_replaced(graph: Graph) -> None:
+    provider = graph.one("pulumi:providers:docker", "web1")
+    instance = graph.one("vultr:index/instance:Instance", "web1")
+    assert instance.urn not in provider.dependencies
+    assert provider.urn in instance.dependencies
+
+
+def test_the_host_key_is_injected_at_first_boot_and_stays_secret(graph: Graph) -> None:
+    instance = graph.one("vultr:index/instance:Instance", "web1")
+    config = yaml.safe_load(base64.b64decode(instance.inputs["userData"]))
+    assert config["ssh_keys"]["ed25519_private"] == "private key web1-host-key\n"
+    assert config["ssh_deletekeys"] is True
+    assert config["ssh_pwauth"] is False
+    assert "userData" in instance.secret_inputs
+
+
+def test_reverse_names_of_a_dead_instance_never_wedge_the_stack(graph: Graph) -> None:
+    for kind in ("reverseIpv4:ReverseIpv4", "reverseIpv6:ReverseIpv6"):
+        entry = graph.one(f"vultr:index/{kind}", "web1")
+        assert entry.retain_on_delete
+        assert entry.inputs["reverse"] == "web1.example.com"
+
+
+def test_the_cloud_firewall_opens_ssh_and_what_is_published_and_nothing_else(graph: Graph) -> None:
+    rules = graph.of_type("vultr:index/firewallRule:FirewallRule")
+    opened = sorted((rule.inputs["ipType"], rule.inputs["protocol"], rule.inputs["port"]) for rule in rules)
+    assert opened == [
+        ("v4", "icmp", ""), ("v4", "tcp", "22"), ("v4", "tcp", "80"),
+        ("v6", "icmp", ""), ("v6", "tcp", "22"), ("v6", "tcp", "80"),
+    ]  # fmt: skip
+
+
+def test_a_second_server_has_everything_of_its_own(stack_file: dict[str, Any], program: Any) -> None:
+    stack_file["servers"]["web2"] = {**stack_file["servers"]["web1"], "dns": {"public": ["web2.example.com"]}}
+    for section in ("applications", "jobs"):
+        for container in stack_file[section].values():
+            container["server"] = "web1"
+    graph = program(stack_file)
+    for type_ in ("vultr:index/instance:Instance", "pulumi:providers:docker", "docker:index/network:Network"):
+        assert {resource.name for resource in graph.of_type(type_)} == {"web1", "web2"}
+    for container in graph.of_type("docker:index/container:Container"):
+        assert "::web1::" in container.provider

@@ -1,0 +1,45 @@
+"""What DNS promises."""
+
+from __future__ import annotations
+
+from tests.mocks.program import Graph
+
+RECORD = "vultr:index/dnsRecord:DnsRecord"
+
+
+def test_web_domains_lead_to_the_static_web_address_and_the_host_s_name_to_the_host(graph: Graph) -> None:
+    data = {
+        (record.name, record.inputs["type"]): record.inputs["data"]
+        for record in graph.of_type(RECORD)
+        if record.inputs["type"] == "AAAA"
+    }
+    web, host = "2001:db8:77:1:0:2:0:a", "2001:db8:77:1:5400:ff:fe00:1"
+    assert data == {
+        ("@-example.com-AAAA", "AAAA"): web,
+        ("www-example.com-AAAA", "AAAA"): web,
+        ("shop-example.net-AAAA", "AAAA"): web,
+        ("www.shop-example.net-AAAA", "AAAA"): web,
+        ("web1-example.com-AAAA", "AAAA"): host,
+    }
+
+
+def test_every_name_has_the_reserved_ipv4(graph: Graph) -> None:
+    reserved = graph.one("vultr:index/reservedIp:ReservedIp", "web1")
+    a_records = [record for record in graph.of_type(RECORD) if record.inputs["type"] == "A"]
+    assert len(a_records) == 5
+    for record in a_records:
+        assert reserved.urn in record.property_dependencies["data"]
+
+
+def test_the_apex_is_named_explicitly(graph: Graph) -> None:
+    assert graph.one(RECORD, "@-example.com-A").inputs["name"] == ""
+
+
+def test_records_of_the_zone_keep_priority_and_ttl(graph: Graph) -> None:
+    mail = next(record for record in graph.of_type(RECORD) if record.inputs["type"] == "MX")
+    assert (mail.inputs["data"], mail.inputs["priority"], mail.inputs["ttl"]) == ("mail.example.com", 10, 600)
+
+
+def test_nothing_is_asked_of_a_zone_that_is_gone(graph: Graph) -> None:
+    for record in graph.of_type(RECORD):
+        assert graph.by_urn(record.deleted_with).type == "vultr:index/dnsDomain:DnsDomain"
