@@ -36,8 +36,10 @@ docker pull {tag} 2>&1 | stdbuf -oL fold -b -w 4000
 exit "${{PIPESTATUS[0]}}"
 """
 # After a rebuild the address answers for another instance, on which this image has just been made.
+# The context comes on standard input here too, and a command that leaves it unread fails with `EOF`.
 REMOVE = """\
 set -eu
+cat >/dev/null
 grep -qxF {instance} /etc/apiary/instance || exit 0
 docker image inspect {tag} >/dev/null 2>&1 || exit 0
 docker image rm {tag}

@@ -11,7 +11,6 @@ on the provider, so that the provider is loaded while the host's containers are 
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -148,11 +147,11 @@ class Server(pulumi.ComponentResource):
 
 
 def user_data(private_key: str, public_key: str) -> str:
-    """Base64 of the cloud-config that gives a new instance the host key the program has pinned."""
+    """The cloud-config that gives a new instance the host key which the program has pinned."""
     config = {
         "ssh_deletekeys": True,
         "ssh_keys": {"ed25519_private": private_key, "ed25519_public": public_key.strip()},
         "disable_root": False,
         "ssh_pwauth": False,
     }
-    return base64.b64encode(f"#cloud-config\n{yaml.safe_dump(config)}".encode()).decode()
+    return f"#cloud-config\n{yaml.safe_dump(config)}"

@@ -1,4 +1,4 @@
-"""The lab's verbs: up, down, status, env, delete-instance, reboot, kill, prober, fault, logs."""
+"""The lab's verbs: up, down, status, env, visit, delete-instance, reboot, kill, prober, fault, logs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from lab import control, engine, images, network, registry, services
+from lab import control, engine, images, network, registry, services, tools, visit
 from lab.paths import Paths
 from lab.servers import Servers
 from lab.shell import LabError, docker, exclusive, say, succeeds
@@ -24,18 +24,20 @@ def up(paths: Paths) -> None:
     """Brings up what is missing of the region; quick when nothing is."""
     started = time.monotonic()
     with exclusive(paths.run / "region.lock", 1200, "lab up"):
+        pulumi = tools.ensure_pulumi(paths)
         engine.ensure(paths)
         images.server(paths, "bookworm")
         registry.add(paths.registry, "library/debian", "bookworm-slim", _base_tree(paths, "bookworm"))
-        tools = images.tools(paths)
+        tools_image = images.tools(paths)
         engine.server_flags(paths)
         plan = network.ensure(paths)
-        network.ensure_gateway6(paths, tools)
-        changed = services.ensure(paths, plan, tools)
+        network.ensure_gateway6(paths, tools_image)
+        changed = services.ensure(paths, plan, tools_image)
         if changed:
             services.check_ipv6(paths)
         if control.ensure(paths, plan):
             changed.append("api")
+        tools.ensure_plugins(paths, pulumi)
     news = f"started {', '.join(changed)}" if changed else "nothing to do"
     say(f"the region is up on {plan.subnet} ({news}, {time.monotonic() - started:.1f} s)")
 
@@ -56,7 +58,7 @@ def down(paths: Paths, everything: bool) -> None:
             say("no Docker engine answers: its objects, if any, stay; run `down` again when it does")
         for file in (paths.region, paths.plan, paths.root / "ca.pem"):
             file.unlink(missing_ok=True)
-        for folder in (paths.state, paths.run, *([paths.root] if everything else [])):
+        for folder in (paths.state, paths.run, paths.root / "ca", *([paths.root] if everything else [])):
             shutil.rmtree(folder, ignore_errors=True)
     say(f"the region is gone ({time.monotonic() - started:.1f} s)")
 
@@ -154,6 +156,8 @@ def _run(paths: Paths, options: argparse.Namespace) -> int:
             _need_probers(paths)
             servers = Servers(paths.root).all() if options.routed else []
             return services.probe(paths, options.command, options.routed, servers)
+        case "visit":
+            return visit.visit(paths)
         case "fault":
             fault(paths, options.fault, options.clear)
         case "logs":
@@ -181,6 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     prober = verbs.add_parser("prober", help="run a command in the prober's own network namespace")
     prober.add_argument("--routed", action="store_true", help="from behind routes to the servers' prefixes")
     prober.add_argument("command", nargs=argparse.REMAINDER)
+    verbs.add_parser("visit", help="ask the lab's site from the prober, over IPv6 and IPv4, and show the answers")
     faults = verbs.add_parser("fault", help="make the emulator fail: key=value ...; without words, show")
     faults.add_argument("fault", nargs="*")
     faults.add_argument("--clear", action="store_true", help="remove all faults")

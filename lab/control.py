@@ -114,7 +114,7 @@ def request(paths: Paths, method: str, path: str, body: dict[str, Any] | None = 
         with direct.open(call, timeout=ACTION_SECONDS) as answer:
             content = answer.read()
     except urllib.error.HTTPError as error:
-        raise LabError(step, error.read().decode(errors="replace").strip() or str(error)) from None
+        raise LabError(step, _message(error)) from None
     except OSError as error:
         raise LabError(
             step, str(error), f"read {paths.log / 'api.log'}; python -m lab up restarts it"
@@ -143,6 +143,15 @@ def environment(paths: Paths) -> dict[str, str]:
         "no_proxy": none,
         "SSL_CERT_FILE": str(known.get("ca") or paths.root / "ca.pem"),
     }
+
+
+def _message(error: urllib.error.HTTPError) -> str:
+    """The emulator's own words, where it has any."""
+    text = error.read().decode(errors="replace").strip()
+    try:
+        return str(json.loads(text)["error"])
+    except (ValueError, KeyError, TypeError):
+        return text or str(error)
 
 
 def _answers(paths: Paths) -> bool:

@@ -5,8 +5,8 @@ Runs on its own inside a container, with Debian's python3-dnslib and nothing of 
 
     python3 dns.py --state /lab/region.json --subnet 10.88.0.0/16 --site 2001:db8:77::/48
 
-Reads `domains` ({zone: {"records": [{type, name, data, priority, ttl}]}}), `reverse_ipv4` and `reverse_ipv6`
-({address: name}) from the state, again whenever the file has changed; a file that can't be parsed keeps the
+Reads `domains` ({zone: {"records": [{type, name, data, priority, ttl}]}}), `reverse_ipv4` ({address: name}) and
+`reverse_ipv6` ({instance: {address: name}}) from the state, again whenever the file has changed; a file that can't be parsed keeps the
 last good one. AAAA of outside names are answered as "no such data": the region's IPv6 is a documentation
 prefix without a way out, and clients would wait for time-outs before they try IPv4.
 """
@@ -31,6 +31,7 @@ from dnslib import AAAA, CAA, CNAME, MX, NS, PTR, QTYPE, RCODE, RR, SOA, SRV, TX
 TTL = 300  # seconds, for records without one and for negative answers
 FORWARD_SECONDS = 5.0
 PRIMARY = "ns1.vultr.com"
+INTERNAL = "lab.internal"  # the region's own services by name, whatever its addresses are
 
 Record = dict[str, Any]
 Reverse = dict[str, str]
@@ -39,7 +40,7 @@ Reverse = dict[str, str]
 class Zones:
     """What the region knows. Names are lower case, without the final dot; "" is no name."""
 
-    def __init__(self, state: dict[str, Any], subnet: str, site: str) -> None:
+    def __init__(self, state: dict[str, Any], subnet: str, site: str, hosts: Reverse | None = None) -> None:
         self.zones: dict[str, dict[str, list[Record]]] = {}
         for zone, content in (state.get("domains") or {}).items():
             names: dict[str, list[Record]] = {}
@@ -47,11 +48,14 @@ class Zones:
                 name = _name(record.get("name") or "")
                 names.setdefault(f"{name}.{_name(zone)}" if name else _name(zone), []).append(record)
             self.zones[_name(zone)] = names
-        reverse = {**(state.get("reverse_ipv4") or {}), **(state.get("reverse_ipv6") or {})}
+        reverse = dict(state.get("reverse_ipv4") or {})
+        for entries in (state.get("reverse_ipv6") or {}).values():
+            reverse.update(entries)
         pointers = {
             ipaddress.ip_address(address).reverse_pointer: [{"type": "PTR", "data": name}]
             for address, name in reverse.items()
         }
+        self.zones[INTERNAL] = {name: [{"type": "A", "data": address}] for name, address in (hosts or {}).items()}
         for apex in (_reverse_zone(subnet), _reverse_zone(site)):
             self.zones[apex] = {name: data for name, data in pointers.items() if name.endswith("." + apex)}
 
@@ -247,8 +251,8 @@ def _rdata(kind: str, data: str, priority: int) -> Any:  # noqa: ANN401 - dnslib
 class State:
     """The zones of a file that others replace at any time."""
 
-    def __init__(self, path: str, subnet: str, site: str) -> None:
-        self._path, self._networks = path, (subnet, site)
+    def __init__(self, path: str, subnet: str, site: str, hosts: Reverse) -> None:
+        self._path, self._networks = path, (subnet, site, hosts)
         self._lock = threading.Lock()
         self._seen: object = object()
         self._zones = Zones({}, *self._networks)
@@ -315,12 +319,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--state", required=True)
     parser.add_argument("--subnet", required=True)
+    parser.add_argument("--host", action="append", default=[], metavar="NAME=IPV4", help="of the region itself")
     parser.add_argument("--site", required=True)
     parser.add_argument("--upstream", default="127.0.0.11")
     parser.add_argument("--listen", default="0.0.0.0:53")
     options = parser.parse_args()
     host, port = options.listen.rsplit(":", 1)
-    serve(State(options.state, options.subnet, options.site), host, int(port), options.upstream)
+    hosts = dict(words.split("=", 1) for words in options.host)
+    serve(State(options.state, options.subnet, options.site, hosts), host, int(port), options.upstream)
 
 
 if __name__ == "__main__":

@@ -176,7 +176,7 @@ def _pull(paths: Paths, suite: str, tar: Path) -> None:
             "or give this machine access to Docker Hub",
         )
     succeeds(["docker", "rm", "-f", name])
-    docker("create", "--name", name, "--label", paths.label, image)
+    docker("create", "--name", name, "--label", paths.label, image, "true")
     partial = tar.with_suffix(".part.tar")
     try:
         docker("export", "-o", str(partial), name, timeout=300)

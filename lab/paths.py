@@ -67,7 +67,8 @@ class Paths:
 
     @property
     def bin(self) -> Path:
-        return self.root / "bin"
+        """The Pulumi CLI, where the machine has none."""
+        return self.cache / "bin"
 
     @property
     def state(self) -> Path:

@@ -84,6 +84,8 @@ def services(paths: Paths, plan: Plan) -> list[Service]:
                 plan.subnet,
                 "--site",
                 network.SITE,
+                "--host",
+                f"registry.lab.internal={plan.registry}",
             ],
             ["dig", "+short", "+time=1", "+tries=1", "@127.0.0.1", "-x", plan.gateway],
             ["-v", f"{DNS}:/dns.py:ro", "-v", f"{paths.root}:/state:ro"],

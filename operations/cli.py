@@ -1,24 +1,43 @@
 """The Pulumi CLI on one stack, as every verb here uses it.
 
 Runs `pulumi` in the program's folder with the caller's environment: which backend, which credentials and which
-lab is decided there, never here.
+lab is decided there, never here. Leaves alone: what the answers mean (state.py).
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
+
+import yaml
 
 PROGRAM = Path(__file__).resolve().parent.parent
 
 
 class OperationError(Exception):
-    """A verb that could not be done; the message says which step, why, and what to do."""
+    """A verb that could not be done; the message says which step, why, and what to do.
+
+    `status` is the exit status that the verb ends with.
+    """
+
+    def __init__(self, message: str, status: int = 1) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def say(text: str) -> None:
+    """One line on what is being done, at once also when the output is a file."""
+    print(text, flush=True)
 
 
 @dataclass(frozen=True)
@@ -27,35 +46,110 @@ class Pulumi:
 
     stack: str
 
+    @property
+    def project(self) -> str:
+        """The program's name, from Pulumi.yaml."""
+        return str(yaml.safe_load((PROGRAM / "Pulumi.yaml").read_text())["name"])
+
+    @property
+    def tag(self) -> str:
+        """What the stack's objects carry on hosts and in the account, e.g. `apiary-prod`."""
+        return f"{self.project}-{self.stack}"
+
+    @property
+    def folder(self) -> Path:
+        """Where this checkout keeps the stack's SSH key; made readable by this user alone."""
+        path = PROGRAM / ".apiary" / self.stack
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path
+
     def select(self) -> None:
         """Make sure that the stack exists."""
         self.run("stack", "select", "--create", self.stack, quiet=True)
 
-    def run(self, *arguments: str, quiet: bool = False) -> None:
+    def run(self, *arguments: str, quiet: bool = False, watch: Callable[[str], None] | None = None) -> None:
         """Run `pulumi ARGUMENTS` on the stack, its output shown as it comes, or only on failure with `quiet`.
 
-        Raises OperationError when it fails.
+        With `watch` the lines are shown and handed to it too. An interrupt is passed on once and waited for:
+        the engine then finishes what runs and records it. Raises OperationError when the command fails.
         """
         command = [_program(), *arguments, "--non-interactive"]
         if "select" not in arguments:
             command += ["--stack", self.stack]
         if not quiet and sys.stdout.isatty():
             command.append("--color=always")
-        done = subprocess.run(command, cwd=PROGRAM, check=False, capture_output=quiet, text=True)
-        if done.returncode != 0:
-            said = f":\n{done.stdout}{done.stderr}".rstrip() if quiet else " (above)"
-            raise OperationError(f"`pulumi {' '.join(arguments)}` failed{said}")
+        read = quiet or watch is not None
+        lines: list[str] = []
+        with _started(command, read=read) as process:
+            for line in process.stdout or ():
+                lines.append(line)
+                if not quiet:
+                    print(line, end="", flush=True)
+                if watch is not None:
+                    watch(line)
+            status = process.wait()
+        if status != 0:
+            said = ":\n" + "".join(lines).rstrip() if quiet else " (above)"
+            raise OperationError(f"`pulumi {' '.join(arguments)}` failed{said}", status if status > 0 else 1)
 
-    def export(self) -> dict[str, Any]:
-        """The stack's state, secrets encrypted; raises OperationError when it can't be read."""
+    def ask(self, *arguments: str) -> str:
+        """What `pulumi ARGUMENTS` prints on standard output. Raises OperationError when it fails."""
         done = subprocess.run(
-            [_program(), "stack", "export", "--non-interactive", "--stack", self.stack],
-            cwd=PROGRAM, check=False, capture_output=True, text=True,
+            [_program(), *arguments, "--non-interactive"], cwd=PROGRAM, check=False, capture_output=True, text=True
         )
         if done.returncode != 0:
-            raise OperationError(f"the state of stack {self.stack} can't be read:\n{done.stderr.strip()}")
-        state: dict[str, Any] = json.loads(done.stdout)
+            raise OperationError(f"`pulumi {' '.join(arguments)}` failed:\n{(done.stderr or done.stdout).strip()}")
+        return done.stdout
+
+    def backend(self) -> str:
+        """The URL of the backend, e.g. `file:///srv/state` or `https://api.pulumi.com`."""
+        return str(json.loads(self.ask("whoami", "--verbose", "--json"))["url"])
+
+    def export(self, *, secrets: bool = False) -> dict[str, Any]:
+        """The stack's state, secrets encrypted unless wanted; raises OperationError when it can't be read."""
+        options = ["--show-secrets"] if secrets else []
+        state: dict[str, Any] = json.loads(self.ask("stack", "export", "--stack", self.stack, *options))
         return state
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Write back what `export` gave, changed. Raises OperationError when the engine refuses it."""
+        done = subprocess.run(
+            [_program(), "stack", "import", "--non-interactive", "--stack", self.stack],
+            cwd=PROGRAM, check=False, capture_output=True, text=True, input=json.dumps(state),
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise OperationError(f"the corrected state was refused:\n{(done.stderr or done.stdout).strip()}")
+
+    def setting(self, key: str) -> str | None:
+        """One plain setting of the stack file, decrypted; None when it is not set."""
+        values = json.loads(self.ask("config", "--stack", self.stack, "--show-secrets", "--json"))
+        entry = values.get(key)
+        return None if entry is None else str(entry["value"])
+
+
+@contextmanager
+def _started(command: list[str], *, read: bool) -> Iterator[subprocess.Popen[str]]:
+    """A process in a group of its own: it gets each interrupt once, from here, and none twice from a terminal."""
+    process = subprocess.Popen(
+        command,
+        cwd=PROGRAM,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if read else None,
+        stderr=subprocess.STDOUT if read else None,
+        process_group=0,
+    )
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        if process.poll() is None:
+            os.kill(process.pid, number)
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield process
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _program() -> str:

@@ -18,6 +18,7 @@ from typing import Any
 
 Variables = dict[str, Any]
 
+NETWORK_EXAMPLES = {4: "172.30.0.0/24", 6: "2001:db8:1:2:0:1::/96"}
 LOG_DEFAULT = {"max-size": "10m", "max-file": "3"}
 
 
@@ -30,7 +31,7 @@ def _network(variables: Variables, key: str, version: int) -> list[str]:
     try:
         network = ipaddress.ip_network(str(value))
     except ValueError:
-        return [f"{key}: {value!r} is not a network; write for example {'2001:db8:1:2:0:1::/96' if version == 6 else '172.30.0.0/24'}"]
+        return [f"{key}: {value!r} is not a network; write for example {NETWORK_EXAMPLES[version]}"]
     return [] if network.version == version else [f"{key}: {value!r} is not IPv{version}"]
 
 
@@ -84,7 +85,10 @@ def _ssh_from(variables: Variables, client: str | None) -> list[str]:
 
 
 def check(variables: Variables, ssh_client: str | None = None) -> None:
-    """Raises BadVariables with every error at once. `ssh_client`: the address this run came from, if over SSH."""
+    """Raises BadVariables with every error at once.
+
+    `ssh_client`: the address this run came from, if over SSH.
+    """
     errors: list[str] = []
     if not variables.get("apiary_instance"):
         errors.append("apiary_instance: missing; write the instance's id")
@@ -104,8 +108,9 @@ def check(variables: Variables, ssh_client: str | None = None) -> None:
 def daemon(variables: Variables) -> dict[str, Any]:
     """Docker's daemon.json.
 
-    `ip6tables` is off on every engine: containers' IPv6 is routed, and ufw alone decides about it. From engine 27 on
-    the default is on, and two masters of one FORWARD chain would each let through what the other denies.
+    `ip6tables` is off on every engine: containers' IPv6 is routed, and ufw alone decides about it. From
+    engine 27 on the default is on, and two masters of one FORWARD chain would each let through what the
+    other denies.
     """
     settings: dict[str, Any] = {
         "ipv6": True,
@@ -114,7 +119,9 @@ def daemon(variables: Variables) -> dict[str, Any]:
         "live-restore": True,
         "userland-proxy": False,
         "log-driver": "json-file",
-        "log-opts": {key: str(value) for key, value in {**LOG_DEFAULT, **variables.get("apiary_log", {})}.items()},
+        "log-opts": {
+            key: str(value) for key, value in {**LOG_DEFAULT, **variables.get("apiary_log", {})}.items()
+        },
     }
     mirrors = variables.get("apiary_registry_mirrors", [])
     if mirrors:
@@ -150,7 +157,9 @@ def main(arguments: list[str]) -> int:
     except BadVariables as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    if arguments[0] == "daemon" and replace(arguments[2], json.dumps(daemon(variables), indent=2, sort_keys=True) + "\n"):
+    if arguments[0] == "daemon" and replace(
+        arguments[2], json.dumps(daemon(variables), indent=2, sort_keys=True) + "\n"
+    ):
         sys.stdout.write("changed\n")
     return 0
 

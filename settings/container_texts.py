@@ -145,8 +145,8 @@ def parse_volume(text: str) -> VolumeMount:
         return VolumeMount(None, host_path, clean, mode == "ro")
     if not _VOLUME_NAME.fullmatch(source):
         raise ValueError(
-            f"{show(text)} needs a volume's name (letters, digits, _ . -) or an absolute path before the "
-            "colon"
+            f"{show(text)} needs a volume's name (two or more of letters, digits, _ . -) "
+            "or an absolute path before the colon"
         )
     return VolumeMount(source, None, clean, mode == "ro")
 

@@ -99,6 +99,9 @@ def read(raw: object, name: str) -> Draft:
             draft.doubtful.add(meant)
     sections = {section: _section(data.get(section), section, draft) for section in known}
     draft.names = {section: frozenset(entries) for section, entries in sections.items()}
+    if not sections["servers"] and draft.whole("servers"):
+        example = "web1: {plan: vc2-1c-2gb, region: ewr, os: 2136}"
+        draft.refuse(f"missing; a stack needs at least one server, e.g. {example}", "servers")
     draft.stack = Stack.model_construct(
         name=name,
         servers=_entries(sections["servers"], "servers", Server, draft),

@@ -31,7 +31,7 @@ class SettingsError(ValueError):
     """Every problem of a stack file; `str()` is the whole report, one sorted line a problem."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(sorted(set(problems)))
+        self.problems = tuple(sorted({Problem(one.path, printable(one.message)) for one in problems}))
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
@@ -59,6 +59,11 @@ def show(value: object) -> str:
         # Python refuses to print integers of thousands of digits.
         return str(value) if abs(value) < 10**20 else "a very large number"
     return repr(value) if isinstance(value, float) else kind_of(value)
+
+
+def printable(text: str) -> str:
+    """Escape what would break a line of the report or its encoding: names in it may hold anything."""
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
 
 
 def kind_of(value: object) -> str:

@@ -23,10 +23,10 @@ _INTRO = """\
 Generated from the models in `settings/` by `python -m settings.reference`; do not edit.
 
 A stack file `Pulumi.<stack>.yaml` holds the sections below, each under the project's name: `apiary:servers`,
-`apiary:applications` and so on. Unknown settings are errors, and every error of a file is reported at once, by
-its path.
+`apiary:applications` and so on. Unknown settings are errors, and every error of a file is reported at once,
+by its path.
 
-YAML may read unquoted text as something else: `no` and `on` as booleans, `2:0:10` and `53:53` as base 60
+YAML may read unquoted text as something else: `no` and `on` as booleans, `2:0:10` and `53:53` as base-60
 numbers, `1.10` as 1.1. Suffixes, pairs of ports, versions and the like belong in quotes.
 """
 

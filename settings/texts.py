@@ -182,7 +182,7 @@ def ip_text(text: str, version: int) -> str:
 def url_path(text: str) -> str:
     """Check the path of a request."""
     if not re.fullmatch(r"/[!-~]*", text):
-        raise ValueError(f'{show(text)} is not a path; write it from "/" on, without blanks, as in "/healthz"')
+        raise ValueError(f'{show(text)} is not a path; write it from "/" on, without blanks, e.g. "/up"')
     return text
 
 

@@ -1,6 +1,6 @@
 """A demo application: answers with the request as it arrived.
 
-    /                          client, X-Forwarded-For, host, headers, version; JSON, or text by `Accept: text/plain`
+    /                          client, X-Forwarded-For, host, headers, version as JSON (text for text/plain)
     /slow?seconds=             the same, after so many seconds (at most 600)
     /download?bytes=&seconds=  so many bytes (at most 1 GiB), spread evenly over the seconds
     /status?code=              the same, with this status (200 to 599)
@@ -46,25 +46,25 @@ class Server(ThreadingHTTPServer):
         self.socket.bind(self.server_address)
         self.server_name, self.server_port = "echo", self.socket.getsockname()[1]
 
-    def process_request(self, request: Any, client_address: Any) -> None:
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
         """Count the connection before its thread starts, so that a stop cannot miss it."""
         with self._lock:
             self._open.add(request)
         super().process_request(request, client_address)
 
-    def shutdown_request(self, request: Any) -> None:
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401
         """The connection has ended."""
         super().shutdown_request(request)
         with self._lock:
             self._open.discard(request)
             self._lock.notify_all()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
         """One line for a visitor who went away instead of a traceback."""
         print(f"echo: {client_address[0]}: {sys.exc_info()[1]!r}", file=sys.stderr)
 
     def drain(self, seconds: float) -> int:
-        """Serve what has already connected, then count the connections that are still open after `seconds`."""
+        """Serve what has already connected; the number of connections still open after `seconds`."""
         self.stopping.set()
         self.socket.setblocking(False)
         while True:
@@ -95,15 +95,17 @@ class Handler(BaseHTTPRequestHandler):
     server_version = "apiary-echo"
     sys_version = ""
     timeout = IDLE
+    disable_nagle_algorithm = True
 
-    def do_GET(self) -> None:  # noqa: N802 - the base class finds it by this name
+    def do_GET(self) -> None:
         """Answer by path; an unusable parameter is a 400 that says why."""
         length = int(self.headers.get("Content-Length") or 0)
         while length > 0 and (chunk := self.rfile.read(min(length, 65536))):
             length -= len(chunk)
         url = urlsplit(self.path)
         try:
-            numbers = {key: float(values[-1]) for key, values in parse_qs(url.query).items()}
+            query = parse_qs(url.query)
+            numbers = {key: float(query[key][-1]) for key in ("seconds", "bytes", "code") if key in query}
         except ValueError as error:
             self._answer(400, {"error": str(error)})
             return
@@ -113,13 +115,14 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(min(max(numbers.get("seconds", 1.0), 0.0), 600.0))
             self._answer(200, self._seen())
         elif url.path == "/download":
-            self._download(int(min(numbers.get("bytes", 1e6), 2.0**30)), min(numbers.get("seconds", 0.0), 3600.0))
+            size = int(min(numbers.get("bytes", 1e6), 2.0**30))
+            self._download(size, min(numbers.get("seconds", 0.0), 3600.0))
         elif url.path == "/status" and 200 <= numbers.get("code", 200) <= 599:
             self._answer(int(numbers.get("code", 200)), self._seen())
         else:
             self._answer(404, {"error": f"nothing at {self.path}"})
 
-    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET  # noqa: N815
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET
 
     def _root(self) -> None:
         if self.server.unhealthy:
@@ -171,10 +174,11 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
         self.end_headers()
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
+    def log_message(self, format: str, *args: object) -> None:
         """One line a request; the health check of the container and of the proxy stay silent."""
         if not self.headers or self.headers.get("User-Agent") != "apiary-health" or self.server.unhealthy:
-            forwarded = (self.headers.get("X-Forwarded-For") if self.headers else None) or self.client_address[0]
+            named = self.headers.get("X-Forwarded-For") if self.headers else None
+            forwarded = named or self.client_address[0]
             print(f"echo: {forwarded} {format % args}".encode("unicode_escape").decode())
 
 

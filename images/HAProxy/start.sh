@@ -29,7 +29,7 @@ rm -f "$run/master.sock" "$run/admin.sock" "$config"/.start.*
 printf '1\n' > "$run/state"
 
 valid() { # valid FILE: silent when it is, the checker's lines when not
-    if ! said=$(haproxy -c -q -f "$1" 2>&1); then
+    if ! said=$(haproxy -c -f "$1" 2>&1); then
         printf '%s\n' "$said" >&2
         return 1
     fi

@@ -52,7 +52,8 @@ def _endpoint(region: Region, path: str, operations: dict[str, Operation]) -> Ro
         _authorize(region, request)
         call = Call(request.path_params, request.query_params, await json_object(request))
         status, answer = operations[request.method](region, call)
-        region.store.save()
+        if request.method != "GET":
+            region.store.save()
         return Response(status_code=status) if answer is None else JSONResponse(answer, status)
 
     route = Route(path, endpoint, methods=[*operations])

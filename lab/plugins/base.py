@@ -1,13 +1,13 @@
 """What a stand-in plugin is made of: values, errors, resources, the plugin itself.
 
-`dispatch.py` turns the protocol's requests into calls of these classes, `server.py` serves that over gRPC. What a
-property means (defaults, differences) is `bridge.py`; what a resource does is the plugin's own module. Nothing here
-knows a resource type or the transport.
+`dispatch.py` turns the protocol's requests into calls of these classes, `server.py` serves that over gRPC.
+What a property means (defaults, differences) is `bridge.py`; what a resource does is the plugin's own
+module. Nothing here knows a resource type or the transport.
 
-Values: None, bool, int, float, str, list, dict, and `UNKNOWN` (a value known only after an update, seen in previews).
-Secrets are unwrapped before a resource sees them; in answers `Secret(value)` marks one, and where the plugin says
-`accept_secrets` the outputs named like secret inputs are marked again. Assets and archives stay the engine's
-dictionaries, with their signature key.
+Values: None, bool, int, float, str, list, dict, and `UNKNOWN` (a value known only after an update, seen in
+previews). Secrets are unwrapped before a resource sees them; in answers `Secret(value)` marks one, and
+where the plugin says `accept_secrets` the outputs named like secret inputs are marked again. Assets and
+archives stay the engine's dictionaries, with their signature key.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-Props = dict[str, Any]
+Value = Any  # a plain value of a property: what JSON can say, or UNKNOWN, or Secret
+Props = dict[str, Value]
 SecretPaths = set[tuple[str | int, ...]]
 
 UNKNOWN_TEXT = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -47,17 +48,20 @@ UNKNOWN = _Unknown()
 class Secret:
     """A value in an answer that the engine has to keep encrypted."""
 
-    value: Any
+    value: Value
 
 
-class Failure(Exception):  # noqa: N818 (named for the person who reads it)
+class Failure(Exception):
     """An operation failed; the text reaches the user unchanged. Nothing was made."""
 
     framed = True  # bridged resources put their usual frame around the text
 
 
 class PartialFailure(Failure):
-    """A create or update failed after something was made: `id` and `state` go into the state with the error."""
+    """A create or update failed after something was made.
+
+    `id` and `state` go into the state with the error.
+    """
 
     def __init__(
         self, message: str, id: str, state: Props, inputs: Props | None = None, reason: str | None = None
@@ -77,7 +81,10 @@ class CheckFailure:
 
 @dataclass
 class Difference:
-    """Answer of a diff. `detailed` maps property paths to kinds: ADD, UPDATE, DELETE, each with `_REPLACE` or without."""
+    """Answer of a diff.
+
+    `detailed` maps property paths to kinds: ADD, UPDATE, DELETE, each with `_REPLACE` or without.
+    """
 
     detailed: dict[str, str] = field(default_factory=dict)
     diffs: list[str] = field(default_factory=list)
@@ -121,7 +128,10 @@ class Context:
 
 
 class Resource:
-    """One resource type. Subclasses override what they do; `bridge.BridgedResource` adds tables of properties."""
+    """One resource type.
+
+    Subclasses override what they do; `bridge.BridgedResource` adds tables of properties.
+    """
 
     token: str = ""
 
@@ -138,7 +148,10 @@ class Resource:
         raise NotImplementedError
 
     def read(self, ctx: Context, id: str, state: Props, inputs: Props) -> tuple[str, Props, Props] | None:
-        """Look at it; returns (id, outputs, inputs), or None when it is gone. An import has empty `state`, `inputs`."""
+        """Look at it.
+
+        Returns (id, outputs, inputs), or None when it is gone. An import has empty `state`, `inputs`.
+        """
         raise NotImplementedError
 
     def update(self, ctx: Context, id: str, olds: Props, news: Props) -> Props:
@@ -187,8 +200,11 @@ class Plugin:
             self.sink(message, severity, urn, ephemeral)
 
 
-def encode(value: Any) -> Any:
-    """A value as JSON-like data for a protobuf Struct: unknowns and secrets in the protocol's own spelling."""
+def encode(value: Value) -> Value:
+    """A value as JSON-like data for a protobuf Struct.
+
+    Unknowns and secrets in the protocol's own spelling.
+    """
     if value is UNKNOWN:
         return UNKNOWN_TEXT
     if isinstance(value, Secret):
@@ -200,7 +216,7 @@ def encode(value: Any) -> Any:
     return value
 
 
-def decode(value: Any) -> Any:
+def decode(value: Value) -> Value:  # noqa: PLR0911 (one return a kind of value)
     """The opposite of `encode`, with secrets and output wrappers taken off."""
     if value == UNKNOWN_TEXT:
         return UNKNOWN
@@ -220,7 +236,7 @@ def decode(value: Any) -> Any:
     return value
 
 
-def secret_paths(value: Any, path: tuple[str | int, ...] = ()) -> SecretPaths:
+def secret_paths(value: Value, path: tuple[str | int, ...] = ()) -> SecretPaths:
     """Where secrets stand in a request's plain data, nested ones included."""
     if isinstance(value, Mapping):
         if value.get(SIGNATURE) == SECRET:
@@ -231,14 +247,14 @@ def secret_paths(value: Any, path: tuple[str | int, ...] = ()) -> SecretPaths:
     return set()
 
 
-def mark(value: Any, paths: SecretPaths, path: tuple[str | int, ...] = ()) -> Any:
+def mark(value: Value, paths: SecretPaths, path: tuple[str | int, ...] = ()) -> Value:
     """Mark the values that stand at `paths` as secret, where they are not marked already."""
     if not paths:
         return value
     if isinstance(value, Secret):
         return Secret(mark(value.value, paths - {path}, path))
     if isinstance(value, Mapping):
-        inner: Any = {key: mark(entry, paths, (*path, str(key))) for key, entry in value.items()}
+        inner: Value = {key: mark(entry, paths, (*path, str(key))) for key, entry in value.items()}
     elif isinstance(value, list):
         inner = [mark(entry, paths, (*path, index)) for index, entry in enumerate(value)]
     else:

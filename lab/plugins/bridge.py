@@ -1,16 +1,15 @@
 """Resources described by a table of properties, behaving as a bridged Terraform provider does.
 
-Makes: `BridgedResource`, whose Check (defaults, names, required and unknown properties), Diff, previews, states and
-error texts come from its table. A type adds four hooks: `make`, `look`, `change`, `remove`. Recorded behaviour of the
-official plugins is the measure: what such a provider gets wrong (a change reported and never applied, a default that
-hides a removal) is wrong here in the same way.
+Makes: `BridgedResource`, whose Check (defaults, names, required and unknown properties), Diff, previews,
+states and error texts come from its table. A type adds four hooks: `make`, `look`, `change`, `remove`.
+Recorded behaviour of the official plugins is the measure: what such a provider gets wrong (a change
+reported and never applied, a default that hides a removal) is wrong here in the same way.
 """
 
 from __future__ import annotations
 
 import re
 import secrets
-from typing import Any
 
 from lab.plugins.base import (
     UNKNOWN,
@@ -22,6 +21,7 @@ from lab.plugins.base import (
     Props,
     Resource,
     Secret,
+    Value,
 )
 from lab.plugins.difference import compare
 from lab.plugins.schema import Prop, Table, contains_unknown, empty, fill, identity, known, plan, settle
@@ -36,7 +36,10 @@ class Bare(Failure):
 
 
 class BridgedResource(Resource):
-    """A resource type given by `properties` and four hooks. `deletes_first`: every replacement deletes before it creates."""
+    """A resource type given by `properties` and four hooks.
+
+    `deletes_first`: every replacement deletes before it creates.
+    """
 
     properties: Table
     deletes_first = False
@@ -46,7 +49,10 @@ class BridgedResource(Resource):
 
     # What a type does
     def make(self, ctx: Context, inputs: Props) -> tuple[str, Props]:
-        """Create; returns (id, what was read of the new object). `PartialFailure(text, id, {})` keeps the object."""
+        """Create.
+
+        Returns (id, what was read of the new object). `PartialFailure(text, id, {})` keeps the object.
+        """
         raise NotImplementedError
 
     def look(self, ctx: Context, id: str, state: Props) -> tuple[str, Props] | None:
@@ -93,7 +99,7 @@ class BridgedResource(Resource):
     def _has_default(self, prop: Prop) -> bool:
         return prop.default is not None if self.zero_defaults else not empty(prop.default)
 
-    def _nested_defaults(self, prop: Prop, old: Any, value: Any) -> Any:
+    def _nested_defaults(self, prop: Prop, old: Value, value: Value) -> Value:
         table = prop.table or {}
         if isinstance(value, dict):
             return self._defaults(table, old if isinstance(old, dict) else {}, value, None)
@@ -101,7 +107,7 @@ class BridgedResource(Resource):
             return [self._defaults(table, {}, v, None) if isinstance(v, dict) else v for v in value]
         return value
 
-    def _auto_name(self, prop: Prop, old: Any, ctx: Context) -> Any:
+    def _auto_name(self, prop: Prop, old: Value, ctx: Context) -> Value:
         if old:
             return old
         if ctx.autonaming_mode == 2:  # disabled by the user's configuration
@@ -113,7 +119,9 @@ class BridgedResource(Resource):
             stem = stem[: prop.max_len - 7]
         return stem + secrets.token_hex(4)[:7]
 
-    def _validate(self, table: Table, inputs: Props, path: str, ctx: Context, failures: list[CheckFailure]) -> None:
+    def _validate(
+        self, table: Table, inputs: Props, path: str, ctx: Context, failures: list[CheckFailure]
+    ) -> None:
         for name, value in inputs.items():
             if name == DEFAULTS:
                 continue
@@ -138,7 +146,7 @@ class BridgedResource(Resource):
                 failures.append(CheckFailure("", f"Missing required property '{place}'"))
 
     def _wrong(self, ctx: Context, path: str, text: str, inside_set: bool = False) -> CheckFailure:
-        place = path.split("\0")[0]  # elements of sets have no index of their own
+        place = path.split("\0", maxsplit=1)[0]  # elements of sets have no index of their own
         return CheckFailure("", f"{text}. Examine values at '{ctx.name}.{place}'.")
 
     # Diff
@@ -148,7 +156,9 @@ class BridgedResource(Resource):
         planned = self.planned(olds, inputs, ctx)
         detailed = compare(self.properties, olds, planned, inputs)
         tops = [re.split(r"[.\[]", path, maxsplit=1)[0] for path in detailed]
-        replaces = sorted(top for top, kind in zip(tops, detailed.values(), strict=True) if kind.endswith("_REPLACE"))
+        replaces = sorted(
+            top for top, kind in zip(tops, detailed.values(), strict=True) if kind.endswith("_REPLACE")
+        )
         stables = sorted(n for n, p in self.properties.items() if p.force_new and n not in replaces)
         return Difference(
             detailed=detailed,
@@ -181,14 +191,17 @@ class BridgedResource(Resource):
         try:
             id, seen = self.make(ctx, known(planned))
         except PartialFailure as error:
-            state = error.state or {**known(planned), "id": error.id}
+            state = error.state or {**settle(self.properties, planned, {}), "id": error.id}
             raise self._partial(ctx, "creating", error, state) from error
         except Failure as error:
             raise self._failed(ctx, "", error) from error
         return id, self._marked({**settle(self.properties, planned, seen), "id": id})
 
     def read(self, ctx: Context, id: str, state: Props, inputs: Props) -> tuple[str, Props, Props] | None:
-        """Look at it; inputs follow where the state has moved. An import takes every input that is not a default."""
+        """Look at it.
+
+        Inputs follow where the state has moved. An import takes every input that is not a default.
+        """
         try:
             found = self.look(ctx, id, state)
         except Failure as error:
@@ -200,7 +213,7 @@ class BridgedResource(Resource):
         outputs = fill(self.properties, merged) if self.fills_on_read else merged
         self._keep_order(state, outputs)
         imported = not state and not inputs
-        new_inputs = self._imported(outputs) if imported else self._followed(inputs, state, outputs)
+        new_inputs = self._imported(outputs) if imported else self._followed(inputs, outputs)
         return new_id, self._marked({**outputs, "id": new_id}), new_inputs
 
     def _keep_order(self, state: Props, outputs: Props) -> None:
@@ -219,19 +232,14 @@ class BridgedResource(Resource):
         }
         return {**inputs, DEFAULTS: []}
 
-    def _followed(self, inputs: Props, state: Props, outputs: Props) -> Props:
-        out: Props = {}
-        for name, given in inputs.items():
-            prop = self.properties.get(name)
-            old, new = state.get(name), outputs.get(name)
-            if prop is None or same(prop, old, new):
-                out[name] = given
-            elif not (new is None or (new in ([], {}) and not empty(given))):
-                out[name] = follow(prop, given, new)
-        return out
+    def _followed(self, inputs: Props, outputs: Props) -> Props:
+        return _follow_block(self.properties, inputs, outputs)
 
     def update(self, ctx: Context, id: str, olds: Props, news: Props) -> Props:
-        """Plan, and change it unless this is a preview. When that fails the state holds the new values all the same."""
+        """Plan, and change it unless this is a preview.
+
+        When that fails the state holds the new values all the same.
+        """
         planned = self.planned(olds, strip(news), ctx)
         if ctx.preview:
             return self._marked({**planned, "id": olds.get("id", id)})
@@ -270,14 +278,18 @@ class BridgedResource(Resource):
 
     def _logged(self, ctx: Context, error: Failure) -> None:
         """The bridge logs each diagnostic besides returning it: users see every error twice."""
-        ctx.log(f"sdk.helper_schema: {error}: provider={ctx.plugin.name}@{ctx.plugin.version}", "error")
+        ctx.log(
+            f"  sdk-v2/provider2.go:571: sdk.helper_schema: {error}: "
+            f"provider={ctx.plugin.name}@{ctx.plugin.version}",
+            "error",
+        )
 
     def _marked(self, outputs: Props) -> Props:
         secret = {name for name, prop in self.properties.items() if prop.secret}
         return {k: Secret(v) if k in secret and v is not None else v for k, v in outputs.items()}
 
 
-def strip(inputs: Any) -> Any:
+def strip(inputs: Value) -> Value:
     """Inputs without the lists of defaults that Check left in them."""
     if isinstance(inputs, dict):
         return {k: strip(v) for k, v in inputs.items() if k != DEFAULTS}
@@ -286,7 +298,7 @@ def strip(inputs: Any) -> Any:
     return inputs
 
 
-def keep(planned: Any, old: Any, steps: list[str | int]) -> None:
+def keep(planned: Value, old: Value, steps: list[str | int]) -> None:
     """Put the old value at a path back into the plan."""
     for step in steps[:-1]:
         planned, old = child(planned, step), child(old, step)
@@ -300,7 +312,7 @@ def keep(planned: Any, old: Any, steps: list[str | int]) -> None:
         planned[last] = value  # type: ignore[index]
 
 
-def child(value: Any, step: str | int | None) -> Any:
+def child(value: Value, step: str | int | None) -> Value:
     """The member of a value at one step of a path, or None."""
     if isinstance(value, dict):
         return value.get(step)
@@ -309,16 +321,16 @@ def child(value: Any, step: str | int | None) -> Any:
     return None
 
 
-def same(prop: Prop, old: Any, new: Any) -> bool:
-    """Whether a refresh found what the state held."""
+def same(prop: Prop, old: Value, new: Value) -> bool:
+    """Whether a refresh found what the program had given."""
     if prop.kind == "set" and not prop.max_one and isinstance(old, list) and isinstance(new, list):
         return sorted(identity(e, prop) for e in old) == sorted(identity(e, prop) for e in new)
     if isinstance(old, dict) and isinstance(new, dict):
         return identity(old, prop) == identity(new, prop)
-    return bool(old == new) or (empty(old) and empty(new) and not prop.scalar)
+    return bool(old == new)
 
 
-def follow(prop: Prop, given: Any, new: Any) -> Any:
+def follow(prop: Prop, given: Value, new: Value) -> Value:
     """An input after a refresh found `new`: only what the program had given, with the new values."""
     if prop.table is not None and isinstance(given, dict) and isinstance(new, dict):
         return _follow_block(prop.table, given, new)
@@ -328,7 +340,10 @@ def follow(prop: Prop, given: Any, new: Any) -> Any:
         left = {identity(e, prop): e for e in new}
         kept = [left.pop(identity(g, prop), None) for g in given]
         rest = list(left.values())
-        pairs = [(g, k if k is not None else (rest.pop(0) if rest else None)) for g, k in zip(given, kept, strict=True)]
+        pairs = [
+            (g, k if k is not None else (rest.pop(0) if rest else None))
+            for g, k in zip(given, kept, strict=True)
+        ]
         pairs += [(None, r) for r in rest]
     else:
         pairs = [(given[i] if i < len(given) else None, new[i]) for i in range(len(new))]
@@ -341,10 +356,20 @@ def follow(prop: Prop, given: Any, new: Any) -> Any:
 
 
 def _follow_block(table: Table, given: Props, new: Props) -> Props:
+    """Every input with the value that was read.
+
+    What is gone goes, and what has moved is no default any more.
+    """
     out: Props = {}
     for name, value in given.items():
-        if name == DEFAULTS:
+        prop = table.get(name)
+        if prop is None or prop.never_followed:
             out[name] = value
-        elif new.get(name) is not None and name in table:
-            out[name] = value if same(table[name], value, new[name]) else follow(table[name], value, new[name])
+            continue
+        found = new.get(name)
+        if found is None or (found == {} and not empty(value)):
+            continue
+        out[name] = value if same(prop, value, found) else follow(prop, value, found)
+    if isinstance(given.get(DEFAULTS), list):
+        out[DEFAULTS] = [name for name in given[DEFAULTS] if new.get(name) == given.get(name)]
     return out

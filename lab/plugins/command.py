@@ -13,7 +13,17 @@ import subprocess
 import threading
 from typing import IO, Any
 
-from lab.plugins.base import UNKNOWN, CheckFailure, Context, Difference, Failure, Plugin, Props, Resource, Secret
+from lab.plugins.base import (
+    UNKNOWN,
+    CheckFailure,
+    Context,
+    Difference,
+    Failure,
+    Plugin,
+    Props,
+    Resource,
+    Secret,
+)
 from lab.plugins.command_output import CommandError, Output, ended_text, go_quote
 from lab.plugins.command_ssh import Remote, Runner
 
@@ -22,7 +32,16 @@ GO_PROVIDER_KEY = "__pulumi-go-provider-version"
 SECRET_FIELDS = ("password", "privateKey", "privateKeyPassword")
 PRODUCED = ("stdout", "stderr")
 CONNECTION_DEFAULTS: Props = {"dialErrorLimit": 10, "perDialTimeout": 15, "port": 22, "user": "root"}
-COMMON = {"create", "update", "delete", "triggers", "environment", "stdin", "logging", "addPreviousOutputInEnv"}
+COMMON = {
+    "create",
+    "update",
+    "delete",
+    "triggers",
+    "environment",
+    "stdin",
+    "logging",
+    "addPreviousOutputInEnv",
+}
 
 
 class Command(Resource):
@@ -38,7 +57,9 @@ class Command(Resource):
         """Every changed input is an update in place."""
         old = {k: v for k, v in olds.items() if k not in PRODUCED}
         detailed = differences(old, news, ctx.secret_inputs | {"connection"})
-        return Difference(detailed=detailed, diffs=sorted({key.partition(".")[0].partition("[")[0] for key in detailed}))
+        return Difference(
+            detailed=detailed, diffs=sorted({key.partition(".")[0].partition("[")[0] for key in detailed})
+        )
 
     def create(self, ctx: Context, inputs: Props) -> tuple[str, Props]:
         """Run `create`, if there is one."""
@@ -102,7 +123,9 @@ class RemoteCommand(Command):
         """Fill in the connection's defaults and demand its host."""
         connection = news.get("connection")
         if connection is None:
-            return marked(news), [CheckFailure("connection", "Missing required field 'connection' on 'remote.CommandInputs'")]
+            return marked(news), [
+                CheckFailure("connection", "Missing required field 'connection' on 'remote.CommandInputs'")
+            ]
         if connection is UNKNOWN:
             return marked(news), []
         whole = {**CONNECTION_DEFAULTS, **connection}
@@ -173,7 +196,11 @@ def run_local(ctx: Context, inputs: Props, command: str, previous: Props) -> Pro
 
 
 def _process(ctx: Context, inputs: Props, command: str, previous: Props, output: Output) -> int:
-    environment = {**os.environ, **as_environment(inputs.get("environment")), **previous_output(inputs, previous)}
+    environment = {
+        **os.environ,
+        **as_environment(inputs.get("environment")),
+        **previous_output(inputs, previous),
+    }
     arguments = [*(inputs.get("interpreter") or ["/bin/sh", "-c"]), command]
     directory = inputs.get("dir") or os.getcwd()
     if not os.path.isdir(directory):
@@ -245,9 +272,12 @@ def marked(values: Props) -> Props:
     connection = values.get("connection")
     if not isinstance(connection, dict):
         return values
-    inner = {k: Secret(v) if k in SECRET_FIELDS and v is not UNKNOWN else v for k, v in connection.items()}
-    if isinstance(inner.get("proxy"), dict):
-        inner["proxy"] = {k: Secret(v) if k in SECRET_FIELDS else v for k, v in inner["proxy"].items()}
+    inner: Props = {
+        k: Secret(v) if k in SECRET_FIELDS and v is not UNKNOWN else v for k, v in connection.items()
+    }
+    proxy = connection.get("proxy")
+    if isinstance(proxy, dict):
+        inner["proxy"] = {k: Secret(v) if k in SECRET_FIELDS else v for k, v in proxy.items()}
     return {**values, "connection": Secret(inner)}
 
 

@@ -46,7 +46,9 @@ class Remote:
     offered: Mapping[str, str] = field(default_factory=dict)
     status: Callable[[str], None] = lambda _text: None  # a passing line for the engine's display
     log: Callable[[str, str], None] = lambda _severity, _text: None  # severity: "warning" or "error"
-    cancelled: threading.Event = field(default_factory=threading.Event)  # ends the dialling, not a running command
+    cancelled: threading.Event = field(
+        default_factory=threading.Event
+    )  # ends the dialling, not a running command
 
 
 class Runner:
@@ -223,7 +225,9 @@ async def _execute(connection: asyncssh.SSHClientConnection, remote: Remote) -> 
 
     # Opened by hand: the library's own way neither asks the server whether it accepted a variable nor can
     # it stop before the command when one was refused. (Its internals: the version is pinned by the lock.)
-    channel: Any = SSHClientChannel(connection, asyncio.get_running_loop(), "strict", None, "strict", 1 << 21, 1 << 15)
+    channel: Any = SSHClientChannel(
+        connection, asyncio.get_running_loop(), "strict", None, "strict", 1 << 21, 1 << 15
+    )
     try:
         packet = await channel._open(b"session")
         packet.check_end()
@@ -245,7 +249,7 @@ async def _execute(connection: asyncssh.SSHClientConnection, remote: Remote) -> 
         writer.cancel()
     except asyncssh.Error as error:
         raise CommandError(f"{error.reason or 'EOF'}") from error
-    while remote.output.stuck:  # noqa: ASYNC110
+    while remote.output.stuck:
         await asyncio.sleep(1)
     remote.output.close()
     failure = _exit_text(channel)
@@ -258,7 +262,7 @@ async def _write(channel: Any, data: bytes, done: asyncio.Future[None]) -> None:
     try:
         for start in range(0, len(data), 1 << 16):
             channel.write(data[start : start + (1 << 16)])
-            while channel.get_write_buffer_size() > 1 << 20 and not done.done():  # noqa: ASYNC110
+            while channel.get_write_buffer_size() > 1 << 20 and not done.done():
                 await asyncio.sleep(0.01)
         channel.write_eof()
     except (OSError, RuntimeError):

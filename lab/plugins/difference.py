@@ -1,15 +1,16 @@
-"""The detailed difference of two states, with the paths and kinds that a bridged Terraform provider reports.
+"""The detailed difference of two states, with the paths and kinds that a bridged Terraform provider
+reports.
 
-Pure: `compare(table, old, planned, inputs)` maps property paths to ADD, UPDATE or DELETE, with `_REPLACE` where the
-change needs a new resource. Set elements are found by content; their indexes are those of the inputs.
+Pure: `compare(table, old, planned, inputs)` maps property paths to ADD, UPDATE or DELETE, with `_REPLACE`
+where the change needs a new resource. Set elements are found by content; their indexes are those of the
+inputs.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
 
-from lab.plugins.base import UNKNOWN, Props
+from lab.plugins.base import UNKNOWN, Props, Value
 from lab.plugins.schema import Prop, Table, contains_unknown, empty, identity
 
 Kinds = dict[str, str]
@@ -21,11 +22,13 @@ def compare(table: Table, old: Props, planned: Props, inputs: Props) -> Kinds:
     kinds: Kinds = {}
     for name in sorted(table):
         prop = table[name]
-        kinds.update(_compare(name, prop, old.get(name), planned.get(name), inputs.get(name), prop.force_new))
+        kinds.update(
+            _compare(name, prop, old.get(name), planned.get(name), inputs.get(name), forced=prop.force_new)
+        )
     return kinds
 
 
-def _compare(path: str, prop: Prop, old: Any, new: Any, inputs: Any, forced: bool) -> Kinds:
+def _compare(path: str, prop: Prop, old: Value, new: Value, inputs: Value, *, forced: bool) -> Kinds:
     """`forced`: whether a change of this value itself (not of something in it) replaces."""
     if old is None or new is None or new is UNKNOWN:
         return _whole(path, prop, old, new, forced)
@@ -44,7 +47,7 @@ def _kind(kind: str, replaces: bool) -> str:
     return kind + "_REPLACE" if replaces else kind
 
 
-def _whole(path: str, prop: Prop, old: Any, new: Any, forced: bool) -> Kinds:
+def _whole(path: str, prop: Prop, old: Value, new: Value, forced: bool) -> Kinds:
     """One side is missing, or only known later."""
     if old is None and new is None:
         return {}
@@ -53,7 +56,7 @@ def _whole(path: str, prop: Prop, old: Any, new: Any, forced: bool) -> Kinds:
     return {path: _kind(kind, forced or (new is not UNKNOWN and _inside_forces(prop, present)))}
 
 
-def _inside_forces(prop: Prop, value: Any) -> bool:
+def _inside_forces(prop: Prop, value: Value) -> bool:
     """Whether something present in a block asks for a replacement when it comes or goes."""
     if prop.table is None:
         return False
@@ -66,16 +69,20 @@ def _inside_forces(prop: Prop, value: Any) -> bool:
     )
 
 
-def _members(path: str, table: Table, old: Props, new: Props, inputs: Any) -> Kinds:
+def _members(path: str, table: Table, old: Props, new: Props, inputs: Value) -> Kinds:
     kinds: Kinds = {}
     given = inputs if isinstance(inputs, dict) else {}
     for name in sorted({*old, *new} & set(table)):
         prop = table[name]
-        kinds.update(_compare(f"{path}.{name}", prop, old.get(name), new.get(name), given.get(name), prop.force_new))
+        kinds.update(
+            _compare(
+                f"{path}.{name}", prop, old.get(name), new.get(name), given.get(name), forced=prop.force_new
+            )
+        )
     return kinds
 
 
-def _element(path: str, prop: Prop, old: Any, new: Any, inputs: Any) -> Kinds:
+def _element(path: str, prop: Prop, old: Value, new: Value, inputs: Value) -> Kinds:
     """One element of a list or set: it comes, goes, or changes inside."""
     if prop.table is None:
         if old == new:
@@ -87,7 +94,7 @@ def _element(path: str, prop: Prop, old: Any, new: Any, inputs: Any) -> Kinds:
     return _members(path, prop.table, old, new, inputs)
 
 
-def _list(path: str, prop: Prop, old: list[Any], new: list[Any], inputs: Any) -> Kinds:
+def _list(path: str, prop: Prop, old: list[Value], new: list[Value], inputs: Value) -> Kinds:
     kinds: Kinds = {}
     given = inputs if isinstance(inputs, list) else []
     for i in range(max(len(old), len(new))):
@@ -107,7 +114,7 @@ def _map(path: str, prop: Prop, old: Props, new: Props, forced: bool) -> Kinds:
     return kinds
 
 
-def _set(path: str, prop: Prop, old: list[Any], new: list[Any], inputs: Any) -> Kinds:
+def _set(path: str, prop: Prop, old: list[Value], new: list[Value], inputs: Value) -> Kinds:
     olds = {identity(element, prop): i for i, element in enumerate(old)}
     news = {identity(element, prop): i for i, element in enumerate(new)}
     removed = sorted(i for key, i in olds.items() if key not in news)
@@ -117,20 +124,24 @@ def _set(path: str, prop: Prop, old: list[Any], new: list[Any], inputs: Any) -> 
     matched = _match(prop, [new[i] for i in added], inputs if isinstance(inputs, list) else [], len(new))
     if matched is None:
         return {path: _kind("UPDATE", prop.force_new)}
-    changes: dict[int, tuple[Any, Any]] = {i: (old[i], None) for i in removed}
+    changes: dict[int, tuple[Value, Value]] = {i: (old[i], None) for i in removed}
     for index, element in matched.items():
         changes[index] = (changes[index][0] if index in changes else None, element)
     kinds: Kinds = {}
     for index, (was, will) in sorted(changes.items()):
-        kinds.update(_element(f"{path}[{index}]", prop, was, will, inputs[index] if index < len(inputs) else None))
+        kinds.update(
+            _element(f"{path}[{index}]", prop, was, will, inputs[index] if index < len(inputs) else None)
+        )
     return kinds
 
 
-def _match(prop: Prop, added: list[Any], inputs: list[Any], size: int) -> dict[int, Any] | None:
-    """The input index of each added element, or None when one of them can't have come from the inputs as they are."""
+def _match(prop: Prop, added: list[Value], inputs: list[Value], size: int) -> dict[int, Value] | None:
+    """The input index of each added element, or None when one of them can't have come from the inputs as
+    they are.
+    """
     if len(inputs) < size:
         return None
-    matched: dict[int, Any] = {}
+    matched: dict[int, Value] = {}
     for element in added:
         for i, given in enumerate(inputs):
             if i not in matched and _from_input(prop.table, given, element):
@@ -141,7 +152,7 @@ def _match(prop: Prop, added: list[Any], inputs: list[Any], size: int) -> dict[i
     return matched
 
 
-def _from_input(table: Table | None, given: Any, planned: Any) -> bool:
+def _from_input(table: Table | None, given: Value, planned: Value) -> bool:
     if table is None:
         return bool(given == planned)
     if not isinstance(given, dict) or not isinstance(planned, dict):

@@ -1,13 +1,13 @@
 """The provider protocol without its transport: plain requests in, plain answers out.
 
-Both are in the spelling of the protocol's JSON (camelCase, as in recordings of it), so that the conformance tests
-speak to a plugin exactly as the engine does.
+Both are in the spelling of the protocol's JSON (camelCase, as in recordings of it), so that the conformance
+tests speak to a plugin exactly as the engine does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 from lab.plugins.base import (
     CheckFailure,
@@ -26,7 +26,10 @@ from lab.plugins.base import (
 
 
 class Dispatcher:
-    """Turns named calls with plain requests into plain answers: the whole protocol without gRPC (tests use this)."""
+    """Turns named calls with plain requests into plain answers.
+
+    The whole protocol without gRPC (tests use this).
+    """
 
     def __init__(self, plugin: Plugin) -> None:
         self.plugin = plugin
@@ -44,7 +47,7 @@ class Dispatcher:
         return Context(
             plugin=self.plugin,
             urn=urn,
-            type=request.get("type") or (urn.split("::")[2].split("$")[-1] if urn else ""),
+            type=request.get("type") or (urn.split("::")[2].rsplit("$", maxsplit=1)[-1] if urn else ""),
             name=request.get("name") or (urn.split("::", 3)[3] if urn else ""),
             timeout=float(request.get("timeout") or 0),
             preview=bool(request.get("preview")),
@@ -60,7 +63,10 @@ class Dispatcher:
         resource = self.plugin.resources.get(ctx.type)
         if resource is None:
             known = ", ".join(sorted(self.plugin.resources))
-            raise Failure(f"the lab's stand-in of plugin {self.plugin.name} has no resource type {ctx.type} (it has: {known})")
+            raise Failure(
+                f"the lab's stand-in of plugin {self.plugin.name} has no resource type {ctx.type} "
+                f"(it has: {known})"
+            )
         return resource
 
     def _outputs(self, outputs: Props, paths: SecretPaths) -> Props:
@@ -84,14 +90,17 @@ class Dispatcher:
             "deleteBeforeReplace": difference.delete_before_replace,
             "hasDetailedDiff": difference.detailed_given,
             "detailedDiff": {
-                path: {"kind": kind, "inputDiff": difference.input_diff} for path, kind in difference.detailed.items()
+                path: {"kind": kind, "inputDiff": difference.input_diff}
+                for path, kind in difference.detailed.items()
             },
         }
         return answer
 
     def _checkconfig(self, request: Props) -> Props:
         ctx = self._context(request)
-        answer = self.plugin.check_config(ctx, decode(request.get("olds") or {}), decode(request.get("news") or {}))
+        answer = self.plugin.check_config(
+            ctx, decode(request.get("olds") or {}), decode(request.get("news") or {})
+        )
         return self._checked(answer, ctx)
 
     def _diffconfig(self, request: Props) -> Props:
@@ -114,7 +123,9 @@ class Dispatcher:
 
     def _invoke(self, request: Props) -> Props:
         ctx = self._context(request)
-        return {"return": encode(self.plugin.invoke(ctx, str(request["tok"]), decode(request.get("args") or {})))}
+        return {
+            "return": encode(self.plugin.invoke(ctx, str(request["tok"]), decode(request.get("args") or {})))
+        }
 
     def _check(self, request: Props) -> Props:
         ctx = self._context(request)

@@ -1,15 +1,15 @@
 """Between the properties of a docker Container and the engine's JSON: pure translation both ways.
 
-`creation` builds the request that creates a container, `endpoint` the one that connects it to a network, `seen` turns
-the engine's description into the properties which the official plugin reads back (it reads only those).
+`creation` builds the request that creates a container, `endpoint` the one that connects it to a network,
+`seen` turns the engine's description into the properties which the official plugin reads back (it reads
+only those).
 """
 
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
 
-from lab.plugins.base import Failure, Props
+from lab.plugins.base import Failure, Props, Value
 from lab.plugins.docker_tables import duration_ns, duration_text
 
 MB = 1024 * 1024
@@ -78,9 +78,10 @@ def _host_config(p: Props, bindings: Props, binds: list[str], volumes_from: list
         "ExtraHosts": [f"{h['host']}:{h['ip']}" for h in p.get("hosts") or []] or None,
         "Binds": binds or None,
         "VolumesFrom": volumes_from or None,
-        "Ulimits": [{"Name": u["name"], "Soft": u["soft"], "Hard": u["hard"]} for u in p.get("ulimits") or []] or None,
-        "CapAdd": capabilities.get("adds") or None,
-        "CapDrop": capabilities.get("drops") or None,
+        "Ulimits": [{"Name": u["name"], "Soft": u["soft"], "Hard": u["hard"]} for u in p.get("ulimits") or []]
+        or None,
+        "CapAdd": _capabilities(capabilities.get("adds")),
+        "CapDrop": _capabilities(capabilities.get("drops")),
         "Dns": p.get("dns") or None,
         "DnsOptions": p.get("dnsOpts") or None,
         "DnsSearch": p.get("dnsSearches") or None,
@@ -121,10 +122,23 @@ def _host_config(p: Props, bindings: Props, binds: list[str], volumes_from: list
     return host
 
 
+def _capabilities(names: list[str] | None) -> list[str] | None:
+    """In the spelling that the official client sends.
+
+    Upper case, with CAP_; ALL makes the others needless.
+    """
+    upper = {name.upper() for name in names or []}
+    if "ALL" in upper:
+        return ["ALL"]
+    return sorted(name if name.startswith("CAP_") else f"CAP_{name}" for name in upper) or None
+
+
 def rates(p: Props) -> Props:
     """Limits of block devices in the engine's words, for creating and updating."""
     return {
-        theirs: [{"Path": r["path"], "Rate": r["rate"]} for r in p[ours]] for ours, theirs in RATES.items() if p.get(ours)
+        theirs: [{"Path": r["path"], "Rate": r["rate"]} for r in p[ours]]
+        for ours, theirs in RATES.items()
+        if p.get(ours)
     }
 
 
@@ -189,7 +203,10 @@ def _mount(mount: Props) -> Props:
         out["VolumeOptions"] = {
             "NoCopy": bool(given.get("noCopy")),
             "Labels": {label["label"]: label["value"] for label in given.get("labels") or []},
-            "DriverConfig": {"Name": given.get("driverName") or "", "Options": given.get("driverOptions") or {}},
+            "DriverConfig": {
+                "Name": given.get("driverName") or "",
+                "Options": given.get("driverOptions") or {},
+            },
         }
     return out
 
@@ -227,7 +244,10 @@ def update(p: Props) -> Props:
 
 
 def seen(info: Props, state: Props) -> Props:
-    """Properties read back from `GET /containers/ID/json`; what the official plugin does not read is left out."""
+    """Properties read back from `GET /containers/ID/json`.
+
+    What the official plugin does not read is left out.
+    """
     config, host, settings = info["Config"], info["HostConfig"], info.get("NetworkSettings") or {}
     running = info["State"]["Running"]
     out: Props = {
@@ -253,7 +273,9 @@ def seen(info: Props, state: Props) -> Props:
         "platform": info.get("Platform") or "",
         "mounts": [_mount_seen(mount) for mount in host.get("Mounts") or []],
         "tmpfs": host.get("Tmpfs") or {},
-        "hosts": [dict(zip(("host", "ip"), h.split(":"), strict=False)) for h in host.get("ExtraHosts") or []],
+        "hosts": [
+            dict(zip(("host", "ip"), h.split(":"), strict=False)) for h in host.get("ExtraHosts") or []
+        ],
         "privileged": bool(host.get("Privileged")),
         "memory": host["Memory"] // MB,
         "memoryReservation": host["MemoryReservation"] // MB,
@@ -344,7 +366,7 @@ def _mount_seen(mount: Props) -> Props:
     return out
 
 
-def _networks_seen(networks: dict[str, Any]) -> list[Props]:
+def _networks_seen(networks: dict[str, Value]) -> list[Props]:
     return [
         {
             "networkName": name,
@@ -366,7 +388,12 @@ def _ports_seen(ports: Props) -> list[Props]:
     for key in sorted(ports, key=lambda k: int(k.split("/")[0])):
         internal, protocol = key.split("/")
         out += [
-            {"internal": int(internal), "external": int(b["HostPort"]), "ip": b["HostIp"], "protocol": protocol}
+            {
+                "internal": int(internal),
+                "external": int(b["HostPort"]),
+                "ip": b["HostIp"],
+                "protocol": protocol,
+            }
             for b in ports[key] or []
         ]
     return out

@@ -1,8 +1,8 @@
 """Requests to a Docker engine over its unix socket, TCP, or `ssh ... docker system dial-stdio`.
 
-Makes: `Engine`, thread-safe, with a pool of kept-alive connections. A connection over ssh is one `ssh` process whose
-standard input and output are a socket pair, so that plain HTTP/1.1 runs over it. Errors are `EngineError` with the
-texts of the official client. Opens nothing before the first request.
+Makes: `Engine`, thread-safe, with a pool of kept-alive connections. A connection over ssh is one `ssh`
+process whose standard input and output are a socket pair, so that plain HTTP/1.1 runs over it. Errors are
+`EngineError` with the texts of the official client. Opens nothing before the first request.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
+
+from lab.plugins.base import Value
 
 CLIENT_API = (1, 51)  # newest API version that the official client speaks
 ANSWER_TIMEOUT = 1200.0  # seconds: as long as the longest operation may take by default
@@ -53,7 +54,7 @@ class Connection(http.client.HTTPConnection):
         self.target = host
         self.ssh_options = ssh_options
         self.process: subprocess.Popen[bytes] | None = None
-        self.used = False
+        self.connected = False
 
     def connect(self) -> None:
         """Open the transport. Raises OSError."""
@@ -64,13 +65,17 @@ class Connection(http.client.HTTPConnection):
         elif url.scheme == "ssh":
             ours, theirs = socket.socketpair()
             self.process = subprocess.Popen(
-                ssh_command(self.target, self.ssh_options), stdin=theirs, stdout=theirs, stderr=subprocess.PIPE
+                ssh_command(self.target, self.ssh_options),
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=subprocess.PIPE,
             )
             theirs.close()
             self.sock = ours
         else:
             self.sock = socket.create_connection((url.hostname or "", url.port or 2375), timeout=30)
         self.sock.settimeout(self.timeout)
+        self.connected = True
 
     def alive(self) -> bool:
         """Whether an idle connection can be used again: nothing has arrived on it, not even its end."""
@@ -90,13 +95,17 @@ class Connection(http.client.HTTPConnection):
             _, errors = self.process.communicate()
         command = " ".join(ssh_command(self.target, self.ssh_options))
         return (
-            f"command [{command}] has exited with exit status {self.process.returncode}, make sure the URL is valid, "
-            f"and Docker 18.09 or later is installed on the remote host: stderr={errors.decode(errors='replace')}"
+            f"command [{command}] has exited with exit status {self.process.returncode}, "
+            "make sure the URL is valid, and Docker 18.09 or later is installed on the remote host: "
+            f"stderr={errors.decode(errors='replace')}"
         )
 
-    def close(self) -> None:
-        """Close the transport and reap the ssh process, which ends when its input does."""
-        super().close()
+    def dispose(self) -> None:
+        """Close the transport and reap the ssh process, which ends when its input does.
+
+        Not `close`: http.client calls that by itself on an error, when the reason is still to be read.
+        """
+        self.close()
         if self.process is not None:
             if self.process.poll() is None:
                 self.process.terminate()
@@ -107,7 +116,10 @@ class Connection(http.client.HTTPConnection):
 
 
 class Engine:
-    """One engine. `host`: unix://, tcp:// or ssh:// address; `check`: ping it once before the first request."""
+    """One engine.
+
+    `host`: unix://, tcp:// or ssh:// address; `check`: ping it once before the first request.
+    """
 
     def __init__(self, host: str, ssh_options: list[str], check: bool = True) -> None:
         self.host, self.ssh_options, self.check = host, ssh_options, check
@@ -137,18 +149,21 @@ class Engine:
         self,
         method: str,
         path: str,
-        query: dict[str, Any] | None = None,
-        body: Any = None,
+        query: dict[str, Value] | None = None,
+        body: Value = None,
+        *,
         timeout: float = ANSWER_TIMEOUT,
         raw: bool = False,
         content_type: str = "application/json",
-    ) -> Any:
+    ) -> Value:
         """Send a request; returns the answer's JSON, or its bytes with `raw`. Raises EngineError."""
         self.prepare()
         version = self.api or CLIENT_API
         target = f"/v{version[0]}.{version[1]}{quote(path, safe='/:@')}"
         if query:
-            target += "?" + urlencode({k: str(v).lower() if isinstance(v, bool) else v for k, v in query.items()})
+            target += "?" + urlencode(
+                {k: str(v).lower() if isinstance(v, bool) else v for k, v in query.items()}
+            )
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         status, _, answer = self._exchange(method, target, data, timeout, content_type)
         if status >= 400:
@@ -158,7 +173,12 @@ class Engine:
         return json.loads(answer) if answer.strip() else None
 
     def _exchange(
-        self, method: str, target: str, data: bytes | None, timeout: float, content_type: str = "application/json"
+        self,
+        method: str,
+        target: str,
+        data: bytes | None,
+        timeout: float,
+        content_type: str = "application/json",
     ) -> tuple[int, http.client.HTTPMessage, bytes]:
         connection = self._take(timeout)
         headers = {"Content-Type": content_type} if data is not None else {}
@@ -167,14 +187,14 @@ class Engine:
             answer = connection.getresponse()
             content = answer.read()
         except TimeoutError as error:
-            connection.close()
+            connection.dispose()
             raise EngineError("context deadline exceeded") from error
         except (OSError, http.client.HTTPException) as error:
             text = self._no_answer(method, target, connection, error)
-            connection.close()
+            connection.dispose()
             raise EngineError(text) from error
         if answer.will_close:
-            connection.close()
+            connection.dispose()
         else:
             with self._lock:
                 self._idle.append(connection)
@@ -183,8 +203,10 @@ class Engine:
     def _no_answer(self, method: str, target: str, connection: Connection, error: Exception) -> str:
         reason = connection.reason()
         if reason:
-            return f'error during connect: {method.capitalize()} "http://docker.example.com{target}": {reason}'
-        if connection.sock is None:
+            return (
+                f'error during connect: {method.capitalize()} "http://docker.example.com{target}": {reason}'
+            )
+        if not connection.connected:
             return f"Cannot connect to the Docker daemon at {self.host}. Is the docker daemon running?"
         return f'error during connect: {method.capitalize()} "http://docker.example.com{target}": {error}'
 
@@ -196,14 +218,14 @@ class Engine:
                     connection.timeout = timeout
                     connection.sock.settimeout(timeout)
                     return connection
-                connection.close()
+                connection.dispose()
         return Connection(self.host, self.ssh_options, timeout)
 
     def close(self) -> None:
         """Close idle connections."""
         with self._lock:
             for connection in self._idle:
-                connection.close()
+                connection.dispose()
             self._idle.clear()
 
 

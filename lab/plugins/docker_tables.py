@@ -7,12 +7,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
+from lab.plugins.base import Value
 from lab.plugins.schema import Prop, Table
 
 GO_DURATION = re.compile(r"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+\Z")
-UNIT_NS = {"ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+UNIT_NS = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "μs": 1_000,
+    "ms": 1_000_000,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3600 * 10**9,
+}
 
 
 def duration_ns(text: str) -> int:
@@ -43,22 +52,22 @@ def duration_text(ns: int) -> str:
     return f"{minutes}m{seconds}" if minutes else seconds
 
 
-def _matches(pattern: str) -> Callable[[Any], str | None]:
+def _matches(pattern: str) -> Callable[[Value], str | None]:
     compiled = re.compile(pattern)
     return lambda v: None if compiled.search(str(v)) else f"'{v}' doesn't match the pattern '{pattern}'"
 
 
-def _at_least(least: int) -> Callable[[Any], str | None]:
+def _at_least(least: int) -> Callable[[Value], str | None]:
     return lambda v: None if int(v) >= least else f"'{v}' cannot be lower than {least}"
 
 
-def _absolute(value: Any) -> str | None:
+def _absolute(value: Value) -> str | None:
     if re.match(r"^[a-zA-Z]:[\\/]|^/", str(value)):
         return None
     return f"'{value}' must be an absolute path"
 
 
-def _duration(value: Any) -> str | None:
+def _duration(value: Value) -> str | None:
     try:
         ns = duration_ns(str(value))
     except ValueError:
@@ -66,15 +75,38 @@ def _duration(value: Any) -> str | None:
     return None if ns >= 0 else f"'{value}' duration must not be negative"
 
 
-def _empty_is_default(old: Any, new: Any) -> bool:
+def _empty_is_default(old: Value, new: Value) -> bool:
     return new in ("", None) or old == new
 
 
-def _text(**flags: Any) -> Prop:
+def _same_ports(old: Value, new: Value) -> bool:
+    """Whether ports moved places only, as the official plugin decides.
+
+    By the first port of that internal number.
+    """
+    if not isinstance(old, list) or not isinstance(new, list) or len(old) != len(new):
+        return False
+    for was in old:
+        found = False
+        for will in new:
+            if will.get("internal") != was.get("internal"):
+                continue
+            if will.get("protocol") != was.get("protocol"):
+                if any(all(p.get(k) == was.get(k) for k in ("internal", "protocol")) for p in new):
+                    continue
+                return False
+            found = will.get("external") in (None, was.get("external")) and will.get("ip") == was.get("ip")
+            break
+        if not found:
+            return False
+    return True
+
+
+def _text(**flags: Value) -> Prop:
     return Prop("string", **flags)
 
 
-def _new(kind: str, **flags: Any) -> Prop:
+def _new(kind: str, **flags: Value) -> Prop:
     return Prop(kind, force_new=True, **flags)
 
 
@@ -131,7 +163,6 @@ CONTAINER: Table = {
         "list",
         computed=True,
         max_one=True,
-        keep_planned=True,
         of={
             "interval": _text(default="0s", check=_duration),
             "retries": Prop("int", default=0, check=_at_least(0)),
@@ -160,7 +191,9 @@ CONTAINER: Table = {
             "bindOptions": Prop(
                 "list",
                 max_one=True,
-                of={"propagation": _text(check=_matches(r"^(private|rprivate|shared|rshared|slave|rslave)$"))},
+                of={
+                    "propagation": _text(check=_matches(r"^(private|rprivate|shared|rshared|slave|rslave)$"))
+                },
             ),
             "readOnly": Prop("bool"),
             "source": _text(),
@@ -215,10 +248,11 @@ CONTAINER: Table = {
     "platform": _new("string", computed=True),
     "ports": _new(
         "list",
+        diff_suppress=_same_ports,
         of={
             "external": _new("int", computed=True),
             "internal": _new("int", required=True),
-            "ip": _new("string", default="0.0.0.0"),
+            "ip": _new("string", default="0.0.0.0", never_followed=True),  # noqa: S104 (the recorded default)
             "protocol": _new("string", default="tcp"),
         },
     ),

@@ -38,7 +38,9 @@ class FrameworkResource(BridgedResource):
             if name not in inputs:
                 return inputs, [CheckFailure("", f"Missing required property '{name}': {text}")]
         failures: list[CheckFailure] = []
-        self._validate(self.properties, {k: v for k, v in inputs.items() if k in self.properties}, "", ctx, failures)
+        self._validate(
+            self.properties, {k: v for k, v in inputs.items() if k in self.properties}, "", ctx, failures
+        )
         return inputs, failures
 
     def diff(self, ctx: Context, id: str, olds: Props, news: Props) -> Difference:
@@ -93,12 +95,16 @@ def one_of(name: str, *words: str) -> Callable[[Any], str | None]:
     """A check that a value is one of `words`."""
     listed = " ".join(f'"{word}"' for word in words)
     return lambda value: (
-        None if value in words else f"Invalid Attribute Value Match. Attribute {name} value must be one of: [{listed}], got: \"{value}\""
+        None
+        if value in words
+        else f'Invalid Attribute Value Match. Attribute {name} value must be one of: [{listed}], got: "{value}"'
     )
 
 
 def at_least(name: str, lowest: int) -> Callable[[Any], str | None]:
     """A check that a number is not below `lowest`."""
     return lambda value: (
-        None if int(value) >= lowest else f"Invalid Attribute Value. Attribute {name} value must be at least {lowest}, got: {value}"
+        None
+        if int(value) >= lowest
+        else f"Invalid Attribute Value. Attribute {name} value must be at least {lowest}, got: {value}"
     )

@@ -1,11 +1,12 @@
 """Installs the stand-ins as proper Pulumi plugins into a lab's own PULUMI_HOME.
 
-Makes: one archive a plugin (a start script, the modules), installed by `pulumi plugin install resource NAME VERSION
---file`, under the version of the SDK that is installed; and the mark `.apiary-lab` in PULUMI_HOME, which holds the
-hashes of what was installed and without which a stand-in refuses to run. A second run with nothing changed does nothing.
-Leaves alone: any PULUMI_HOME it was not given.
+Makes: one archive a plugin (a start script, the modules), installed by `pulumi plugin install resource NAME
+VERSION --file`, under the version of the SDK that is installed; and the mark `.apiary-lab` in PULUMI_HOME,
+which holds the hashes of what was installed and without which a stand-in refuses to run. A second run with
+nothing changed does nothing. Leaves alone: any PULUMI_HOME it was not given.
 
     python -m lab.plugins.install PULUMI_HOME [PULUMI_CLI]
+
 """
 
 from __future__ import annotations
@@ -50,7 +51,10 @@ class Installed:
 
 
 def install(
-    pulumi_home: Path, pulumi_cli: str = "pulumi", python: str = sys.executable, names: list[str] | None = None
+    pulumi_home: Path,
+    pulumi_cli: str = "pulumi",
+    python: str = sys.executable,
+    names: list[str] | None = None,
 ) -> list[Installed]:
     """Install the stand-ins `names` (default: all there are) into `pulumi_home`, running them with `python`.
 
@@ -60,7 +64,9 @@ def install(
     home.mkdir(parents=True, exist_ok=True)
     mark = home / MARK
     hashes = _recorded(mark)
-    wanted = names if names is not None else [name for name in DISTRIBUTIONS if (HERE / f"{name}.py").is_file()]
+    wanted = (
+        names if names is not None else [name for name in DISTRIBUTIONS if (HERE / f"{name}.py").is_file()]
+    )
     versions = sdk_versions(wanted, python)
     if not mark.exists():
         _record(mark, hashes)
@@ -94,7 +100,9 @@ def sdk_versions(names: list[str], python: str = sys.executable) -> dict[str, st
         "import importlib.metadata as m, json, sys\n"
         "print(json.dumps({n: m.version(d) for n, d in json.loads(sys.argv[1]).items()}))"
     )
-    run = subprocess.run([python, "-c", code, json.dumps(wanted)], capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [python, "-c", code, json.dumps(wanted)], capture_output=True, text=True, check=False
+    )
     if run.returncode != 0:
         raise InstallError(f"{_no_sdk('/'.join(names), python)}: {run.stderr.strip().splitlines()[-1:]}")
     return dict(json.loads(run.stdout))
@@ -102,7 +110,8 @@ def sdk_versions(names: list[str], python: str = sys.executable) -> dict[str, st
 
 def _no_sdk(name: str, python: str) -> str:
     return (
-        f"the Pulumi SDK of plugin {name} is not installed for {python}, so the version of its stand-in is unknown; "
+        f"the Pulumi SDK of plugin {name} is not installed for {python}, "
+        "so the version of its stand-in is unknown; "
         "install the requirements (`make up` does) and try again"
     )
 
@@ -145,16 +154,29 @@ def _install_one(home: Path, pulumi_cli: str, name: str, version: str, archive: 
     with tempfile.TemporaryDirectory(prefix="apiary-plugin-") as folder:
         path = Path(folder) / f"{name}.tgz"
         path.write_bytes(archive)
-        command = [pulumi_cli, "plugin", "install", "resource", name, version, "--file", str(path), "--reinstall"]
+        command = [
+            pulumi_cli,
+            "plugin",
+            "install",
+            "resource",
+            name,
+            version,
+            "--file",
+            str(path),
+            "--reinstall",
+        ]
         try:
             run = subprocess.run(
                 command, env=environment, capture_output=True, text=True, check=False, timeout=INSTALL_TIMEOUT
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise InstallError(f"installing the stand-in of plugin {name}: {error}; is {pulumi_cli} a Pulumi CLI?") from error
+            raise InstallError(
+                f"installing the stand-in of plugin {name}: {error}; is {pulumi_cli} a Pulumi CLI?"
+            ) from error
     if run.returncode != 0:
         raise InstallError(
-            f"installing the stand-in of plugin {name} {version} into {home} failed (`{' '.join(command[:6])}`): "
+            f"installing the stand-in of plugin {name} {version} into {home} failed "
+            f"(`{' '.join(command[:6])}`): "
             f"{(run.stderr or run.stdout).strip()}"
         )
 
@@ -168,7 +190,9 @@ def _recorded(mark: Path) -> dict[str, str]:
 
 def _record(mark: Path, hashes: dict[str, str]) -> None:
     new = mark.with_suffix(".new")
-    new.write_text(json.dumps({"what": "PULUMI_HOME of a lab; stand-in plugins run only here", "plugins": hashes}) + "\n")
+    new.write_text(
+        json.dumps({"what": "PULUMI_HOME of a lab; stand-in plugins run only here", "plugins": hashes}) + "\n"
+    )
     new.replace(mark)
 
 
@@ -178,7 +202,7 @@ def main(arguments: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     try:
-        for plugin in install(Path(arguments[0]), *arguments[1:2]):
+        for plugin in install(Path(arguments[0]), arguments[1] if len(arguments) > 1 else "pulumi"):
             print(f"plugin {plugin.name} {plugin.version}: {'installed' if plugin.fresh else 'unchanged'}")
     except InstallError as error:
         print(error, file=sys.stderr)

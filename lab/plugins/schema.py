@@ -1,8 +1,9 @@
 """Tables of properties with the semantics of bridged Terraform providers, and planning on them.
 
-Makes: `Prop`, and pure functions that predict what a provider of that kind plans (`plan`), keeps after applying
-(`settle`) and reads back (`fill`). Sets are unordered and compared by content, where null, zero and empty are the same;
-an optional property that is computed too keeps its old value when the program leaves it out.
+Makes: `Prop`, and pure functions that predict what a provider of that kind plans (`plan`), keeps after
+applying (`settle`) and reads back (`fill`). Sets are unordered and compared by content, where null, zero
+and empty are the same; an optional property that is computed too keeps its old value when the program
+leaves it out.
 """
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from lab.plugins.base import UNKNOWN, Props
+from lab.plugins.base import UNKNOWN, Props, Value
 
-ZERO: dict[str, Any] = {"bool": False, "int": 0, "float": 0, "string": ""}
+ZERO: dict[str, Value] = {"bool": False, "int": 0, "float": 0, "string": ""}
 SCALARS = frozenset(ZERO)
 
 Table = dict[str, "Prop"]
@@ -25,7 +25,7 @@ class Prop:
     """One property. `of` is the kind of the elements of a list, set or map: a scalar kind, or a nested table.
 
     `output`: never an input. `max_one`: a list or set of at most one block, which Pulumi shows as an object.
-    `keep_planned`: after applying, the planned value stays whatever was read. `diff_suppress(old, new)` true: not a change.
+    `never_followed`: a refresh leaves the input alone. `diff_suppress(old, new)` true: not a change.
     `check(value)` returns what is wrong, or None.
     """
 
@@ -34,16 +34,16 @@ class Prop:
     computed: bool = False
     output: bool = False
     force_new: bool = False
-    default: Any = None
+    default: Value = None
     secret: bool = False
     of: str | Table = "string"
     max_one: bool = False
     auto_name: bool = False
     max_len: int = 0
     separator: str = "-"
-    keep_planned: bool = False
-    diff_suppress: Callable[[Any, Any], bool] | None = None
-    check: Callable[[Any], str | None] | None = None
+    never_followed: bool = False
+    diff_suppress: Callable[[Value, Value], bool] | None = None
+    check: Callable[[Value], str | None] | None = None
 
     @property
     def table(self) -> Table | None:
@@ -56,13 +56,19 @@ class Prop:
         return self.kind in SCALARS
 
 
-def empty(value: Any) -> bool:
-    """Null, zero, false, or an empty text or collection: what the bridged kind of provider can't tell apart."""
+def empty(value: Value) -> bool:
+    """Null, zero, false, or an empty text or collection.
+
+    What the bridged kind of provider can't tell apart.
+    """
     return value is None or (value is not UNKNOWN and value in (False, 0, "", [], {}))
 
 
-def essence(value: Any) -> Any:
-    """A value without what is empty in it and without the list of defaults: equal essences are one set element."""
+def essence(value: Value) -> Value:
+    """A value without what is empty in it and without the list of defaults.
+
+    Equal essences are one set element.
+    """
     if isinstance(value, dict):
         return {k: essence(v) for k, v in value.items() if k != "__defaults" and not empty(essence(v))}
     if isinstance(value, list):
@@ -70,12 +76,12 @@ def essence(value: Any) -> Any:
     return "\0unknown" if value is UNKNOWN else value
 
 
-def identity(value: Any, prop: Prop) -> str:
+def identity(value: Value, prop: Prop) -> str:
     """The identity of one element of the set `prop`; nested sets are unordered in it too."""
     return json.dumps(_sorted(essence(value), prop.of), sort_keys=True)
 
 
-def _sorted(value: Any, of: str | Table) -> Any:
+def _sorted(value: Value, of: str | Table) -> Value:
     if isinstance(of, str) or not isinstance(value, dict):
         return value
     out = {}
@@ -83,13 +89,15 @@ def _sorted(value: Any, of: str | Table) -> Any:
         prop = of.get(key)
         if prop is not None and isinstance(item, list):
             items = [_sorted(element, prop.of) for element in item]
-            out[key] = sorted(items, key=lambda i: json.dumps(i, sort_keys=True)) if prop.kind == "set" else items
+            out[key] = (
+                sorted(items, key=lambda i: json.dumps(i, sort_keys=True)) if prop.kind == "set" else items
+            )
         else:
             out[key] = item
     return out
 
 
-def contains_unknown(value: Any) -> bool:
+def contains_unknown(value: Value) -> bool:
     """Whether something in the value is only known after the update."""
     if isinstance(value, dict):
         return any(contains_unknown(v) for v in value.values())
@@ -98,8 +106,11 @@ def contains_unknown(value: Any) -> bool:
     return value is UNKNOWN
 
 
-def known(value: Any) -> Any:
-    """The value with null for everything unknown: what the state holds after a create that failed half way."""
+def known(value: Value) -> Value:
+    """The value with null for everything unknown.
+
+    What the state holds after a create that failed half way.
+    """
     if isinstance(value, dict):
         return {k: known(v) for k, v in value.items()}
     if isinstance(value, list):
@@ -108,18 +119,26 @@ def known(value: Any) -> Any:
 
 
 def plan(table: Table, prior: Props | None, config: Props) -> Props:
-    """The planned value of every property of `table`, from the recorded `prior` (None: to be created) and the inputs."""
-    return {name: plan_one(prop, (prior or {}).get(name), config.get(name), prior is not None) for name, prop in table.items()}
+    """The planned value of every property of `table`, from the recorded `prior` (None.
+
+    To be created) and the inputs.
+    """
+    return {
+        name: plan_one(prop, (prior or {}).get(name), config.get(name), prior is not None)
+        for name, prop in table.items()
+    }
 
 
-def plan_one(prop: Prop, old: Any, new: Any, exists: bool) -> Any:
+def plan_one(prop: Prop, old: Value, new: Value, exists: bool) -> Value:  # noqa: PLR0911 (a kind of property a return)
     """The planned value of one property."""
     if new is UNKNOWN:
         return UNKNOWN
     if new is None or prop.output:
         return _left_out(prop, old, exists)
+    if exists and prop.diff_suppress is not None and prop.diff_suppress(old, new):
+        return old
     if prop.scalar:
-        return old if exists and prop.diff_suppress and prop.diff_suppress(old, new) else new
+        return new
     if prop.max_one:
         return _block(prop, old, new, exists)
     if prop.kind == "set":
@@ -133,7 +152,7 @@ def plan_one(prop: Prop, old: Any, new: Any, exists: bool) -> Any:
     return new
 
 
-def _left_out(prop: Prop, old: Any, exists: bool) -> Any:
+def _left_out(prop: Prop, old: Value, exists: bool) -> Value:
     """A property the program does not mention."""
     if prop.computed or prop.output:
         unread_list = prop.kind == "list" and not prop.max_one and old is None
@@ -144,24 +163,28 @@ def _left_out(prop: Prop, old: Any, exists: bool) -> Any:
     return old if exists and (empty(old) or suppressed) else None
 
 
-def _block(prop: Prop, old: Any, new: Any, exists: bool) -> Any:
+def _block(prop: Prop, old: Value, new: Value, exists: bool) -> Value:
     if prop.table is None:
         return new
     planned = plan(prop.table, old if isinstance(old, dict) else None, new)
+    planned = {k: [] if v is None and prop.table[k].kind == "set" else v for k, v in planned.items()}
     if prop.kind == "set" and isinstance(old, dict) and identity(planned, prop) == identity(old, prop):
         return old
     return planned
 
 
-def _set(prop: Prop, old: Any, new: list[Any]) -> Any:
-    """A set keeps the recorded spelling of what did not change; texts left out of a new block are empty, not null."""
+def _set(prop: Prop, old: Value, new: list[Value]) -> Value:
+    """A set keeps the recorded spelling of what did not change.
+
+    Texts left out of a new block are empty, not null.
+    """
     if prop.table is not None and prop.computed and not new:
         return old  # a set of blocks can't be emptied when the provider may compute it
     olds = {identity(element, prop): element for element in (old or [])}
-    planned: dict[str, Any] = {}
-    for element in new:
-        if isinstance(element, dict) and prop.table is not None:
-            element = set_element(prop.table, element)
+    planned: dict[str, Value] = {}
+    for given in new:
+        block = isinstance(given, dict) and prop.table is not None
+        element = set_element(prop.table or {}, given) if block else given
         key = identity(element, prop)
         planned[key] = olds.get(key, element)
     if old is not None and set(planned) == set(olds):
@@ -178,12 +201,13 @@ def set_element(table: Table, element: Props) -> Props:
             value = prop.default if prop.default is not None else "" if prop.kind == "string" else None
         elif prop.table is not None and isinstance(value, dict):
             value = {k: value.get(k) for k in prop.table}
-        out[name] = value
+        out[name] = [] if value is None and prop.kind == "set" else value
     return out
 
 
 def settle(table: Table, planned: Props, seen: Props) -> Props:
-    """The state after applying `planned`, when the provider then read `seen` (which may leave properties out).
+    """The state after applying `planned`, when the provider then read `seen` (which may leave properties
+    out).
 
     Sets stay as planned when all of them was known; an empty collection that nobody asked for stays null.
     """
@@ -191,31 +215,46 @@ def settle(table: Table, planned: Props, seen: Props) -> Props:
     for name, prop in table.items():
         wanted = planned.get(name)
         if name not in seen:
-            out[name] = known(wanted)
+            out[name] = never_null(prop, known(wanted))
             continue
         value = seen[name]
         decided = wanted is not None and not contains_unknown(wanted)
-        if (prop.kind == "set" or prop.keep_planned) and decided:
+        if prop.kind == "set" and decided:
             value = wanted
         elif not prop.scalar and wanted is None and empty(value):
             value = None
-        out[name] = value
+        out[name] = never_null(prop, value)
     return out
 
 
+def never_null(prop: Prop, value: Value) -> Value:
+    """Repeated blocks are never null in such a state, nor are sets that the provider may compute."""
+    if value is not None or prop.max_one:
+        return value
+    blocks = prop.table is not None and prop.kind in ("list", "set")
+    return (
+        []
+        if (blocks and not (prop.kind == "list" and prop.computed)) or (prop.kind == "set" and prop.computed)
+        else None
+    )
+
+
 def fill(table: Table, state: Props) -> Props:
-    """A state as it looks once it has been read back: every property present, blocks of sets with zeros, not nulls."""
+    """A state as it looks once it has been read back.
+
+    Every property present, blocks of sets with zeros, not nulls.
+    """
     out: Props = {}
     for name, prop in table.items():
         value = state.get(name)
         if prop.kind == "set" and not prop.max_one and prop.table is not None and isinstance(value, list):
             inner = prop.table
             value = [{k: _zero(p, e.get(k)) for k, p in inner.items()} for e in value]
-        out[name] = value
+        out[name] = never_null(prop, value)
     return out
 
 
-def _zero(prop: Prop, value: Any) -> Any:
+def _zero(prop: Prop, value: Value) -> Value:
     if value is not None:
         return value
     if prop.scalar:

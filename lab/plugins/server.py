@@ -1,8 +1,8 @@
 """Serves a plugin to the Pulumi engine over gRPC, from its handshake to its end.
 
-Makes: the server on a free port, printed on stdout as the engine expects; the conversion between protobuf messages and
-the plain data of `dispatch.py`; errors with their details; log lines to the engine. Refuses to run outside the lab.
-Leaves alone: what the calls mean.
+Makes: the server on a free port, printed on stdout as the engine expects; the conversion between protobuf
+messages and the plain data of `dispatch.py`; errors with their details; log lines to the engine. Refuses to
+run outside the lab. Leaves alone: what the calls mean.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ import types
 from collections.abc import Callable
 from concurrent import futures
 from pathlib import Path
-from typing import Any
 
 import grpc
 from google.protobuf import empty_pb2
 
-from lab.plugins.base import Failure, PartialFailure, Plugin, Props, encode
+from lab.plugins.base import Failure, PartialFailure, Plugin, Props, Value, encode
 from lab.plugins.dispatch import Dispatcher
 
 LAB_MARK = ".apiary-lab"
@@ -33,7 +32,9 @@ GRACE_AFTER_ENGINE = 300.0  # seconds a running operation may go on after the en
 
 
 def _protocol() -> types.SimpleNamespace:
-    """The SDK's generated protocol modules, without importing the SDK itself (which would double the start-up time)."""
+    """The SDK's generated protocol modules, without importing the SDK itself (which would double the
+    start-up time).
+    """
     package = "pulumi.runtime.proto"
     if "pulumi" not in sys.modules:
         spec = importlib.util.find_spec("pulumi")
@@ -44,14 +45,22 @@ def _protocol() -> types.SimpleNamespace:
             module = types.ModuleType(package)
             module.__path__ = [str(Path(next(iter(spec.submodule_search_locations))) / "runtime" / "proto")]
             sys.modules[package] = module
-    names = ("provider_pb2", "provider_pb2_grpc", "plugin_pb2", "engine_pb2", "engine_pb2_grpc", "errors_pb2", "status_pb2")
+    names = (
+        "provider_pb2",
+        "provider_pb2_grpc",
+        "plugin_pb2",
+        "engine_pb2",
+        "engine_pb2_grpc",
+        "errors_pb2",
+        "status_pb2",
+    )
     return types.SimpleNamespace(**{name: importlib.import_module(f"{package}.{name}") for name in names})
 
 
 proto = _protocol()
 
 
-def plain(value: Any) -> Any:
+def plain(value: Value) -> Value:
     """A protobuf Value, ListValue or Struct as plain data (several times faster than json_format)."""
     if hasattr(value, "fields"):
         return {k: plain(v) for k, v in value.fields.items()}
@@ -63,7 +72,18 @@ def plain(value: Any) -> Any:
     return None if kind in (None, "null_value") else getattr(value, kind)
 
 
-METHODS = ("CheckConfig", "DiffConfig", "Configure", "Invoke", "Check", "Diff", "Create", "Read", "Update", "Delete")
+METHODS = (
+    "CheckConfig",
+    "DiffConfig",
+    "Configure",
+    "Invoke",
+    "Check",
+    "Diff",
+    "Create",
+    "Read",
+    "Update",
+    "Delete",
+)
 EMPTY_ANSWERS = {"Delete"}
 
 
@@ -80,28 +100,32 @@ class Service:
         """All methods as one generic handler; those not listed are answered UNIMPLEMENTED by gRPC itself."""
         table = {name: self._method(name) for name in METHODS}
         table["GetPluginInfo"] = self._simple("google.Empty", self._info)
-        table["GetSchema"] = self._simple("GetSchemaRequest", lambda request: proto.provider_pb2.GetSchemaResponse(schema="{}"))
+        table["GetSchema"] = self._simple(
+            "GetSchemaRequest", lambda request: proto.provider_pb2.GetSchemaResponse(schema="{}")
+        )
         table["Attach"] = self._simple("PluginAttach", self._attach)
         table["Cancel"] = self._simple("google.Empty", self._cancel)
         return grpc.method_handlers_generic_handler("pulumirpc.ResourceProvider", table)
 
-    def _simple(self, kind: str, function: Callable[[Any], Any]) -> grpc.RpcMethodHandler:
+    def _simple(self, kind: str, function: Callable[[Value], Value]) -> grpc.RpcMethodHandler:
         if kind == "google.Empty":
             request_type = empty_pb2.Empty
         else:
             request_type = getattr(proto.plugin_pb2, kind, None) or getattr(proto.provider_pb2, kind)
         return grpc.unary_unary_rpc_method_handler(
-            lambda request, context: function(request), request_type.FromString, lambda answer: answer.SerializeToString()
+            lambda request, context: function(request),
+            request_type.FromString,
+            lambda answer: answer.SerializeToString(),
         )
 
-    def _info(self, request: Any) -> Any:
+    def _info(self, request: Value) -> Value:
         return proto.plugin_pb2.PluginInfo(version=self.plugin.version)
 
-    def _attach(self, request: Any) -> Any:
+    def _attach(self, request: Value) -> Value:
         self.connect(request.address)
         return empty_pb2.Empty()
 
-    def _cancel(self, request: Any) -> Any:
+    def _cancel(self, request: Value) -> Value:
         self.plugin.cancelled.set()
         return empty_pb2.Empty()
 
@@ -120,10 +144,13 @@ class Service:
         self.plugin.sink = send
 
     def _method(self, name: str) -> grpc.RpcMethodHandler:
-        request_type = getattr(proto.provider_pb2, "ConfigureRequest" if name == "Configure" else name.replace("Config", "") + "Request")
+        request_type = getattr(
+            proto.provider_pb2,
+            "ConfigureRequest" if name == "Configure" else name.replace("Config", "") + "Request",
+        )
         answer_type = None if name in EMPTY_ANSWERS else request_answer(name)
 
-        def handle(request: Any, context: grpc.ServicerContext) -> Any:
+        def handle(request: Value, context: grpc.ServicerContext) -> Value:
             with self.lock:
                 self.running += 1
             try:
@@ -145,12 +172,14 @@ class Service:
         )
 
 
-def request_answer(name: str) -> Any:
+def request_answer(name: str) -> Value:
     """The message type of a method's answer."""
-    return getattr(proto.provider_pb2, ("Configure" if name == "Configure" else name.replace("Config", "")) + "Response")
+    return getattr(
+        proto.provider_pb2, ("Configure" if name == "Configure" else name.replace("Config", "")) + "Response"
+    )
 
 
-def from_message(message: Any) -> Props:
+def from_message(message: Value) -> Props:
     """A request as plain data under the protocol's JSON names."""
     out: Props = {}
     for field, value in message.ListFields():
@@ -166,8 +195,11 @@ def from_message(message: Any) -> Props:
     return out
 
 
-def to_message(answer: Props, kind: Any) -> Any:
-    """Plain data as an answer message: properties as Structs, differences and failures as their own messages."""
+def to_message(answer: Props, kind: Value) -> Value:
+    """Plain data as an answer message.
+
+    Properties as Structs, differences and failures as their own messages.
+    """
     message = kind()
     for name, value in answer.items():
         if name in ("properties", "inputs", "return"):
@@ -188,7 +220,7 @@ def to_message(answer: Props, kind: Any) -> Any:
     return message
 
 
-def partial_details(error: PartialFailure) -> Any:
+def partial_details(error: PartialFailure) -> Value:
     """The details that make the engine keep what a failed create or update left behind."""
     details = proto.provider_pb2.ErrorResourceInitFailed(id=error.id, reasons=[error.reason])
     details.properties.update(encode(error.state))
@@ -197,7 +229,7 @@ def partial_details(error: PartialFailure) -> Any:
     return details
 
 
-def fail(context: grpc.ServicerContext, message: str, details: Any = None) -> None:
+def fail(context: grpc.ServicerContext, message: str, details: Value = None) -> None:
     """End the call with status UNKNOWN, as the official plugins do, with `details` where there are any."""
     if details is not None:
         status = proto.status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=message)
@@ -211,13 +243,17 @@ def refuse_outside_lab(plugin: Plugin) -> None:
     home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
     if not (home / LAB_MARK).is_file():
         sys.exit(
-            f"pulumi-resource-{plugin.name}: this is the lab's stand-in of the plugin and runs only in a lab: {home} holds no "
-            f"file {LAB_MARK}. Install the official plugin: pulumi plugin install resource {plugin.name} {plugin.version}"
+            f"pulumi-resource-{plugin.name}: this is the lab's stand-in, which runs only in a lab, "
+            f"and {home} holds no file {LAB_MARK}. Install the official plugin: "
+            f"pulumi plugin install resource {plugin.name} {plugin.version}"
         )
 
 
 def serve(plugin: Plugin, arguments: list[str]) -> None:
-    """Serve until the engine ends this process, or has died and nothing runs any more. `arguments`: [engine address]."""
+    """Serve until the engine ends this process, or has died and nothing runs any more.
+
+    `arguments`: [engine address].
+    """
     refuse_outside_lab(plugin)
     parent = os.getppid()
     service = Service(plugin)
@@ -233,7 +269,9 @@ def serve(plugin: Plugin, arguments: list[str]) -> None:
     server.start()
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda number, frame: ended.set())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt reaches us as Cancel, from the engine
+    # The engine ends a plugin by SIGINT and waits 5 s before it kills. The user's own interrupt does not come
+    # here (a plugin has its own process group) but as Cancel.
+    signal.signal(signal.SIGINT, lambda number, frame: ended.set())
     print(port, flush=True)
     orphaned_at: float | None = None
     while not ended.wait(1.0):

@@ -32,7 +32,9 @@ class PrivateKey(FrameworkResource):
         "Currently-supported values are: `RSA`, `ECDSA`, `ED25519`. "
     }
     properties = {
-        "algorithm": Prop("string", required=True, force_new=True, check=one_of("algorithm", "RSA", "ECDSA", "ED25519")),
+        "algorithm": Prop(
+            "string", required=True, force_new=True, check=one_of("algorithm", "RSA", "ECDSA", "ED25519")
+        ),
         "rsaBits": Prop("int", default=2048, force_new=True),
         "ecdsaCurve": Prop("string", default="P224", force_new=True, check=one_of("ecdsa_curve", *CURVES)),
         "privateKeyPem": Prop("string", computed=True, output=True, secret=True),
@@ -60,8 +62,13 @@ def generate(algorithm: str, bits: int, curve: str) -> PrivateKeyTypes:
     if algorithm == "RSA":
         return rsa.generate_private_key(65537, bits)
     if algorithm == "ECDSA":
-        curves = {"P224": ec.SECP224R1, "P256": ec.SECP256R1, "P384": ec.SECP384R1, "P521": ec.SECP521R1}
-        return ec.generate_private_key(curves[curve]())
+        curves = {
+            "P224": ec.SECP224R1(),
+            "P256": ec.SECP256R1(),
+            "P384": ec.SECP384R1(),
+            "P521": ec.SECP521R1(),
+        }
+        return ec.generate_private_key(curves[curve])
     return ed25519.Ed25519PrivateKey.generate()
 
 
@@ -71,14 +78,20 @@ def forms(key: PrivateKeyTypes) -> tuple[str, Props]:
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
     plain = form.NoEncryption()
-    traditional = form.PrivateFormat.PKCS8 if isinstance(key, ed25519.Ed25519PrivateKey) else form.PrivateFormat.TraditionalOpenSSL
+    traditional = (
+        form.PrivateFormat.PKCS8
+        if isinstance(key, ed25519.Ed25519PrivateKey)
+        else form.PrivateFormat.TraditionalOpenSSL
+    )
     public = key.public_key()
     der = public.public_bytes(form.Encoding.DER, form.PublicFormat.SubjectPublicKeyInfo)
     outputs: Props = {
         "privateKeyPem": key.private_bytes(form.Encoding.PEM, traditional, plain).decode(),
         "privateKeyPemPkcs8": key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, plain).decode(),
         "privateKeyOpenssh": "",
-        "publicKeyPem": public.public_bytes(form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo).decode(),
+        "publicKeyPem": public.public_bytes(
+            form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo
+        ).decode(),
         "publicKeyOpenssh": "",
         "publicKeyFingerprintMd5": "",
         "publicKeyFingerprintSha256": "",
@@ -86,7 +99,9 @@ def forms(key: PrivateKeyTypes) -> tuple[str, Props]:
     if not (isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name == "secp224r1"):
         line = public.public_bytes(form.Encoding.OpenSSH, form.PublicFormat.OpenSSH).decode()
         blob = base64.b64decode(line.split()[1])
-        outputs["privateKeyOpenssh"] = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.OpenSSH, plain).decode()
+        outputs["privateKeyOpenssh"] = key.private_bytes(
+            form.Encoding.PEM, form.PrivateFormat.OpenSSH, plain
+        ).decode()
         outputs["publicKeyOpenssh"] = line + "\n"
         outputs["publicKeyFingerprintMd5"] = hashlib.md5(blob, usedforsecurity=False).hexdigest()
         outputs["publicKeyFingerprintMd5"] = ":".join(

@@ -71,10 +71,14 @@ class Client:
                 return
             if state not in pending:
                 wanted = target
-                raise VultrError(f"unexpected state '{state}', wanted target '{wanted}'. last error: %!s(<nil>)")
+                raise VultrError(
+                    f"unexpected state '{state}', wanted target '{wanted}'. last error: %!s(<nil>)"
+                )
             if time.monotonic() > end:
-                raise VultrError(f"timeout while waiting for state to become '{target}' (last state: '{state}', "
-                                 f"timeout: 1h0m0s)")
+                raise VultrError(
+                    f"timeout while waiting for state to become '{target}' (last state: '{state}', "
+                    f"timeout: 1h0m0s)"
+                )
             time.sleep(pause)
             pause = min(pause * 2, LONGEST_POLL)
 
@@ -102,8 +106,10 @@ class Client:
                 status, headers, text = self._attempt(method, path, body)
             except (OSError, http.client.HTTPException) as error:
                 if isinstance(error, ssl.SSLCertVerificationError):  # not repeated: it will not heal
-                    raise VultrError(f'{method.title()} "https://{HOST}{path}": tls: failed to verify certificate: '
-                                     f"{error.verify_message}") from error
+                    raise VultrError(
+                        f'{method.title()} "https://{HOST}{path}": tls: failed to verify certificate: '
+                        f"{error.verify_message}"
+                    ) from error
                 status, headers, text = 0, {}, ""
                 last = f'{method.title()} "https://{HOST}{path}": {error or "EOF"}'
             else:
@@ -122,7 +128,9 @@ class Client:
         shortest: float = self.longest * 2 / 3
         return min(shortest * 2.0 ** (attempt - 1), self.longest)
 
-    def _attempt(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[int, dict[str, str], str]:
+    def _attempt(
+        self, method: str, path: str, body: Mapping[str, Any] | None
+    ) -> tuple[int, dict[str, str], str]:
         connection = self._connection()
         headers = {
             "Authorization": f"Bearer {self.api_key}",
@@ -179,7 +187,7 @@ def go_json_error(text: str, error: ValueError) -> str:
         if tail and len(tail) < len(literal) and literal.startswith(tail):
             # The decoder reads on behind the end of the body and meets a blank there.
             return f"invalid character ' ' in literal {literal} (expecting '{literal[len(tail)]}')"
-    if stripped[0] not in "{[\"0123456789-tfn":
+    if stripped[0] not in '{["0123456789-tfn':
         return f"invalid character '{stripped[0]}' looking for beginning of value"
     return "unexpected EOF" if "Expecting" in str(error) or "Unterminated" in str(error) else str(error)
 

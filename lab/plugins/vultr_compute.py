@@ -6,8 +6,8 @@ import base64
 import time
 
 from lab.plugins.base import Context, Failure, Props
-from lab.plugins.vultr import VultrResource, changed, filled, snake, unwrap
 from lab.plugins.vultr_client import ALREADY_ATTACHED, Client, VultrError
+from lab.plugins.vultr_resource import VultrResource, changed, filled, snake, unwrap
 
 META = '{"e2bfb730-ecaa-11e6-8f88-34363bc7c4c0":{"create":3600000000000,"update":3600000000000}}'
 PREVIEW_META = META.replace("{", '{"_new_extra_shim":{},', 1)
@@ -59,28 +59,38 @@ class Instance(VultrResource):
     def body(self, inputs: Props) -> Props:
         """One POST holds all there is to know, the reserved IPv4 included."""
         data = str(inputs.get("userData") or "")
-        return super().body(inputs) | filled(
-            {
-                "enable_ipv6": bool(inputs.get("enableIpv6")),
-                "disable_public_ipv4": bool(inputs.get("disablePublicIpv4")),
-                "ddos_protection": bool(inputs.get("ddosProtection")),
-                "activation_email": bool(inputs.get("activationEmail")),
-                "attach_vpc": sorted(inputs.get("vpcIds") or []),
-                "attach_vpc2": sorted(inputs.get("vpc2Ids") or []),
-                "sshkey_id": inputs.get("sshKeyIds"),
-                "user_data": base64.b64encode(data.encode()).decode(),
-                "reserved_ipv4": inputs.get("reservedIpId"),
-            }
-        ) | {"tags": sorted(inputs.get("tags") or []) or None}
+        return (
+            super().body(inputs)
+            | filled(
+                {
+                    "enable_ipv6": bool(inputs.get("enableIpv6")),
+                    "disable_public_ipv4": bool(inputs.get("disablePublicIpv4")),
+                    "ddos_protection": bool(inputs.get("ddosProtection")),
+                    "activation_email": bool(inputs.get("activationEmail")),
+                    "attach_vpc": sorted(inputs.get("vpcIds") or []),
+                    "attach_vpc2": sorted(inputs.get("vpc2Ids") or []),
+                    "sshkey_id": inputs.get("sshKeyIds"),
+                    "user_data": base64.b64encode(data.encode()).decode(),
+                    "reserved_ipv4": inputs.get("reservedIpId"),
+                }
+            )
+            | {"tags": sorted(inputs.get("tags") or []) or None}
+        )
 
     def post(self, client: Client, inputs: Props) -> tuple[str, Props]:
         """Repeated for up to 59 minutes while the reserved IPv4 is attached to another instance."""
         check_options(inputs)
         body = self.body(inputs)
         try:
-            answer = client.repeat_while(lambda: client.call("POST", self.path, body), ALREADY_ATTACHED, CREATE_LIMIT)
+            answer = client.repeat_while(
+                lambda: client.call("POST", self.path, body), ALREADY_ATTACHED, CREATE_LIMIT
+            )
         except VultrError as error:
-            text = f"cannot create instance with reserved IP: {error}" if ALREADY_ATTACHED in str(error) else str(error)
+            text = (
+                f"cannot create instance with reserved IP: {error}"
+                if ALREADY_ATTACHED in str(error)
+                else str(error)
+            )
             raise Failure(self.words.create + text) from error
         made = unwrap(answer, self.wrapper)
         return str(made.get("id", "")), {"defaultPassword": made.get("default_password", "")}
@@ -89,8 +99,26 @@ class Instance(VultrResource):
         """Wait until it is active, then until it runs: each with its own 10 s of silence."""
         path, failing = f"{self.path}/{id}", f"error retrieving Server {id} : "
         words = f"error while waiting for Server {id} to be "
-        wait_for(client, f"{words}completed: ", path, self.wrapper, "status", "active", ("pending", "installing"), failing)
-        wait_for(client, f"{words}in a active state : ", path, self.wrapper, "power_status", "running", ("stopped",), failing)
+        wait_for(
+            client,
+            f"{words}completed: ",
+            path,
+            self.wrapper,
+            "status",
+            "active",
+            ("pending", "installing"),
+            failing,
+        )
+        wait_for(
+            client,
+            f"{words}in a active state : ",
+            path,
+            self.wrapper,
+            "power_status",
+            "running",
+            ("stopped",),
+            failing,
+        )
         if inputs.get("backups") == "enabled":
             self.schedule(client, id, inputs, "error setting backup schedule: ")
 
@@ -107,7 +135,10 @@ class Instance(VultrResource):
         if found is None:
             return None
         path = f"{self.path}/{id}"
-        backup = unwrap(self.ask(client, "error getting backup schedule: ", "GET", f"{path}/backup-schedule"), "backup_schedule")
+        backup = unwrap(
+            self.ask(client, "error getting backup schedule: ", "GET", f"{path}/backup-schedule"),
+            "backup_schedule",
+        )
         vpcs, vpc2s = (self.networks(client, path, kind) for kind in ("vpcs", "vpc2"))
         found["tags"] = sorted(found["tags"] or [])
         found["features"] = found["features"] or []
@@ -129,7 +160,9 @@ class Instance(VultrResource):
         cursor = ""
         while True:
             query = f"?cursor={cursor}" if cursor else ""
-            answer = self.ask(client, f"error getting list of attached {kind}: ", "GET", f"{path}/{kind}{query}")
+            answer = self.ask(
+                client, f"error getting list of attached {kind}: ", "GET", f"{path}/{kind}{query}"
+            )
             ids += [str(entry["id"]) for entry in answer.get("vpcs") or []]
             cursor = ((answer.get("meta") or {}).get("links") or {}).get("next", "")
             if not cursor:
@@ -141,7 +174,9 @@ class Instance(VultrResource):
         body |= filled({"label": news.get("label"), "firewall_group_id": news.get("firewallGroupId")})
         body |= {"enable_ipv6": bool(news.get("enableIpv6"))}
         body["tags"] = sorted(news.get("tags") or []) if unlike(olds, news, "tags") else None
-        body["ddos_protection"] = bool(news.get("ddosProtection")) if changed(olds, news, "ddosProtection") else None
+        body["ddos_protection"] = (
+            bool(news.get("ddosProtection")) if changed(olds, news, "ddosProtection") else None
+        )
         for name, suffix in (("vpcIds", "vpc"), ("vpc2Ids", "vpc2")):
             old, new = set(olds.get(name) or []), set(news.get(name) or [])
             body |= filled({f"attach_{suffix}": sorted(new - old), f"detach_{suffix}": sorted(old - new)})
@@ -167,7 +202,9 @@ class Instance(VultrResource):
         if changed(olds, news, "plan"):
             words = f"error while waiting for instance {id} to have updated plan : "
             failing = f"error retrieving instance {id} : "
-            wait_for(client, words, path, self.wrapper, "plan", news["plan"], (str(olds.get("plan")),), failing)
+            wait_for(
+                client, words, path, self.wrapper, "plan", news["plan"], (str(olds.get("plan")),), failing
+            )
 
     def drop(self, client: Client, id: str, state: Props) -> None:
         """Networks and ISO are detached first, if the state holds any."""
@@ -188,11 +225,24 @@ class BlockStorage(VultrResource):
     token = "vultr:index/blockStorage:BlockStorage"  # noqa: S105 (a type's name)
     path, wrapper = "/v2/blocks", "block"
     sent = ("region", "sizeGb", "label", "blockType")
-    seen = ("dateCreated", "cost", "status", "sizeGb", "region", "attachedToInstance", "label", "mountId", "blockType")
+    seen = (
+        "dateCreated",
+        "cost",
+        "status",
+        "sizeGb",
+        "region",
+        "attachedToInstance",
+        "label",
+        "mountId",
+        "blockType",
+    )
 
     def settle(self, client: Client, id: str, inputs: Props) -> None:
         """Wait until it is active, then attach."""
-        words, failing = f"error while waiting for block {id} to be completed: ", f"error retrieving block {id} : "
+        words, failing = (
+            f"error while waiting for block {id} to be completed: ",
+            f"error retrieving block {id} : ",
+        )
         wait_for(client, words, f"{self.path}/{id}", self.wrapper, "status", "active", ("pending",), failing)
         if not inputs.get("attachedToInstance"):
             return
@@ -208,7 +258,9 @@ class BlockStorage(VultrResource):
     def attach(self, client: Client, id: str, inputs: Props) -> None:
         """One attach request."""
         body = {"instance_id": inputs["attachedToInstance"], "live": bool(inputs.get("live"))}
-        self.ask(client, "error attaching block storage ({id}): ", "POST", f"{self.path}/{id}/attach", body, id)
+        self.ask(
+            client, "error attaching block storage ({id}): ", "POST", f"{self.path}/{id}/attach", body, id
+        )
 
     def alter(self, client: Client, id: str, olds: Props, news: Props) -> None:
         """The PATCH is sent also when it is empty; then detach and attach if the instance is another one."""
@@ -217,10 +269,14 @@ class BlockStorage(VultrResource):
         if not unlike(olds, news, "attachedToInstance"):
             return
         if olds.get("attachedToInstance"):
-            now = unwrap(self.ask(client, "error getting block storage: ", "GET", f"{self.path}/{id}"), self.wrapper)
+            now = unwrap(
+                self.ask(client, "error getting block storage: ", "GET", f"{self.path}/{id}"), self.wrapper
+            )
             if now.get("attached_to_instance"):
                 words = "error detaching block storage ({id}): "
-                self.ask(client, words, "POST", f"{self.path}/{id}/detach", {"live": bool(news.get("live"))}, id)
+                self.ask(
+                    client, words, "POST", f"{self.path}/{id}/detach", {"live": bool(news.get("live"))}, id
+                )
         if news.get("attachedToInstance"):
             self.attach(client, id, news)
 

@@ -226,7 +226,11 @@ WORDS: dict[str, Words] = {
         "Invalid domain",
     ),
     "DnsRecord": Words(
-        "error creating DNS record : ", "", "error updating DNS record {id} : ", "error deleting dns record {id} : ", ""
+        "error creating DNS record : ",
+        "",
+        "error updating DNS record {id} : ",
+        "error deleting dns record {id} : ",
+        "",
     ),
     "FirewallGroup": Words(
         "error creating firewall group: ",
@@ -243,10 +247,18 @@ WORDS: dict[str, Words] = {
         "Firewall rule ID not found",
     ),
     "ReverseIpv4": Words(
-        "error creating reverse IPv4: ", "error getting reverse IPv4s: ", "", "error resetting reverse IPv4 ({id}): ", ""
+        "error creating reverse IPv4: ",
+        "error getting reverse IPv4s: ",
+        "",
+        "error resetting reverse IPv4 ({id}): ",
+        "",
     ),
     "ReverseIpv6": Words(
-        "error creating reverse IPv6: ", "error getting reverse IPv4s: ", "", "error destroying reverse IPv6 ({id}): ", ""
+        "error creating reverse IPv6: ",
+        "error getting reverse IPv4s: ",
+        "",
+        "error destroying reverse IPv6 ({id}): ",
+        "",
     ),
     "BlockStorage": Words(
         "error creating block storage: ",

@@ -1,4 +1,7 @@
-"""Ansible's output for a person: one line a task, the recap last; on failure the failing task's own message last."""
+"""Ansible's output for a person: one line a task, the recap last; on failure the failing task's message
+last."""
+
+# ruff: noqa: ANN401 - Ansible hands over objects without types
 
 from __future__ import annotations
 
@@ -40,7 +43,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def _line(self, word: str, task: Any) -> None:
         seconds = time.monotonic() - self._started
-        self._display.display(f"{word:<8} {task.get_name()}" + (f" ({seconds:.0f} s)" if seconds >= 1 else ""))
+        self._display.display(
+            f"{word:<8} {task.get_name()}" + (f" ({seconds:.0f} s)" if seconds >= 1 else "")
+        )
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
         self._started = time.monotonic()
@@ -65,6 +70,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         totals = stats.summarize("localhost")
-        self._display.display("recap    " + " ".join(f"{key}={totals[key]}" for key in ("ok", "changed", "failures", "skipped")))
+        self._display.display(
+            "recap    " + " ".join(f"{key}={totals[key]}" for key in ("ok", "changed", "failures", "skipped"))
+        )
         for failure in self._failures:
             self._display.display(failure)

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Ansible module: finds the public interface (ens3, enp1s0, eth0, ...). Changes nothing.
 
-The one that holds an address of the server's prefix; else the one of the IPv6 default route; else of the IPv4 one.
-Returns: `interface`, its name.
+The one that holds an address of the server's prefix; else that of the IPv6 default route; else of the IPv4
+one. Returns: `interface`, its name.
 """
 
 from __future__ import annotations
@@ -12,18 +12,26 @@ import json
 from typing import Any
 
 
-def find(prefix: str | None, addresses: list[dict[str, Any]], routes6: list[dict[str, Any]], routes4: list[dict[str, Any]]) -> str | None:
-    """`addresses`, `routes6`, `routes4`: what `ip -j addr`, `ip -j -6 route show default` and the IPv4 one print.
+def find(
+    prefix: str | None,
+    addresses: list[dict[str, Any]],
+    routes6: list[dict[str, Any]],
+    routes4: list[dict[str, Any]],
+) -> str | None:
+    """`addresses`, `routes6`, `routes4`: what `ip -j addr`, `ip -j -6 route show default` and the IPv4 one
+    print.
 
-    Docker's own bridges hold addresses of the prefix too (the gateways of the containers' networks), so an interface
-    that is a bridge never counts.
+    Docker's own bridges hold addresses of the prefix too (the gateways of the containers' networks), so an
+    interface that is a bridge never counts.
     """
     bridges = {link["ifname"] for link in addresses if link.get("linkinfo", {}).get("info_kind") == "bridge"}
     if prefix:
         network = ipaddress.ip_network(prefix)
         for link in addresses:
             held = [info["local"] for info in link.get("addr_info", []) if "local" in info]
-            if link["ifname"] not in bridges and any(ipaddress.ip_address(address) in network for address in held):
+            if link["ifname"] not in bridges and any(
+                ipaddress.ip_address(address) in network for address in held
+            ):
                 return str(link["ifname"])
     for routes in (routes6, routes4):
         for route in routes:
@@ -43,9 +51,14 @@ def main() -> None:
         return [entry for entry in json.loads(out or "[]") if entry]
 
     prefix = module.params["prefix"]
-    name = find(prefix, ip("-d", "addr"), ip("-6", "route", "show", "default"), ip("-4", "route", "show", "default"))
+    name = find(
+        prefix, ip("-d", "addr"), ip("-6", "route", "show", "default"), ip("-4", "route", "show", "default")
+    )
     if name is None:
-        module.fail_json(msg=f"no interface holds an address of {prefix} and there is no default route; check the host's network")
+        module.fail_json(
+            msg=f"no interface holds an address of {prefix} and there is no default route; "
+            "check the host's network"
+        )
     module.exit_json(changed=False, interface=name)
 
 

@@ -7,9 +7,9 @@
       published: [{address, proto, port}]            # containers' public IPv6 addresses and ports
       ssh_from: []                                   # addresses or networks; empty: from anywhere
 
-A rule's comment says all that the rule says, so comparing comments is comparing rules: ufw spells rules in its own way.
-New rules come before stale ones go, and SSH is allowed before ufw is turned on: nobody is locked out in between.
-Returns: `added`, `removed` (lists of comments), `enabled_now` (ufw was off before).
+A rule's comment says all that the rule says, so comparing comments is comparing rules: ufw spells rules in
+its own way. New rules come before stale ones go, and SSH is allowed before ufw is turned on: nobody is
+locked out in between. Returns: `added`, `removed` (lists of comments), `enabled_now` (ufw was off before).
 """
 
 from __future__ import annotations
@@ -62,12 +62,21 @@ def desired(
                 routed=True,
                 first=True,
             ),
-            Rule(f"way out of {network} by {interface}", ("allow", "out", "on", interface, "from", network, "to", "any"), routed=True),
-            # Where br_netfilter is loaded, traffic between two containers of one bridge is forwarded traffic too.
+            Rule(
+                f"way out of {network} by {interface}",
+                ("allow", "out", "on", interface, "from", network, "to", "any"),
+                routed=True,
+            ),
+            # Where br_netfilter is loaded, traffic between two containers of one bridge is forwarded
+            # traffic too.
             Rule(f"among {network}", ("allow", "from", network, "to", network), routed=True),
         ]
     for entry in published:
-        address, proto, port = str(ipaddress.ip_address(entry["address"])), str(entry["proto"]), str(entry["port"])
+        address, proto, port = (
+            str(ipaddress.ip_address(entry["address"])),
+            str(entry["proto"]),
+            str(entry["port"]),
+        )
         words = ("allow", "proto", proto, "from", "any", "to", address, "port", port)
         rules.append(Rule(f"published {address} {port}/{proto}", words, routed=True))
     return list(dict.fromkeys(rules))
@@ -93,7 +102,9 @@ def plan(wanted: Iterable[Rule], added: str) -> tuple[list[Rule], dict[str, list
     present = ours(added)
     wanted = list(wanted)
     names = {rule.comment for rule in wanted}
-    return [rule for rule in wanted if rule.comment not in present], {k: v for k, v in present.items() if k not in names}
+    return [rule for rule in wanted if rule.comment not in present], {
+        k: v for k, v in present.items() if k not in names
+    }
 
 
 def main() -> None:

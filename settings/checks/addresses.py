@@ -89,6 +89,8 @@ def _inside(draft: Draft, server: str, suffix: str, *at: Key) -> None:
 def _web(draft: Draft, name: str) -> None:
     takers = [app_name for app_name, app in applications_on(draft, name).items() if app.ipv6_web]
     for other in takers[1:]:
+        if draft.stack.applications[other].static_ipv6 is not None:
+            continue  # already told to leave one of the two out
         draft.report(
             f"{takers[0]} has the static web address of {name} already; leave it out, "
             "or give this application an address of its own with static_ipv6",

@@ -10,7 +10,16 @@ from lab.plugins.base import SECRET, SIGNATURE, UNKNOWN_TEXT
 from lab.plugins.dispatch import Dispatcher
 
 FOLDER = Path(__file__).parent
-EMPTY = ("diffs", "replaces", "stables", "detailedDiff", "deleteBeforeReplace", "hasDetailedDiff", "inputDiff", "property")
+EMPTY = (
+    "diffs",
+    "replaces",
+    "stables",
+    "detailedDiff",
+    "deleteBeforeReplace",
+    "hasDetailedDiff",
+    "inputDiff",
+    "property",
+)
 
 
 def load(name: str) -> list[dict[str, Any]]:
@@ -53,7 +62,13 @@ def request_of(case: dict[str, Any]) -> dict[str, Any]:
     """The request of a case, complete as the engine sends it."""
     kind, _, name = case["urn"].partition("::")
     urn = f"urn:pulumi:dev::lab::{case['urn']}"
-    return {**spelled(case["request"]), "urn": urn, "type": kind, "name": name, "preview": case.get("preview", False)}
+    return {
+        **spelled(case["request"]),
+        "urn": urn,
+        "type": kind,
+        "name": name,
+        "preview": case.get("preview", False),
+    }
 
 
 def answer_to(dispatcher: Dispatcher, case: dict[str, Any]) -> dict[str, Any]:

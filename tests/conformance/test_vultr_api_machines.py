@@ -1,6 +1,7 @@
 """Machines follow what the API promised: also after a crash, a failed build, and in the right order."""
 
 import asyncio
+import threading
 from ipaddress import IPv4Network, IPv6Network
 
 import pytest
@@ -127,13 +128,30 @@ def test_machines_that_should_run_are_started_again_but_killed_ones_stay_dead(tm
     asyncio.run(life())
 
 
+class SlowToDelete(MemoryServers):
+    """Holds each deletion for a moment, or until another machine is made."""
+
+    def __init__(self):
+        super().__init__()
+        self.made = threading.Event()
+
+    def create(self, spec):
+        super().create(spec)
+        self.made.set()
+
+    def delete(self, server_id, /):
+        self.made.wait(0.3)
+        super().delete(server_id)
+
+
 def test_a_machine_is_not_made_while_another_still_holds_its_address(tmp_path):
-    servers = MemoryServers()
+    servers = SlowToDelete()
 
     async def life():
         here = region(tmp_path, servers)
         old = create(here)
         await here.machines.settle()
+        servers.made.clear()
         main_ip = read(here, old["id"])["main_ip"]
         instances.discard(here, here.store.table("instances")[old["id"]])
         new = create(here)
@@ -144,6 +162,16 @@ def test_a_machine_is_not_made_while_another_still_holds_its_address(tmp_path):
         await here.machines.close()
 
     asyncio.run(life())
+
+
+def test_an_address_in_use_is_passed_over_when_the_pool_comes_round(tmp_path):
+    store = Store(tmp_path / "region.json")
+    addresses = Addresses(store, IPv4Network("10.88.0.0/16"), IPv6Network("2001:db8:77::/48"))
+    assert addresses.ipv4() == "10.88.16.1"
+    store.table("deleting")["going"] = "10.88.16.1"
+    store.table("reserved_ips")["kept"] = {"ip_type": "v4", "subnet": "10.88.16.2"}
+    store.table("counters")["ipv4"] = 4093
+    assert [addresses.ipv4() for _ in range(2)] == ["10.88.31.254", "10.88.16.3"]
 
 
 def test_a_failed_build_says_why_once_and_is_tried_again_by_the_next_update(tmp_path):

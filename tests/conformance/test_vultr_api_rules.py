@@ -167,8 +167,9 @@ def test_a_list_is_walked_by_its_cursors_forth_and_back(api):
 
 def test_instances_are_found_by_label_and_by_tag(api):
     one, two = instance(api, label="one", tags=["stack"]), instance(api, label="two", tags=["stack", "b"])
-    found = {query: [item["id"] for item in api.get("/v2/instances?" + query).json()["instances"]]
-             for query in ("label=one", "tag=stack", "tag=b", "label=two&tag=stack", "label=none")}  # fmt: skip
+    queries = ("label=one", "tag=stack", "tag=b", "label=two&tag=stack", "label=none")
+    lists = {query: api.get("/v2/instances?" + query).json()["instances"] for query in queries}
+    found = {query: [item["id"] for item in items] for query, items in lists.items()}
     assert found == {"label=one": [one["id"]], "tag=stack": [one["id"], two["id"]], "tag=b": [two["id"]],
                      "label=two&tag=stack": [two["id"]], "label=none": []}  # fmt: skip
 

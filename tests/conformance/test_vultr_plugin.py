@@ -11,7 +11,6 @@ import pytest
 from lab.plugins import vultr, vultr_client
 from lab.plugins.base import Failure, PartialFailure, encode
 from lab.plugins.dispatch import Dispatcher
-
 from tests.conformance.recorded import answer_to, case_id, comparable, load, request_of, spelled
 
 KEY = "EXAMPLE-API-KEY"
@@ -31,7 +30,13 @@ class ScriptedApi:
         status, answer, *headers = self.answers.pop(0)
         if status == 0:
             raise ConnectionResetError("EOF")
-        text = answer if isinstance(answer, str) else "" if answer is None else json.dumps(answer, separators=(",", ":"))
+        text = (
+            answer
+            if isinstance(answer, str)
+            else ""
+            if answer is None
+            else json.dumps(answer, separators=(",", ":"))
+        )
         return status, dict(*headers), text
 
     def _sleep(self, seconds):
@@ -67,7 +72,12 @@ def test_requests_and_answers_are_the_recorded_ones(dispatcher, monkeypatch, cas
     answers = [exchange[3:] for exchange in case["http"]]
     repeated = case["case"].startswith("Update SSHKey key, next up")
     if repeated:  # its read-back was not recorded
-        kept = {"id": "id-38", "date_created": "2026-11-23T17:08:51+00:00", "name": "lab-key", "ssh_key": "ssh-ed25519 KEY admin"}
+        kept = {
+            "id": "id-38",
+            "date_created": "2026-11-23T17:08:51+00:00",
+            "name": "lab-key",
+            "ssh_key": "ssh-ed25519 KEY admin",
+        }
         answers.append([200, {"ssh_key": kept}])
     api = ScriptedApi(monkeypatch, answers)
     if "error" in case:
@@ -83,11 +93,18 @@ def test_requests_and_answers_are_the_recorded_ones(dispatcher, monkeypatch, cas
 
 def test_a_missing_api_key_is_refused_by_check(monkeypatch):
     monkeypatch.delenv("VULTR_API_KEY", raising=False)
-    answer = Dispatcher(vultr.plugin("2.27.1")).call("CheckConfig", {"urn": "urn:pulumi:dev::lab::pulumi:providers:vultr::p", "news": {}})
-    assert answer["failures"][0]["reason"].startswith("Provider is missing a required configuration key, try `pulumi config set vultr:apiKey`")
+    answer = Dispatcher(vultr.plugin("2.27.1")).call(
+        "CheckConfig", {"urn": "urn:pulumi:dev::lab::pulumi:providers:vultr::p", "news": {}}
+    )
+    assert answer["failures"][0]["reason"].startswith(
+        "Provider is missing a required configuration key, try `pulumi config set vultr:apiKey`"
+    )
 
 
-@pytest.mark.parametrize(("kind", "news"), [("sSHKey:SSHKey", {"sshKey": "k"}), ("dnsRecord:DnsRecord", {"domain": "d", "type": "A", "data": "1"})])
+@pytest.mark.parametrize(
+    ("kind", "news"),
+    [("sSHKey:SSHKey", {"sshKey": "k"}), ("dnsRecord:DnsRecord", {"domain": "d", "type": "A", "data": "1"})],
+)
 def test_a_name_left_out_is_made_up_once_and_then_kept(dispatcher, kind, news):
     first = call(dispatcher, "Check", kind, olds={}, news=news)["inputs"]
     again = call(dispatcher, "Check", kind, olds=first, news=news)["inputs"]
@@ -96,24 +113,51 @@ def test_a_name_left_out_is_made_up_once_and_then_kept(dispatcher, kind, news):
     assert again == first
 
 
-INSTANCE = {"region": "ewr", "plan": "p", "osId": 1, "reservedIpId": "r", "userScheme": "root", "backups": "disabled"}
+INSTANCE = {
+    "region": "ewr",
+    "plan": "p",
+    "osId": 1,
+    "reservedIpId": "r",
+    "userScheme": "root",
+    "backups": "disabled",
+}
 READS = [[200, {"backup_schedule": {"enabled": False}}], [200, {"vpcs": []}], [200, {"vpcs": []}]]
 
 
 def instance(**fields):
-    return {"instance": {"id": "i", "status": "active", "power_status": "running", "user_scheme": "root", **fields}}
+    return {
+        "instance": {
+            "id": "i",
+            "status": "active",
+            "power_status": "running",
+            "user_scheme": "root",
+            **fields,
+        }
+    }
 
 
 def test_an_instance_is_polled_after_10_13_19_29_seconds_and_then_for_power(dispatcher, monkeypatch):
     pending, stopped = instance(status="pending"), instance(power_status="stopped")
-    api = ScriptedApi(monkeypatch, [[202, instance()], *[[200, pending]] * 5, [200, instance()], [200, stopped], *[[200, instance()]] * 2, *READS])
+    api = ScriptedApi(
+        monkeypatch,
+        [
+            [202, instance()],
+            *[[200, pending]] * 5,
+            [200, instance()],
+            [200, stopped],
+            *[[200, instance()]] * 2,
+            *READS,
+        ],
+    )
     call(dispatcher, "Create", "instance:Instance", properties=INSTANCE)
     assert api.times() == [0, 10, 13, 19, 29, 39, 49, 59, 62, 62, 62, 62, 62]
 
 
 def test_a_create_is_repeated_while_the_reserved_address_is_attached(dispatcher, monkeypatch):
     refusal = {"error": "Floating IPv4 address is already attached to another server", "status": 400}
-    api = ScriptedApi(monkeypatch, [[400, refusal]] * 7 + [[202, instance()]] + [[200, instance()]] * 3 + READS)
+    api = ScriptedApi(
+        monkeypatch, [[400, refusal]] * 7 + [[202, instance()]] + [[200, instance()]] * 3 + READS
+    )
     call(dispatcher, "Create", "instance:Instance", properties=INSTANCE)
     assert api.times()[:8] == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 25.5, 35.5]
 
@@ -128,32 +172,57 @@ def test_the_repeating_ends_after_59_minutes(dispatcher, monkeypatch):
 
 def test_what_fails_after_the_post_stays_in_the_state(dispatcher, monkeypatch):
     ScriptedApi(monkeypatch, [[202, instance(default_password="pw")], [400, {"error": "odd", "status": 400}]])
-    with pytest.raises(PartialFailure, match="error while waiting for Server i to be completed: error retrieving Server i") as kept:
+    with pytest.raises(
+        PartialFailure, match="error while waiting for Server i to be completed: error retrieving Server i"
+    ) as kept:
         call(dispatcher, "Create", "instance:Instance", properties=INSTANCE)
     assert kept.value.id == "i"
     assert encode(kept.value.state)["plan"] == "p"
 
 
 def test_a_volume_whose_polling_fails_is_worded_as_recorded(dispatcher, monkeypatch):
-    api = ScriptedApi(monkeypatch, [[202, {"block": {"id": "id-63"}}], [400, {"error": "odd", "status": 400}]])
+    api = ScriptedApi(
+        monkeypatch, [[202, {"block": {"id": "id-63"}}], [400, {"error": "odd", "status": 400}]]
+    )
     with pytest.raises(PartialFailure) as failure:
-        call(dispatcher, "Create", "blockStorage:BlockStorage", properties={"region": "ewr", "sizeGb": 10, "blockType": "high_perf"})
+        call(
+            dispatcher,
+            "Create",
+            "blockStorage:BlockStorage",
+            properties={"region": "ewr", "sizeGb": 10, "blockType": "high_perf"},
+        )
     wanted = 'error while waiting for block id-63 to be completed: error retrieving block id-63 : {"error":"odd","status":400}\n\n'
     assert str(failure.value).endswith(wanted)
     assert api.times() == [0, 10]
 
 
 def test_a_record_that_can_not_be_read_back_is_lost(dispatcher, monkeypatch):
-    ScriptedApi(monkeypatch, [[201, {"record": {"id": "r"}}], [500, {"error": "x"}], *[[500, {"error": "x"}]] * 3])
-    with pytest.raises(Failure, match="^expected non-nil error with nil state during Create of urn:pulumi") as failure:
-        call(dispatcher, "Create", "dnsRecord:DnsRecord", properties={"domain": "d", "type": "A", "data": "1", "name": ""})
+    ScriptedApi(
+        monkeypatch, [[201, {"record": {"id": "r"}}], [500, {"error": "x"}], *[[500, {"error": "x"}]] * 3]
+    )
+    with pytest.raises(
+        Failure, match="^expected non-nil error with nil state during Create of urn:pulumi"
+    ) as failure:
+        call(
+            dispatcher,
+            "Create",
+            "dnsRecord:DnsRecord",
+            properties={"domain": "d", "type": "A", "data": "1", "name": ""},
+        )
     assert not isinstance(failure.value, PartialFailure)
 
 
 def test_after_a_refused_update_the_new_values_are_in_the_state(dispatcher, monkeypatch):
     ScriptedApi(monkeypatch, [[400, {"error": "no", "status": 400}]])
     with pytest.raises(PartialFailure, match="updating urn") as failure:
-        call(dispatcher, "Update", "sSHKey:SSHKey", id="k", olds={"name": "a", "sshKey": "s"}, news={"name": "b", "sshKey": "s"})
+        call(
+            dispatcher,
+            "Update",
+            "sSHKey:SSHKey",
+            id="k",
+            olds={"name": "a", "sshKey": "s"},
+            news={"name": "b", "sshKey": "s"},
+        )
     assert failure.value.state["name"] == "b"
 
 
@@ -181,22 +250,44 @@ def test_refusals_are_not_repeated(dispatcher, monkeypatch, status):
 
 def test_an_answer_that_is_not_json_is_worded_as_recorded(dispatcher, monkeypatch):
     ScriptedApi(monkeypatch, [[200, '{"vpc":{"id": tru']])
-    with pytest.raises(Failure, match=r"error getting VPC: invalid character ' ' in literal true \(expecting 'e'\)"):
+    with pytest.raises(
+        Failure, match=r"error getting VPC: invalid character ' ' in literal true \(expecting 'e'\)"
+    ):
         call(dispatcher, "Read", "vpc:Vpc", id="v", properties={"region": "ewr"})
 
 
 def test_reverse_addresses_are_searched_on_all_pages(dispatcher, monkeypatch):
     first = {"ipv4s": [{"ip": "192.0.2.1"}], "meta": {"links": {"next": "bmV4dA=="}}}
-    api = ScriptedApi(monkeypatch, [[200, first], [200, {"ipv4s": [{"ip": "192.0.2.9", "reverse": "a.example"}]}]])
-    call(dispatcher, "Read", "reverseIpv4:ReverseIpv4", id="192.0.2.9", properties={"instanceId": "i", "ip": "192.0.2.9", "reverse": "a"})
+    api = ScriptedApi(
+        monkeypatch, [[200, first], [200, {"ipv4s": [{"ip": "192.0.2.9", "reverse": "a.example"}]}]]
+    )
+    call(
+        dispatcher,
+        "Read",
+        "reverseIpv4:ReverseIpv4",
+        id="192.0.2.9",
+        properties={"instanceId": "i", "ip": "192.0.2.9", "reverse": "a"},
+    )
     assert api.requests()[1][1] == "/v2/instances/i/ipv4?cursor=bmV4dA=="
 
 
 @pytest.mark.parametrize(
     ("kind", "id", "path", "wrapper", "found"),
     [
-        ("dnsRecord:DnsRecord", "example.org,r1", "/v2/domains/example.org/records/r1", "record", {"type": "A", "name": "", "data": "1"}),
-        ("firewallRule:FirewallRule", "g,7", "/v2/firewalls/g/rules/7", "firewall_rule", {"ip_type": "v4", "subnet_size": 0}),
+        (
+            "dnsRecord:DnsRecord",
+            "example.org,r1",
+            "/v2/domains/example.org/records/r1",
+            "record",
+            {"type": "A", "name": "", "data": "1"},
+        ),
+        (
+            "firewallRule:FirewallRule",
+            "g,7",
+            "/v2/firewalls/g/rules/7",
+            "firewall_rule",
+            {"ip_type": "v4", "subnet_size": 0},
+        ),
         ("sSHKey:SSHKey", "k", "/v2/ssh-keys/k", "ssh_key", {"name": "n", "ssh_key": "s"}),
     ],
 )
@@ -210,7 +301,11 @@ def test_import_ids_lead_to_the_object(dispatcher, monkeypatch, kind, id, path, 
 
 @pytest.mark.parametrize(
     ("https_proxy", "no_proxy", "used"),
-    [("http://127.0.0.1:1", "", True), ("http://127.0.0.1:1", "127.0.0.1,.vultr.com", False), ("", "", False)],
+    [
+        ("http://127.0.0.1:1", "", True),
+        ("http://127.0.0.1:1", "127.0.0.1,.vultr.com", False),
+        ("", "", False),
+    ],
 )
 def test_the_proxy_of_the_environment_is_used(monkeypatch, https_proxy, no_proxy, used):
     for name in ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"):

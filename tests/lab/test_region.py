@@ -1,4 +1,4 @@
-"""The lab's region on this machine: its own small region beside the checkout's, with real containers and real SSH."""
+"""The lab's region on this machine: a small one of its own, with real containers and real SSH."""
 
 import io
 import os
@@ -31,18 +31,22 @@ SPEC = ServerSpec(
     ipv6="2001:db8:77:1:5400:ff:fe00:1",
     user_data=b"",
     ssh_keys=[],
-    root_password="not-used",
+    root_password="not-used",  # noqa: S106
 )
 
 
 def lab(*arguments: str, check: bool = True, timeout: float = 400) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "lab", *arguments], cwd=CHECKOUT, check=check, text=True, capture_output=True,
+        [sys.executable, "-m", "lab", *arguments],
+        cwd=CHECKOUT,
+        check=check,
+        text=True,
+        capture_output=True,
         timeout=timeout,
-    )  # fmt: skip
+    )
 
 
-# --- pure ---------------------------------------------------------------------------------------------------------
+# --- pure
 
 
 def test_a_subnet_that_overlaps_a_route_or_network_is_passed_over():
@@ -94,9 +98,11 @@ def ask(name: str, kind: str) -> DNSRecord:
     state = {
         "domains": {"example.com": {"records": records}, "sub.example.com": {"records": []}},
         "reverse_ipv4": {"10.88.16.1": "web1.example.com"},
-        "reverse_ipv6": {"2001:db8:77:1::5": "six.example.com"},
+        "reverse_ipv6": {"instance-1": {"2001:db8:77:1::5": "six.example.com"}},
     }
-    zones = dns.Zones(state, "10.88.0.0/16", "2001:db8:77::/48")
+    zones = dns.Zones(
+        state, "10.88.0.0/16", "2001:db8:77::/48", {"registry.lab.internal": "10.88.0.50"}
+    )
     packed = dns.respond(zones, bytes(DNSRecord.question(name, kind).pack()), False, "127.0.0.1")
     assert packed is not None
     return DNSRecord.parse(packed)
@@ -107,6 +113,7 @@ def ask(name: str, kind: str) -> DNSRecord:
     [
         ("example.com", "A", ["192.0.2.1"]),
         ("EXAMPLE.com", "A", ["192.0.2.1"]),
+        ("registry.lab.internal", "A", ["10.88.0.50"]),
         ("www.example.com", "A", ["example.com.", "192.0.2.1"]),
         ("a.b.example.com", "AAAA", ["2001:db8::1"]),
         ("example.com", "MX", ["10 mail.example.com."]),
@@ -145,7 +152,9 @@ def test_dns_says_no_with_the_zones_soa(name: str, kind: str, rcode: int):
 @pytest.fixture
 def no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
     """A machine whose `docker` answers only while the file `up` exists, and where root has no systemd."""
-    (tmp_path / "docker").write_text(f"#!/bin/sh\n[ -e {tmp_path}/up ] || exit 1\n[ $1 = ps ] || echo 20.10\n")
+    (tmp_path / "docker").write_text(
+        f"#!/bin/sh\n[ -e {tmp_path}/up ] || exit 1\n[ $1 = ps ] || echo 20.10\n"
+    )
     (tmp_path / "docker").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr(engine, "SYSTEMD", tmp_path / "none")
@@ -191,7 +200,7 @@ def test_an_engine_that_was_there_before_is_never_stopped(no_engine: Paths):
     assert up.exists()
 
 
-# --- real ---------------------------------------------------------------------------------------------------------
+# --- real
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +224,9 @@ def server(region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """A server made directly (not through the API), reached by SSH with its host key known beforehand."""
     home = tmp_path_factory.mktemp("ssh")
     for key in ("host", "client"):
-        subprocess.run(["ssh-keygen", "-qt", "ed25519", "-N", "", "-C", "", "-f", str(home / key)], check=True)
+        subprocess.run(
+            ["ssh-keygen", "-qt", "ed25519", "-N", "", "-C", "", "-f", str(home / key)], check=True
+        )
     plan = network.load_plan(region)
     assert plan is not None
     address = str(next(IPv4Network(plan.servers).hosts()))
@@ -229,12 +240,25 @@ def server(region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     spec = replace(
         SPEC, ipv4=address, user_data=user_data.encode(), ssh_keys=[(home / "client.pub").read_text().strip()]
     )
-    options = ["-o", f"UserKnownHostsFile={home / 'known'}", "-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes",
-               "-o", "ConnectTimeout=2", "-i", str(home / "client"), f"root@{address}"]  # fmt: skip
+    options = [
+        "-o",
+        f"UserKnownHostsFile={home / 'known'}",
+        "-o",
+        "StrictHostKeyChecking=yes",
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        "ConnectTimeout=2",
+        "-i",
+        str(home / "client"),
+        f"root@{address}",
+    ]
 
     def shell(command: str) -> str:
         def attempt() -> subprocess.CompletedProcess[str]:
-            return subprocess.run(["ssh", *options, command], text=True, capture_output=True, timeout=60, check=False)
+            return subprocess.run(
+                ["ssh", *options, command], text=True, capture_output=True, timeout=60, check=False
+            )
 
         deadline = time.monotonic() + 30
         while (done := attempt()).returncode == 255 and time.monotonic() < deadline:
@@ -304,10 +328,11 @@ def test_the_server_sees_the_probers_own_address(server: Shell):
 def test_the_region_resolves_its_own_zones_and_everything_else(region: Paths, server: Shell):
     environment = control.environment(region)
     client = httpx.Client(
-        base_url="https://api.vultr.com/v2", proxy=environment["HTTPS_PROXY"], 
+        base_url="https://api.vultr.com/v2",
+        proxy=environment["HTTPS_PROXY"],
         verify=ssl.create_default_context(cafile=environment["SSL_CERT_FILE"]),
         headers={"Authorization": "Bearer lab"},
-    )  # fmt: skip
+    )
     client.post("/domains", json={"domain": "example.com", "ip": "192.0.2.7"}).raise_for_status()
     for command in (["+short"], ["+short", "+tcp"]):
         assert lab("prober", "dig", *command, "example.com", "A").stdout.split() == ["192.0.2.7"]
@@ -328,7 +353,9 @@ def test_the_registry_serves_the_base_and_takes_nothing(region: Paths, server: S
 
 def test_a_killed_server_exists_and_is_silent_and_a_deleted_one_leaves_nothing(region: Paths, server: Shell):
     servers = Servers(region.root)
-    other = replace(SPEC, id=SPEC.id[:-1] + "2", ipv4=SPEC.ipv4 or _second_address(region), ipv6=None, prefix=None)
+    other = replace(
+        SPEC, id=SPEC.id[:-1] + "2", ipv4=SPEC.ipv4 or _second_address(region), ipv6=None, prefix=None
+    )
     servers.create(other)
     servers.kill(other.id)
     assert servers.exists(other.id)
@@ -360,7 +387,9 @@ def test_down_leaves_nothing_but_the_cache(tmp_path: Path, monkeypatch: pytest.M
 
 
 def _started(region: Paths) -> str:
-    return docker("inspect", "-f", "{{.State.StartedAt}} {{.State.Running}}", Servers(region.root).name(SPEC.id))
+    return docker(
+        "inspect", "-f", "{{.State.StartedAt}} {{.State.Running}}", Servers(region.root).name(SPEC.id)
+    )
 
 
 def _second_address(region: Paths) -> str:

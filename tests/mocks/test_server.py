@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 import yaml
@@ -28,7 +27,7 @@ def test_the_provider_is_known_while_the_server_is_being_replaced(graph: Graph) 
 
 def test_the_host_key_is_injected_at_first_boot_and_stays_secret(graph: Graph) -> None:
     instance = graph.one("vultr:index/instance:Instance", "web1")
-    config = yaml.safe_load(base64.b64decode(instance.inputs["userData"]))
+    config = yaml.safe_load(instance.inputs["userData"])
     assert config["ssh_keys"]["ed25519_private"] == "private key web1-host-key\n"
     assert config["ssh_deletekeys"] is True
     assert config["ssh_pwauth"] is False

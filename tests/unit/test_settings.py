@@ -127,7 +127,10 @@ def test_limits_are_spelt_as_docker_reads_them_back(stack):
 
 
 def test_the_environment_is_parsed_by_upper_case_names(stack):
-    assert stack.jobs["hasetup"].environment == {"DOMAINS": DomainsAll(), "HAPROXY_CONTAINER": AppRef("haproxy")}
+    assert stack.jobs["hasetup"].environment == {
+        "DOMAINS": DomainsAll(),
+        "HAPROXY_CONTAINER": AppRef("haproxy"),
+    }
     blog = stack.applications["blog"].environment
     assert (blog["DOMAINS"], blog["HTTP_PORT"], blog["DEBUG"]) == (
         Literal("example.com,penguin.example.co.uk"),
@@ -165,13 +168,17 @@ def test_zones_follow_from_the_public_suffix_list_unless_listed(stack):
 def test_a_web_domain_and_its_www_have_the_static_web_address_and_no_other(stack):
     records = settings.dns_records(stack, "web1")
     for zone, name in (("example.com", ""), ("example.com", "www"), ("example.co.uk", "www.penguin")):
-        found = {(one.type, one.source) for one in records if (one.zone, one.name) == (zone, name) and not one.data}
+        found = {
+            (one.type, one.source) for one in records if (one.zone, one.name) == (zone, name) and not one.data
+        }
         assert found == {("A", "ipv4"), ("AAAA", "web_ipv6")}
 
 
 def test_a_public_name_leads_to_the_host_and_a_private_one_to_its_private_address(stack):
     records = settings.dns_records(stack, "web1")
-    assert {(one.type, one.source, one.ttl) for one in records if one.name == "web1" and one.zone == "example.com"} == {
+    assert {
+        (one.type, one.source, one.ttl) for one in records if one.name == "web1" and one.zone == "example.com"
+    } == {
         ("A", "ipv4", 600),
         ("AAAA", "host_ipv6", 600),
     }
@@ -238,7 +245,8 @@ def test_a_canonical_duration_stays_as_it_is(milliseconds):
 
 
 @pytest.mark.parametrize(
-    ("written", "stable"), [(1, "1.0"), (0.5, "0.5"), ("0.50", "0.5"), ("2", "2.0"), (0.25, "0.25"), ("10", "10.0")]
+    ("written", "stable"),
+    [(1, "1.0"), (0.5, "0.5"), ("0.50", "0.5"), ("2", "2.0"), (0.25, "0.25"), ("10", "10.0")],
 )
 def test_cpus_are_spelt_so_that_they_settle(written, stable):
     raw = good()

@@ -1,4 +1,4 @@
-"""`python3 -m hasetup`: exit status 0 done, 1 not applied (the old configuration serves on), 2 unusable input."""
+"""`python3 -m hasetup`: exits with 0 done, 1 not applied (what served serves on), 2 unusable input."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from hasetup.domains import InputError, parse_container, parse_domains, parse_ne
 def main(environment: Mapping[str, str], files: Files) -> int:
     """Run with these variables on this volume; messages go to stdout, errors to stderr."""
     try:
-        if "DOMAINS" not in environment:
-            raise InputError("DOMAINS is not set; in the stack file write `domains: all` in the job's env")
-        domains = parse_domains(environment["DOMAINS"])
+        domains = parse_domains(environment.get("DOMAINS"))
         proxy = parse_container("HAPROXY_CONTAINER", environment) or "haproxy"
         certbot = parse_container("CERTBOT_CONTAINER", environment)
         metrics_from = parse_networks(environment.get("METRICS_FROM", ""))

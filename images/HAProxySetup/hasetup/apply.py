@@ -56,15 +56,18 @@ class Files:
 
 def haproxy_check(path: Path) -> str | None:
     """`haproxy -c` on the file: None, or its complaints followed by the lines they are about."""
-    result = subprocess.run(
-        ["haproxy", "-c", "-q", "-f", str(path)], capture_output=True, text=True, timeout=60, check=False
-    )
+    try:
+        result = subprocess.run(
+            ["haproxy", "-c", "-f", str(path)], capture_output=True, text=True, timeout=60, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return "haproxy -c has not ended within 60 seconds; is the host overloaded? Run this job again"
     if result.returncode == 0:
         return None
     said = (result.stderr + result.stdout).strip()
     lines = path.read_text().splitlines()
     numbers = sorted({int(number) for number in re.findall(rf"{re.escape(str(path))}:(\d+)\]", said)})
-    quoted = [f"  line {number}: {lines[number - 1].strip()[:200]}" for number in numbers if number <= len(lines)]
+    quoted = [f"  line {number}: {lines[number - 1].strip()[:200]}" for number in numbers]
     return "\n".join([said, *quoted])
 
 
@@ -92,9 +95,9 @@ def _apply(text: str, files: Files, proxy: str, check: Checker) -> str:
     _write(files.new, text)
     if (complaint := check(files.new)) is not None:
         raise ApplyError(
-            f"the configuration is not valid, {proxy} keeps the old one; it is left in {files.new}:\n{complaint}"
+            f"the configuration in {files.new} is not valid, {proxy} keeps the old one:\n{complaint}"
         )
-    saved = _save_state(files)
+    saved = _save_state(files, text)
     files.new.replace(files.live)
     try:
         sockets.reload(files.run / "master.sock")
@@ -106,15 +109,16 @@ def _apply(text: str, files: Files, proxy: str, check: Checker) -> str:
             files.live.unlink()
         else:
             _write(files.live, before)
-        raise ApplyError(f"{proxy} did not reload, the old configuration is back in place: {error}") from error
+        raise ApplyError(f"{proxy} did not reload, the old configuration is back: {error}") from error
     finally:
         # Loaded or not: at any later time these addresses would be old ones.
         _write(files.run / "state", EMPTY_STATE)
     _write(files.good, text)
-    return f"{proxy} has reloaded the configuration" + ("" if saved else " (without the servers' former state)")
+    without = "" if saved else " (without the servers' former state)"
+    return f"{proxy} has reloaded the configuration{without}"
 
 
-def _save_state(files: Files) -> bool:
+def _save_state(files: Files, text: str) -> bool:
     """Slots and drain flags for the new worker. A proxy that does not tell them is reloaded all the same."""
     try:
         state = sockets.ask(files.run / "admin.sock", "show servers state")
@@ -122,8 +126,23 @@ def _save_state(files: Files) -> bool:
         return False
     if not state.startswith("1\n"):
         return False
-    _write(files.run / "state", state + "\n")
+    _write(files.run / "state", still_true(state, text))
     return True
+
+
+def still_true(state: str, text: str) -> str:
+    """The saved state without what would harm the new worker.
+
+    A server that `text` has at another host or port: the state would win over the text. A slot with no
+    address: the drain flag of a container that has left stays on it, and would hit
+    the next one that lands there.
+    """
+    version, header, *servers = state.splitlines()
+    columns = header.removeprefix("# ").split()
+    address, host, port = (columns.index(name) for name in ("srv_addr", "srv_fqdn", "srv_port"))
+    rows = [(line, line.split()) for line in servers if line.strip()]
+    kept = [line for line, row in rows if row[address] != "-" and f" {row[host]}:{row[port]} " in text]
+    return "\n".join([version, header, *kept]) + "\n"
 
 
 def _read(path: Path) -> str | None:
@@ -156,8 +175,8 @@ def _locked(path: Path, seconds: float) -> Iterator[None]:
             except BlockingIOError as error:
                 if time.monotonic() >= deadline:
                     raise ApplyError(
-                        f"{path} is still held after {seconds:.0f} seconds, by another hasetup or by a release that"
-                        " drains; run this job again when it is through"
+                        f"{path} is still held after {seconds:.0f} seconds, by another hasetup or by a"
+                        " release that drains; run this job again when it is through"
                     ) from error
                 time.sleep(sockets.POLL)
             else:

@@ -10,11 +10,15 @@ from collections.abc import Iterable, Sequence
 
 from hasetup.domains import Domain
 
-# Addresses that one application can have at a time: replicas, twice during a release, and failed releases that
-# wait for the next good one to remove them.
+# Addresses that one application can have at a time: replicas, twice during a release, and failed releases
+# that wait for the next good one to remove them.
 SLOTS = 8
 # HAProxy reads at most 64 words a line.
 NAMES_A_LINE = 8
+# A reload takes the addresses from the saved state, all else comes from the resolver within its first answer.
+# Never `libc`: it blocks the check and the start for seconds for each name that is not there (yet), and it
+# prefers IPv6, where many applications do not listen.
+_RESOLVED = "resolvers docker resolve-prefer ipv4 init-addr last,none"
 ACME = "/.well-known/acme-challenge/"
 RUN = "/etc/haproxy/run"
 
@@ -24,18 +28,17 @@ _FORGEABLE = (
     "|cf[-_]connecting[-_]ip|fastly[-_]client[-_]ip|x[-_]forwarded|x[-_]forwarded[-_].*)$"
 )
 
-# host client - - [time] "request" status bytes "referer" "agent" backend/server queue/connect/response/total state
+# host client - - [time] "request" status bytes "referer" "agent" backend/server
+# milliseconds queue/connect/response/total, how it ended.
 # Values that visitors choose are escaped as JSON strings.
-_ESCAPED = "json(utf8s),regsub(\\\\/,/,g)"  # json writes / as \\/
+_ESCAPED = r"json(utf8s),regsub(\\\\/,/,g)"  # json writes / as \/
 _LOG = (
     f'%[var(txn.host),{_ESCAPED}] %ci - - [%T] "%[method,{_ESCAPED}] %[var(txn.uri),{_ESCAPED}] %HV" %ST %B'
     f' "%[capture.req.hdr(0),{_ESCAPED}]" "%[capture.req.hdr(1),{_ESCAPED}]" %b/%s %Tw/%Tc/%Tr/%Ta %ts'
 )
 
 
-def render(
-    domains: Sequence[Domain], *, certbot: str | None = None, metrics_from: Sequence[str] = ()
-) -> str:
+def render(domains: Sequence[Domain], *, certbot: str | None = None, metrics_from: Sequence[str] = ()) -> str:
     """The whole configuration.
 
     `certbot`: container that answers ACME challenges on port 80. `metrics_from`: networks that may read stats
@@ -59,8 +62,9 @@ def render(
 def page(title: str, text: str) -> str:
     """A small page for an answer that the proxy gives itself, quoted as one word of the configuration."""
     html = (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f'<title>{title}</title><body style="font:1.1rem/1.6 system-ui,sans-serif;max-width:34rem;margin:18vh auto;'
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width"><title>{title}</title>'
+        '<body style="font:1.1rem/1.6 system-ui,sans-serif;max-width:34rem;margin:18vh auto;'
         f'padding:0 1rem;color:#33302a;background:#fbf8f1"><h1>{title}</h1><p>{text}</p></body></html>'
     )
     if "'" in html or "\n" in html:
@@ -109,8 +113,12 @@ def _defaults() -> list[str]:
         "    timeout queue 10s",
         "    timeout tunnel 1h",
         error(502, "Bad gateway", "The application behind this site broke off its answer. Please try again."),
-        error(503, "Unavailable", "The application behind this site is not running at the moment."
-                                  " Please try again in a few seconds."),
+        error(
+            503,
+            "Unavailable",
+            "The application behind this site is not running at the moment."
+            " Please try again in a few seconds.",
+        ),
         error(504, "Too slow", "The application behind this site did not answer in time. Please try again."),
     ]
 
@@ -128,7 +136,7 @@ def _resolvers() -> list[str]:
 
 
 def _inside(metrics_from: Sequence[str]) -> list[str]:
-    lines = ["frontend inside"]
+    lines = ["frontend inside", "    no log"]
     if metrics_from:
         lines += ["    bind 0.0.0.0:8404", "    bind [::]:8404 v6only"]
         sources = " ".join(["127.0.0.1", *metrics_from])
@@ -168,8 +176,8 @@ def _request_rules(scheme: str, domains: Sequence[Domain]) -> list[str]:
         "    http-request capture req.hdr(Referer) len 512",
         "    http-request capture req.hdr(User-Agent) len 512",
         *_acl("served", names),
-        '    http-request return status 421 content-type "text/html; charset=utf-8" hdr Cache-Control no-store'
-        f" string {misdirected}{' unless served' if names else ''}",
+        '    http-request return status 421 content-type "text/html; charset=utf-8"'
+        f" hdr Cache-Control no-store string {misdirected}{' unless served' if names else ''}",
         f"    http-request del-header {_FORGEABLE} -m reg",
         "    http-request set-header X-Forwarded-For %[src]",
         f"    http-request set-header X-Forwarded-Proto {scheme}",
@@ -184,7 +192,8 @@ def _redirects(scheme: str, domains: Sequence[Domain], *, challenges: bool) -> l
     unless = f" !{{ path_beg {ACME} }}" if challenges else ""
     return [
         *_acl("www", names),
-        f"    http-request redirect prefix {scheme}://%[var(txn.host),regsub(^www\\.,)] code 301 if www{unless}",
+        f"    http-request redirect prefix {scheme}://%[var(txn.host),regsub(^www\\.,)]"
+        f" code 301 if www{unless}",
     ]
 
 
@@ -192,7 +201,8 @@ def _routes(domains: Sequence[Domain], certbot: str | None) -> list[str]:
     lines = [f"    use_backend certbot if {{ path_beg {ACME} }}"] if certbot else []
     for app in sorted({domain.app for domain in domains}):
         names = sorted(name for domain in domains if domain.app == app for name in domain.names)
-        lines += [f"    use_backend app-{app} if {{ var(txn.host) -m str {line} }}" for line in _chunks(names)]
+        for line in _chunks(names):
+            lines.append(f"    use_backend app-{app} if {{ var(txn.host) -m str {line} }}")
     return lines
 
 
@@ -206,7 +216,7 @@ def _application(domain: Domain) -> list[str]:
         " hdr User-Agent apiary-health hdr Connection close",
         "    http-check expect status 200-399",
         f"    server-template {domain.app}- {SLOTS} {domain.app}:{domain.port} check inter 1s fastinter 500ms"
-        " downinter 500ms rise 1 fall 3 resolvers docker resolve-prefer ipv4 init-addr last,libc,none",
+        f" downinter 500ms rise 1 fall 3 {_RESOLVED}",
     ]
 
 
@@ -214,8 +224,7 @@ def _certbot(container: str) -> list[str]:
     return [
         "backend certbot",
         "    # Runs only while it asks for certificates: no health check, found by name.",
-        f"    server-template certbot- 2 {container}:80 resolvers docker resolve-prefer ipv4"
-        " init-addr last,libc,none",
+        f"    server-template certbot- 2 {container}:80 {_RESOLVED}",
     ]
 
 

@@ -1,7 +1,7 @@
 """DOMAINS, METRICS_FROM and container names as typed values. Pure.
 
-Everything that ends up in the configuration passes here first: a value with a space, a quote or a line break in
-it would otherwise be a directive of its own.
+Everything that ends up in the configuration passes here first: a value with a space, a quote or a line break
+in it would otherwise be a directive of its own.
 """
 
 from __future__ import annotations
@@ -39,18 +39,22 @@ class Domain:
         return (self.name, f"www.{self.name}") if self.www else (self.name,)
 
 
-def parse_domains(text: str) -> tuple[Domain, ...]:
+def parse_domains(text: str | None) -> tuple[Domain, ...]:
     """Domains sorted by name from `{"example.com": {"app": "blog", "port": 8080, "path": "/", "www": true}}`.
 
     `{}` is valid: a server without sites. Raises InputError with all errors.
     """
+    if text is None:
+        raise InputError("DOMAINS is not set; in the stack file write `domains: all` in the job's env")
     try:
         raw = json.loads(text)
     except ValueError as error:
         raise InputError(f"DOMAINS is not JSON: {error}") from error
     if not isinstance(raw, dict):
-        raise InputError("DOMAINS must be a JSON object of domain to application, for example "
-                         '{"example.com": {"app": "blog", "port": 8080}}')
+        raise InputError(
+            "DOMAINS must be a JSON object of domain to application, for example "
+            '{"example.com": {"app": "blog", "port": 8080}}'
+        )
     errors: list[str] = []
     domains = [domain for name in sorted(raw) if (domain := _domain(name, raw[name], errors))]
     errors += _contradictions(domains)
@@ -68,7 +72,8 @@ def _domain(name: str, value: object, errors: list[str]) -> Domain | None:
         errors += [*found, f'{at}: must be an object such as {{"app": "blog", "port": 8080}}']
         return None
     if unknown := sorted(set(value) - _KEYS):
-        found.append(f"{at}: unknown keys {', '.join(map(str, unknown))}; known are {', '.join(sorted(_KEYS))}")
+        known = ", ".join(sorted(_KEYS))
+        found.append(f"{at}: unknown keys {', '.join(unknown)}; known are {known}")
     app, port, path = value.get("app"), value.get("port"), value.get("path", "/")
     www, tls = value.get("www", True), value.get("tls", False)
     if not (isinstance(app, str) and _CONTAINER.match(app)):
@@ -76,7 +81,7 @@ def _domain(name: str, value: object, errors: list[str]) -> Domain | None:
     if type(port) is not int or not 1 <= port <= 65535:
         found.append(f"{at}.port: {port!r} is not a port (1 to 65535)")
     if not (isinstance(path, str) and _PATH.match(path)):
-        found.append(f"{at}.path: {path!r} is not a path of a URL, which starts with / and has no spaces or quotes")
+        found.append(f"{at}.path: {path!r} is not a path: it starts with / and has no spaces or quotes")
     if not isinstance(www, bool):
         found.append(f"{at}.www: {www!r} is neither true nor false")
     if tls is not False:
@@ -95,8 +100,8 @@ def _contradictions(domains: list[Domain]) -> list[str]:
         known = first.setdefault(domain.app, domain)
         if (known.port, known.path) != (domain.port, domain.path):
             errors.append(
-                f"DOMAINS[{domain.name!r}]: application {domain.app!r} is at {domain.port}{domain.path} here and at"
-                f" {known.port}{known.path} for {known.name!r}; one application has one port and one path"
+                f"DOMAINS[{domain.name!r}]: application {domain.app!r} is at {domain.port}{domain.path} here"
+                f" and at {known.port}{known.path} for {known.name!r}; one application has one port and path"
             )
         for name in domain.names:
             if owner.setdefault(name, domain.name) != domain.name:

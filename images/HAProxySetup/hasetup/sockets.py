@@ -1,7 +1,7 @@
 """HAProxy's command sockets: one command a connection, and the reload through the master.
 
-From 2.7 on `reload` answers `Success=1` or `Success=0` and why. 2.6 closes the connection without a word; there
-`show proc` tells afterwards: the master counts its reloads, and the failed ones in a row.
+From 2.7 on `reload` answers `Success=1` or `Success=0` and why. 2.6 closes the connection without a word;
+there `show proc` tells afterwards: the master counts its reloads, and the failed ones in a row.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _wait(path: Path, before: Master, timeout: float) -> None:
             if now.reloads > before.reloads and now.failed == 0:
                 return
             if now.reloads > before.reloads:
-                raise ReloadError("the proxy refused the configuration and keeps the old one; its log has the line")
+                raise ReloadError("the proxy refused it and keeps the old one; its log has the line")
             last = f"still at reload {now.reloads}"
         time.sleep(POLL)
     raise ReloadError(f"the proxy has not reloaded within {timeout:.0f} seconds: {last}")

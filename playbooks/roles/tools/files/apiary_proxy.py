@@ -1,7 +1,8 @@
 """What apiary-await and apiary-drain share: Docker on this host, and the admin socket of the proxy container.
 
-The proxy is the running container labelled `apiary.proxy=true`; its socket is reached where its volume lies on the
-host, so that nothing has to be run in it. Standard library only. Raises HostError with one line for a person.
+The proxy is the running container labelled `apiary.proxy=true`; its socket is reached where its volume lies
+on the host, so that nothing has to be run in it. Standard library only. Raises HostError with one line for
+a person.
 """
 
 from __future__ import annotations
@@ -31,11 +32,15 @@ class HostError(Exception):
 def docker(*arguments: str) -> str:
     """Standard output of `docker ...`, whatever bytes it holds."""
     try:
-        done = subprocess.run(["docker", *arguments], capture_output=True, timeout=DOCKER_SECONDS, check=False)
+        done = subprocess.run(
+            ["docker", *arguments], capture_output=True, timeout=DOCKER_SECONDS, check=False
+        )
     except FileNotFoundError:
         raise HostError("there is no docker command on this host; run the bootstrap again") from None
     except subprocess.TimeoutExpired:
-        raise HostError(f"docker {arguments[0]} gave no answer in {DOCKER_SECONDS} s; is dockerd stuck?") from None
+        raise HostError(
+            f"docker {arguments[0]} gave no answer in {DOCKER_SECONDS} s; is dockerd stuck?"
+        ) from None
     if done.returncode != 0:
         raise HostError(f"docker {arguments[0]}: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout.decode(errors="replace")
@@ -67,7 +72,8 @@ def last_lines(container: str) -> list[str]:
 
 
 def admin_socket() -> str | None:
-    """Path of the running proxy's admin socket on this host; None where there is no proxy, or not yet a socket."""
+    """Path of the running proxy's admin socket on this host; None where there is no proxy, or not yet a
+    socket."""
     for name in docker("ps", "--quiet", "--no-trunc", "--filter", f"label={PROXY_LABEL}").split():
         for mount in inspect(name).get("Mounts", []):
             path = os.path.join(str(mount["Source"]), SOCKET_IN_VOLUME)
@@ -104,7 +110,9 @@ def _host(text: str) -> str | None:
 
 def slots(stat: str, backend: str) -> list[Slot] | None:
     """The backend's servers out of what `show stat` prints (CSV); None when there is no such backend."""
-    rows = [row for row in csv.DictReader(stat.removeprefix("# ").splitlines()) if row.get("pxname") == backend]
+    rows = [
+        row for row in csv.DictReader(stat.removeprefix("# ").splitlines()) if row.get("pxname") == backend
+    ]
     if not rows:
         return None
     return [

@@ -1,0 +1,97 @@
+"""Pulumi for the lab: the CLI, its Python language host and the resource plugins.
+
+Brings what is missing: a `pulumi` on PATH is used as it is, else one is built from pinned Go modules
+(toolchain/build.sh); the official plugins are downloaded where Pulumi can, else the lab's stand-ins for them
+are installed. Leaves alone: the user's own PULUMI_HOME.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from lab.paths import CHECKOUT, Paths
+from lab.plugins import install as stand_ins
+from lab.shell import LabError, say
+
+BUILD_SECONDS = 3600
+DOWNLOAD_SECONDS = 90
+# Not at Pulumi's own address; the SDK names this one too.
+SERVERS = {"vultr": "github://api.github.com/dirien/pulumi-vultr"}
+
+
+def ensure_pulumi(paths: Paths) -> Path:
+    """The `pulumi` that the lab uses; raises LabError where there is none and none can be built."""
+    found = shutil.which("pulumi")
+    if found is not None:
+        return Path(found)
+    command = ["bash", str(CHECKOUT / "toolchain" / "build.sh"), str(paths.bin)]
+    if not (paths.bin / "pulumi").exists():
+        say("no `pulumi` on PATH: building one")
+    done = subprocess.run(command, check=False, timeout=BUILD_SECONDS)
+    if done.returncode != 0:
+        raise LabError(
+            "building the Pulumi CLI",
+            "toolchain/build.sh failed (above)",
+            "do what it says, or install Pulumi and put it on PATH",
+        )
+    return paths.bin / "pulumi"
+
+
+def ensure_plugins(paths: Paths, pulumi: Path) -> None:
+    """Every plugin at the version of its SDK, official where it can be had; says which are used when it installs."""
+    versions = stand_ins.sdk_versions(list(stand_ins.DISTRIBUTIONS))
+    standing_in = [name for name in versions if _stands_in(paths, name)]
+    missing = [name for name, version in versions.items() if not _folder(paths, name, version).is_dir()]
+    if missing:
+        say(f"plugins: trying to download {', '.join(missing)}")
+        with ThreadPoolExecutor(max_workers=len(missing)) as pool:
+            got = dict(zip(missing, pool.map(lambda name: _download(paths, pulumi, name, versions[name]), missing)))
+        standing_in += [name for name, downloaded in got.items() if not downloaded]
+        official = [name for name, downloaded in got.items() if downloaded]
+        if official:
+            say(f"plugins: official {', '.join(official)}")
+    if not standing_in:
+        return
+    try:
+        installed = stand_ins.install(paths.pulumi, str(pulumi), names=standing_in)
+    except stand_ins.InstallError as error:
+        raise LabError("installing the stand-in plugins", str(error)) from None
+    if any(plugin.fresh for plugin in installed):
+        say(
+            f"plugins: the lab's own stand-ins for {', '.join(plugin.name for plugin in installed)}, "
+            "because the official ones can't be downloaded here"
+        )
+
+
+def _folder(paths: Paths, name: str, version: str) -> Path:
+    return paths.pulumi / "plugins" / f"resource-{name}-v{version}"
+
+
+def _stands_in(paths: Paths, name: str) -> bool:
+    """Whether the stand-in was chosen for this plugin before; it is kept until `down --all`."""
+    try:
+        chosen: dict[str, str] = json.loads((paths.pulumi / stand_ins.MARK).read_text())["plugins"]
+    except (OSError, ValueError, KeyError):
+        return False
+    return name in chosen
+
+
+def _download(paths: Paths, pulumi: Path, name: str, version: str) -> bool:
+    command = [str(pulumi), "plugin", "install", "resource", name, version]
+    if name in SERVERS:
+        command += ["--server", SERVERS[name]]
+    environment = {**os.environ, "PULUMI_HOME": str(paths.pulumi), "PULUMI_SKIP_UPDATE_CHECK": "true"}
+    log = paths.log / "plugins.log"
+    try:
+        with log.open("ab") as out:
+            done = subprocess.run(
+                command, env=environment, check=False, timeout=DOWNLOAD_SECONDS, stdout=out, stderr=out
+            )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0

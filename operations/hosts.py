@@ -1,0 +1,124 @@
+"""A server's Docker over SSH: what of this stack the state doesn't know there, and its removal.
+
+Logs in as the Docker plugin does, with the options that the state has recorded. Containers, networks and
+images go; volumes never do.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from operations.cli import PROGRAM, OperationError, Pulumi
+from operations.state import CLIENT_KEY, Server, State
+
+STACK_LABEL = "apiary.stack"
+CONNECT_SECONDS = 10
+COMMAND_SECONDS = 300
+
+
+class Unreachable(OperationError):
+    """The server does not answer, or not as the one whose host key is pinned."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """One server, reached over SSH."""
+
+    server: Server
+
+    def run(self, *command: str, timeout: float = COMMAND_SECONDS) -> str:
+        """What a command prints there. Raises Unreachable, or OperationError when the command fails."""
+        address = urlsplit(self.server.host)
+        done = _ssh(
+            [*self.server.ssh_options, "-o", f"ConnectTimeout={CONNECT_SECONDS}", "-o", "LogLevel=ERROR",
+             "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3",
+             "-p", str(address.port or 22), f"{address.username or 'root'}@{address.hostname}",
+             shlex.join(command)],
+            timeout,
+        )  # fmt: skip
+        if done.returncode == 255:
+            raise Unreachable(f"server {self.server.name} does not answer: {done.stderr.strip() or 'no reason given'}")
+        if done.returncode != 0:
+            raise OperationError(
+                f"server {self.server.name}: `{shlex.join(command)}` ended with status {done.returncode}: "
+                f"{done.stderr.strip()}"
+            )
+        return done.stdout
+
+    def has_docker(self) -> bool:
+        """Whether Docker is installed: the first update may have been cut off before. Raises Unreachable."""
+        return bool(self.run("sh", "-c", "command -v docker || true").strip())
+
+    def sweep(self, tag: str, known: Iterable[str]) -> list[str]:
+        """Remove the stack's containers and networks whose ids are not `known`; says what it removed."""
+        known = frozenset(known)
+        done = []
+        for kind, listing in (("container", ["ps", "--all"]), ("network", ["network", "ls"])):
+            names = "{{.ID}} {{.Names}}" if kind == "container" else "{{.ID}} {{.Name}}"
+            lines = self.run(
+                "docker", *listing, "--no-trunc", "--filter", f"label={STACK_LABEL}={tag}", "--format", names
+            ).splitlines()
+            for id_, _, name in (line.partition(" ") for line in lines):
+                if id_ in known:
+                    continue
+                if kind == "container":
+                    self.run("docker", "stop", "--time", "10", id_)
+                    self.run("docker", "rm", "--force", id_)
+                else:
+                    self.run("docker", "network", "rm", id_)
+                done.append(f"{kind} {name}")
+        return done
+
+    def prune_images(self, tag: str, wanted: Iterable[str]) -> list[str]:
+        """Remove the images that this stack built and no longer wants; one that is in use stays."""
+        wanted = frozenset(wanted)
+        lines = self.run(
+            "docker", "image", "ls", "--filter", f"label={STACK_LABEL}={tag}",
+            "--format", "{{.Repository}}:{{.Tag}}",
+        ).splitlines()  # fmt: skip
+        done = []
+        for image in sorted({line for line in lines if line not in wanted and "<none>" not in line}):
+            self.run("docker", "image", "rm", image)
+            done.append(f"image {image}")
+        return done
+
+
+def ensure_key(pulumi: Pulumi, state: State) -> None:
+    """The stack's client key in its file, from the state when this checkout doesn't have it yet."""
+    file = pulumi.folder / "id_ed25519"
+    keys = [resource.id for resource in state.resources if resource.full_type == CLIENT_KEY]
+    if not keys or file.exists():
+        return
+    opened = State.of(pulumi.export(secrets=True))
+    key = next(resource for resource in opened.resources if resource.full_type == CLIENT_KEY)
+    _write(file, _plain(key.outputs["privateKeyOpenssh"]))
+
+
+def _plain(value: object) -> str:
+    """A secret output as `export --show-secrets` prints it: JSON text inside the secret's envelope."""
+    import json  # noqa: PLC0415
+
+    return str(json.loads(value["plaintext"]) if isinstance(value, dict) else value)
+
+
+def _write(file: Path, text: str) -> None:
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+        stream.write(text)
+
+
+def _ssh(arguments: list[str], timeout: float) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            ["ssh", *arguments], cwd=PROGRAM, check=False, capture_output=True, text=True,
+            stdin=subprocess.DEVNULL, timeout=timeout,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(arguments, 255, "", f"no end after {timeout:.0f} s")
+    except FileNotFoundError:
+        raise OperationError("there is no `ssh` on PATH; install an OpenSSH client") from None

@@ -1,0 +1,231 @@
+"""What an interrupted update made at Vultr without recording it, told from everything else in the account.
+
+Pure: gets the state and the account's lists, gives verdicts. The rule is to remove only what has a witness: a
+pending operation of the state that was creating just that. The name alone proves nothing, because another
+backend may know a stack of the same name. An address that may ever have served is never released.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from operations.state import (
+    DOMAIN,
+    FIREWALL,
+    FIREWALL_RULE,
+    INSTANCE,
+    RECORD,
+    RESERVED_IP,
+    SSH_KEY,
+    Resource,
+    State,
+)
+
+Entry = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Lists:
+    """The account's objects, as the API lists them."""
+
+    instances: Sequence[Entry] = ()
+    firewall_groups: Sequence[Entry] = ()
+    ssh_keys: Sequence[Entry] = ()
+    reserved_ips: Sequence[Entry] = ()
+    domains: Sequence[Entry] = ()
+    records: Mapping[str, Sequence[Entry]] = field(default_factory=dict)  # by zone
+    rules: Mapping[str, Sequence[Entry]] = field(default_factory=dict)  # by firewall group
+
+
+@dataclass(frozen=True)
+class Lost:
+    """One object that is not in the state, and what to do with it."""
+
+    path: str  # at the API
+    what: str
+    action: Literal["remove", "adopt", "ask"]
+    why: str
+    adopt: tuple[str, Entry] | None = None  # urn, and the API's entry
+
+
+def zones(state: State) -> set[str]:
+    """The zones whose records matter: recorded ones, and those that were being created."""
+    return {resource.id for resource in state.of_type(DOMAIN)} | {
+        str(resource.inputs.get("domain")) for resource in state.creating(DOMAIN)
+    }
+
+
+def find(state: State, tag: str, lists: Lists) -> list[Lost]:
+    """Everything of the stack in the account that the state doesn't know, in the order of removal."""
+    return [
+        *_named(state, INSTANCE, "instances", "instance", "label", _tagged(lists.instances, tag)),
+        *_named(
+            state, FIREWALL, "firewalls", "firewall group", "description",
+            [group for group in lists.firewall_groups if _is_label(group.get("description"), tag, state)],
+        ),
+        *_named(
+            state, SSH_KEY, "ssh-keys", "SSH key", "name",
+            [key for key in lists.ssh_keys if key.get("name") == tag],
+        ),
+        *_addresses(state, tag, lists),
+        *_domains(state, lists),
+        *_records(state, lists),
+        *_rules(state, lists),
+    ]  # fmt: skip
+
+
+def _named(
+    state: State, type_: str, path: str, what: str, key: str, entries: Iterable[Entry]
+) -> Iterable[Lost]:
+    """Objects with a label: theirs is the witness's."""
+    known = state.ids(type_)
+    witnesses = {resource.inputs.get(key) for resource in state.creating(type_)}
+    for entry in entries:
+        if entry["id"] in known:
+            continue
+        label = entry.get(key)
+        seen = label in witnesses
+        yield Lost(
+            f"/{path}/{entry['id']}",
+            f"{what} {label} ({entry['id']})",
+            "remove" if seen else "ask",
+            "its creation was cut off" if seen else "it has this stack's name, and nothing tells who made it",
+        )
+
+
+def _addresses(state: State, tag: str, lists: Lists) -> Iterable[Lost]:
+    known = state.ids(RESERVED_IP)
+    lost = [
+        entry
+        for entry in lists.reserved_ips
+        if entry["id"] not in known and _is_label(entry.get("label"), tag, state)
+    ]
+    for entry in lost:
+        label = entry["label"]
+        witnesses = [address for address in state.creating(RESERVED_IP) if address.inputs.get("label") == label]
+        rivals = [other for other in lost if other["label"] == label]
+        recorded = any(address.inputs.get("label") == label for address in state.of_type(RESERVED_IP))
+        action: Literal["remove", "adopt", "ask"] = "ask"
+        why = "it may have served"
+        if entry.get("instance_id"):
+            why = "it is attached to a server"
+        elif witnesses and recorded and len(rivals) <= len(witnesses):
+            action, why = "remove", "its creation was cut off, and the state has another"
+        elif witnesses and not recorded and len(rivals) == 1:
+            action, why = "adopt", "its creation was cut off"
+        yield Lost(
+            f"/reserved-ips/{entry['id']}",
+            f"reserved address {entry.get('subnet')} of {label} ({entry['id']})",
+            action,
+            why,
+            (witnesses[0].urn, entry) if action == "adopt" else None,
+        )
+
+
+def _domains(state: State, lists: Lists) -> Iterable[Lost]:
+    known = state.ids(DOMAIN)
+    wanted = {str(resource.inputs.get("domain")) for resource in state.creating(DOMAIN)} - known
+    for entry in lists.domains:
+        domain = entry["domain"]
+        if domain not in wanted:
+            continue
+        more = [record for record in lists.records.get(domain, ()) if record.get("type") not in ("NS", "SOA")]
+        yield Lost(
+            f"/domains/{domain}",
+            f"zone {domain}",
+            "ask" if more else "remove",
+            f"it holds {len(more)} records that this stack did not make" if more else "its creation was cut off",
+        )
+
+
+def _records(state: State, lists: Lists) -> Iterable[Lost]:
+    """Records that equal a recorded one, or one that was being created, in zones that the state owns."""
+    known = state.ids(RECORD)
+    ours = {
+        (resource.inputs.get("domain"), *_record(resource.inputs))
+        for resource in [*state.of_type(RECORD), *state.creating(RECORD)]
+    }
+    for zone in sorted(state.ids(DOMAIN)):
+        for entry in lists.records.get(zone, ()):
+            if entry["id"] not in known and (zone, *_record(entry)) in ours:
+                yield Lost(
+                    f"/domains/{zone}/records/{entry['id']}",
+                    f"record {entry.get('name') or '@'} {entry.get('type')} {entry.get('data')} in {zone}",
+                    "remove",
+                    "it doubles one of this stack",
+                )
+
+
+def _rules(state: State, lists: Lists) -> Iterable[Lost]:
+    known = {
+        (resource.inputs.get("firewallGroupId"), resource.id) for resource in state.of_type(FIREWALL_RULE)
+    }
+    ours = {
+        (resource.inputs.get("firewallGroupId"), *_rule(resource))
+        for resource in [*state.of_type(FIREWALL_RULE), *state.creating(FIREWALL_RULE)]
+    }
+    for group in sorted(state.ids(FIREWALL)):
+        for entry in lists.rules.get(group, ()):
+            content = (
+                entry.get("ip_type"), entry.get("protocol"), str(entry.get("port") or ""),
+                entry.get("subnet"), int(entry.get("subnet_size") or 0),
+            )  # fmt: skip
+            if (group, str(entry["id"])) not in known and (group, *content) in ours:
+                yield Lost(
+                    f"/firewalls/{group}/rules/{entry['id']}",
+                    f"firewall rule {entry.get('protocol')} {entry.get('port') or ''} {entry.get('ip_type')}",
+                    "remove",
+                    "it doubles one of this stack",
+                )
+
+
+def _tagged(instances: Iterable[Entry], tag: str) -> list[Entry]:
+    return [entry for entry in instances if tag in (entry.get("tags") or [entry.get("tag")])]
+
+
+def _is_label(label: object, tag: str, state: State) -> bool:
+    """Whether it is `<tag>-<server>` of a server that the state knows, or has heard of."""
+    everything = [*state.resources, *(resource for _, resource in state.pending)]
+    servers = {resource.name for resource in everything if resource.full_type.startswith("apiary:host:Server")}
+    return label in {f"{tag}-{server}" for server in servers}
+
+
+def _record(entry: Entry) -> tuple[str, str, str]:
+    return str(entry.get("type")), str(entry.get("name") or ""), str(entry.get("data"))
+
+
+def _rule(resource: Resource) -> tuple[Any, ...]:
+    inputs = resource.inputs
+    return (
+        inputs.get("ipType"), inputs.get("protocol"), str(inputs.get("port") or ""),
+        inputs.get("subnet"), int(inputs.get("subnetSize") or 0),
+    )  # fmt: skip
+
+
+def adopted(exported: Mapping[str, Any], lost: Lost) -> dict[str, Any]:
+    """The exported state with a lost object in it, as if its creation had been recorded.
+
+    A refresh afterwards completes its outputs.
+    """
+    assert lost.adopt is not None  # noqa: S101 - only called for action "adopt"
+    urn, entry = lost.adopt
+    state = dict(exported)
+    deployment = dict(state["deployment"])
+    operations = list(deployment["pending_operations"])
+    index = next(
+        i for i, operation in enumerate(operations)
+        if operation["type"] == "creating" and operation["resource"]["urn"] == urn
+    )  # fmt: skip
+    resource = dict(operations.pop(index)["resource"])
+    resource["id"] = entry["id"]
+    resource["outputs"] = {
+        **resource["inputs"], "id": entry["id"], "subnet": entry["subnet"], "subnetSize": entry["subnet_size"],
+        "instanceId": entry.get("instance_id") or "",
+    }  # fmt: skip
+    resource["outputs"].pop("__defaults", None)
+    deployment["pending_operations"] = operations
+    deployment["resources"] = [*deployment["resources"], resource]
+    state["deployment"] = deployment
+    return state

@@ -1,0 +1,128 @@
+"""What an exported state says, as plain objects. Pure: reads no file and starts nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+CONTAINER = "docker:index/container:Container"
+NETWORK = "docker:index/network:Network"
+PROVIDER = "pulumi:providers:docker"
+INSTANCE = "vultr:index/instance:Instance"
+RESERVED_IP = "vultr:index/reservedIp:ReservedIp"
+FIREWALL = "vultr:index/firewallGroup:FirewallGroup"
+FIREWALL_RULE = "vultr:index/firewallRule:FirewallRule"
+SSH_KEY = "vultr:index/sSHKey:SSHKey"
+DOMAIN = "vultr:index/dnsDomain:DnsDomain"
+RECORD = "vultr:index/dnsRecord:DnsRecord"
+CLIENT_KEY = "apiary:host:Access$tls:index/privateKey:PrivateKey"
+IMAGE = "apiary:docker:Image"
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One resource of a state, or one that a pending operation names."""
+
+    urn: str
+    type: str
+    id: str  # empty while it is not created
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, Any]
+    parent: str  # urn or empty
+    provider: str  # urn::id or empty
+    dependencies: tuple[str, ...]  # urns
+    doomed: bool  # replaced already, and still to be deleted
+
+    @property
+    def name(self) -> str:
+        return self.urn.rsplit("::", 1)[-1]
+
+    @property
+    def full_type(self) -> str:
+        """The type with those of its parents: `apiary:host:Server$vultr:index/instance:Instance`."""
+        return self.urn.split("::")[2]
+
+
+@dataclass(frozen=True)
+class Server:
+    """A host of the stack, as the state knows it: enough to log in, also when the program can't run."""
+
+    name: str
+    urn: str  # of its Docker provider
+    host: str  # `ssh://root@ADDRESS:22`
+    ssh_options: tuple[str, ...]
+    instance: Resource | None  # None before it is created
+
+
+@dataclass(frozen=True)
+class State:
+    """A whole state."""
+
+    resources: tuple[Resource, ...]
+    pending: tuple[tuple[str, Resource], ...]  # (`creating`, `updating`, `deleting`, ..., resource)
+
+    @classmethod
+    def of(cls, exported: Mapping[str, Any]) -> State:
+        """From what `pulumi stack export` prints; a stack without any update is an empty state."""
+        deployment = exported.get("deployment") or {}
+        return cls(
+            tuple(_resource(entry) for entry in deployment.get("resources") or ()),
+            tuple(
+                (str(entry["type"]), _resource(entry["resource"]))
+                for entry in deployment.get("pending_operations") or ()
+            ),
+        )
+
+    def of_type(self, type_: str) -> Iterator[Resource]:
+        """The resources of one type, doomed ones too: they exist as well."""
+        return (resource for resource in self.resources if resource.type == type_)
+
+    def creating(self, type_: str) -> Iterator[Resource]:
+        """What was being created when an update was cut off: it may exist without being recorded."""
+        return (resource for kind, resource in self.pending if kind == "creating" and resource.type == type_)
+
+    def ids(self, type_: str) -> frozenset[str]:
+        return frozenset(resource.id for resource in self.of_type(type_) if resource.id)
+
+    def is_clean(self) -> bool:
+        """Whether no operation is open and nothing waits for its deletion."""
+        return not self.pending and not any(resource.doomed for resource in self.resources)
+
+    def servers(self) -> list[Server]:
+        """Every server whose Docker provider is recorded, sorted by name."""
+        instances = {resource.name: resource for resource in self.of_type(INSTANCE) if not resource.doomed}
+        return sorted(
+            (
+                Server(
+                    provider.name,
+                    provider.urn,
+                    str(provider.inputs.get("host", "")),
+                    tuple(json.loads(provider.inputs.get("sshOpts") or "[]")),
+                    instances.get(provider.name),
+                )
+                for provider in self.of_type(PROVIDER)
+                if not provider.doomed
+            ),
+            key=lambda server: server.name,
+        )
+
+    def on(self, server: Server) -> list[Resource]:
+        """What the state has in the server's Docker, or was creating there."""
+        everything = [*self.resources, *(resource for _, resource in self.pending)]
+        return [resource for resource in everything if resource.provider.startswith(f"{server.urn}::")]
+
+
+def _resource(entry: Mapping[str, Any]) -> Resource:
+    return Resource(
+        urn=str(entry["urn"]),
+        type=str(entry["type"]),
+        id=str(entry.get("id") or ""),
+        inputs=entry.get("inputs") or {},
+        outputs=entry.get("outputs") or {},
+        parent=str(entry.get("parent") or ""),
+        provider=str(entry.get("provider") or ""),
+        dependencies=tuple(entry.get("dependencies") or ()),
+        doomed=bool(entry.get("delete")),
+    )

@@ -1,0 +1,153 @@
+"""What hasetup writes for a set of domains, and which domains it refuses."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "images" / "HAProxySetup"))
+
+from hasetup.config import SLOTS, page, render
+from hasetup.domains import InputError, parse_container, parse_domains, parse_networks
+
+GOLDEN = Path(__file__).with_name("test_hasetup_golden.cfg")
+HIVE = {
+    "example.com": {"app": "blog", "port": 8080, "path": "/", "www": True, "tls": False},
+    "example.net": {"app": "blog", "port": 8080, "path": "/", "www": False, "tls": False},
+    "echo.example.org": {"app": "echo", "port": 9000, "path": "/status?code=200", "www": True, "tls": False},
+}
+
+
+def domains(raw: object = HIVE):
+    return parse_domains(json.dumps(raw))
+
+
+def test_the_configuration_of_a_small_hive_is_the_golden_one():
+    """After a wanted change: write `render(...)` of these arguments to the file and read its diff."""
+    text = render(domains(), certbot="certbot", metrics_from=["172.30.0.0/24", "2001:db8::/96"])
+    assert text == GOLDEN.read_text()
+
+
+def test_order_of_the_stack_file_does_not_matter():
+    assert render(domains()) == render(domains(dict(reversed(HIVE.items()))))
+
+
+def test_visitor_addresses_are_set_after_everything_forgeable_is_deleted():
+    lines = [line.strip() for line in render(domains()).splitlines()]
+    assert not [line for line in lines if "add-header" in line or "forwardfor" in line]
+    deleted = next(at for at, line in enumerate(lines) if line.startswith("http-request del-header"))
+    assert lines.index("http-request set-header X-Forwarded-For %[src]") > deleted
+
+
+def test_each_family_has_a_bind_of_its_own():
+    text = render(domains())
+    assert "    bind 0.0.0.0:80\n    bind [::]:80 v6only\n" in text
+
+
+def test_metrics_are_bound_to_the_loopback_unless_networks_are_named():
+    assert "bind 127.0.0.1:8404\n" in render(domains())
+    assert "0.0.0.0:8404" not in render(domains())
+    opened = render(domains(), metrics_from=["172.30.0.0/24"])
+    assert "tcp-request connection reject unless { src 127.0.0.1 172.30.0.0/24 }" in opened
+
+
+def test_challenges_go_to_certbot_only_when_there_is_one():
+    assert "acme" not in render(domains())
+    text = render(domains(), certbot="certbot")
+    assert "use_backend certbot if { path_beg /.well-known/acme-challenge/ }" in text
+    assert "code 301 if www !{ path_beg /.well-known/acme-challenge/ }" in text
+
+
+def test_a_domain_without_www_has_no_redirect_and_no_route_for_it():
+    assert "www.example.net" not in render(domains())
+
+
+def test_a_server_without_sites_answers_every_request_with_421():
+    text = render(domains({}))
+    answer = next(line for line in text.splitlines() if "status 421" in line)
+    assert answer.endswith("</html>'")
+    assert "use_backend" not in text
+
+
+def test_fifty_domains_of_one_application_fit_haproxys_64_words_a_line():
+    many = {f"site{n}.example.com": {"app": "blog", "port": 8080} for n in range(50)}
+    text = render(domains(many))
+    unquoted = [line.split("'")[0] for line in text.splitlines()]
+    assert max(len(line.split()) for line in unquoted) <= 40
+    assert all(f" www.site{n}.example.com" in text for n in range(50))
+    assert text.count("server-template") == 1
+
+
+def test_no_name_is_looked_up_by_libc_which_blocks_on_absent_ones():
+    assert "libc" not in render(domains(), certbot="certbot")
+
+
+def test_slots_hold_a_release_and_its_failed_predecessors():
+    assert f"server-template echo- {SLOTS} echo:9000 check" in render(domains())
+    assert SLOTS >= 4
+
+
+def test_a_page_that_would_end_its_own_quotes_is_refused():
+    with pytest.raises(ValueError, match="apostrophe"):
+        page("It's", "text")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "DOMAINS is not JSON"),
+        ("[]", "must be a JSON object"),
+        ('{"example.com": "blog"}', "must be an object such as"),
+        ('{"Example.com": {"app": "blog", "port": 80}}', "not a domain name in lower case"),
+        ('{"a.com\\n": {"app": "blog", "port": 80}}', "not a domain name"),
+        ('{"-a.com": {"app": "blog", "port": 80}}', "not a domain name"),
+        ('{"a.com": {"port": 80}}', "app: None is not the name of an application"),
+        ('{"a.com": {"app": "x\\n  user root", "port": 80}}', "is not the name of an application"),
+        ('{"a.com": {"app": "blog", "port": true}}', "port: True is not a port"),
+        ('{"a.com": {"app": "blog", "port": 65536}}', "port: 65536 is not a port"),
+        ('{"a.com": {"app": "blog", "port": "80"}}', "port: '80' is not a port"),
+        ('{"a.com": {"app": "blog", "port": 80, "path": "up"}}', "path: 'up' is not a path"),
+        ('{"a.com": {"app": "blog", "port": 80, "path": "/a b"}}', "is not a path"),
+        ('{"a.com": {"app": "blog", "port": 80, "path": "/#"}}', "is not a path"),
+        ('{"a.com": {"app": "blog", "port": 80, "www": 1}}', "www: 1 is neither"),
+        ('{"a.com": {"app": "blog", "port": 80, "tls": true}}', "tls: True; certificates"),
+        ('{"a.com": {"app": "blog", "port": 80, "ports": 1}}', "unknown keys ports"),
+    ],
+)
+def test_what_cannot_be_configured_is_refused_with_its_place(text: str, message: str):
+    with pytest.raises(InputError) as caught:
+        parse_domains(text)
+    assert message in str(caught.value)
+
+
+def test_all_errors_are_told_at_once():
+    with pytest.raises(InputError) as caught:
+        parse_domains('{"a b": {"app": "blog", "port": 0}, "c.com": {"app": "", "port": 80}}')
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_one_application_at_two_ports_is_refused():
+    with pytest.raises(InputError, match="one application has one port"):
+        domains({"a.com": {"app": "x", "port": 1}, "b.com": {"app": "x", "port": 2}})
+
+
+def test_a_www_name_that_is_a_domain_of_its_own_is_refused():
+    with pytest.raises(InputError, match=r"www\.a\.com is already answered for 'a\.com'"):
+        domains({"a.com": {"app": "x", "port": 1}, "www.a.com": {"app": "y", "port": 1}})
+
+
+def test_container_names_come_from_the_environment_or_not_at_all():
+    assert parse_container("CERTBOT_CONTAINER", {}) is None
+    assert parse_container("CERTBOT_CONTAINER", {"CERTBOT_CONTAINER": ""}) is None
+    assert parse_container("CERTBOT_CONTAINER", {"CERTBOT_CONTAINER": "certbot"}) == "certbot"
+    with pytest.raises(InputError, match="CERTBOT_CONTAINER"):
+        parse_container("CERTBOT_CONTAINER", {"CERTBOT_CONTAINER": "x y"})
+
+
+def test_networks_are_parsed_and_spelled_canonically():
+    assert parse_networks("172.30.0.0/24, 2001:DB8::/96") == ("172.30.0.0/24", "2001:db8::/96")
+    with pytest.raises(InputError, match="METRICS_FROM"):
+        parse_networks("172.30.0.1/24")

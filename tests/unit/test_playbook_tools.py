@@ -1,0 +1,414 @@
+"""What runs on the host: rules and settings made from vars.json, and the helpers that a release waits for."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import datetime
+import http.server
+import importlib.machinery
+import importlib.util
+import os
+import socketserver
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
+TOOLS = PLAYBOOKS / "roles" / "tools" / "files"
+
+
+def load(path: Path) -> ModuleType:
+    """Imports a file that is no module of the program: scripts have no suffix, Ansible's lie where Ansible
+    looks."""
+    name = path.stem.replace("-", "_")
+    spec = importlib.util.spec_from_loader(name, importlib.machinery.SourceFileLoader(name, str(path)))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+os.environ["APIARY_LIB"] = str(TOOLS)
+variables = load(PLAYBOOKS / "variables.py")
+ufw_rules = load(PLAYBOOKS / "library" / "ufw_rules.py")
+public_interface = load(PLAYBOOKS / "library" / "public_interface.py")
+proxy = load(TOOLS / "apiary_proxy.py")
+await_tool = load(TOOLS / "apiary-await")
+drain_tool = load(TOOLS / "apiary-drain")
+
+NET = "2001:db8:1:2:0:2::/96"
+WEB = "2001:db8:1:2:0:2:0:a"
+VARIABLES = {
+    "apiary_instance": "i-1",
+    "apiary_prefix": "2001:db8:1:2::/64",
+    "apiary_bridge_subnet": "2001:db8:1:2:0:1::/96",
+    "apiary_net_subnet": NET,
+    "apiary_net_subnet_ipv4": "172.30.0.0/24",
+    "apiary_addresses": [WEB],
+    "apiary_published": [{"address": WEB, "proto": "tcp", "port": 80}],
+    "apiary_published_ipv4": [{"proto": "tcp", "port": 80}],
+}
+
+
+# variables
+
+
+def test_good_variables_pass():
+    variables.check(VARIABLES)
+
+
+def test_all_errors_of_the_variables_are_said_at_once():
+    bad = {
+        **VARIABLES,
+        "apiary_ndp": "all",
+        "apiary_addresses": ["2001:db8::1"],
+        "apiary_published_ipv4": [{"proto": "x", "port": 0}],
+    }
+    with pytest.raises(variables.BadVariables) as error:
+        variables.check(bad)
+    text = str(error.value)
+    assert "apiary_ndp: 'all' is neither exact nor subnet" in text
+    assert f"2001:db8::1 lies outside apiary_net_subnet {NET}" in text
+    assert "apiary_published_ipv4[0].proto" in text
+    assert "apiary_published_ipv4[0].port" in text
+
+
+def test_a_missing_network_is_an_error_that_names_it():
+    with pytest.raises(variables.BadVariables, match="apiary_net_subnet: None is not a network"):
+        variables.check({key: value for key, value in VARIABLES.items() if key != "apiary_net_subnet"})
+
+
+@pytest.mark.parametrize("client", ["198.51.100.7", "::ffff:198.51.100.7", None])
+def test_ssh_may_be_narrowed_to_where_the_run_comes_from(client):
+    variables.check({**VARIABLES, "apiary_ssh_from": ["198.51.100.0/24"]}, client)
+
+
+def test_a_run_that_would_lock_itself_out_is_refused():
+    with pytest.raises(variables.BadVariables, match="would lock itself out"):
+        variables.check({**VARIABLES, "apiary_ssh_from": ["198.51.100.0/24"]}, "192.0.2.1")
+
+
+def test_docker_gets_the_bridge_subnet_and_leaves_ipv6_filtering_to_ufw():
+    daemon = variables.daemon(
+        {**VARIABLES, "apiary_registry_mirrors": ["http://mirror"], "apiary_log": {"max-file": 5}}
+    )
+    assert daemon["fixed-cidr-v6"] == "2001:db8:1:2:0:1::/96"
+    assert daemon["ip6tables"] is False
+    assert daemon["live-restore"] is True
+    assert daemon["userland-proxy"] is False
+    assert daemon["registry-mirrors"] == ["http://mirror"]
+    assert daemon["log-opts"] == {"max-size": "10m", "max-file": "5"}
+
+
+def test_daemon_json_is_written_only_when_it_differs(tmp_path):
+    path = tmp_path / "docker" / "daemon.json"
+    assert variables.replace(str(path), "a")
+    assert not variables.replace(str(path), "a")
+    assert variables.replace(str(path), "b")
+    assert path.read_text() == "b"
+    assert list(path.parent.iterdir()) == [path]
+
+
+# the public interface
+
+LINKS = [
+    {"ifname": "lo", "addr_info": [{"local": "::1"}]},
+    {"ifname": "br-1", "linkinfo": {"info_kind": "bridge"}, "addr_info": [{"local": "2001:db8:1:2:0:2::1"}]},
+    {"ifname": "enp1s0", "addr_info": [{"local": "192.0.2.4"}, {"local": "2001:db8:1:2:5400::1"}]},
+    {"ifname": "enp8s0", "addr_info": [{"local": "192.168.150.10"}]},
+]
+
+
+def test_the_public_interface_is_the_one_in_the_prefix_and_never_a_containers_bridge():
+    assert public_interface.find("2001:db8:1:2::/64", LINKS, [], [{"dev": "enp8s0"}]) == "enp1s0"
+
+
+def test_without_an_address_in_the_prefix_the_default_route_tells():
+    assert (
+        public_interface.find("2001:db8:9::/64", LINKS, [{"dev": "enp1s0"}], [{"dev": "enp8s0"}]) == "enp1s0"
+    )
+    assert (
+        public_interface.find(None, LINKS, [], [{"dst": "default", "nexthops": [{"dev": "enp8s0"}]}])
+        == "enp8s0"
+    )
+    assert public_interface.find(None, LINKS, [], []) is None
+
+
+# firewall rules
+
+
+def rules(published=(WEB,), ssh_from=()):
+    entries = [{"address": address, "proto": "tcp", "port": 80} for address in published]
+    return ufw_rules.desired("ens3", [NET, "172.30.0.0/24"], entries, list(ssh_from))
+
+
+def shown(some) -> str:
+    """What `ufw show added` prints of rules."""
+    lines = ["Added user rules (see 'ufw status' for running firewall):"]
+    for rule in some:
+        words = " ".join((["route"] if rule.routed else []) + list(rule.words))
+        lines.append(f"ufw {words} comment 'apiary {rule.comment}'")
+    return "\n".join(lines)
+
+
+def test_ssh_is_the_first_rule_added():
+    assert rules()[0].words == ("allow", "proto", "tcp", "from", "any", "to", "any", "port", "22")
+
+
+def test_nothing_but_ssh_is_allowed_to_reach_the_host():
+    allowed = [rule for rule in rules() if rule.words[0] == "allow" and not rule.routed]
+    assert [rule.words[-1] for rule in allowed] == ["22"]
+
+
+def test_no_routed_rule_from_outside_but_to_a_published_address_and_port():
+    inward = [
+        rule
+        for rule in rules()
+        if rule.routed and rule.words[0] == "allow" and rule.words[rule.words.index("from") + 1] == "any"
+    ]
+    assert [rule.words for rule in inward] == [
+        ("allow", "proto", "tcp", "from", "any", "to", WEB, "port", "80")
+    ]
+
+
+def test_denials_go_above_what_is_allowed():
+    assert all(rule.command()[int(rule.routed)] == "prepend" for rule in rules() if rule.words[0] == "deny")
+
+
+def test_ssh_from_some_networks_only():
+    words = [
+        rule.words for rule in rules(ssh_from=["198.51.100.0/24", "2001:db8:f::1"]) if rule.words[-1] == "22"
+    ]
+    assert [word[4] for word in words] == ["198.51.100.0/24", "2001:db8:f::1/128"]
+
+
+def test_a_second_run_adds_and_removes_nothing():
+    assert ufw_rules.plan(rules(), shown(rules())) == ([], {})
+
+
+def test_a_rule_no_longer_wanted_goes_and_the_new_one_comes():
+    missing, stale = ufw_rules.plan(rules(published=["2001:db8:1:2:0:2:0:b"]), shown(rules()))
+    assert [rule.comment for rule in missing] == ["published 2001:db8:1:2:0:2:0:b 80/tcp"]
+    assert stale == {
+        f"published {WEB} 80/tcp": [
+            "route",
+            "delete",
+            "allow",
+            "proto",
+            "tcp",
+            "from",
+            "any",
+            "to",
+            WEB,
+            "port",
+            "80",
+        ]
+    }
+
+
+def test_users_own_rules_stay():
+    assert (
+        ufw_rules.ours("ufw allow 25/tcp\nufw allow 53 comment 'my own'\nufw route allow to 2001:db8::1")
+        == {}
+    )
+
+
+# the proxy's table
+
+STAT = f"""# pxname,svname,qcur,qmax,scur,status,check_status,addr,
+http,FRONTEND,,,3,OPEN,,,
+app-blog,blog-1,0,0,2,UP,L7OK,172.30.0.20:8080,
+app-blog,blog-2,1,0,1,UP,INI,[{WEB}]:8080,
+app-blog,blog-3,0,0,0,DRAIN,* L7OK,172.30.0.22:8080,
+app-blog,blog-4,0,0,0,MAINT (resolution),,,
+app-blog,BACKEND,0,0,3,UP,,,
+"""
+
+
+def test_slots_are_read_with_addresses_of_both_families_and_sessions():
+    found = proxy.slots(STAT, "app-blog")
+    assert [slot.address for slot in found] == ["172.30.0.20", WEB, "172.30.0.22", None]
+    assert [slot.sessions for slot in found] == [2, 2, 0, 0]
+    assert proxy.slots(STAT, "app-shop") is None
+
+
+def test_a_server_counts_as_up_only_after_a_check():
+    assert [slot.proven for slot in proxy.slots(STAT, "app-blog")] == [True, False, False, False]
+
+
+class FakeProxy(proxy.Proxy):
+    """An admin socket that remembers what was set, and loses one session each time it is asked."""
+
+    def __init__(self, stat: str) -> None:
+        self.stat = stat
+        self.asked: list[str] = []
+
+    def ask(self, command: str) -> str:
+        self.asked.append(command)
+        if command == "show stat":
+            answer = self.stat
+            for now, then in ((",2,UP,L7OK", ",1,UP,L7OK"), (",1,UP,L7OK", ",0,UP,L7OK")):
+                if now in self.stat:
+                    self.stat = self.stat.replace(now, then)
+                    break
+            return answer
+        return ""
+
+
+def container(**state):
+    full = {
+        "Status": "running",
+        "Running": True,
+        "Restarting": False,
+        "ExitCode": 0,
+        "StartedAt": "2026-01-01T00:00:00.123456789Z",
+    }
+    return {
+        "State": {**full, **state},
+        "RestartCount": 0,
+        "NetworkSettings": {"Networks": {"web": {"IPAddress": "172.30.0.20", "GlobalIPv6Address": ""}}},
+    }
+
+
+NOW = datetime.datetime(2026, 1, 1, 0, 0, 10, tzinfo=datetime.UTC)
+
+
+def test_drain_sets_only_the_old_containers_server_and_waits_for_its_sessions(monkeypatch):
+    monkeypatch.setattr(drain_tool, "INTERVAL_SECONDS", 0)
+    fake = FakeProxy(STAT)
+    assert "blog-1 drained" in drain_tool.drain(fake, {"172.30.0.20"}, "blog", 5)
+    assert [command for command in fake.asked if command != "show stat"] == [
+        "set server app-blog/blog-1 state drain"
+    ]
+    assert fake.asked.count("show stat") > 2
+
+
+def test_drain_gives_up_at_its_limit():
+    assert "still has 1 sessions" in drain_tool.drain(FakeProxy(STAT), {"172.30.0.20"}, "blog", 0)
+
+
+def test_drain_of_what_the_proxy_does_not_know_is_no_error():
+    assert "nothing to drain" in drain_tool.drain(FakeProxy(STAT), {"172.30.0.99"}, "blog", 5)
+    assert "nothing to drain" in drain_tool.drain(FakeProxy(STAT), {"172.30.0.20"}, "shop", 5)
+
+
+def test_addresses_are_compared_not_their_spelling():
+    assert drain_tool.parse_addresses("172.30.0.20,2001:DB8:1:2::2:0:A") == {
+        "172.30.0.20",
+        "2001:db8:1:2:0:2:0:a",
+    }
+
+
+def test_a_refusal_by_the_proxy_is_an_error(monkeypatch):
+    fake = FakeProxy(STAT)
+    monkeypatch.setattr(fake, "ask", lambda command: "No such server.\n")
+    with pytest.raises(proxy.HostError, match="No such server"):
+        fake.set_state(proxy.slots(STAT, "app-blog")[0], "ready")
+
+
+def test_await_takes_a_drain_of_an_earlier_release_off_the_slot():
+    fake = FakeProxy(STAT)
+    new = container()
+    new["NetworkSettings"]["Networks"]["web"]["IPAddress"] = "172.30.0.22"
+    assert "says DRAIN" in await_tool.behind(fake, new, "blog")
+    assert "set server app-blog/blog-3 state ready" in fake.asked
+
+
+def test_await_is_content_with_a_checked_server_or_with_no_backend_yet():
+    assert await_tool.behind(FakeProxy(STAT), container(), "blog") is None
+    assert await_tool.behind(FakeProxy(STAT), container(), "shop") is None
+
+
+def test_await_waits_for_the_proxy_to_list_the_container():
+    new = container()
+    new["NetworkSettings"]["Networks"]["web"]["IPAddress"] = "172.30.0.77"
+    assert "does not list it yet" in await_tool.behind(FakeProxy(STAT), new, "blog")
+
+
+# a container's life
+
+
+def test_a_container_that_exits_fails_at_once():
+    with pytest.raises(await_tool.Dead, match="exit code 3"):
+        await_tool.life(container(Status="exited", Running=False, ExitCode=3), None, NOW)
+
+
+def test_a_container_that_restarts_fails_at_once():
+    restarted = container() | {"RestartCount": 1}
+    with pytest.raises(await_tool.Dead, match="restarted"):
+        await_tool.life(restarted, 0, NOW)
+    with pytest.raises(await_tool.Dead, match="restarted"):
+        await_tool.life(restarted, None, NOW)
+
+
+def test_a_restart_of_long_ago_is_history():
+    assert await_tool.life(container() | {"RestartCount": 4}, None, NOW + datetime.timedelta(days=1)) == 4
+
+
+def test_out_of_memory_says_what_to_do():
+    with pytest.raises(await_tool.Dead, match="raise its memory limit"):
+        await_tool.life(container(Status="exited", Running=False, ExitCode=137, OOMKilled=True), None, NOW)
+
+
+@pytest.mark.parametrize(("status", "ready"), [("starting", False), ("unhealthy", False), ("healthy", True)])
+def test_a_health_check_must_say_healthy(status, ready):
+    state = container(Health={"Status": status, "Log": [{"Output": "connection refused"}]})
+    assert (await_tool.health(state) is None) is ready
+
+
+def test_a_container_without_any_proof_must_run_a_while():
+    options = argparse.Namespace(http=None, proxy=None, host=None)
+    young, old = NOW - datetime.timedelta(seconds=9), NOW
+    assert await_tool.missing(container(), options, old) is None
+    assert "not yet run" in await_tool.missing(container(), options, young)
+
+
+@pytest.fixture
+def web():
+    """A web server whose path is the status that it answers with."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            hosts.append(self.headers["Host"])  # before the answer, at which the test goes on
+            self.send_response(int(self.path[1:]))
+            self.end_headers()
+
+        def log_message(self, *arguments):
+            pass
+
+    hosts: list[str] = []
+    with socketserver.TCPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1], hosts
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("status", "fine"), [(200, True), (302, True), (404, True), (500, False), (503, False)]
+)
+def test_an_answer_below_500_is_alive(web, status, fine):
+    port, hosts = web
+    here = copy.deepcopy(container())
+    here["NetworkSettings"]["Networks"]["web"]["IPAddress"] = "127.0.0.1"
+    assert (await_tool.answers(here, port, f"/{status}", "example.com") is None) is fine
+    assert hosts == ["example.com"]
+
+
+def test_no_answer_says_where_it_was_asked():
+    here = container()
+    here["NetworkSettings"]["Networks"]["web"]["IPAddress"] = "127.0.0.1"
+    assert "on port 1 at 127.0.0.1" in await_tool.answers(here, 1, "/", None)
+
+
+# the shell
+
+
+def test_bootstrap_is_valid_shell():
+    subprocess.run(["bash", "-n", str(PLAYBOOKS / "bootstrap.sh")], check=True)

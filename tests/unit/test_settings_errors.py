@@ -1,0 +1,623 @@
+"""A bad stack file: every problem in one report, by path, in plain words, with what to write."""
+
+import traceback
+
+import pytest
+
+import settings
+from tests.unit.test_settings import good
+
+
+def report(raw, **known):
+    with pytest.raises(settings.SettingsError) as caught:
+        settings.load(raw, name="test", **known)
+    return {problem.path: problem.message for problem in caught.value.problems}
+
+
+def put(raw, path, value):
+    *keys, last = path
+    for key in keys:
+        raw = raw.setdefault(key, {}) if isinstance(raw, dict) else raw[key]
+    raw[last] = value
+
+
+BLOG = ("applications", "blog")
+WEB1 = ("servers", "web1")
+DOCKER = (*WEB1, "ipv6", "docker")
+RECORDS = ("zones", "example.com", "records")
+
+# what is written where; the one path and the beginning and end of the one message that must come of it
+CASES = [
+    # single settings
+    ((*BLOG, "buid_dir"), "X", "applications.blog.buid_dir", 'unknown setting; did you mean "build_dir"?'),
+    ((*BLOG, "zzz"), 1, "applications.blog.zzz", "unknown setting; known here: "),
+    ((*WEB1, "os"), "2136", "servers.web1.os", "must be a whole number, not text; write 2136 without quotes"),
+    (
+        (*WEB1, "os"),
+        True,
+        "servers.web1.os",
+        "must be a whole number, not true or false; write e.g. os: 2136",
+    ),
+    ((*WEB1, "os"), 0, "servers.web1.os", "0 is too small; write at least 1"),
+    ((*WEB1, "plan"), None, "servers.web1.plan", 'is empty; write e.g. plan: "vc2-1c-2gb"'),
+    (
+        (*WEB1, "region"),
+        "EWR",
+        "servers.web1.region",
+        '"EWR" is not an identifier; the provider writes lower-case',
+    ),
+    (
+        (*WEB1, "ndp"),
+        "exakt",
+        "servers.web1.ndp",
+        '"exakt" is not one of "exact", "subnet"; did you mean "exact"?',
+    ),
+    (
+        (*WEB1, "private_ip"),
+        "8.8.8.8",
+        "servers.web1.private_ip",
+        '"8.8.8.8" is not a private IPv4 address; write',
+    ),
+    (
+        (*WEB1, "timezone"),
+        "Europe/Berln",
+        "servers.web1.timezone",
+        '"Europe/Berln" is not a time zone; did you mean',
+    ),
+    (
+        (*WEB1, "registry_mirrors"),
+        ["x"],
+        "servers.web1.registry_mirrors[0]",
+        '"x" is not a registry mirror; write',
+    ),
+    ((*WEB1, "dns", "web", 0), "Example.com", "servers.web1.dns.web[0]", '"Example.com" must be lower case'),
+    (
+        (*WEB1, "dns", "web", 0),
+        "münchen.de",
+        "servers.web1.dns.web[0]",
+        '"münchen.de" is not ASCII; write its ASCII',
+    ),
+    (
+        (*WEB1, "dns", "web", 0),
+        f"{'a' * 64}.de",
+        "servers.web1.dns.web[0]",
+        '"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa',
+    ),
+    (
+        (*WEB1, "dns", "web"),
+        "example.com",
+        "servers.web1.dns.web",
+        "must be a list, not text; write e.g. web: [",
+    ),
+    (
+        (*BLOG, "memory"),
+        256,
+        "applications.blog.memory",
+        "must be text, but YAML read it as a whole number; write it",
+    ),
+    (
+        (*BLOG, "memory"),
+        "256q",
+        "applications.blog.memory",
+        '"256q" is not an amount of memory; write e.g. "256m"',
+    ),
+    (
+        (*BLOG, "cpus"),
+        "abc",
+        "applications.blog.cpus",
+        '"abc" is not a number of processors; write e.g. "0.5"',
+    ),
+    ((*BLOG, "cpus"), float("nan"), "applications.blog.cpus", "nan is not a number of processors; write"),
+    (
+        (*BLOG, "restart"),
+        False,
+        "applications.blog.restart",
+        "YAML reads an unquoted yes, no, on or off as true",
+    ),
+    (
+        (*BLOG, "command"),
+        "run me",
+        "applications.blog.command",
+        "must be a list, not text; write e.g. command: [",
+    ),
+    (
+        (*BLOG, "capabilities"),
+        ["ALL"],
+        "applications.blog.capabilities[0]",
+        '"ALL" is not accepted; name the few',
+    ),
+    (
+        (*BLOG, "capabilities"),
+        ["CAP_CHOWN"],
+        "applications.blog.capabilities[0]",
+        '"CAP_CHOWN" is not a capability;',
+    ),
+    (
+        (*BLOG, "health", "interval"),
+        "5",
+        "applications.blog.health.interval",
+        '"5" is not a duration; write e.g.',
+    ),
+    (
+        (*BLOG, "health", "path"),
+        "up",
+        "applications.blog.health.path",
+        '"up" is not a path; write it from "/" on',
+    ),
+    (
+        (*BLOG, "env", "Debug"),
+        "x",
+        "applications.blog.env.Debug",
+        "environment names are written in lower case; wr",
+    ),
+    (
+        (*BLOG, "env", "x"),
+        1.1,
+        "applications.blog.env.x",
+        "this number may not reach the container as it was writt",
+    ),
+    (
+        (*BLOG, "env", "x"),
+        {},
+        "applications.blog.env.x",
+        "must be text, a whole number, true, false or a list",
+    ),
+    (
+        ("applications", "Blog_2"),
+        {"image": "x"},
+        "applications.Blog_2",
+        '"Blog_2" is not a usable name; write',
+    ),
+    (("applications", "x"), None, "applications.x", "is empty; write its settings indented below its name"),
+    (("applications", 5), {}, "applications.5", "this key is a whole number, not text; write it in quotes"),
+    (
+        ("applications", True),
+        {},
+        "applications.true",
+        "this key is true or false, not text (YAML reads an unquoted",
+    ),
+    (("sercets",), {}, "sercets", 'unknown setting; did you mean "secrets"?'),
+    (("secrets", "x"), 12, "secrets.x", "must be text, not a whole number; write it in quotes"),
+    # ports and volumes
+    (
+        (*BLOG, "ports"),
+        [484840],
+        "applications.blog.ports[0]",
+        "484840 is not a port (1 to 65535); if you wrote 8080",
+    ),
+    ((*BLOG, "ports"), [0], "applications.blog.ports[0]", "0 is out of range; a port is 1 to 65535"),
+    ((*BLOG, "ports"), ["1-2"], "applications.blog.ports[0]", '"1-2" is not a port; write 80, "8080:80"'),
+    (
+        (*BLOG, "ports"),
+        ["1/sctp"],
+        "applications.blog.ports[0]",
+        '"1/sctp" names an unknown protocol; write "/tcp"',
+    ),
+    (
+        (*BLOG, "ports"),
+        ["22"],
+        "applications.blog.ports[0]",
+        "port 22/tcp is the server's own, for SSH; write",
+    ),
+    (
+        (*BLOG, "ports"),
+        [81, "81:82"],
+        "applications.blog.ports[1]",
+        "port 81/tcp of web1 is published by applicatio",
+    ),
+    (
+        (*BLOG, "ports"),
+        ["80:8080"],
+        "applications.blog.ports[0]",
+        "port 80/tcp of web1 is published by applications.",
+    ),
+    ((*BLOG, "volumes"), ["x"], "applications.blog.volumes[0]", '"x" is not a volume; write "name:/path"'),
+    (
+        (*BLOG, "volumes"),
+        ["x:/a/../b"],
+        "applications.blog.volumes[0]",
+        '"x:/a/../b": paths are absolute and with',
+    ),
+    (
+        (*BLOG, "volumes"),
+        ["/var/run:/x"],
+        "applications.blog.volumes[0]",
+        '"/var/run:/x" would hand the container t',
+    ),
+    (
+        (*BLOG, "volumes"),
+        ["/:/x"],
+        "applications.blog.volumes[0]",
+        '"/:/x" would hand the container the Docker so',
+    ),
+    (
+        (*BLOG, "volumes"),
+        ["aa:/x", "bb:/x/"],
+        "applications.blog.volumes[1]",
+        "/x is taken by volumes[0]; mount one",
+    ),
+    # images and servers
+    (
+        (*BLOG, "image"),
+        "nginx",
+        "applications.blog.image",
+        "build_dir and image exclude each other; leave one out",
+    ),
+    (
+        ("jobs", "x"),
+        {},
+        "jobs.x",
+        "has no image; write build_dir: (a folder of images/) or image: (a name to pull)",
+    ),
+    (
+        (*BLOG, "build_dir"),
+        "Nginxstatic",
+        "applications.blog.build_dir",
+        '"Nginxstatic" is not a folder of images/;',
+    ),
+    (
+        ("jobs", "certs", "build_args"),
+        {"a": "b"},
+        "jobs.certs.build_args",
+        "only an image built from build_dir takes",
+    ),
+    ((*BLOG, "server"), "web2", "applications.blog.server", '"web2" is not a server; did you mean "web1"?'),
+    (
+        (*WEB1, "playbook"),
+        "wep.yml",
+        "servers.web1.playbook",
+        '"wep.yml" is not a file of playbooks/; did you mean',
+    ),
+    (
+        ("jobs", "blog"),
+        {"image": "x"},
+        "jobs.blog",
+        '"blog" is an application too; give the job another name',
+    ),
+    (
+        ("applications", "secrets"),
+        {"image": "x"},
+        "applications.secrets",
+        '"secrets" means the stack\'s secrets',
+    ),
+    # order
+    (
+        ("jobs", "certs", "after"),
+        ["hassetup"],
+        "jobs.certs.after[0]",
+        '"hassetup" is neither an application nor a job',
+    ),
+    (
+        ("jobs", "certs", "after"),
+        ["certs"],
+        "jobs.certs.after[0]",
+        "a job can't come after itself; take it out",
+    ),
+    (
+        ("jobs", "hasetup", "after"),
+        ["certs"],
+        "jobs.certs",
+        "these wait for each other: certs needs hasetup needs",
+    ),
+    # addresses
+    (
+        (*DOCKER, "static_web"),
+        7210,
+        "servers.web1.ipv6.docker.static_web",
+        "YAML read this suffix as the number 7210",
+    ),
+    (
+        (*DOCKER, "static_web"),
+        "3:0:a",
+        "servers.web1.ipv6.docker.static_web",
+        "3:0:a lies outside servers.web1.ipv6",
+    ),
+    (
+        (*DOCKER, "static_web"),
+        "2:0:1",
+        "servers.web1.ipv6.docker.static_web",
+        "2:0:1 is the network's own or its gat",
+    ),
+    (
+        (*DOCKER, "static_web"),
+        "2:8000:a",
+        "servers.web1.ipv6.docker.static_web",
+        "2:8000:a lies in the upper half",
+    ),
+    (
+        (*DOCKER, "suffix_bridge"),
+        "2:0:0/96",
+        "servers.web1.ipv6.docker.suffix_net",
+        "2:0:0/96 and suffix_bridge",
+    ),
+    (
+        (*DOCKER, "suffix_bridge"),
+        "1::/96",
+        "servers.web1.ipv6.docker.suffix_bridge",
+        '"1::/96" is not a suffix; wr',
+    ),
+    (
+        ("applications", "mail", "static_ipv6"),
+        "2:0:a",
+        "applications.mail.static_ipv6",
+        "2:0:a is taken by servers.",
+    ),
+    (
+        (*BLOG, "static_ipv6"),
+        "2:0:b",
+        "applications.mail.static_ipv6",
+        "2:0:b is taken by applications.blog.static",
+    ),
+    (
+        ("applications", "mail", "ipv6_web"),
+        True,
+        "applications.mail.static_ipv6",
+        "ipv6_web gives this application an",
+    ),
+    (
+        (*BLOG, "ipv6_web"),
+        True,
+        "applications.blog.ipv6_web",
+        "haproxy has the static web address of web1 already",
+    ),
+    (
+        ("applications", "haproxy", "ipv6_web"),
+        False,
+        "servers.web1.dns.web",
+        "no application of this server takes the",
+    ),
+    (
+        (*WEB1, "ipv4_net"),
+        "172.17.0.0/24",
+        "servers.web1.ipv4_net",
+        "172.17.0.0/24 overlaps Docker's default bridge",
+    ),
+    (
+        (*WEB1, "ipv4_net"),
+        "192.168.150.0/24",
+        "servers.web1.ipv4_net",
+        "192.168.150.0/24 holds the server's own",
+    ),
+    # domains
+    (
+        (*WEB1, "dns", "web", 0),
+        "www.example.com",
+        "servers.web1.dns.web[0]",
+        '"www.example.com": www. is added by',
+    ),
+    (
+        (*WEB1, "dns", "web", 1),
+        "co.uk",
+        "servers.web1.dns.web[1]",
+        '"co.uk" is a public suffix, under which others',
+    ),
+    (
+        (*WEB1, "dns", "public", 0),
+        "example.com",
+        "servers.web1.dns.web[0]",
+        '"example.com" is listed at servers.web1',
+    ),
+    (
+        (*WEB1, "dns", "public", 0),
+        "www.example.com",
+        "servers.web1.dns.public[0]",
+        '"www.example.com" leads to the we',
+    ),
+    (
+        (*WEB1, "private_ip"),
+        None,
+        "servers.web1.dns.private",
+        "the server has no private address for these names;",
+    ),
+    (
+        (*BLOG, "env", "domains", 0),
+        "exmple.com",
+        "applications.blog.env.domains[0]",
+        'no server answers for "exmple.com',
+    ),
+    (
+        (*BLOG, "env", "domains"),
+        "example.com",
+        "applications.blog.env.domains",
+        "must be a list such as [example.com]",
+    ),
+    (
+        (*BLOG, "env", "http_port"),
+        "x",
+        "applications.blog.env.http_port",
+        "is not a port the proxy could ask; write",
+    ),
+    (
+        ("applications", "mail", "env"),
+        {"domains": ["example.com"], "http_port": 80},
+        "applications.mail.env.domains[0]",
+        '"example.com" is served by applications.blog already; leave one out',
+    ),
+    # records
+    (
+        (*RECORDS, 0),
+        {"type": "A", "data": "::1", "name": "x"},
+        'zones["example.com"].records[0].data',
+        '"::1" is not an',
+    ),
+    (
+        (*RECORDS, 0),
+        {"type": "MX", "data": "m.example.com"},
+        'zones["example.com"].records[0].priority',
+        "missing; wr",
+    ),
+    (
+        (*RECORDS, 0),
+        {"type": "A", "data": "9.9.9.9"},
+        'zones["example.com"].records[0]',
+        'A of "example.com" follows fr',
+    ),
+    (
+        (*RECORDS, 0),
+        {"type": "CNAME", "data": "x.example.com", "name": "k"},
+        'zones["example.com"].records[0]',
+        "a CNAME",
+    ),
+    (
+        (*RECORDS, 0),
+        {"type": "TXT"},
+        'zones["example.com"].records[0].data',
+        'missing; write e.g. data: "mail.exampl',
+    ),
+    (
+        (*RECORDS, 0),
+        {"type": "TXT", "data": "x", "name": "@"},
+        'zones["example.com"].records[0].name',
+        '"@" is not used',
+    ),
+    (
+        (*RECORDS, 0),
+        {"type": "TXT", "data": "x", "name": "a.internal"},
+        'zones["example.com"].records[0]',
+        '"a.internal.',
+    ),
+    # references
+    (
+        (*BLOG, "env", "db_host"),
+        "$postgress",
+        "applications.blog.env.db_host",
+        '"$postgress" is not an application; did you mean "$postgres"?',
+    ),
+    ((*BLOG, "env", "x"), "$hasetup", "applications.blog.env.x", '"hasetup" is a job; write "+hasetup"'),
+    ((*BLOG, "env", "x"), "+blog", "applications.blog.env.x", '"blog" is an application; write "$blog"'),
+    (
+        (*BLOG, "env", "x"),
+        "_secrets^mail_pasword",
+        "applications.blog.env.x",
+        '"_secrets^mail_pasword" is not a secret;',
+    ),
+    (
+        (*BLOG, "env", "x"),
+        "_postgers^password",
+        "applications.blog.env.x",
+        '"_postgers" is not an application; did you',
+    ),
+    (
+        (*BLOG, "env", "x"),
+        "$ x",
+        "applications.blog.env.x",
+        'starts with "$" but does not name an application; for pl',
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "path", "message"), CASES, ids=[f"{case[2]}-{n}" for n, case in enumerate(CASES)]
+)
+def test_one_mistake_is_one_line_that_says_what_to_write(where, value, path, message):
+    raw = good()
+    put(raw, where, value)
+    found = report(raw, build_dirs={"HAProxy", "HAProxySetup", "NginxStatic"}, playbooks={"web.yml"})
+    assert list(found) == [path] or path.startswith("servers.web1.dns.web["), found
+    assert found[path].startswith(message)
+
+
+def test_every_kind_of_mistake_is_reported_at_once():
+    raw = good()
+    put(raw, (*BLOG, "buid_dir"), "X")
+    put(raw, (*BLOG, "env", "db_host"), "$postgress")
+    put(raw, (*WEB1, "os"), "x")
+    put(raw, (*WEB1, "dns", "web", 1), "www.example.com")
+    put(raw, ("jobs", "hasetup", "after"), ["certs"])
+    put(raw, ("applications", "haproxy", "ports"), ["x", 80, 80])
+    put(raw, ("secrets", "x"), 5)
+    found = report(raw)
+    assert {
+        "applications.blog.buid_dir",
+        "applications.blog.env.db_host",
+        "applications.haproxy.ports[0]",
+        "applications.haproxy.ports[2]",  # counted as written, though the first item could not be read
+        "jobs.certs",
+        "secrets.x",
+        "servers.web1.dns.web[1]",
+        "servers.web1.os",
+    } <= set(found)
+
+
+def test_a_mistake_has_no_echo_where_it_is_only_missed():
+    raw = good()
+    raw["applications"]["haproxy"] = {"buid_dir": "HAProxy", "ipv6_web": "yes", "ports": 80}
+    assert set(report(raw)) == {
+        "applications.haproxy.buid_dir",
+        "applications.haproxy.ipv6_web",
+        "applications.haproxy.ports",
+    }
+
+
+def test_the_report_is_one_sorted_line_a_problem():
+    raw = good()
+    put(raw, ("applications", "b\nad"), {"image": "x", "k\ney": 1})
+    put(raw, (*WEB1, "plan"), "a\nb")
+    with pytest.raises(settings.SettingsError) as caught:
+        settings.load(raw, name="test")
+    lines = str(caught.value).splitlines()
+    assert len(lines) == len(caught.value.problems) == 3
+    assert lines == sorted(lines)
+
+
+def test_no_secret_and_no_word_of_the_validator_is_shown():
+    secret = "hunter2-hunter2"  # noqa: S105 - no real one
+    raw = good()
+    put(raw, ("secrets", "a"), [secret])
+    put(raw, ("secrets", secret.upper() + "!"), None)
+    put(raw, (*BLOG, "env", "password"), f"${secret}")
+    put(raw, (*BLOG, "env", "a"), {"b": secret})
+    put(raw, (*BLOG, "env", "b"), f"_{secret}")
+    put(raw, (*BLOG, "env", "c"), [secret, f"a,{secret}"])
+    put(raw, (*BLOG, "env", "d"), f"$ {secret}")
+    put(raw, (*BLOG, "build_args"), {"x": [secret]})
+    put(raw, (*BLOG, "command"), secret)
+    raw["jobs"]["x"] = secret
+    with pytest.raises(settings.SettingsError) as caught:
+        settings.load(raw, name="test")
+    shown = "".join(traceback.format_exception(caught.value))
+    assert len(caught.value.problems) >= 9
+    assert secret not in shown
+    assert not any(
+        word in shown.lower() for word in ("pydantic", "input_value", "validation", "https://", "[key]")
+    )
+
+
+@pytest.mark.parametrize("raw", [None, {}, {"servers": None}, {"servers": {}}])
+def test_an_empty_file_asks_for_a_server(raw):
+    assert report(raw)["servers"].startswith("missing; a stack needs at least one server")
+
+
+def test_with_several_servers_each_container_names_its_own():
+    raw = good()
+    raw["servers"]["web2"] = {"plan": "p", "region": "ams", "os": 1}
+    found = report(raw)
+    assert {f"applications.{name}.server" for name in raw["applications"]} <= set(found)
+    assert found["jobs.certs.server"].startswith(
+        "missing; with several servers every container names its own: web1,"
+    )
+
+
+def test_what_runs_on_another_server_is_out_of_reach():
+    raw = good()
+    raw["servers"]["web2"] = {"plan": "p", "region": "ams", "os": 1}
+    for section in ("applications", "jobs"):
+        for container in raw[section].values():
+            container["server"] = "web1"
+    put(raw, ("jobs", "hasetup", "server"), "web2")
+    put(raw, (*BLOG, "server"), "web2")
+    found = report(raw)
+    assert found["jobs.hasetup.env.haproxy_container"].startswith(
+        '"$haproxy" runs on web1, this container on web2'
+    )
+    assert found["applications.blog.env.domains[0]"].startswith(
+        '"example.com" leads to web1, but this application'
+    )
+
+
+def test_server_private_addresses_differ():
+    raw = good()
+    raw["servers"]["web2"] = {"plan": "p", "region": "ams", "os": 1, "private_ip": "192.168.150.10"}
+    assert report(raw)["servers.web2.private_ip"].startswith(
+        "192.168.150.10 is taken by servers.web1.private_ip"
+    )
