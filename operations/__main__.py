@@ -4,25 +4,72 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
-from operations.cli import OperationError, Pulumi
+from operations import graph, heal, jobs, revive
+from operations.cli import PROGRAM, OperationError, Pulumi
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb; 0 when it is done, 1 with a message when it is not."""
-    parser = argparse.ArgumentParser(prog="python -m operations", description=__doc__)
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for verb, words in {"up": "make the stack what its file says, creating it if need be"}.items():
-        verbs.add_parser(verb, help=words, description=words).add_argument("--stack", required=True)
-    options = parser.parse_args(arguments)
+    """Run one verb; 0 when it is done, else a message and the status of what failed (`run`: of the job)."""
+    options = _parser().parse_args(arguments)
     pulumi = Pulumi(options.stack)
     try:
-        pulumi.select()
-        pulumi.run("up", "--yes")
+        return _run(pulumi, options)
     except OperationError as error:
         print(f"{options.verb}: {error}", file=sys.stderr)
-        return 1
+        return error.status
+
+
+def _run(pulumi: Pulumi, options: argparse.Namespace) -> int:
+    pulumi.select()
+    match options.verb:
+        case "up":
+            pulumi.run("up", "--yes")
+        case "heal":
+            heal.heal(
+                pulumi,
+                heal.Wish(options.destroy, options.refresh, options.remove_unexplained, options.release_ips),
+            )
+        case "revive":
+            revive.revive(pulumi, options.server, yes=options.yes, force=options.force)
+        case "run":
+            return jobs.run(pulumi, options.job)
+        case "graph":
+            graph.write(pulumi, options.file)
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m operations", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name: str, words: str) -> argparse.ArgumentParser:
+        made = verbs.add_parser(name, help=words, description=words)
+        made.add_argument("--stack", required=True)
+        return made
+
+    verb("up", "make the stack what its file says, creating it if need be")
+    healing = verb("heal", "finish an update that was interrupted, whatever interrupted it")
+    healing.add_argument("--destroy", action="store_true", help="end with destroy instead of up")
+    healing.add_argument(
+        "--refresh", action="store_true", help="compare with reality also when nothing looks interrupted"
+    )
+    healing.add_argument(
+        "--remove-unexplained", action="store_true",
+        help="also delete servers, firewalls and keys of this stack's name that its state can't explain",
+    )  # fmt: skip
+    healing.add_argument(
+        "--release-ips", action="store_true", help="also release reserved addresses that may have served"
+    )
+    reviving = verb("revive", "bring a dead or deleted server back with its IPv4")
+    reviving.add_argument("server")
+    reviving.add_argument("--yes", action="store_true", help="don't ask on a terminal")
+    reviving.add_argument("--force", action="store_true", help="even if it answers")
+    verb("run", "run a job again, in a fresh container").add_argument("job", help="NAME or SERVER:NAME")
+    drawing = verb("graph", "draw the stack's graph of resources as SVG")
+    drawing.add_argument("--file", type=Path, default=PROGRAM / "docs" / "graph.svg")
+    return parser
 
 
 if __name__ == "__main__":

@@ -86,7 +86,9 @@ def _is_torn(file: Path, stack: str, folder: str) -> bool:
     if file.stat().st_size != 0:
         return False
     ours = folder == stack or file.name.startswith(f"{stack}.json")
-    return ours and (file.suffix in {".attrs", ".tmp"} or ".tmp" in file.name or file.parent.parts[-4] == "locks")
+    return ours and (
+        file.suffix in {".attrs", ".tmp"} or ".tmp" in file.name or file.parent.parts[-4] == "locks"
+    )
 
 
 def verdict(lock: Lock, read: Callable[[int], Process | None], host: str | None = None) -> str | None:

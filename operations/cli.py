@@ -95,10 +95,16 @@ class Pulumi:
     def ask(self, *arguments: str) -> str:
         """What `pulumi ARGUMENTS` prints on standard output. Raises OperationError when it fails."""
         done = subprocess.run(
-            [_program(), *arguments, "--non-interactive"], cwd=PROGRAM, check=False, capture_output=True, text=True
+            [_program(), *arguments, "--non-interactive"],
+            cwd=PROGRAM,
+            check=False,
+            capture_output=True,
+            text=True,
         )
         if done.returncode != 0:
-            raise OperationError(f"`pulumi {' '.join(arguments)}` failed:\n{(done.stderr or done.stdout).strip()}")
+            raise OperationError(
+                f"`pulumi {' '.join(arguments)}` failed:\n{(done.stderr or done.stdout).strip()}"
+            )
         return done.stdout
 
     def backend(self) -> str:
@@ -156,6 +162,6 @@ def _program() -> str:
     found = shutil.which("pulumi")
     if found is None:
         raise OperationError(
-            "no `pulumi` on PATH; for the lab's: eval \"$(.venv/bin/python -m lab env)\", else install Pulumi"
+            'no `pulumi` on PATH; for the lab\'s: eval "$(.venv/bin/python -m lab env)", else install Pulumi'
         )
     return found

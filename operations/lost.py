@@ -104,7 +104,9 @@ def _addresses(state: State, tag: str, lists: Lists) -> Iterable[Lost]:
     ]
     for entry in lost:
         label = entry["label"]
-        witnesses = [address for address in state.creating(RESERVED_IP) if address.inputs.get("label") == label]
+        witnesses = [
+            address for address in state.creating(RESERVED_IP) if address.inputs.get("label") == label
+        ]
         rivals = [other for other in lost if other["label"] == label]
         recorded = any(address.inputs.get("label") == label for address in state.of_type(RESERVED_IP))
         action: Literal["remove", "adopt", "ask"] = "ask"
@@ -136,7 +138,9 @@ def _domains(state: State, lists: Lists) -> Iterable[Lost]:
             f"/domains/{domain}",
             f"zone {domain}",
             "ask" if more else "remove",
-            f"it holds {len(more)} records that this stack did not make" if more else "its creation was cut off",
+            f"it holds {len(more)} records that this stack did not make"
+            if more
+            else "its creation was cut off",
         )
 
 
@@ -188,7 +192,9 @@ def _tagged(instances: Iterable[Entry], tag: str) -> list[Entry]:
 def _is_label(label: object, tag: str, state: State) -> bool:
     """Whether it is `<tag>-<server>` of a server that the state knows, or has heard of."""
     everything = [*state.resources, *(resource for _, resource in state.pending)]
-    servers = {resource.name for resource in everything if resource.full_type.startswith("apiary:host:Server")}
+    servers = {
+        resource.name for resource in everything if resource.full_type.startswith("apiary:host:Server")
+    }
     return label in {f"{tag}-{server}" for server in servers}
 
 

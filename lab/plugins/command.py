@@ -1,6 +1,6 @@
-"""Stand-in for the official Command plugin: command:local:Command, command:remote:Command, command:local:run.
+"""Stand-in for the official Command plugin: local and remote Command, and the function local:run.
 
-Held to the recorded behaviour of version 1.2.1. A resource here does nothing but run its commands: any changed
+Held to the recorded behaviour of version 1.2.1. A resource only runs its commands: any changed
 input runs `update` (else `create`), reading changes nothing, triggers are an input like any other (it is the
 SDK that asks for a replacement when they change). Left out: CopyToRemote, CopyFile, assetPaths, archivePaths.
 """
@@ -11,7 +11,7 @@ import os
 import secrets
 import subprocess
 import threading
-from typing import IO, Any
+from typing import IO
 
 from lab.plugins.base import (
     UNKNOWN,
@@ -23,6 +23,7 @@ from lab.plugins.base import (
     Props,
     Resource,
     Secret,
+    Value,
 )
 from lab.plugins.command_output import CommandError, Output, ended_text, go_quote
 from lab.plugins.command_ssh import Remote, Runner
@@ -50,16 +51,15 @@ class Command(Resource):
     known: frozenset[str] = frozenset(COMMON)
 
     def run(self, ctx: Context, inputs: Props, command: str, previous: Props) -> Props:
-        """Run one command line; `previous` holds the outputs so far. Returns stdout and stderr. Raises Failure."""
+        """Run one command line; `previous`: the outputs so far. Returns stdout and stderr; raises Failure."""
         raise NotImplementedError
 
     def diff(self, ctx: Context, id: str, olds: Props, news: Props) -> Difference:
         """Every changed input is an update in place."""
         old = {k: v for k, v in olds.items() if k not in PRODUCED}
         detailed = differences(old, news, ctx.secret_inputs | {"connection"})
-        return Difference(
-            detailed=detailed, diffs=sorted({key.partition(".")[0].partition("[")[0] for key in detailed})
-        )
+        tops = {key.partition(".")[0].partition("[")[0] for key in detailed}
+        return Difference(detailed=detailed, diffs=sorted(tops))
 
     def create(self, ctx: Context, inputs: Props) -> tuple[str, Props]:
         """Run `create`, if there is one."""
@@ -141,7 +141,7 @@ class RemoteCommand(Command):
         return marked({**news, "connection": whole}), failures
 
     def run(self, ctx: Context, inputs: Props, command: str, previous: Props) -> Props:
-        """See Command.run. An interrupt ends the dialling, not a command that runs: so does the official plugin."""
+        """See Command.run. An interrupt ends the dialling, not a running command, as officially."""
         output = Output(inputs.get("logging"), lambda line: ctx.log(line, ephemeral=True))
         remote = Remote(
             connection=inputs.get("connection") or {},
@@ -281,7 +281,7 @@ def marked(values: Props) -> Props:
     return {**values, "connection": Secret(inner)}
 
 
-def differences(old: Any, new: Any, whole: set[str], path: str = "") -> dict[str, str]:
+def differences(old: Value, new: Value, whole: set[str], path: str = "") -> dict[str, str]:
     """Paths that differ, with ADD, UPDATE or DELETE; the top-level names in `whole` are not looked into."""
     if old == new:
         return {}
@@ -289,22 +289,24 @@ def differences(old: Any, new: Any, whole: set[str], path: str = "") -> dict[str
         found: dict[str, str] = {}
         for key in sorted({*old, *new}):
             inner = f"{path}.{key}" if path else str(key)
-            found |= _entry(key in old, key in new, old.get(key), new.get(key), whole, inner)
+            if key in old and key in new:
+                found |= differences(old[key], new[key], whole, inner)
+            else:
+                found[inner] = "DELETE" if key in old else "ADD"
         return found
     if isinstance(old, list) and isinstance(new, list) and path not in whole:
         found = {}
         for index in range(max(len(old), len(new))):
             before, after = index < len(old), index < len(new)
             values = (old[index] if before else None, new[index] if after else None)
-            found |= _entry(before, after, *values, whole, f"{path}[{index}]")
+            step = f"{path}[{index}]"
+            found |= (
+                differences(*values, whole, step)
+                if before and after
+                else {step: "DELETE" if before else "ADD"}
+            )
         return found
     return {path: "UPDATE"}
-
-
-def _entry(before: bool, after: bool, old: Any, new: Any, whole: set[str], path: str) -> dict[str, str]:
-    if not before:
-        return {path: "ADD"}
-    return differences(old, new, whole, path) if after else {path: "DELETE"}
 
 
 def plugin(version: str) -> Plugin:

@@ -77,8 +77,8 @@ class Output:
         if len(text) >= LONGEST_LINE:
             self.stuck = True
             self._line(
-                f"a line of more than {LONGEST_LINE} bytes: the official plugin waits here for ever, and so does "
-                'this one; set logging to "none" or fold the line'
+                f"a line of more than {LONGEST_LINE} bytes: the official plugin waits here for ever, so "
+                'does this one; set logging to "none" or fold the line'
             )
             return False
         self._line(text.removesuffix(b"\r").decode(errors="replace"))

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lab.plugins.base import Value
 from lab.plugins.command_output import CommandError, Output, go_quote
 
 if TYPE_CHECKING:
@@ -29,14 +30,17 @@ SIGNALS = {"ABRT": 6, "ALRM": 14, "FPE": 8, "HUP": 1, "ILL": 4, "INT": 2, "KILL"
            "QUIT": 3, "SEGV": 11, "TERM": 15, "USR1": 10, "USR2": 12}  # fmt: skip
 SETENV_HINT = (
     "Unable to set '{}'. This only works if your SSH server is configured to accept\n"
-    "\tthese variables via AcceptEnv. Alternatively, if a Bash-like shell runs the command on the remote host, "
-    "you could\n\tprefix the command itself with the variables in the form 'VAR=value command'"
+    "\tthese variables via AcceptEnv. Alternatively, if a Bash-like shell runs the command on the remote "
+    "host, you could\n\tprefix the command itself with the variables in the form 'VAR=value command'"
 )
 
 
 @dataclass
 class Remote:
-    """What one remote command needs. `required` variables must be accepted by the server, `offered` need not."""
+    """What one remote command needs.
+
+    Variables that are `required` must be accepted by the server, those `offered` need not.
+    """
 
     connection: Mapping[str, Any]
     command: str
@@ -121,9 +125,9 @@ class _Login:
         if self.agent:
             _probe_agent(self.agent)
 
-    async def open(self, address: str, **transport: Any) -> asyncssh.SSHClientConnection:
+    async def open(self, address: str, **transport: Value) -> asyncssh.SSHClientConnection:
         """Handshake and log in. `transport`: a connected `sock`, or `tunnel`, `host` and `port`."""
-        import asyncssh
+        import asyncssh  # noqa: PLC0415 (on first use)
 
         tried: list[str] = ["none"]
 
@@ -207,9 +211,9 @@ async def _login_through(
 
 
 async def _execute(connection: asyncssh.SSHClientConnection, remote: Remote) -> None:
-    import asyncssh
-    from asyncssh.channel import SSHClientChannel
-    from asyncssh.packet import String
+    import asyncssh  # noqa: PLC0415 (on first use)
+    from asyncssh.channel import SSHClientChannel  # noqa: PLC0415 (on first use)
+    from asyncssh.packet import String  # noqa: PLC0415 (on first use)
 
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -257,7 +261,7 @@ async def _execute(connection: asyncssh.SSHClientConnection, remote: Remote) -> 
         raise CommandError(f"{failure}: running {go_quote(remote.command)}:\n{remote.output.mixed()}")
 
 
-async def _write(channel: Any, data: bytes, done: asyncio.Future[None]) -> None:
+async def _write(channel: Value, data: bytes, done: asyncio.Future[None]) -> None:
     """Send standard input in pieces, no faster than the server takes it, then its end."""
     try:
         for start in range(0, len(data), 1 << 16):
@@ -270,7 +274,7 @@ async def _write(channel: Any, data: bytes, done: asyncio.Future[None]) -> None:
             raise
 
 
-def _exit_text(channel: Any) -> str:
+def _exit_text(channel: Value) -> str:
     """The official words for how the command ended; empty for success."""
     signal = channel.get_exit_signal()
     if signal:
@@ -282,8 +286,8 @@ def _exit_text(channel: Any) -> str:
     return f"Process exited with status {status}" if status else ""
 
 
-def _host_key(text: str) -> Any:
-    import asyncssh
+def _host_key(text: str) -> Value:
+    import asyncssh  # noqa: PLC0415 (on first use)
 
     problem = ""
     for line in text.strip().splitlines():
@@ -300,8 +304,8 @@ def _host_key(text: str) -> Any:
     raise CommandError(f"failed to parse host key: ssh: no key found{trace}")
 
 
-def _private_key(text: str, passphrase: object) -> Any:
-    import asyncssh
+def _private_key(text: str, passphrase: object) -> Value:
+    import asyncssh  # noqa: PLC0415 (on first use)
 
     if "-----BEGIN " not in text:
         raise CommandError("ssh: no key found")

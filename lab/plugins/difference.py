@@ -30,6 +30,8 @@ def compare(table: Table, old: Props, planned: Props, inputs: Props) -> Kinds:
 
 def _compare(path: str, prop: Prop, old: Value, new: Value, inputs: Value, *, forced: bool) -> Kinds:
     """`forced`: whether a change of this value itself (not of something in it) replaces."""
+    if prop.table is not None:  # no blocks at all and no list of blocks are the same
+        old, new = (None if old == [] else old), (None if new == [] else new)
     if old is None or new is None or new is UNKNOWN:
         return _whole(path, prop, old, new, forced)
     if prop.max_one and prop.table is not None:

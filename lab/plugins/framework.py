@@ -1,17 +1,17 @@
-"""Resources of providers on Terraform's newer plugin framework (tls, random): values made once and kept in the state.
+"""Resources of providers on Terraform's newer plugin framework (tls, random): values made once and kept.
 
-They differ from the older bridged kind in what inputs hold (no list of defaults; defaults appear in outputs only), in
-differences without details, and in the schema version that their states carry. There is nothing outside the state to
-read, change or delete. Left out: `__pulumi_raw_state_delta`, which official states carry for the plugin's own use.
+They differ from the older bridged kind in what inputs hold (no list of defaults; defaults appear in outputs
+only), in differences without details, and in the schema version that their states carry. There is nothing
+outside the state to read, change or delete. Left out: `__pulumi_raw_state_delta`, which official states
+carry for the plugin's own use.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
-from lab.plugins.base import CheckFailure, Context, Difference, Failure, Props, Secret
+from lab.plugins.base import CheckFailure, Context, Difference, Failure, Props, Secret, Value
 from lab.plugins.bridge import DEFAULTS, BridgedResource
 from lab.plugins.schema import empty
 
@@ -91,17 +91,14 @@ class FrameworkResource(BridgedResource):
         return {n: v for n, v in outputs.items() if n in table and not table[n].output and not empty(v)}
 
 
-def one_of(name: str, *words: str) -> Callable[[Any], str | None]:
+def one_of(name: str, *words: str) -> Callable[[Value], str | None]:
     """A check that a value is one of `words`."""
+    what = f"Invalid Attribute Value Match. Attribute {name} value must be one of"
     listed = " ".join(f'"{word}"' for word in words)
-    return lambda value: (
-        None
-        if value in words
-        else f'Invalid Attribute Value Match. Attribute {name} value must be one of: [{listed}], got: "{value}"'
-    )
+    return lambda value: None if value in words else f'{what}: [{listed}], got: "{value}"'
 
 
-def at_least(name: str, lowest: int) -> Callable[[Any], str | None]:
+def at_least(name: str, lowest: int) -> Callable[[Value], str | None]:
     """A check that a number is not below `lowest`."""
     return lambda value: (
         None

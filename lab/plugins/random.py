@@ -1,7 +1,7 @@
 """Stand-in for the official Random plugin: RandomPassword, RandomString, RandomBytes, RandomId.
 
-Behaves as its provider's sources say: drawn from the system's cryptographic source, kept in the state, drawn anew when
-`keepers` or any other input changes. Left out: pets, integers, shuffles, UUIDs.
+Values are drawn from the system's cryptographic source, kept in the state, and drawn anew when `keepers` or
+any other input changes. Left out: pets, integers, shuffles, UUIDs.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class RandomString(FrameworkResource):
 
     token = "random:index/randomString:RandomString"  # noqa: S105 (a type's name, here and below)
     schema_version = 2
-    required_texts = {"length": LENGTH}
-    properties = {
+    required_texts = {"length": LENGTH}  # noqa: RUF012 (never changed)
+    properties = {  # noqa: RUF012 (never changed)
         "keepers": KEEPERS,
         "length": Prop("int", required=True, force_new=True, check=at_least("length", 1)),
         "lower": flag(),
@@ -87,7 +87,7 @@ class RandomPassword(RandomString):
 
     token = "random:index/randomPassword:RandomPassword"  # noqa: S105
     schema_version = 3
-    properties = {
+    properties = {  # noqa: RUF012 (never changed)
         **RandomString.properties,
         "result": Prop("string", computed=True, output=True, secret=True),
         "bcryptHash": Prop("string", computed=True, output=True, secret=True),
@@ -108,8 +108,8 @@ class RandomBytes(FrameworkResource):
 
     token = "random:index/randomBytes:RandomBytes"  # noqa: S105
     has_id = False
-    required_texts = {"length": "The number of bytes requested. The minimum value for length is 1."}
-    properties = {
+    required_texts = {"length": "The number of bytes requested. The minimum value for length is 1."}  # noqa: RUF012 (never changed)
+    properties = {  # noqa: RUF012 (never changed)
         "keepers": KEEPERS,
         "length": Prop("int", required=True, force_new=True, check=at_least("length", 1)),
         "base64": Prop("string", computed=True, output=True, secret=True),
@@ -134,14 +134,14 @@ class RandomBytes(FrameworkResource):
 
 
 class RandomId(FrameworkResource):
-    """Bytes that are no secret, in four spellings, each with the prefix. The id is the URL-safe base64 form without it."""
+    """Bytes that are no secret, in four spellings with a prefix. The id is the URL-safe one without it."""
 
     token = "random:index/randomId:RandomId"  # noqa: S105
-    required_texts = {
-        "byteLength": "The number of random bytes to produce. The minimum value is 1, which produces eight bits of "
-        "randomness."
+    required_texts = {  # noqa: RUF012 (never changed)
+        "byteLength": "The number of random bytes to produce. The minimum value is 1, which produces eight "
+        "bits of randomness."
     }
-    properties = {
+    properties = {  # noqa: RUF012 (never changed)
         "keepers": KEEPERS,
         "byteLength": Prop("int", required=True, force_new=True),
         "prefix": Prop("string", force_new=True),

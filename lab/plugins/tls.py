@@ -1,7 +1,7 @@
 """Stand-in for the official TLS plugin: tls:index/privateKey:PrivateKey, in all its forms.
 
-Behaves as version 5 of the plugin does on its provider's sources: every input forces a replacement, reading changes
-nothing, the id is the SHA-1 of the public key. Left out: certificates, requests, data sources.
+Held to the answers of version 5.6.2: every input forces a replacement, reading changes nothing, the
+id is the SHA-1 of the public key. Left out: certificates, requests, data sources.
 The cryptography library is imported on first use only, so that the plugin starts fast.
 """
 
@@ -27,11 +27,11 @@ class PrivateKey(FrameworkResource):
     token = "tls:index/privateKey:PrivateKey"  # noqa: S105 (a type's name)
     schema_version = 1
     keeps_computed = False
-    required_texts = {
+    required_texts = {  # noqa: RUF012 (never changed)
         "algorithm": "Name of the algorithm to use when generating the private key. "
         "Currently-supported values are: `RSA`, `ECDSA`, `ED25519`. "
     }
-    properties = {
+    properties = {  # noqa: RUF012 (never changed)
         "algorithm": Prop(
             "string", required=True, force_new=True, check=one_of("algorithm", "RSA", "ECDSA", "ED25519")
         ),
@@ -57,7 +57,7 @@ class PrivateKey(FrameworkResource):
 
 def generate(algorithm: str, bits: int, curve: str) -> PrivateKeyTypes:
     """A new private key. Raises ValueError for an RSA size that is too small."""
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: PLC0415 (on first use)
 
     if algorithm == "RSA":
         return rsa.generate_private_key(65537, bits)
@@ -74,8 +74,8 @@ def generate(algorithm: str, bits: int, curve: str) -> PrivateKeyTypes:
 
 def forms(key: PrivateKeyTypes) -> tuple[str, Props]:
     """The id and all outputs of a private key. ECDSA on P224 has no OpenSSH form: those outputs are empty."""
-    from cryptography.hazmat.primitives import serialization as form
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+    from cryptography.hazmat.primitives import serialization as form  # noqa: PLC0415 (on first use)
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519  # noqa: PLC0415 (on first use)
 
     plain = form.NoEncryption()
     traditional = (

@@ -1,7 +1,7 @@
-"""Stand-in for the official Vultr plugin: instances, volumes, keys, networks, domains, firewalls, reverse DNS.
+"""Stand-in for the official Vultr plugin: servers, volumes, keys, networks, domains, firewalls, reverse DNS.
 
-Held to the recorded behaviour of version 2.27.1: the same requests in the same order, the same words. Left out:
-Vpc2, and all types the recordings do not hold.
+Held to the recorded behaviour of version 2.27.1: the same requests in the same order, the same words. Left
+out: Vpc2, and all types the recordings do not hold.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 It sends what the official plugin sends (same headers, same retries, same waits) to
 https://api.vultr.com, by way of HTTPS_PROXY where that is set, and trusts SSL_CERT_FILE.
-Standard library only, so that the plugin starts fast. It knows no resource types. An interrupt shortens no wait:
-the official plugin finishes what it has begun, too.
+Standard library only, so that the plugin starts fast. It knows no resource types. An interrupt shortens no
+wait: the official plugin finishes what it has begun, too.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Client:
     """Requests with one API key. Safe for use by several threads: each request has its own connection."""
 
     def __init__(self, api_key: str, rate_limit: int = 500, retry_limit: int = 3) -> None:
-        """`rate_limit`: longest wait between two attempts, milliseconds; `retry_limit`: attempts after the first."""
+        """`rate_limit`: longest wait between two attempts, ms; `retry_limit`: attempts after the first."""
         self.api_key = api_key
         self.longest = rate_limit / 1000
         self.retries = retry_limit
@@ -83,7 +83,7 @@ class Client:
             pause = min(pause * 2, LONGEST_POLL)
 
     def repeat_while(self, send: Callable[[], dict[str, Any]], refusal: str, limit: float) -> dict[str, Any]:
-        """Repeat `send` as long as it is refused with a text that holds `refusal` (after 0.5, 1, 2, 4, 8, 10, ... s).
+        """Repeat `send` while it is refused with a text that holds `refusal`, after 0.5, 1, 2, 4, 8, 10 s.
 
         Raises the last VultrError after `limit` seconds, and any other one at once.
         """
@@ -121,7 +121,7 @@ class Client:
             time.sleep(self._pause(attempt, headers))
 
     def _pause(self, attempt: int, headers: Mapping[str, str]) -> float:
-        """Seconds before the next attempt: Retry-After, else two thirds of the longest wait, doubled up to it."""
+        """Seconds before the next attempt: Retry-After, else 2/3 of the longest wait, doubled up to it."""
         asked = headers.get("retry-after", "")
         if asked.isdigit():
             return float(asked)

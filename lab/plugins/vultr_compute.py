@@ -14,9 +14,20 @@ PREVIEW_META = META.replace("{", '{"_new_extra_shim":{},', 1)
 CREATE_LIMIT = 59 * 60.0  # seconds for which a create is repeated
 
 
-def wait_for(client: Client, words: str, path: str, wrapper: str, field: str, target: str, pending: tuple[str, ...],
-             failing: str) -> None:  # fmt: skip
-    """Poll one field of an object. Raises Failure with `words`; a failed read is `failing` and the API's text."""
+def wait_for(
+    client: Client,
+    where: tuple[str, str, str],
+    target: str,
+    pending: tuple[str, ...],
+    *,
+    words: str,
+    failing: str,
+) -> None:
+    """Poll one field of an object; `where`: path, wrapper, field.
+
+    Raises Failure with `words`; a failed read is `failing` and the API's text.
+    """
+    path, wrapper, field = where
 
     def state() -> str:
         try:
@@ -35,12 +46,13 @@ class Instance(VultrResource):
 
     token = "vultr:index/instance:Instance"  # noqa: S105 (a type's name)
     path, wrapper = "/v2/instances", "instance"
-    sent = ("region", "plan", "label", "osId", "appId", "imageId", "isoId", "snapshotId", "firewallGroupId", "hostname",
-            "backups", "scriptId", "ipxeChainUrl", "userScheme", "appVariables")  # fmt: skip
-    seen = ("os", "ram", "disk", "mainIp", "vcpuCount", "dateCreated", "status", "allowedBandwidth", "netmaskV4",
-            "gatewayV4", "powerStatus", "serverStatus", "internalIp", "kvm", "v6Network", "v6MainIp", "v6NetworkSize",
-            "tags", "firewallGroupId", "region", "plan", "osId", "appId", "features", "hostname",
-            "userScheme")  # fmt: skip
+    sent = ("region", "plan", "label", "osId", "appId", "imageId", "isoId", "snapshotId", "firewallGroupId",
+            "hostname", "backups", "scriptId", "ipxeChainUrl", "userScheme", "appVariables")  # fmt: skip
+    seen = ("os", "ram", "disk", "mainIp", "vcpuCount", "dateCreated", "status", "allowedBandwidth",
+            "netmaskV4", "gatewayV4", "powerStatus", "serverStatus", "internalIp", "kvm", "v6Network",
+            "v6MainIp", "v6NetworkSize",
+            "tags", "firewallGroupId", "region", "plan", "osId", "appId", "features",
+            "hostname", "userScheme")  # fmt: skip
 
     def create(self, ctx: Context, inputs: Props) -> tuple[str, Props]:
         """In previews the timeouts are spelled differently."""
@@ -98,27 +110,13 @@ class Instance(VultrResource):
     def settle(self, client: Client, id: str, inputs: Props) -> None:
         """Wait until it is active, then until it runs: each with its own 10 s of silence."""
         path, failing = f"{self.path}/{id}", f"error retrieving Server {id} : "
-        words = f"error while waiting for Server {id} to be "
-        wait_for(
-            client,
-            f"{words}completed: ",
-            path,
-            self.wrapper,
-            "status",
-            "active",
-            ("pending", "installing"),
-            failing,
-        )
-        wait_for(
-            client,
-            f"{words}in a active state : ",
-            path,
-            self.wrapper,
-            "power_status",
-            "running",
-            ("stopped",),
-            failing,
-        )
+        for field, target, pending, end in (
+            ("status", "active", ("pending", "installing"), "completed"),
+            ("power_status", "running", ("stopped",), "in a active state "),
+        ):
+            words = f"error while waiting for Server {id} to be {end}: "
+            where = (path, self.wrapper, field)
+            wait_for(client, where, target, pending, words=words, failing=failing)
         if inputs.get("backups") == "enabled":
             self.schedule(client, id, inputs, "error setting backup schedule: ")
 
@@ -202,9 +200,8 @@ class Instance(VultrResource):
         if changed(olds, news, "plan"):
             words = f"error while waiting for instance {id} to have updated plan : "
             failing = f"error retrieving instance {id} : "
-            wait_for(
-                client, words, path, self.wrapper, "plan", news["plan"], (str(olds.get("plan")),), failing
-            )
+            where = (path, self.wrapper, "plan")
+            wait_for(client, where, news["plan"], (str(olds.get("plan")),), words=words, failing=failing)
 
     def drop(self, client: Client, id: str, state: Props) -> None:
         """Networks and ISO are detached first, if the state holds any."""
@@ -243,7 +240,8 @@ class BlockStorage(VultrResource):
             f"error while waiting for block {id} to be completed: ",
             f"error retrieving block {id} : ",
         )
-        wait_for(client, words, f"{self.path}/{id}", self.wrapper, "status", "active", ("pending",), failing)
+        where = (f"{self.path}/{id}", self.wrapper, "status")
+        wait_for(client, where, "active", ("pending",), words=words, failing=failing)
         if not inputs.get("attachedToInstance"):
             return
         for _second in range(31):

@@ -242,7 +242,7 @@ class ReverseIpv4(VultrResource):
 
 
 class ReverseIpv6(ReverseIpv4):
-    """The name of an instance's IPv6 address. Its id is the address as spelled; the API must spell it alike."""
+    """The name of an instance's IPv6 address. Its id is the address; the API must spell it alike."""
 
     token = "vultr:index/reverseIpv6:ReverseIpv6"  # noqa: S105
     family = "ipv6"

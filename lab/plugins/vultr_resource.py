@@ -25,7 +25,7 @@ def filled(values: Props) -> Props:
 
 
 class VultrResource(BridgedResource):
-    """One type: a collection of objects at a path, wrapped in a key. Most types differ in these tables only."""
+    """One type: a collection of objects at a path, wrapped in a key. Most types are these tables."""
 
     path = ""  # of the collection; {group}, {domain} stand for properties
     wrapper = ""
@@ -142,20 +142,19 @@ class VultrResource(BridgedResource):
         return new_id, outputs, {k: outputs[k] if k in sets else v for k, v in news.items()}
 
     @staticmethod
-    def ask(
+    def ask(  # noqa: PLR0917 (a request is these)
         client: Client,
         words: str,
         method: str,
         path: str,
         body: Props | None = None,
         id: str = "",
-        **more: str,
     ) -> Props:
         """One request; its refusal carries `words`."""
         try:
             return client.call(method, path, body)
         except VultrError as error:
-            raise Failure(words.format(id=id, **more) + str(error)) from error
+            raise Failure(words.format(id=id) + str(error)) from error
 
 
 def refusal(words: str, error: VultrError, id: str, state: Props) -> Failure:
@@ -174,7 +173,7 @@ def unwrap(answer: Props, key: str) -> Props:
     found = answer.get(key)
     if not isinstance(found, dict):
         raise Failure(
-            f"error reading from server: EOF (the API's answer has no {key!r}: the official plugin crashes here)"
+            f"error reading from server: EOF (the answer has no {key!r}: the official plugin crashes here)"
         )
     return found
 

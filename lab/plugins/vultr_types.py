@@ -1,4 +1,4 @@
-"""The tables of the Vultr stand-in: properties of each resource type, and what its requests and errors are called.
+"""The tables of the Vultr stand-in: the properties of each resource type, and the words of its errors.
 
 Data only; `vultr.py` acts on it. Names are Pulumi's (camelCase); the API's are the same in snake_case, except
 where a table says otherwise.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
+from lab.plugins.base import Value
 from lab.plugins.bridge import Prop
 
 
@@ -25,17 +25,17 @@ class Words:
     gone: str  # the object is gone when a failed read holds this text
 
 
-def one_of(name: str, *words: str) -> Callable[[Any], str | None]:
+def one_of(name: str, *words: str) -> Callable[[Value], str | None]:
     """A check that a value is one of `words`."""
     listed = " ".join(f'"{word}"' for word in words)
     return lambda value: None if value in words else f"expected {name} to be one of [{listed}], got {value}"
 
 
-def address_of(name: str, version: int | None = None) -> Callable[[Any], str | None]:
+def address_of(name: str, version: int | None = None) -> Callable[[Value], str | None]:
     """A check that a value is an IP address (of one version) without a length."""
     kind = {None: "IP", 4: "IPv4", 6: "IPv6"}[version]
 
-    def check(value: Any) -> str | None:
+    def check(value: Value) -> str | None:
         try:
             parsed = ipaddress.ip_address(str(value))
         except ValueError:
@@ -47,17 +47,17 @@ def address_of(name: str, version: int | None = None) -> Callable[[Any], str | N
     return check
 
 
-def not_empty(name: str) -> Callable[[Any], str | None]:
+def not_empty(name: str) -> Callable[[Value], str | None]:
     """A check that a value is not its kind's zero value."""
     return lambda value: None if value else f'"{name}" must not be empty, got {value}'
 
 
-def same_but_case(old: Any, new: Any) -> bool:
+def same_but_case(old: Value, new: Value) -> bool:
     """Regions are compared without regard to case."""
     return str(old).lower() == str(new).lower()
 
 
-def given(kind: str = "string", **more: Any) -> Prop:
+def given(kind: str = "string", **more: Value) -> Prop:
     """A computed output that is no input."""
     return Prop(kind, computed=True, output=True, **more)
 
@@ -67,7 +67,7 @@ def region() -> Prop:
     return Prop("string", required=True, force_new=True, diff_suppress=same_but_case)
 
 
-def fixed(kind: str = "string", **more: Any) -> Prop:
+def fixed(kind: str = "string", **more: Value) -> Prop:
     """A required input whose change replaces the object."""
     return Prop(kind, required=True, force_new=True, **more)
 

@@ -18,7 +18,7 @@ description: Prints the outcome, role and name of each task, and one recap line.
 """
 
 # Where modules put the reason, the most telling first.
-REASONS = ("msg", "stderr", "stdout", "module_stderr", "module_stdout", "exception")
+REASONS = ("msg", "stderr", "stdout", "module_stderr", "module_stdout")
 
 
 def reason(result: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Tables of recorded calls: one JSON object a line, with `{"$secret": x}` and "$unknown" for the protocol's marks."""
+"""Tables of recorded calls: one JSON object a line, with `{"$secret": x}` and "$unknown" for its marks."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def free_port() -> int:
 @contextlib.contextmanager
 def ssh_server(folder: Path) -> Iterator[SshServer]:
     """Run a server until the block ends."""
-    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 (heavy)
 
     for name in ("host", "ok", "bad"):
         new_key(folder / name)

@@ -176,15 +176,15 @@ class TestRemote:
         ("change", "text"),
         [
             ({"privateKey": "garbage"}, "ssh: no key found"),
-            ({"hostKey": "not a key"}, "failed to parse host key: ssh: no key found; last parsing error for ignored line: "
-             "illegal base64 data at input byte 0"),
+            ({"hostKey": "not a key"}, "failed to parse host key: ssh: no key found; last parsing error for "
+             "ignored line: illegal base64 data at input byte 0"),
             ({"agentSocketPath": "/no/such"}, "dial unix /no/such: connect: no such file or directory"),
-            ({"privateKey": "bad"}, "after 1 failed attempts: ssh: handshake failed: ssh: unable to authenticate, "
-             "attempted methods [none publickey], no supported methods remain"),
-            ({"privateKey": None}, "after 1 failed attempts: ssh: handshake failed: ssh: unable to authenticate, "
-             "attempted methods [none], no supported methods remain"),
-            ({"privateKey": None, "password": "p"}, "after 1 failed attempts: ssh: handshake failed: ssh: unable to "
+            ({"privateKey": "bad"}, "after 1 failed attempts: ssh: handshake failed: ssh: unable to "
+             "authenticate, attempted methods [none publickey], no supported methods remain"),
+            ({"privateKey": None}, "after 1 failed attempts: ssh: handshake failed: ssh: unable to "
              "authenticate, attempted methods [none], no supported methods remain"),
+            ({"privateKey": None, "password": "p"}, "after 1 failed attempts: ssh: handshake failed: ssh: "
+             "unable to authenticate, attempted methods [none], no supported methods remain"),
         ],
     )  # fmt: skip
     def test_login_failures_have_the_recorded_words(self, remote, server, monkeypatch, change, text):

@@ -24,8 +24,8 @@ TEXT = {
     "lower": True,
 }
 LENGTH = (
-    "Missing required property 'length': The length of the string desired. The minimum value for length is 1 and, length "
-    "must also be >= (`min_upper` + `min_lower` + `min_numeric` + `min_special`)."
+    "Missing required property 'length': The length of the string desired. The minimum value for length is 1 "
+    "and, length must also be >= (`min_upper` + `min_lower` + `min_numeric` + `min_special`)."
 )
 
 
@@ -132,7 +132,8 @@ def test_bytes_and_ids_are_spelled_in_all_forms():
     id, outputs = made("Id", byteLength=4, prefix="x-")
     data = base64.urlsafe_b64decode(id + "==")
     standard = base64.b64encode(data).decode()
-    assert outputs == {"byteLength": 4, "prefix": "x-", "id": id, "b64Url": f"x-{id}", "b64Std": f"x-{standard}",
+    assert outputs == {"byteLength": 4, "prefix": "x-", "id": id, "b64Url": f"x-{id}",
+                       "b64Std": f"x-{standard}",
                        "hex": f"x-{data.hex()}", "dec": f"x-{int.from_bytes(data, 'big')}"}  # fmt: skip
 
 
@@ -160,7 +161,8 @@ def test_every_change_replaces_and_nothing_else_is_reported(kind, inputs, change
         (
             "Bytes",
             {"length": 0},
-            "Invalid Attribute Value. Attribute length value must be at least 1, got: 0. Examine values at 'k.length'.",
+            "Invalid Attribute Value. Attribute length value must be at least 1, got: 0. "
+            "Examine values at 'k.length'.",
         ),
     ],
 )

@@ -1,7 +1,7 @@
 """The Vultr stand-in checks, plans, asks and words as the official plugin was recorded to do.
 
-`vultr_calls.jsonl`: calls that touch nothing. `vultr_exchanges.jsonl`: calls with the requests they made and the
-answers they got, [method, path, body, status, answer] each.
+`vultr_calls.jsonl`: calls that touch nothing. `vultr_exchanges.jsonl`: calls with the requests they made and
+the answers they got, [method, path, body, status, answer] each.
 """
 
 import json
@@ -171,7 +171,7 @@ def test_the_repeating_ends_after_59_minutes(dispatcher, monkeypatch):
 
 
 def test_what_fails_after_the_post_stays_in_the_state(dispatcher, monkeypatch):
-    ScriptedApi(monkeypatch, [[202, instance(default_password="pw")], [400, {"error": "odd", "status": 400}]])
+    ScriptedApi(monkeypatch, [[202, instance()], [400, {"error": "odd", "status": 400}]])
     with pytest.raises(
         PartialFailure, match="error while waiting for Server i to be completed: error retrieving Server i"
     ) as kept:
@@ -191,7 +191,10 @@ def test_a_volume_whose_polling_fails_is_worded_as_recorded(dispatcher, monkeypa
             "blockStorage:BlockStorage",
             properties={"region": "ewr", "sizeGb": 10, "blockType": "high_perf"},
         )
-    wanted = 'error while waiting for block id-63 to be completed: error retrieving block id-63 : {"error":"odd","status":400}\n\n'
+    refusal = '{"error":"odd","status":400}'
+    wanted = (
+        f"error while waiting for block id-63 to be completed: error retrieving block id-63 : {refusal}\n\n"
+    )
     assert str(failure.value).endswith(wanted)
     assert api.times() == [0, 10]
 
@@ -201,7 +204,7 @@ def test_a_record_that_can_not_be_read_back_is_lost(dispatcher, monkeypatch):
         monkeypatch, [[201, {"record": {"id": "r"}}], [500, {"error": "x"}], *[[500, {"error": "x"}]] * 3]
     )
     with pytest.raises(
-        Failure, match="^expected non-nil error with nil state during Create of urn:pulumi"
+        Failure, match=r"^expected non-nil error with nil state during Create of urn:pulumi"
     ) as failure:
         call(
             dispatcher,
@@ -291,7 +294,7 @@ def test_reverse_addresses_are_searched_on_all_pages(dispatcher, monkeypatch):
         ("sSHKey:SSHKey", "k", "/v2/ssh-keys/k", "ssh_key", {"name": "n", "ssh_key": "s"}),
     ],
 )
-def test_import_ids_lead_to_the_object(dispatcher, monkeypatch, kind, id, path, wrapper, found):
+def test_import_ids_lead_to_the_object(dispatcher, monkeypatch, kind, id, path, wrapper, found):  # noqa: PLR0917
     api = ScriptedApi(monkeypatch, [[200, {wrapper: found}]])
     answer = call(dispatcher, "Read", kind, id=id)
     assert api.requests() == [["GET", path, None]]

@@ -1,4 +1,4 @@
-"""The Vultr stand-in against the emulated API: through its proxy, with its certificate, with the true waits."""
+"""The Vultr stand-in against the emulated API: by its proxy and certificate, with the true waits."""
 
 import time
 
@@ -62,8 +62,9 @@ def test_a_whole_server_is_made_read_without_drift_and_deleted(stack):
     vpc, _ = stack.create("vpc:Vpc", region="ewr", description="v")
     started = time.monotonic()
     instance, outputs = stack.create(
-        "instance:Instance", region="ewr", plan="vc2-1c-1gb", osId=2136, enableIpv6=True, hostname="h", label="l", tags=["b", "a"],
-        userData="#cloud-config\n", reservedIpId=reserved, firewallGroupId=group, sshKeyIds=[key], vpcIds=[vpc],
+        "instance:Instance", region="ewr", plan="vc2-1c-1gb", osId=2136, enableIpv6=True, hostname="h",
+        label="l", tags=["b", "a"], userData="#cloud-config\n", reservedIpId=reserved, firewallGroupId=group,
+        sshKeyIds=[key], vpcIds=[vpc],
     )  # fmt: skip
     assert time.monotonic() - started >= 20
     assert outputs["mainIp"] == address["subnet"]
@@ -106,7 +107,7 @@ def test_a_wrong_key_shows_at_the_first_request_and_drops_records(emulator, stac
     _id, record = stack.create("dnsRecord:DnsRecord", domain=zone, name="", type="A", data="192.0.2.1")
     emulator.control.post("/bad-keys", json={"keys": ["a-key"]}).raise_for_status()
     try:
-        with pytest.raises(Failure, match="error getting domains : .*Invalid API token"):
+        with pytest.raises(Failure, match=r"error getting domains : .*Invalid API token"):
             stack("Read", "dnsDomain:DnsDomain", id=zone, properties={"domain": zone})
         assert stack("Read", "dnsRecord:DnsRecord", id=record["id"], properties=record) == {}
     finally:

@@ -1,0 +1,132 @@
+"""Finishes an update that was interrupted, whatever interrupted it.
+
+The order matters: no process of the dead update may still work, and the backend must be readable, before
+anything is compared; what was made and not recorded goes before the engine makes it again; the engine must
+forget its open operations before it goes on. Leaves alone: volumes, addresses that may have served, and
+whatever nothing proves to be this stack's.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from operations import recovery, sweep
+from operations.cli import OperationError, Pulumi, say
+from operations.state import State
+
+# Of a server that is gone the reverse entries can't be read; the next update makes them anew.
+TOLERATED = re.compile(r"vultr:index[:/]reverseIpv[46]")
+FAILED = re.compile(
+    r"^\s*(?:~?\s*)?(\S+)\s+(\S+)\s+.*(?:refreshing failed|\*\*refreshing failed\*\*)", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the caller asked for besides."""
+
+    destroy: bool = False  # end with `destroy` instead of `up`
+    refresh: bool = False  # compare with reality also when nothing looks wrong
+    remove_asked: bool = False
+    release_ips: bool = False
+
+
+def heal(pulumi: Pulumi, wish: Wish) -> None:
+    """Bring the stack to what its file says. Raises OperationError with the step that could not be done."""
+    with recovery.alone(pulumi):
+        say(f"heal {pulumi.stack}: 1/5 what is left of an interrupted update on this machine")
+        found = recovery.clear(pulumi)
+        state = State.of(pulumi.export())
+        for kind, resource in state.pending:
+            say(f"  was cut off: {kind} {resource.full_type.rsplit('$', 1)[-1]} {resource.name}")
+
+        say(f"heal {pulumi.stack}: 2/5 what it made without recording it")
+        swept = _sweep(pulumi, state, wish)
+        state = State.of(pulumi.export())
+        dirty = bool(found or swept.removed or not state.is_clean())
+
+        say(f"heal {pulumi.stack}: 3/5 the state against reality")
+        if wish.destroy and swept.dead:
+            say("  skipped: a server does not answer; it is destroyed without being asked")
+            _forget_pending(pulumi)
+        elif not state.resources:
+            say("  the state is empty")
+        elif dirty or wish.refresh:
+            refresh(pulumi)
+        else:
+            say("  no operation is open; skipped (--refresh compares all the same)")
+
+        say(f"heal {pulumi.stack}: 4/5 {'destroy' if wish.destroy else 'up'}")
+        if wish.destroy:
+            pulumi.run("destroy", "--yes", "--skip-preview")
+        else:
+            pulumi.run("up", "--yes", "--skip-preview")
+
+        say(f"heal {pulumi.stack}: 5/5 images that nothing uses any more")
+        removed = [] if wish.destroy else sweep.images(pulumi, State.of(pulumi.export()))
+        say("\n".join(f"  removed {what}" for what in removed) or "  none")
+        say(f"heal {pulumi.stack}: done; {'it was repaired' if dirty else 'nothing was wrong'}")
+
+
+def refresh(pulumi: Pulumi) -> None:
+    """Compare the state with reality and forget open operations.
+
+    Raises OperationError when anything but the reverse entries of a vanished server can't be read.
+    """
+    lines: list[str] = []
+    try:
+        pulumi.run(
+            "refresh",
+            "--yes",
+            "--skip-preview",
+            "--clear-pending-creates",
+            "--run-program",
+            watch=lines.append,
+        )
+    except OperationError:
+        failed = {
+            line for line in map(_plain, lines) if "failed**" in line or re.search(r"refreshing failed", line)
+        }
+        others = [line for line in failed if not TOLERATED.search(line) and "pulumi:pulumi:Stack" not in line]
+        if others or not failed:
+            raise
+        say(
+            "  (the reverse entries of a server that is gone can't be read; the update below makes them anew)"
+        )
+        _forget_pending(pulumi)
+
+
+def _sweep(pulumi: Pulumi, state: State, wish: Wish) -> sweep.Swept:
+    swept = sweep.Swept()
+    if state.resources or state.pending:
+        swept = sweep.account(pulumi, state, remove_asked=wish.remove_asked, release_ips=wish.release_ips)
+        sweep.servers(pulumi, state, swept)
+    if swept.asked:
+        raise OperationError(
+            "sweep: these carry this stack's name, are not in its state, and can't be proved to be lost:\n"
+            + "\n".join(f"  {found.what}: {found.why}" for found in swept.asked)
+            + "\nnothing of them was touched. If they are of no use: delete them by hand, or run heal again with "
+            "--remove-unexplained (servers, firewalls, keys) or --release-ips (addresses)"
+        )
+    if swept.dead and not wish.destroy:
+        names = ", ".join(server.name for server, _ in swept.dead)
+        raise OperationError(
+            f"server {names}: does not answer (above), so it can't be brought to what the stack file says; "
+            f"bring it back with `python -m operations revive --stack {pulumi.stack} {swept.dead[0][0].name}`, "
+            "or tear everything down with --destroy"
+        )
+    if not swept.removed:
+        say("  nothing")
+    return swept
+
+
+def _forget_pending(pulumi: Pulumi) -> None:
+    exported = pulumi.export()
+    deployment = exported.get("deployment") or {}
+    if deployment.pop("pending_operations", None):
+        pulumi.restore(exported)
+
+
+def _plain(line: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", line)

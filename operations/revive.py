@@ -1,0 +1,96 @@
+"""Brings a server back that is dead, unreachable, or was deleted out of band; its reserved IPv4 stays.
+
+Drops the instance and all that lived on it without contacting it, then lets the engine make everything anew.
+What the server had on its own disk, its volumes above all, is lost: that is what backups are for.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from operations import recovery, sweep
+from operations.account import Account
+from operations.cli import OperationError, Pulumi, say
+from operations.hosts import Host, Unreachable, ensure_key
+from operations.state import Server, State
+
+
+def revive(pulumi: Pulumi, name: str, *, yes: bool, force: bool) -> None:
+    """Rebuild the server `name`. Raises OperationError with the step that could not be done."""
+    with recovery.alone(pulumi):
+        say(f"revive {name}: 1/4 what is left of an interrupted update on this machine")
+        recovery.clear(pulumi)
+        state = State.of(pulumi.export())
+        server = _server(state, name)
+        api = Account.of(pulumi)
+        exists = server.instance is not None and api.exists(f"/instances/{server.instance.id}")
+        if server.instance is not None and exists:
+            _must_be_dead(pulumi, state, server, force=force)
+        if server.instance is not None and not yes:
+            _confirm(pulumi, name, exists=exists)
+
+        say(f"revive {name}: 2/4 dropping the server and what lived on it")
+        if server.instance is None:
+            say("  the state has no instance of it")
+        else:
+            _drop(pulumi, server.instance.urn, exists=exists)
+
+        say(f"revive {name}: 3/4 what was made without being recorded")
+        state = State.of(pulumi.export())
+        swept = sweep.account(pulumi, state, remove_asked=False, release_ips=False)
+        for found in swept.asked:
+            say(f"  left alone: {found.what}: {found.why}")
+        if not swept.removed:
+            say("  nothing to remove")
+
+        say(f"revive {name}: 4/4 up")
+        pulumi.run("up", "--yes", "--skip-preview")
+        say(f"revive {name}: done; it is back as {_server(State.of(pulumi.export()), name).host}")
+
+
+def _server(state: State, name: str) -> Server:
+    servers = {server.name: server for server in state.servers()}
+    if name not in servers:
+        known = ", ".join(servers) or "none yet: `pulumi up` makes them"
+        raise OperationError(f"the state has no server {name!r}; it has: {known}")
+    return servers[name]
+
+
+def _must_be_dead(pulumi: Pulumi, state: State, server: Server, *, force: bool) -> None:
+    ensure_key(pulumi, state)
+    try:
+        Host(server).run("true", timeout=45)
+    except Unreachable as error:
+        say(f"  {error}")
+        return
+    except OperationError:  # it answers, though not well
+        pass
+    if not force:
+        assert server.instance is not None  # noqa: S101 - the caller has looked
+        raise OperationError(
+            f"server {server.name} answers. To rebuild one that lives, stopping in order what runs on it: "
+            f"pulumi up --stack {pulumi.stack} --replace '{server.instance.urn}'. "
+            "To drop it as it is: revive --force"
+        )
+
+
+def _confirm(pulumi: Pulumi, name: str, *, exists: bool) -> None:
+    if not sys.stdin.isatty():
+        return
+    fate = "is deleted with its disk and volumes" if exists else "is gone already"
+    print(f"The instance of {name} in stack {pulumi.stack} {fate}, and a new one is made with the same IPv4.")
+    if input("Type the server's name to go on: ").strip() != name:
+        raise OperationError("not confirmed; nothing was changed")
+
+
+def _drop(pulumi: Pulumi, urn: str, *, exists: bool) -> None:
+    """Out of the state with the instance and its dependents; only records are deleted at the API one by one."""
+    try:
+        pulumi.run("destroy", "--yes", "--skip-preview", "--target", urn, "--target-dependents")
+    except OperationError:
+        left = State.of(pulumi.export())
+        if exists or any(urn in resource.dependencies for resource in left.resources):
+            raise
+        # Deleting what is gone already is an error at Vultr; nothing else is left of the server.
+        say("  (the instance was gone already: taking it out of the state)")
+        pulumi.run("state", "delete", urn, "--yes", quiet=True)
