@@ -31,7 +31,9 @@ http: {addr: ":80"}
 """
 
 # An address of its own in the region's IPv6, on-link to the servers. The resolver is the region's.
+# Without a default route, so that nothing which a probe asks for ever leaves the region.
 PROBER = """
+ip route delete default
 ip -6 addr replace {address}/128 dev eth0 nodad
 {route}
 echo nameserver {nameserver} > /etc/resolv.conf

@@ -61,9 +61,7 @@ class Account:
         except urllib.error.HTTPError as error:
             text = error.read().decode(errors="replace")[:300]
             advice = "; the stack's vultr:apiKey is refused" if error.code in (401, 403) else ""
-            raise Refused(
-                f"account: {method} {path} was answered {error.code} {text}{advice}", error.code
-            ) from None
+            raise Refused(f"account: {method} {path} was answered {error.code} {text}{advice}", error.code) from None
         except OSError as error:
             raise OperationError(
                 f"account: {method} {path}: {error}; check the network, and HTTPS_PROXY and SSL_CERT_FILE if set"
@@ -107,7 +105,5 @@ class Account:
             if not self.exists(path):
                 return
             if time.monotonic() > deadline:
-                raise OperationError(
-                    f"account: {path} is still there {PATIENCE_SECONDS:.0f} s after its deletion"
-                )
+                raise OperationError(f"account: {path} is still there {PATIENCE_SECONDS:.0f} s after its deletion")
             time.sleep(2)

@@ -86,9 +86,7 @@ def _is_torn(file: Path, stack: str, folder: str) -> bool:
     if file.stat().st_size != 0:
         return False
     ours = folder == stack or file.name.startswith(f"{stack}.json")
-    return ours and (
-        file.suffix in {".attrs", ".tmp"} or ".tmp" in file.name or file.parent.parts[-4] == "locks"
-    )
+    return ours and (file.suffix in {".attrs", ".tmp"} or ".tmp" in file.name or file.parent.parts[-4] == "locks")
 
 
 def verdict(lock: Lock, read: Callable[[int], Process | None], host: str | None = None) -> str | None:
@@ -99,8 +97,8 @@ def verdict(lock: Lock, read: Callable[[int], Process | None], host: str | None 
     here = host or socket.gethostname()
     if lock.host != here:
         raise OperationError(
-            f"lock: held by {lock.user} on {lock.host} (process {lock.pid}), which can't be seen from {here}; "
-            f"run heal there, or make sure that no update runs there and then: pulumi cancel"
+            f"lock: held by {lock.user} on {lock.host} (process {lock.pid}), which can't be seen "
+            f"from {here}; run heal there, or make sure that no update runs there and then: pulumi cancel"
         )
     process = read(lock.pid)
     if process is None:

@@ -1,7 +1,7 @@
 """The Pulumi CLI on one stack, as every verb here uses it.
 
-Runs `pulumi` in the program's folder with the caller's environment: which backend, which credentials and which
-lab is decided there, never here. Leaves alone: what the answers mean (state.py).
+Runs `pulumi` in the program's folder with the caller's environment: which backend, which credentials and
+which lab is decided there, never here. Leaves alone: what the answers mean (state.py).
 """
 
 from __future__ import annotations
@@ -102,9 +102,7 @@ class Pulumi:
             text=True,
         )
         if done.returncode != 0:
-            raise OperationError(
-                f"`pulumi {' '.join(arguments)}` failed:\n{(done.stderr or done.stdout).strip()}"
-            )
+            raise OperationError(f"`pulumi {' '.join(arguments)}` failed:\n{(done.stderr or done.stdout).strip()}")
         return done.stdout
 
     def backend(self) -> str:
@@ -135,7 +133,7 @@ class Pulumi:
 
 @contextmanager
 def _started(command: list[str], *, read: bool) -> Iterator[subprocess.Popen[str]]:
-    """A process in a group of its own: it gets each interrupt once, from here, and none twice from a terminal."""
+    """A process in a group of its own: it gets each interrupt from here alone, and so only once."""
     process = subprocess.Popen(
         command,
         cwd=PROGRAM,

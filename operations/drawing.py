@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from statistics import median
 
 WIDTH, HEADER, ROW, PAD = 196, 44, 22, 10
@@ -81,7 +82,7 @@ class Layout:
                     path.append(lane)
                 path.append(node)
                 self.paths.append(path)
-                for left, right in zip(path, path[1:], strict=False):
+                for left, right in pairwise(path):
                     self.above.setdefault(right, []).append(left)
         self.below: dict[str, list[str]] = {}
         for right, lefts in self.above.items():
@@ -188,14 +189,10 @@ def svg(cards: Mapping[str, Card], needs: Mapping[str, frozenset[str]], title: s
         f'viewBox="0 0 {width} {height:.0f}" font-family="{FONT}" role="img">',
         f"<title>{escape(title)}</title>",
         f'<rect width="{width}" height="{height:.0f}" rx="14" fill="#f8fafc"/>',
-        f'<text x="{MARGIN}" y="{MARGIN + 16}" font-size="19" font-weight="600" fill="#0f172a">'
-        f"{escape(title)}</text>",
+        f'<text x="{MARGIN}" y="{MARGIN + 16}" font-size="19" font-weight="600" fill="#0f172a">{escape(title)}</text>',
         f'<g transform="translate({MARGIN} {MARGIN + TITLE})">',
         *(_arrow(layout, path) for path in layout.paths),
-        *(
-            _card(layout, node, cards[node])
-            for node in sorted(cards, key=lambda node: (layout.column[node], node))
-        ),
+        *(_card(layout, node, cards[node]) for node in sorted(cards, key=lambda node: (layout.column[node], node))),
         "</g>",
         _legend(cards, height - MARGIN),
         "</svg>",
@@ -254,9 +251,7 @@ def _legend(cards: Mapping[str, Card], y: float) -> str:
             f'<text x="{x + 16:.0f}" y="{y:.0f}" font-size="12" fill="#475569">{escape(package)}</text>'
         )
         x += 16 + 8 * len(package) + 24
-    parts.append(
-        f'<text x="{x:.0f}" y="{y:.0f}" font-size="12" fill="#94a3b8">an arrow leads to what needs it</text>'
-    )
+    parts.append(f'<text x="{x:.0f}" y="{y:.0f}" font-size="12" fill="#94a3b8">an arrow leads to what needs it</text>')
     return "".join(parts)
 
 

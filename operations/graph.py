@@ -81,9 +81,7 @@ def reduce(needs: Mapping[str, set[str]]) -> dict[str, frozenset[str]]:
     """Without the edges that a longer way implies."""
     return {
         node: frozenset(
-            other
-            for other in others
-            if not any(other in _reach(rival, needs) for rival in others if rival != other)
+            other for other in others if not any(other in _reach(rival, needs) for rival in others if rival != other)
         )
         for node, others in needs.items()
     }

@@ -17,9 +17,6 @@ from operations.state import State
 
 # Of a server that is gone the reverse entries can't be read; the next update makes them anew.
 TOLERATED = re.compile(r"vultr:index[:/]reverseIpv[46]")
-FAILED = re.compile(
-    r"^\s*(?:~?\s*)?(\S+)\s+(\S+)\s+.*(?:refreshing failed|\*\*refreshing failed\*\*)", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True)
@@ -61,12 +58,12 @@ def heal(pulumi: Pulumi, wish: Wish) -> None:
         if wish.destroy:
             pulumi.run("destroy", "--yes", "--skip-preview")
         else:
-            pulumi.run("up", "--yes", "--skip-preview")
+            pulumi.run("up", "--yes", "--skip-preview", "--suppress-outputs")
 
         say(f"heal {pulumi.stack}: 5/5 images that nothing uses any more")
         removed = [] if wish.destroy else sweep.images(pulumi, State.of(pulumi.export()))
         say("\n".join(f"  removed {what}" for what in removed) or "  none")
-        say(f"heal {pulumi.stack}: done; {'it was repaired' if dirty else 'nothing was wrong'}")
+        say(f"heal {pulumi.stack}: done; {'what was left over is dealt with' if dirty else 'nothing was left over'}")
 
 
 def refresh(pulumi: Pulumi) -> None:
@@ -85,15 +82,11 @@ def refresh(pulumi: Pulumi) -> None:
             watch=lines.append,
         )
     except OperationError:
-        failed = {
-            line for line in map(_plain, lines) if "failed**" in line or re.search(r"refreshing failed", line)
-        }
+        failed = {line for line in map(_plain, lines) if "failed**" in line or re.search(r"refreshing failed", line)}
         others = [line for line in failed if not TOLERATED.search(line) and "pulumi:pulumi:Stack" not in line]
         if others or not failed:
             raise
-        say(
-            "  (the reverse entries of a server that is gone can't be read; the update below makes them anew)"
-        )
+        say("  (the reverse entries of a server that is gone can't be read; the update below makes them anew)")
         _forget_pending(pulumi)
 
 
@@ -106,15 +99,15 @@ def _sweep(pulumi: Pulumi, state: State, wish: Wish) -> sweep.Swept:
         raise OperationError(
             "sweep: these carry this stack's name, are not in its state, and can't be proved to be lost:\n"
             + "\n".join(f"  {found.what}: {found.why}" for found in swept.asked)
-            + "\nnothing of them was touched. If they are of no use: delete them by hand, or run heal again with "
-            "--remove-unexplained (servers, firewalls, keys) or --release-ips (addresses)"
+            + "\nnothing of them was touched. If they are of no use: delete them by hand, or run heal again "
+            "with --remove-unexplained (servers, firewalls, keys) or --release-ips (addresses)"
         )
     if swept.dead and not wish.destroy:
         names = ", ".join(server.name for server, _ in swept.dead)
         raise OperationError(
-            f"server {names}: does not answer (above), so it can't be brought to what the stack file says; "
-            f"bring it back with `python -m operations revive --stack {pulumi.stack} {swept.dead[0][0].name}`, "
-            "or tear everything down with --destroy"
+            f"server {names}: does not answer (above), so it can't be brought to what the stack file "
+            f"says; bring it back with `python -m operations revive --stack {pulumi.stack} "
+            f"{swept.dead[0][0].name}`, or tear everything down with --destroy"
         )
     if not swept.removed:
         say("  nothing")

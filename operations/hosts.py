@@ -43,9 +43,7 @@ class Host:
             timeout,
         )  # fmt: skip
         if done.returncode == 255:
-            raise Unreachable(
-                f"server {self.server.name} does not answer: {done.stderr.strip() or 'no reason given'}"
-            )
+            raise Unreachable(f"server {self.server.name} does not answer: {done.stderr.strip() or 'no reason given'}")
         if done.returncode != 0:
             raise OperationError(
                 f"server {self.server.name}: `{shlex.join(command)}` ended with status {done.returncode}: "

@@ -53,5 +53,5 @@ def find(state: State, wanted: str) -> Resource:
     found = [job for (where, called), job in jobs.items() if called == name and server in ("", where)]
     if len(found) != 1:
         known = ", ".join(f"{where}:{called}" for where, called in sorted(jobs)) or "none"
-        raise OperationError(f"run: the state has no job {wanted!r}; it has: {known}")
+        raise OperationError(f"the state has no job {wanted!r}; it has: {known}")
     return found[0]

@@ -60,13 +60,13 @@ def zones(state: State) -> set[str]:
 def find(state: State, tag: str, lists: Lists) -> list[Lost]:
     """Everything of the stack in the account that the state doesn't know, in the order of removal."""
     return [
-        *_named(state, INSTANCE, "instances", "instance", "label", _tagged(lists.instances, tag)),
+        *_named(state, INSTANCE, ("instances", "instance", "label"), _tagged(lists.instances, tag)),
         *_named(
-            state, FIREWALL, "firewalls", "firewall group", "description",
+            state, FIREWALL, ("firewalls", "firewall group", "description"),
             [group for group in lists.firewall_groups if _is_label(group.get("description"), tag, state)],
         ),
         *_named(
-            state, SSH_KEY, "ssh-keys", "SSH key", "name",
+            state, SSH_KEY, ("ssh-keys", "SSH key", "name"),
             [key for key in lists.ssh_keys if key.get("name") == tag],
         ),
         *_addresses(state, tag, lists),
@@ -76,10 +76,9 @@ def find(state: State, tag: str, lists: Lists) -> list[Lost]:
     ]  # fmt: skip
 
 
-def _named(
-    state: State, type_: str, path: str, what: str, key: str, entries: Iterable[Entry]
-) -> Iterable[Lost]:
-    """Objects with a label: theirs is the witness's."""
+def _named(state: State, type_: str, where: tuple[str, str, str], entries: Iterable[Entry]) -> Iterable[Lost]:
+    """Objects with a label, which must be their witness's; `where`: API path, name, and key of the label."""
+    path, what, key = where
     known = state.ids(type_)
     witnesses = {resource.inputs.get(key) for resource in state.creating(type_)}
     for entry in entries:
@@ -98,15 +97,11 @@ def _named(
 def _addresses(state: State, tag: str, lists: Lists) -> Iterable[Lost]:
     known = state.ids(RESERVED_IP)
     lost = [
-        entry
-        for entry in lists.reserved_ips
-        if entry["id"] not in known and _is_label(entry.get("label"), tag, state)
+        entry for entry in lists.reserved_ips if entry["id"] not in known and _is_label(entry.get("label"), tag, state)
     ]
     for entry in lost:
         label = entry["label"]
-        witnesses = [
-            address for address in state.creating(RESERVED_IP) if address.inputs.get("label") == label
-        ]
+        witnesses = [address for address in state.creating(RESERVED_IP) if address.inputs.get("label") == label]
         rivals = [other for other in lost if other["label"] == label]
         recorded = any(address.inputs.get("label") == label for address in state.of_type(RESERVED_IP))
         action: Literal["remove", "adopt", "ask"] = "ask"
@@ -138,9 +133,7 @@ def _domains(state: State, lists: Lists) -> Iterable[Lost]:
             f"/domains/{domain}",
             f"zone {domain}",
             "ask" if more else "remove",
-            f"it holds {len(more)} records that this stack did not make"
-            if more
-            else "its creation was cut off",
+            f"it holds {len(more)} records that this stack did not make" if more else "its creation was cut off",
         )
 
 
@@ -163,9 +156,7 @@ def _records(state: State, lists: Lists) -> Iterable[Lost]:
 
 
 def _rules(state: State, lists: Lists) -> Iterable[Lost]:
-    known = {
-        (resource.inputs.get("firewallGroupId"), resource.id) for resource in state.of_type(FIREWALL_RULE)
-    }
+    known = {(resource.inputs.get("firewallGroupId"), resource.id) for resource in state.of_type(FIREWALL_RULE)}
     ours = {
         (resource.inputs.get("firewallGroupId"), *_rule(resource))
         for resource in [*state.of_type(FIREWALL_RULE), *state.creating(FIREWALL_RULE)]
@@ -192,9 +183,7 @@ def _tagged(instances: Iterable[Entry], tag: str) -> list[Entry]:
 def _is_label(label: object, tag: str, state: State) -> bool:
     """Whether it is `<tag>-<server>` of a server that the state knows, or has heard of."""
     everything = [*state.resources, *(resource for _, resource in state.pending)]
-    servers = {
-        resource.name for resource in everything if resource.full_type.startswith("apiary:host:Server")
-    }
+    servers = {resource.name for resource in everything if resource.full_type.startswith("apiary:host:Server")}
     return label in {f"{tag}-{server}" for server in servers}
 
 
@@ -227,7 +216,8 @@ def adopted(exported: Mapping[str, Any], lost: Lost) -> dict[str, Any]:
     resource = dict(operations.pop(index)["resource"])
     resource["id"] = entry["id"]
     resource["outputs"] = {
-        **resource["inputs"], "id": entry["id"], "subnet": entry["subnet"], "subnetSize": entry["subnet_size"],
+        **resource["inputs"], "id": entry["id"],
+        "subnet": entry["subnet"], "subnetSize": entry["subnet_size"],
         "instanceId": entry.get("instance_id") or "",
     }  # fmt: skip
     resource["outputs"].pop("__defaults", None)

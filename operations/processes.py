@@ -68,9 +68,7 @@ def all_processes() -> Iterator[Process]:
             yield process
 
 
-def survivors(
-    processes: Mapping[int, Process], *, backend: str | None, project: str, folder: Path
-) -> list[Process]:
+def survivors(processes: Mapping[int, Process], *, backend: str | None, project: str, folder: Path) -> list[Process]:
     """Plugins and language hosts of this project and backend that no living CLI is above, oldest first.
 
     `backend` is PULUMI_BACKEND_URL as the caller has it (None: not set), `folder` the program's.

@@ -17,7 +17,7 @@ from operations.cli import PROGRAM, OperationError, Pulumi, say
 
 @contextmanager
 def alone(pulumi: Pulumi) -> Iterator[None]:
-    """Nobody else repairs this stack from this checkout meanwhile. Raises OperationError when somebody does."""
+    """Nobody else repairs this stack from this checkout meanwhile, or OperationError is raised."""
     with (pulumi.folder / "repair.lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -47,8 +47,8 @@ def clear(pulumi: Pulumi) -> list[str]:
         reason = files.verdict(lock, processes.read)
         if reason is None:
             raise OperationError(
-                f"lock: an update of stack {pulumi.stack} is running: {processes.read(lock.pid)}; wait for it, or "
-                f"interrupt it once (kill -INT {lock.pid}) and let it finish what it has begun"
+                f"lock: an update of stack {pulumi.stack} is running: {processes.read(lock.pid)}; "
+                f"wait for it, or interrupt it once (kill -INT {lock.pid}), and it finishes what it has begun"
             )
         reasons[lock.file] = reason
 
@@ -65,9 +65,7 @@ def clear(pulumi: Pulumi) -> list[str]:
     done += _report("survivors of a dead update", [f"ended {process}" for process in left])
 
     if backend is None:
-        say(
-            f"  lock: {url} keeps its locks itself; if a step below finds the stack locked, make sure that no"
-        )
+        say(f"  lock: {url} keeps its locks itself; if a step below finds the stack locked, make sure that no")
         say(f"        update runs anywhere, then: pulumi cancel --stack {pulumi.stack}")
         return done
     torn = backend.torn(pulumi.project, pulumi.stack)

@@ -44,7 +44,7 @@ def revive(pulumi: Pulumi, name: str, *, yes: bool, force: bool) -> None:
             say("  nothing to remove")
 
         say(f"revive {name}: 4/4 up")
-        pulumi.run("up", "--yes", "--skip-preview")
+        pulumi.run("up", "--yes", "--skip-preview", "--suppress-outputs")
         say(f"revive {name}: done; it is back as {_server(State.of(pulumi.export()), name).host}")
 
 
@@ -84,7 +84,7 @@ def _confirm(pulumi: Pulumi, name: str, *, exists: bool) -> None:
 
 
 def _drop(pulumi: Pulumi, urn: str, *, exists: bool) -> None:
-    """Out of the state with the instance and its dependents; only records are deleted at the API one by one."""
+    """Out of the state with the instance and its dependents; of these only records are deleted at the API."""
     try:
         pulumi.run("destroy", "--yes", "--skip-preview", "--target", urn, "--target-dependents")
     except OperationError:

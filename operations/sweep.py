@@ -90,8 +90,6 @@ def _lists(api: Account, state: State) -> lost.Lists:
         ssh_keys=api.list("/ssh-keys", "ssh_keys"),
         reserved_ips=api.list("/reserved-ips", "reserved_ips"),
         domains=domains,
-        records={
-            zone: api.list(f"/domains/{zone}/records", "records") for zone in lost.zones(state) & present
-        },
+        records={zone: api.list(f"/domains/{zone}/records", "records") for zone in lost.zones(state) & present},
         rules={group: api.list(f"/firewalls/{group}/rules", "firewall_rules") for group in owned},
     )

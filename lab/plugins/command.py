@@ -7,7 +7,9 @@ SDK that asks for a replacement when they change). Left out: CopyToRemote, CopyF
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import secrets
 import subprocess
 import threading
@@ -32,6 +34,7 @@ GO_PROVIDER = "1.2.0"  # version of the provider framework, kept in the state of
 GO_PROVIDER_KEY = "__pulumi-go-provider-version"
 SECRET_FIELDS = ("password", "privateKey", "privateKeyPassword")
 PRODUCED = ("stdout", "stderr")
+TRIGGERS = {"triggers"}
 CONNECTION_DEFAULTS: Props = {"dialErrorLimit": 10, "perDialTimeout": 15, "port": 22, "user": "root"}
 COMMON = {
     "create",
@@ -55,11 +58,13 @@ class Command(Resource):
         raise NotImplementedError
 
     def diff(self, ctx: Context, id: str, olds: Props, news: Props) -> Difference:
-        """Every changed input is an update in place."""
+        """Every changed input is an update in place, but for `triggers` that come, go or are unknown."""
         old = {k: v for k, v in olds.items() if k not in PRODUCED}
         detailed = differences(old, news, ctx.secret_inputs | {"connection"})
         tops = {key.partition(".")[0].partition("[")[0] for key in detailed}
-        return Difference(detailed=detailed, diffs=sorted(tops))
+        replaces = sorted(TRIGGERS & set(detailed))  # as a whole; for an entry of it, it is the SDK that asks
+        detailed |= {key: f"{detailed[key]}_REPLACE" for key in replaces}
+        return Difference(detailed=detailed, diffs=sorted(tops), replaces=replaces)
 
     def create(self, ctx: Context, inputs: Props) -> tuple[str, Props]:
         """Run `create`, if there is one."""
@@ -288,7 +293,7 @@ def differences(old: Value, new: Value, whole: set[str], path: str = "") -> dict
     if isinstance(old, dict) and isinstance(new, dict) and path not in whole:
         found: dict[str, str] = {}
         for key in sorted({*old, *new}):
-            inner = f"{path}.{key}" if path else str(key)
+            inner = member(path, str(key))
             if key in old and key in new:
                 found |= differences(old[key], new[key], whole, inner)
             else:
@@ -307,6 +312,13 @@ def differences(old: Value, new: Value, whole: set[str], path: str = "") -> dict
             )
         return found
     return {path: "UPDATE"}
+
+
+def member(path: str, key: str) -> str:
+    """The path of a member of an object."""
+    if not re.fullmatch(r"[A-Za-z_$][\w$]*", key):
+        return f"{path}[{json.dumps(key)}]"
+    return f"{path}.{key}" if path else key
 
 
 def plugin(version: str) -> Plugin:

@@ -71,13 +71,10 @@ class Client:
                 return
             if state not in pending:
                 wanted = target
-                raise VultrError(
-                    f"unexpected state '{state}', wanted target '{wanted}'. last error: %!s(<nil>)"
-                )
+                raise VultrError(f"unexpected state '{state}', wanted target '{wanted}'. last error: %!s(<nil>)")
             if time.monotonic() > end:
                 raise VultrError(
-                    f"timeout while waiting for state to become '{target}' (last state: '{state}', "
-                    f"timeout: 1h0m0s)"
+                    f"timeout while waiting for state to become '{target}' (last state: '{state}', timeout: 1h0m0s)"
                 )
             time.sleep(pause)
             pause = min(pause * 2, LONGEST_POLL)
@@ -128,9 +125,7 @@ class Client:
         shortest: float = self.longest * 2 / 3
         return min(shortest * 2.0 ** (attempt - 1), self.longest)
 
-    def _attempt(
-        self, method: str, path: str, body: Mapping[str, Any] | None
-    ) -> tuple[int, dict[str, str], str]:
+    def _attempt(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[int, dict[str, str], str]:
         connection = self._connection()
         headers = {
             "Authorization": f"Bearer {self.api_key}",

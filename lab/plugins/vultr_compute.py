@@ -94,15 +94,9 @@ class Instance(VultrResource):
         check_options(inputs)
         body = self.body(inputs)
         try:
-            answer = client.repeat_while(
-                lambda: client.call("POST", self.path, body), ALREADY_ATTACHED, CREATE_LIMIT
-            )
+            answer = client.repeat_while(lambda: client.call("POST", self.path, body), ALREADY_ATTACHED, CREATE_LIMIT)
         except VultrError as error:
-            text = (
-                f"cannot create instance with reserved IP: {error}"
-                if ALREADY_ATTACHED in str(error)
-                else str(error)
-            )
+            text = f"cannot create instance with reserved IP: {error}" if ALREADY_ATTACHED in str(error) else str(error)
             raise Failure(self.words.create + text) from error
         made = unwrap(answer, self.wrapper)
         return str(made.get("id", "")), {"defaultPassword": made.get("default_password", "")}
@@ -158,9 +152,7 @@ class Instance(VultrResource):
         cursor = ""
         while True:
             query = f"?cursor={cursor}" if cursor else ""
-            answer = self.ask(
-                client, f"error getting list of attached {kind}: ", "GET", f"{path}/{kind}{query}"
-            )
+            answer = self.ask(client, f"error getting list of attached {kind}: ", "GET", f"{path}/{kind}{query}")
             ids += [str(entry["id"]) for entry in answer.get("vpcs") or []]
             cursor = ((answer.get("meta") or {}).get("links") or {}).get("next", "")
             if not cursor:
@@ -172,9 +164,7 @@ class Instance(VultrResource):
         body |= filled({"label": news.get("label"), "firewall_group_id": news.get("firewallGroupId")})
         body |= {"enable_ipv6": bool(news.get("enableIpv6"))}
         body["tags"] = sorted(news.get("tags") or []) if unlike(olds, news, "tags") else None
-        body["ddos_protection"] = (
-            bool(news.get("ddosProtection")) if changed(olds, news, "ddosProtection") else None
-        )
+        body["ddos_protection"] = bool(news.get("ddosProtection")) if changed(olds, news, "ddosProtection") else None
         for name, suffix in (("vpcIds", "vpc"), ("vpc2Ids", "vpc2")):
             old, new = set(olds.get(name) or []), set(news.get(name) or [])
             body |= filled({f"attach_{suffix}": sorted(new - old), f"detach_{suffix}": sorted(old - new)})
@@ -256,9 +246,7 @@ class BlockStorage(VultrResource):
     def attach(self, client: Client, id: str, inputs: Props) -> None:
         """One attach request."""
         body = {"instance_id": inputs["attachedToInstance"], "live": bool(inputs.get("live"))}
-        self.ask(
-            client, "error attaching block storage ({id}): ", "POST", f"{self.path}/{id}/attach", body, id
-        )
+        self.ask(client, "error attaching block storage ({id}): ", "POST", f"{self.path}/{id}/attach", body, id)
 
     def alter(self, client: Client, id: str, olds: Props, news: Props) -> None:
         """The PATCH is sent also when it is empty; then detach and attach if the instance is another one."""
@@ -267,14 +255,10 @@ class BlockStorage(VultrResource):
         if not unlike(olds, news, "attachedToInstance"):
             return
         if olds.get("attachedToInstance"):
-            now = unwrap(
-                self.ask(client, "error getting block storage: ", "GET", f"{self.path}/{id}"), self.wrapper
-            )
+            now = unwrap(self.ask(client, "error getting block storage: ", "GET", f"{self.path}/{id}"), self.wrapper)
             if now.get("attached_to_instance"):
                 words = "error detaching block storage ({id}): "
-                self.ask(
-                    client, words, "POST", f"{self.path}/{id}/detach", {"live": bool(news.get("live"))}, id
-                )
+                self.ask(client, words, "POST", f"{self.path}/{id}/detach", {"live": bool(news.get("live"))}, id)
         if news.get("attachedToInstance"):
             self.attach(client, id, news)
 

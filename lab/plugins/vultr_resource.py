@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 
-from lab.plugins.base import UNKNOWN, Context, Failure, PartialFailure, Plugin, Props
+from lab.plugins.base import UNKNOWN, CheckFailure, Context, Difference, Failure, PartialFailure, Plugin, Props
 from lab.plugins.bridge import BridgedResource
-from lab.plugins.schema import ZERO
+from lab.plugins.schema import ZERO, empty
 from lab.plugins.vultr_client import Client, VultrError
 from lab.plugins.vultr_types import PROPERTIES, WORDS, Words
 
@@ -80,6 +80,11 @@ class VultrResource(BridgedResource):
 
     # What the bridge calls
 
+    def check(self, ctx: Context, olds: Props, news: Props) -> tuple[Props, list[CheckFailure]]:
+        """A missing property is named as the older bridge does it."""
+        inputs, failures = super().check(ctx, olds, news)
+        return inputs, [CheckFailure(f.property, missing(ctx.name, f.reason)) for f in failures]
+
     def make(self, ctx: Context, inputs: Props) -> tuple[str, Props]:
         """POST, wait if need be, read back. What fails after the POST leaves the object in the state."""
         client = client_of(ctx)
@@ -117,9 +122,7 @@ class VultrResource(BridgedResource):
         self.alter(client, id, olds, news)
         found = self.fetch(client, id, news)
         if found is None:
-            raise Gone(
-                f"Resource provider reported that the resource did not exist while updating {ctx.urn}."
-            )
+            raise Gone(f"Resource provider reported that the resource did not exist while updating {ctx.urn}.")
         return found
 
     def remove(self, ctx: Context, id: str, state: Props) -> None:
@@ -127,10 +130,35 @@ class VultrResource(BridgedResource):
         self.drop(client_of(ctx), id, state)
 
     def planned(self, olds: Props | None, inputs: Props, ctx: Context) -> Props:
-        """A list with an unknown element is unknown as a whole."""
+        """An empty text that may be computed counts as left out, an empty value is no change from null.
+
+        A list with an unknown element is unknown as a whole.
+        """
         planned = super().planned(olds, inputs, ctx)
-        vague = {n for n, v in planned.items() if isinstance(v, list) and UNKNOWN in v}
-        return planned | dict.fromkeys(vague, UNKNOWN)
+        for name, prop in self.properties.items():
+            given = inputs.get(name)
+            if planned[name] is UNKNOWN or (isinstance(planned[name], list) and UNKNOWN in planned[name]):
+                planned[name] = UNKNOWN
+                if prop.kind == "set" and prop.computed and olds is not None:
+                    planned[name] = olds.get(name)  # a change that is only known later is not seen at all
+            elif prop.computed and prop.kind == "string" and given == "":
+                planned[name] = UNKNOWN if olds is None else olds.get(name)
+            elif given == [] and prop.kind == "set" and olds is None:
+                planned[name] = UNKNOWN if prop.computed else None
+            elif given is not None and empty(given) and not (prop.computed or prop.required):
+                fresh = olds is None or olds.get(name) is not None
+                planned[name] = planned[name] if fresh and prop.kind != "map" else None
+        return planned
+
+    def diff(self, ctx: Context, id: str, olds: Props, news: Props) -> Difference:
+        """A list that is emptied is one deletion."""
+        found = super().diff(ctx, id, olds, news)
+        detailed: dict[str, str] = {}
+        for path, kind in found.detailed.items():
+            name, bracket, _index = path.partition("[")
+            detailed[name if bracket and news.get(name) == [] else path] = kind
+        found.detailed = detailed
+        return found
 
     def read(self, ctx: Context, id: str, state: Props, inputs: Props) -> tuple[str, Props, Props] | None:
         """After a read, sets among the inputs are spelled as they were read."""
@@ -162,6 +190,16 @@ def refusal(words: str, error: VultrError, id: str, state: Props) -> Failure:
     return Failure(words.format(id=id, group=state.get("firewallGroupId", "")) + str(error))
 
 
+def missing(resource: str, reason: str) -> str:
+    """The reason of a check's failure, reworded where it is that a property is missing."""
+    found = re.fullmatch(r"Missing required property '(.*)'", reason)
+    if not found:
+        return reason
+    name = ".0.".join(snake(step) for step in found[1].split("."))
+    text = f'The argument "{name}" is required, but no definition was found.'
+    return f"Missing required argument. {text}. Examine values at '{resource}.{found[1]}'."
+
+
 class Gone(Failure):
     """A text that stands for itself, without the bridge's frame."""
 
@@ -172,9 +210,7 @@ def unwrap(answer: Props, key: str) -> Props:
     """The object in an answer. The official plugin crashes where it is missing."""
     found = answer.get(key)
     if not isinstance(found, dict):
-        raise Failure(
-            f"error reading from server: EOF (the answer has no {key!r}: the official plugin crashes here)"
-        )
+        raise Failure(f"error reading from server: EOF (the answer has no {key!r}: the official plugin crashes here)")
     return found
 
 

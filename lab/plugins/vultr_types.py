@@ -49,7 +49,7 @@ def address_of(name: str, version: int | None = None) -> Callable[[Value], str |
 
 def not_empty(name: str) -> Callable[[Value], str | None]:
     """A check that a value is not its kind's zero value."""
-    return lambda value: None if value else f'"{name}" must not be empty, got {value}'
+    return lambda value: None if value else f"{name} must not be empty, got {value}"
 
 
 def same_but_case(old: Value, new: Value) -> bool:

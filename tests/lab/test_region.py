@@ -100,9 +100,7 @@ def ask(name: str, kind: str) -> DNSRecord:
         "reverse_ipv4": {"10.88.16.1": "web1.example.com"},
         "reverse_ipv6": {"instance-1": {"2001:db8:77:1::5": "six.example.com"}},
     }
-    zones = dns.Zones(
-        state, "10.88.0.0/16", "2001:db8:77::/48", {"registry.lab.internal": "10.88.0.50"}
-    )
+    zones = dns.Zones(state, "10.88.0.0/16", "2001:db8:77::/48", {"registry.lab.internal": "10.88.0.50"})
     packed = dns.respond(zones, bytes(DNSRecord.question(name, kind).pack()), False, "127.0.0.1")
     assert packed is not None
     return DNSRecord.parse(packed)
@@ -314,6 +312,13 @@ def test_the_probers_reach_a_server_over_both_families(server: Shell, position: 
         lab("prober", *position, "nc", "-z", "-w", "2", address, "22")
     nobody = "2001:db8:77:1::dead"
     assert lab("prober", *position, "ping", "-c", "1", "-W", "1", nobody, check=False).returncode == 1
+
+
+@pytest.mark.parametrize("position", [[], ["--routed"]])
+def test_nothing_that_a_prober_asks_for_leaves_the_region(server: Shell, position: list[str]):
+    table = lab("prober", *position, "ip", "route", "show", "default")
+    assert table.stdout == ""
+    assert "unreachable" in lab("prober", *position, "ping", "-c1", "192.0.2.200", check=False).stderr.lower()
 
 
 def test_the_server_sees_the_probers_own_address(server: Shell):

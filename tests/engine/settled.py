@@ -1,0 +1,183 @@
+"""The state of a stack as an `up` leaves it, without a host: what previews of a change are compared with.
+
+No update runs for it. Everything in it comes from the program and the plugins: the resources, their parents,
+providers, dependencies and options from a first preview; their inputs from a run of the same program under
+mocks, which answers with addresses, keys and ids (tests/mocks/program.py); the defaults and automatic names
+among the inputs from the plugins' own checks, in a second preview. That the engine finds nothing to change in
+it is a test of its own: where that holds, every difference which a changed stack file makes is real.
+
+Not in it is what only a host knows (what a command printed, a container's mounts); no diff looks at that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+from unittest.mock import patch
+
+import yaml
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pulumi.runtime import mocks
+
+from lab.plugins.install import sdk_versions
+from lab.tools import SERVERS
+from tests.engine.plans import UNKNOWN
+from tests.engine.workplace import Project
+from tests.mocks import program
+from tests.mocks.program import Graph, Providers
+
+PREFIX = "apiary:"
+_SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}  # the engine's mark
+_NOT_IN_STATE = ("sourcePosition", "stackTrace")
+
+
+def settle(project: Project, secrets: Mapping[str, str]) -> None:
+    """Give the project's stack the state of its stack file; `secrets` are its encrypted values in plain text."""
+    skeleton = [step["newState"] for step in project.plan()["steps"]]
+    answers = Answers()
+    graph = _mocked(project, secrets, answers)
+    resources = _resources(skeleton, graph, answers)
+    _import(project, resources)
+    checked = {step["urn"]: step["newState"]["inputs"] for step in project.plan()["steps"] if "inputs" in step["newState"]}
+    for resource in resources:
+        _complete(resource, checked.get(resource["urn"], {}))
+    _import(project, resources)
+
+
+class Answers(Providers):
+    """The mocks' answers, with keys that are keys: the official plugin reads them again in every preview."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, Ed25519PrivateKey] = {}
+
+    def _computed(self, args: mocks.MockResourceArgs) -> dict[str, Any]:
+        if args.typ != "tls:index/privateKey:PrivateKey":
+            return super()._computed(args)
+        key = self._keys.setdefault(args.name, Ed25519PrivateKey.generate())
+        form = serialization.PrivateFormat
+        private = {
+            "privateKeyOpenssh": form.OpenSSH,
+            "privateKeyPem": form.PKCS8,
+            "privateKeyPemPkcs8": form.PKCS8,
+        }
+        public = key.public_key().public_bytes(
+            serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+        )
+        return {
+            **{
+                output: key.private_bytes(
+                    serialization.Encoding.PEM, form_, serialization.NoEncryption()
+                ).decode()
+                for output, form_ in private.items()
+            },
+            "publicKeyOpenssh": f"{public.decode()}\n",
+        }
+
+
+def _mocked(project: Project, secrets: Mapping[str, str], answers: Providers) -> Graph:
+    config = yaml.safe_load((project.folder / f"Pulumi.{project.stack}.yaml").read_text())["config"]
+    sections = {key.removeprefix(PREFIX): value for key, value in config.items() if key.startswith(PREFIX)}
+    sections["secrets"] = dict(secrets)
+    with contextlib.chdir(project.folder):  # the program writes its key file
+        with patch.object(program, "Providers", lambda: answers):
+            return program.run(sections, stack=project.stack, secret_keys=("secrets",))
+
+
+def _resources(
+    skeleton: Iterable[Mapping[str, Any]], graph: Graph, answers: Providers
+) -> list[dict[str, Any]]:
+    """The planned resources with the inputs and outputs that the mocks gave them, default providers first."""
+    mocked = {(one.type, one.name): one for one in graph}
+    defaults: dict[str, dict[str, Any]] = {}
+    resources = []
+    for planned in skeleton:
+        resource = {key: value for key, value in planned.items() if key not in _NOT_IN_STATE}
+        if resource["custom"]:
+            one = mocked[(resource["type"], resource["urn"].split("::", 3)[3])]
+            inputs = {key: value for key, value in one.inputs.items() if value is not None}
+            if resource["type"].startswith("pulumi:providers:"):
+                inputs = _provider_inputs(inputs)
+            id_, outputs = answers.new_resource(
+                mocks.MockResourceArgs(typ=one.type, name=one.name, inputs=inputs, provider="", resource_id="")
+            )
+            resource |= {"id": id_, "inputs": inputs, "outputs": {**outputs, "id": id_}}
+            hidden = {*one.secret_inputs, *resource.get("additionalSecretOutputs", [])}
+            for side in ("inputs", "outputs"):
+                resource[side] = {
+                    key: _secret(value) if key in hidden else value for key, value in resource[side].items()
+                }
+        if "provider" in resource:
+            resource["provider"] = _provider(resource["provider"], defaults)
+        resources.append(resource)
+    return [*defaults.values(), *resources]
+
+
+def _secret(value: Any) -> dict[str, str]:
+    return {**_SECRET, "plaintext": json.dumps(value)}
+
+
+def _provider_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """A provider's inputs are text, lists as JSON."""
+    return {
+        key: value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+        for key, value in inputs.items()
+    }
+
+
+def _provider(reference: str, defaults: dict[str, dict[str, Any]]) -> str:
+    """The reference with the id in place of the unknown one; a default provider is added to `defaults`."""
+    urn = reference.removesuffix(f"::{UNKNOWN}")
+    type_, name = urn.split("::")[2:]
+    package = type_.rsplit(":", 1)[1]
+    if name.startswith("default_"):
+        version = sdk_versions([package])[package]
+        server = {"pluginDownloadURL": SERVERS[package]} if package in SERVERS else {}
+        defaults.setdefault(
+            urn,
+            {
+                "urn": urn,
+                "custom": True,
+                "id": f"{name}-id",
+                "type": type_.rsplit("$", 1)[-1],
+                "inputs": {"__internal": server, "version": version},
+                "outputs": {"version": version},
+            },
+        )
+    return f"{urn}::{name}-id"
+
+
+def _complete(resource: dict[str, Any], checked: Mapping[str, Any]) -> None:
+    """Add what the plugin's check has added to the inputs: defaults, automatic names."""
+    if not resource["custom"]:
+        return
+    for key, value in checked.items():
+        if "[secret]" not in json.dumps(value) and UNKNOWN not in json.dumps(value):
+            if not _is_secret(resource["inputs"].get(key)):
+                resource["inputs"][key] = value
+                resource["outputs"].setdefault(key, _without_marks(value))
+    resource["outputs"].pop("__defaults", None)
+
+
+def _is_secret(value: Any) -> bool:
+    return isinstance(value, dict) and _SECRET.items() <= value.items()
+
+
+def _without_marks(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _without_marks(inner) for key, inner in value.items() if key != "__defaults"}
+        case list():
+            return [_without_marks(inner) for inner in value]
+        case _:
+            return copy.copy(value)
+
+
+def _import(project: Project, resources: list[dict[str, Any]]) -> None:
+    deployment = json.loads(project.run("stack", "export").stdout)
+    deployment["deployment"]["resources"] = resources
+    done = project.run("stack", "import", stdin=json.dumps(deployment))
+    assert done.status == 0, done.output

@@ -1,0 +1,403 @@
+"""A whole hive in a region of its own, to be changed, broken and looked at as its owner and its visitors would.
+
+The program is a copy of the checkout, so that a test can change a site or an image. Everything goes through
+what users have: `pulumi`, `python -m operations`, `python -m lab`, HTTP from the prober. Only the looking on
+the host goes past them, by `docker exec` into the server.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab import control
+from lab.paths import CHECKOUT, Paths
+from lab.servers import Servers
+
+UP_SECONDS = 900
+SITES = {"example.com": "site", "echo.example.net": "echo"}
+PROBER = {"-6": "2001:db8:77:ffff::100", "-4": ""}  # the IPv4 one is of the region's plan
+
+
+@dataclass(frozen=True)
+class Done:
+    """One run of `pulumi up` or `destroy`."""
+
+    status: int
+    output: str
+    steps: tuple[tuple[str, str], ...]  # (operation, `type::name`) of every resource that was touched
+
+    def touched(self) -> set[str]:
+        """`name` of everything that was not left the same, components aside."""
+        return {
+            urn.split("::")[-1]
+            for operation, urn in self.steps
+            if operation not in ("same", "refresh", "read")
+        }
+
+
+@dataclass
+class Load:
+    """A stream of requests from the prober; `stop` ends it and tells how it went."""
+
+    process: subprocess.Popen[str]
+    flag: str
+    prober: str
+
+    def stop(self) -> tuple[int, list[str]]:
+        """(requests, failures)."""
+        subprocess.run(["docker", "exec", self.prober, "touch", self.flag], check=True)
+        out, err = self.process.communicate(timeout=60)
+        assert self.process.returncode == 0, err
+        result = json.loads(out)
+        return int(result["requests"]), list(result["failed"])
+
+
+# Runs in the prober. Every request is a connection of its own, over each family in turn.
+STREAM = """
+import http.client, json, os, socket, sys, time
+host, path, flag, deadline = sys.argv[1], sys.argv[2], sys.argv[3], time.monotonic() + 600
+requests, failed = 0, []
+while not os.path.exists(flag) and time.monotonic() < deadline:
+    for family in (socket.AF_INET6, socket.AF_INET):
+        requests += 1
+        started = time.time()
+        try:
+            address = socket.getaddrinfo(host, 80, family, socket.SOCK_STREAM)[0][4][0]
+            connection = http.client.HTTPConnection(address, 80, timeout=10)
+            connection.request("GET", path, headers={"Host": host})
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status != 200:
+                failed.append(f"{started:.2f} {family.name}: status {answer.status}")
+            connection.close()
+        except OSError as error:
+            failed.append(f"{started:.2f} {family.name}: {error!r}")
+print(json.dumps({"requests": requests, "failed": failed}))
+"""
+
+# Runs in the prober: connects to every port of every address at once, and prints those that accept.
+SCAN = """
+import asyncio, json, sys
+targets = json.load(sys.stdin)
+async def main():
+    slots = asyncio.Semaphore(1500)
+    opened = []
+    async def knock(address, port):
+        async with slots:
+            try:
+                reader, writer = await asyncio.wait_for(asyncio.open_connection(address, port), 2)
+            except (OSError, asyncio.TimeoutError):
+                return
+            writer.close()
+            opened.append([address, port])
+    await asyncio.gather(*(knock(a, p) for a in targets["addresses"] for p in targets["ports"]))
+    print(json.dumps(sorted(opened)))
+asyncio.run(main())
+"""
+PORTS = [
+    *range(1, 1025),
+    2375,
+    2376,
+    3306,
+    5000,
+    5432,
+    5433,
+    6379,
+    8000,
+    8080,
+    8404,
+    8443,
+    9000,
+    9090,
+    27017,
+    32768,
+]
+
+
+@dataclass
+class Hive:
+    """The stack `lab` of a copy of the program, in the region of `paths`."""
+
+    paths: Paths
+    program: Path
+    settings: dict[str, Any] = field(default_factory=dict)  # the stack file's `config`
+
+    @classmethod
+    def copy_of_the_checkout(cls, paths: Paths, program: Path) -> Hive:
+        files = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+            cwd=CHECKOUT,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.split()
+        for file in files:
+            if (CHECKOUT / file).is_file():
+                target = program / file
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(CHECKOUT / file, target)
+        (program / ".venv").symlink_to(CHECKOUT / ".venv")
+        stack_file = yaml.safe_load((program / "Pulumi.lab.yaml").read_text())
+        return cls(paths, program, stack_file["config"])
+
+    # --- the stack file
+
+    @contextmanager
+    def changed(self) -> Iterator[dict[str, Any]]:
+        """Settings to change for a while; afterwards they are as before (the stack is not: say `up`)."""
+        before = copy.deepcopy(self.settings)
+        try:
+            yield self.settings
+        finally:
+            self.settings = before
+
+    def write(self) -> None:
+        path = self.program / "Pulumi.lab.yaml"
+        stack_file = yaml.safe_load(path.read_text())
+        stack_file["config"] = self.settings
+        path.write_text(yaml.safe_dump(stack_file, sort_keys=False))
+
+    # --- what its owner does
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, **control.environment(self.paths), "PULUMI_DEBUG_COMMANDS": "true"}
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """`pulumi ARGUMENTS` in the background, in a process group of its own."""
+        self.write()
+        return subprocess.Popen(
+            ["pulumi", *arguments, "--stack", "lab", "--non-interactive"],
+            cwd=self.program,
+            env=self.environment,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def pulumi(self, *arguments: str, check: bool = True) -> Done:
+        """`pulumi ARGUMENTS`, to its end; with `check` it has to succeed."""
+        log = self.program / ".events.jsonl"
+        log.unlink(missing_ok=True)
+        events = ["--event-log", str(log)] if arguments[0] in ("up", "destroy", "refresh", "preview") else []
+        process = self.start(*arguments, *events)
+        try:
+            output, _ = process.communicate(timeout=UP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise AssertionError(
+                f"`pulumi {' '.join(arguments)}` did not end: {process.communicate()[0]}"
+            ) from None
+        assert not check or process.returncode == 0, (
+            f"`pulumi {' '.join(arguments)}` failed:\n{output[-6000:]}"
+        )
+        return Done(process.returncode, output, _steps(log))
+
+    def up(self, check: bool = True) -> Done:
+        return self.pulumi("up", "--yes", "--skip-preview", check=check)
+
+    def operations(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """`python -m operations VERB ...`, e.g. heal."""
+        self.write()
+        done = subprocess.run(
+            [sys.executable, "-m", "operations", *arguments, "--stack", "lab"],
+            cwd=self.program,
+            env=self.environment,
+            check=False,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=UP_SECONDS,
+        )
+        assert not check or done.returncode == 0, (
+            f"{arguments} failed:\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
+        )
+        return done
+
+    def lab(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "lab", "--dir", str(self.paths.root), *arguments],
+            cwd=CHECKOUT,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, f"lab {arguments}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def expect_no_changes(self) -> None:
+        """A second update must find nothing to do."""
+        done = self.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes", check=False)
+        assert done.status == 0, f"a second update changes {sorted(done.touched())}:\n{done.output[-4000:]}"
+
+    def expect_nothing_left(self) -> None:
+        """Nothing on the server or at Vultr that carries the stack's name and is not in its state."""
+        state = json.dumps(json.loads(self.output_of("stack", "export")))
+        for container in self.on_server(
+            "docker ps -aq --no-trunc --filter label=apiary.stack=apiary-lab"
+        ).split():
+            assert container in state, f"container {container} is not in the state"
+        for network in self.on_server(
+            "docker network ls -q --no-trunc --filter label=apiary.stack=apiary-lab"
+        ).split():
+            assert network in state, f"network {network} is not in the state"
+        region = json.loads(self.paths.region.read_text())
+        for table in ("instances", "reserved_ips", "firewall_groups", "ssh_keys"):
+            for key in region[table]:
+                assert key in state, f"{table} {key} is not in the state"
+
+    def output_of(self, *arguments: str) -> str:
+        return subprocess.run(
+            ["pulumi", *arguments, "--stack", "lab"],
+            cwd=self.program,
+            env=self.environment,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+
+    def outputs(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.output_of("stack", "output", "--json"))
+        return found
+
+    @property
+    def server(self) -> dict[str, Any]:
+        """The stack's exports of web1: ipv4, ipv6, prefix, web_ipv6, host_key."""
+        found: dict[str, Any] = self.outputs()["servers"]["web1"]
+        return found
+
+    # --- what is on the server
+
+    def on_server(self, command: str, check: bool = True) -> str:
+        servers = [one for one in Servers(self.paths.root).all() if one["state"] == "running"]
+        assert len(servers) == 1, f"servers that run: {servers}"
+        done = subprocess.run(
+            ["docker", "exec", self.paths.name(servers[0]["id"]), "bash", "-c", command],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert not check or done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def container(self, name: str) -> str:
+        """Id of the running container of an application."""
+        found = self.on_server(f"docker ps -q --filter label=apiary.resource=applications.{name}").split()
+        assert len(found) == 1, f"{len(found)} containers of {name} run"
+        return found[0]
+
+    def container_addresses(self) -> list[str]:
+        """Every address of every container of the server, both families."""
+        ids = self.on_server("docker ps -q").split()
+        containers = json.loads(self.on_server(f"docker inspect {' '.join(ids)}"))
+        networks = [container["NetworkSettings"]["Networks"] for container in containers]
+        return sorted(
+            address
+            for container in networks
+            for network in container.values()
+            for address in (network["IPAddress"], network["GlobalIPv6Address"])
+            if address
+        )
+
+    def reboot(self) -> None:
+        self.lab("reboot", "apiary-lab-web1")
+
+    # --- what its visitors see
+
+    def prober(
+        self, *command: str, routed: bool = False, stdin: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        if routed:
+            words = [
+                sys.executable,
+                "-m",
+                "lab",
+                "--dir",
+                str(self.paths.root),
+                "prober",
+                "--routed",
+                *command,
+            ]
+        else:
+            words = ["docker", "exec", "-i", self.paths.name("prober"), *command]
+        return subprocess.run(
+            words, cwd=CHECKOUT, check=False, capture_output=True, text=True, input=stdin, timeout=300
+        )
+
+    def get(self, url: str, family: str, *options: str) -> tuple[int, str]:
+        """(status, body) of a request from the prober; status 0 when there was no answer."""
+        done = self.prober("curl", "-sS", family, "--max-time", "10", "-w", "\n%{http_code}", *options, url)
+        body, _, status = done.stdout.rpartition("\n")
+        return int(status or 0), body if done.returncode == 0 else done.stderr
+
+    def own_address(self, family: str) -> str:
+        found = self.prober("ip", "-json", family, "address", "show", "dev", "eth0", "scope", "global")
+        return str(json.loads(found.stdout)[0]["addr_info"][0]["local"])
+
+    def load(self, host: str = "echo.example.net", path: str = "/") -> Load:
+        """A stream of requests until it is stopped."""
+        flag = f"/tmp/stop-{time.monotonic_ns()}"
+        process = subprocess.Popen(
+            ["docker", "exec", self.paths.name("prober"), "python3", "-c", STREAM, host, path, flag],
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+        )
+        return Load(process, flag, self.paths.name("prober"))
+
+    def scan(self, addresses: list[str], routed: bool = False) -> list[tuple[str, int]]:
+        """Every (address, port) that accepts a TCP connection."""
+        targets = json.dumps({"addresses": addresses, "ports": PORTS})
+        found = self.prober("python3", "-c", SCAN, routed=routed, stdin=targets)
+        assert found.returncode == 0, found.stderr
+        return [(address, port) for address, port in json.loads(found.stdout)]
+
+    def expect_served(self) -> None:
+        """Every site answers over both families with the visitor's own address."""
+        for family in ("-6", "-4"):
+            status, body = self.get("http://echo.example.net/", family, "-H", "Accept: application/json")
+            assert status == 200, f"echo over {family}: {status} {body}"
+            assert json.loads(body)["x_forwarded_for"] == [self.own_address(family)]
+            status, body = self.get("http://example.com/", family)
+            assert status == 200, f"site over {family}: {status} {body}"
+
+
+def until(condition: Any, seconds: float, what: str) -> None:
+    """Wait for `condition()`; fail with `what` when it does not come true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"after {seconds:.0f} s still not: {what}"
+        time.sleep(0.3)
+
+
+def _steps(log: Path) -> tuple[tuple[str, str], ...]:
+    if not log.exists():
+        return ()
+    found: list[tuple[str, str]] = []
+    for line in log.read_text().splitlines():
+        event: Mapping[str, Any] = json.loads(line)
+        step = event.get("resourcePreEvent") or event.get("resourceOutputsEvent")
+        if step:
+            metadata = step["metadata"]
+            if not metadata["type"].startswith(("apiary:", "pulumi:pulumi:")):
+                found.append((metadata["op"], "::".join(metadata["urn"].split("::")[2:])))
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,133 @@
+"""Exactly 22 and 80 answer, on exactly the intended addresses, from wherever one looks, whatever happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.lab.hive import Hive, until
+
+
+def intended(hive: Hive) -> list[tuple[str, int]]:
+    server = hive.server
+    return sorted(
+        [(server["ipv4"], 22), (server["ipv4"], 80), (server["ipv6"], 22), (server["web_ipv6"], 80)]
+    )
+
+
+def every_address(hive: Hive) -> list[str]:
+    server = hive.server
+    return sorted({server["ipv4"], server["ipv6"], *hive.container_addresses()})
+
+
+def expect_closed(hive: Hive) -> None:
+    wanted = intended(hive)
+    for routed in (False, True):
+        found = sorted(hive.scan(every_address(hive), routed=routed))
+        assert found == wanted, f"open from {'a routed' if routed else 'the on-link'} position: {found}"
+
+
+def nothing(hive: Hive) -> None:
+    """Look at once."""
+
+
+def ufw_reload(hive: Hive) -> None:
+    hive.on_server("ufw reload")
+
+
+def docker_restart(hive: Hive) -> None:
+    hive.on_server("systemctl restart docker")
+    until(lambda: hive.on_server("docker ps -q", check=False), 60, "Docker answers again")
+
+
+def reboot(hive: Hive) -> None:
+    hive.reboot()
+    until(lambda: hive.get("http://example.com/", "-6")[0] == 200, 120, "the site is served again")
+
+
+@pytest.mark.parametrize(
+    "event", [nothing, ufw_reload, docker_restart, reboot], ids=lambda event: event.__name__
+)
+def test_only_the_intended_ports_answer_after(hive: Hive, event: Callable[[Hive], None]) -> None:
+    event(hive)
+    until(lambda: hive.get("http://example.com/", "-4")[0] == 200, 60, "the site is served")
+    expect_closed(hive)
+    hive.expect_served()
+
+
+def test_the_scan_would_see_an_open_database(hive: Hive) -> None:
+    """The negative control: with routed traffic allowed, 5432 of the container is open to the world."""
+    [address] = [one for one in container_ipv6(hive, "database")]
+    assert (address, 5432) not in hive.scan([address], routed=True)
+    hive.on_server("ufw default allow routed")
+    try:
+        assert (address, 5432) in hive.scan([address], routed=True)
+    finally:
+        hive.on_server("ufw default deny routed")
+    assert (address, 5432) not in hive.scan([address], routed=True)
+
+
+def test_the_site_needs_its_route_rule(hive: Hive) -> None:
+    web = hive.server["web_ipv6"]
+    hive.on_server(f"ufw route delete allow proto tcp from any to {web} port 80")
+    try:
+        assert hive.get("http://example.com/", "-6")[0] == 0
+    finally:
+        hive.on_server(
+            f"ufw route allow proto tcp from any to {web} port 80 comment 'apiary published {web} 80/tcp'"
+        )
+    until(lambda: hive.get("http://example.com/", "-6")[0] == 200, 20, "the site is served again")
+
+
+def test_the_web_address_is_found_after_the_neighbour_cache_is_flushed(hive: Hive) -> None:
+    flush(hive)
+    hive.expect_served()
+
+
+def test_without_ndppd_nobody_finds_the_web_address(hive: Hive) -> None:
+    hive.on_server("systemctl stop ndppd")
+    try:
+        flush(hive)
+        assert hive.get("http://example.com/", "-6")[0] == 0
+    finally:
+        hive.on_server("systemctl start ndppd")
+    flush(hive)
+    until(lambda: hive.get("http://example.com/", "-6")[0] == 200, 20, "the site is served again")
+
+
+def test_ndppd_comes_back_when_it_is_killed(hive: Hive) -> None:
+    before = hive.on_server("systemctl show -p MainPID --value ndppd").strip()
+    hive.on_server("systemctl kill -s KILL ndppd")
+    until(
+        lambda: (
+            hive.on_server("systemctl is-active ndppd", check=False).strip() == "active"
+            and hive.on_server("systemctl show -p MainPID --value ndppd").strip() not in ("0", before)
+        ),
+        30,
+        "ndppd runs again",
+    )
+    flush(hive)
+    until(lambda: hive.get("http://example.com/", "-6")[0] == 200, 20, "the site is served again")
+
+
+def test_an_address_that_nobody_has_is_silent(hive: Hive) -> None:
+    prefix = hive.server["prefix"].removesuffix("::/64")
+    for address in (f"{prefix}:0:2:0:dead", f"{prefix}:0:9:0:1"):
+        hive.prober("ping", "-6", "-c", "1", "-W", "2", address)
+        entry = hive.prober("ip", "-6", "neighbour", "show", address).stdout
+        assert "lladdr" not in entry, entry
+
+
+def flush(hive: Hive) -> None:
+    """Forget every neighbour, on the visitor's side."""
+    done = hive.prober("ip", "-6", "neighbour", "flush", "all")
+    assert done.returncode == 0, done.stderr
+
+
+def container_ipv6(hive: Hive, name: str) -> list[str]:
+    found = hive.on_server(
+        f"docker inspect {hive.container(name)} "
+        "--format '{{range .NetworkSettings.Networks}}{{.GlobalIPv6Address}}{{end}}'"
+    )
+    return found.split()

@@ -1,0 +1,74 @@
+"""What jobs promise."""
+
+from __future__ import annotations
+
+import json
+
+from tests.lab.hive import Hive
+
+
+def test_a_job_stays_stopped_after_its_run(hive: Hive) -> None:
+    state = hive.on_server(
+        "docker ps -a --filter label=apiary.resource=jobs.hasetup --format '{{.State}} {{.Status}}'"
+    )
+    assert state.startswith("exited Exited (0)"), state
+
+
+def test_a_job_that_fails_fails_the_update_with_its_output_and_runs_again(hive: Hive) -> None:
+    with hive.changed() as settings:
+        settings["apiary:jobs"]["count"] = {
+            "build_dir": "Echo",
+            # Fails the first time it runs, and counts in the volume that it ran.
+            "command": [
+                "sh",
+                "-c",
+                "echo counting; date >> /count/runs; [ $(wc -l < /count/runs) -gt 1 ] || exit 7",
+            ],
+            "user": "root",
+            "volumes": ["count:/count"],
+        }
+        failed = hive.up(check=False)
+        assert failed.status != 0
+        assert "counting" in failed.output
+        assert "count: ended with status 7" in failed.output
+        hive.expect_served()
+
+        again = hive.up()
+        assert again.touched() == {"count-run"}
+        assert runs(hive) == 2
+        hive.expect_no_changes()
+        assert runs(hive) == 2
+
+        settings["apiary:jobs"]["count"]["env"] = {"changed": "yes"}
+        hive.up()
+        assert runs(hive) == 3
+    hive.up()
+    assert runs(hive) == 3, "data outlive the job that wrote them"
+    hive.expect_no_changes()
+
+
+def test_a_job_that_takes_too_long_is_stopped(hive: Hive) -> None:
+    with hive.changed() as settings:
+        settings["apiary:jobs"]["slow"] = {
+            "build_dir": "Echo",
+            "command": ["sleep", "600"],
+            "timeout": 3,
+            "grace_seconds": 1,
+        }
+        failed = hive.up(check=False)
+        assert failed.status != 0
+        assert "slow: stopped, because it ran for more than 3 seconds" in failed.output
+        assert not hive.on_server("docker ps -q --filter label=apiary.resource=jobs.slow").split()
+    hive.up()
+    hive.expect_no_changes()
+
+
+def test_what_a_job_prints_is_not_in_the_state_in_plain_text(hive: Hive) -> None:
+    state = json.loads(hive.output_of("stack", "export"))
+    [run] = [one for one in state["deployment"]["resources"] if one["urn"].endswith("::hasetup-run")]
+    assert "routes" not in json.dumps(run["outputs"])
+    assert isinstance(run["outputs"]["stdout"], dict), "stdout is encrypted"
+
+
+def runs(hive: Hive) -> int:
+    return int(hive.on_server("wc -l < /var/lib/docker/volumes/count/_data/runs").strip())

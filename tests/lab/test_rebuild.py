@@ -1,0 +1,42 @@
+"""A server comes back: rebuilt on purpose, deleted behind the program's back, or dead."""
+
+from __future__ import annotations
+
+from tests.lab.hive import Hive
+
+
+def test_a_rebuilt_server_has_everything_again_under_the_same_ipv4(hive: Hive) -> None:
+    before = hive.server
+    with hive.changed() as settings:
+        settings["apiary:servers"]["web1"]["dns"]["public"] = ["host.example.com"]
+        done = hive.up()
+        assert "web1" in done.touched()
+        after = hive.server
+        assert after["ipv4"] == before["ipv4"]
+        assert after["host_key"] == before["host_key"]
+        assert after["prefix"] != before["prefix"]
+        hive.expect_served()
+        assert hive.prober("dig", "+short", "example.com", "AAAA").stdout.split() == [after["web_ipv6"]]
+        hive.expect_nothing_left()
+        hive.expect_no_changes()
+    hive.settings["apiary:servers"]["web1"]["dns"]["public"] = ["host.example.com"]
+
+
+def test_a_server_deleted_behind_the_program_s_back_is_revived(hive: Hive) -> None:
+    before = hive.server
+    hive.lab("delete-instance", "apiary-lab-web1")
+    hive.operations("revive", "web1", "--yes")
+    assert hive.server["ipv4"] == before["ipv4"]
+    hive.expect_served()
+    hive.expect_nothing_left()
+    hive.expect_no_changes()
+
+
+def test_a_dead_server_is_revived_without_being_contacted(hive: Hive) -> None:
+    before = hive.server
+    hive.lab("kill", "apiary-lab-web1")
+    hive.operations("revive", "web1", "--yes")
+    assert hive.server["ipv4"] == before["ipv4"]
+    hive.expect_served()
+    hive.expect_nothing_left()
+    hive.expect_no_changes()

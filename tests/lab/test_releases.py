@@ -1,0 +1,61 @@
+"""Releases: one after the other without a failed request, and one that never gets healthy."""
+
+from __future__ import annotations
+
+from tests.lab.hive import Hive
+
+
+def test_five_releases_in_a_row_lose_no_request(hive: Hive) -> None:
+    load = hive.load()
+    with hive.changed() as settings:
+        for number in range(5):
+            settings["apiary:applications"]["echo"]["env"]["version"] = f"release {number}"
+            hive.up()
+            assert (
+                f"release {number}"
+                in hive.get("http://echo.example.net/", "-6", "-H", "Accept: application/json")[1]
+            )
+    hive.up()
+    requests, failed = load.stop()
+    assert requests > 300
+    assert failed == []
+    hive.container("echo")
+    hive.expect_no_changes()
+
+
+def test_a_release_that_never_gets_healthy_leaves_the_old_one_serving(hive: Hive) -> None:
+    before = hive.container("echo")
+    load = hive.load()
+    with hive.changed() as settings:
+        settings["apiary:applications"]["echo"]["env"]["unhealthy"] = "1"
+        settings["apiary:applications"]["echo"]["health"] = {"timeout": 8}
+        failed = hive.up(check=False)
+        assert failed.status != 0
+        assert "not ready after 8 s" in failed.output
+        assert "UNHEALTHY" in failed.output, "the container's last log lines say why"
+        assert (
+            before in hive.on_server("docker ps -q --filter label=apiary.resource=applications.echo").split()
+        )
+        again = hive.up(check=False)
+        assert again.status != 0, "the same bad release fails again"
+    # The next good release cleans up after the bad one.
+    hive.up()
+    requests, lost = load.stop()
+    assert requests > 100
+    assert lost == []
+    hive.container("echo")
+    hive.expect_nothing_left()
+    hive.expect_no_changes()
+    hive.expect_served()
+
+
+def test_a_release_that_exits_at_once_shows_its_last_words(hive: Hive) -> None:
+    with hive.changed() as settings:
+        settings["apiary:applications"]["echo"]["command"] = ["sh", "-c", "echo the disk is on fire; exit 3"]
+        failed = hive.up(check=False)
+        assert failed.status != 0
+        assert "the disk is on fire" in failed.output
+        hive.expect_served()
+    hive.up()
+    hive.expect_nothing_left()
+    hive.expect_no_changes()

@@ -1,0 +1,44 @@
+"""What holds after an update, whatever it was."""
+
+from __future__ import annotations
+
+import json
+
+from tests.lab.hive import Hive
+
+
+def test_a_second_update_changes_nothing(hive: Hive) -> None:
+    hive.expect_no_changes()
+
+
+def test_a_refresh_finds_nothing_changed(hive: Hive) -> None:
+    refreshed = hive.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes", check=False)
+    assert refreshed.status == 0, refreshed.output[-4000:]
+    hive.expect_no_changes()
+
+
+def test_the_playbook_s_second_run_changes_nothing(hive: Hive) -> None:
+    """The same archive is run again on the host, as the update would."""
+    state = json.loads(hive.output_of("stack", "export"))
+    [bootstrap] = [
+        resource
+        for resource in state["deployment"]["resources"]
+        if resource["type"] == "command:remote:Command"
+        and resource["urn"].endswith("Bootstrap$command:remote:Command::web1")
+    ]
+    again = f"base64 -d <<'TAR' | tar -x -C \"$folder\"\n{bootstrap['inputs']['stdin']}\nTAR\n"
+    output = hive.on_server(
+        "set -e; folder=$(mktemp -d); trap 'rm -rf $folder' EXIT\n"
+        + again
+        + 'cd "$folder"; bash bootstrap.sh web.yml'
+    )
+    assert output.splitlines()[-1].startswith("recap"), output
+    assert "changed=0 failures=0" in output.splitlines()[-1], output
+
+
+def test_no_secret_is_in_the_state_in_plain_text(hive: Hive) -> None:
+    exported = hive.output_of("stack", "export")
+    assert "PRIVATE KEY" not in exported
+    key = (hive.program / ".apiary" / "lab" / "id_ed25519").read_text().splitlines()[2]
+    assert key not in exported
+    assert (hive.program / ".apiary" / "lab" / "id_ed25519").stat().st_mode & 0o077 == 0

@@ -1,0 +1,166 @@
+"""What a sweep of the account may remove, what it takes over, and what it must never touch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from operations.lost import Lists, adopted, find
+from operations.state import State
+
+TAG = "apiary-prod"
+SERVER = "urn:pulumi:prod::apiary::apiary:host:Server"
+VULTR = {
+    "instance": "vultr:index/instance:Instance",
+    "address": "vultr:index/reservedIp:ReservedIp",
+    "firewall": "vultr:index/firewallGroup:FirewallGroup",
+    "rule": "vultr:index/firewallRule:FirewallRule",
+    "zone": "vultr:index/dnsDomain:DnsDomain",
+    "record": "vultr:index/dnsRecord:DnsRecord",
+}
+LABEL = {"label": "apiary-prod-web1"}
+INSTANCE = {"id": "i-lost", "label": "apiary-prod-web1", "tags": [TAG]}
+ADDRESS = {
+    "id": "a-lost",
+    "label": "apiary-prod-web1",
+    "subnet": "192.0.2.7",
+    "subnet_size": 32,
+    "instance_id": "",
+}
+RECORD = {"domain": "example.com", "name": "www", "type": "A", "data": "192.0.2.7"}
+
+
+def resource(kind: str, inputs: dict[str, Any], id_: str = "") -> dict[str, Any]:
+    urn = f"{SERVER}${VULTR[kind]}::web1"
+    return {"urn": urn, "type": VULTR[kind], "inputs": inputs, **({"id": id_} if id_ else {})}
+
+
+def exported(
+    recorded: list[dict[str, Any]] | None = None, creating: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    component = {"urn": f"{SERVER}::web1", "type": "apiary:host:Server"}
+    return {
+        "deployment": {
+            "resources": [component, *(recorded or [])],
+            "pending_operations": [{"type": "creating", "resource": entry} for entry in creating or []],
+        }
+    }
+
+
+def verdicts(
+    lists: Lists,
+    recorded: list[dict[str, Any]] | None = None,
+    creating: list[dict[str, Any]] | None = None,
+) -> dict[str, str]:
+    found = find(State.of(exported(recorded, creating)), TAG, lists)
+    return {lost.path: lost.action for lost in found}
+
+
+def test_a_server_whose_creation_was_cut_off_goes() -> None:
+    lists = Lists(instances=[INSTANCE])
+    assert verdicts(lists, creating=[resource("instance", LABEL)]) == {"/instances/i-lost": "remove"}
+
+
+def test_a_server_of_our_name_without_a_witness_is_asked_about() -> None:
+    """Another backend may know a stack of the same name: its server must not die."""
+    assert verdicts(Lists(instances=[INSTANCE])) == {"/instances/i-lost": "ask"}
+
+
+def test_the_recorded_server_and_those_of_others_are_left_alone() -> None:
+    others = {"id": "i-other", "label": "apiary-prod-web1", "tags": ["shop-prod"]}
+    mine = {**INSTANCE, "id": "i-mine"}
+    assert not verdicts(
+        Lists(instances=[others, mine]),
+        recorded=[resource("instance", LABEL, "i-mine")],
+        creating=[resource("instance", LABEL)],
+    )
+
+
+def test_a_witness_of_another_server_is_none() -> None:
+    creating = [resource("instance", {"label": "apiary-prod-web2"})]
+    assert verdicts(Lists(instances=[INSTANCE]), creating=creating) == {"/instances/i-lost": "ask"}
+
+
+def test_an_address_that_was_cut_off_before_it_was_recorded_is_taken_over_never_released() -> None:
+    creating = [resource("address", LABEL)]
+    assert verdicts(Lists(reserved_ips=[ADDRESS]), creating=creating) == {"/reserved-ips/a-lost": "adopt"}
+
+
+@pytest.mark.parametrize(
+    ("change", "creating"),
+    [
+        pytest.param({"instance_id": "i-1"}, True, id="attached"),
+        pytest.param({}, False, id="no witness"),
+    ],
+)
+def test_an_address_that_may_have_served_is_asked_about(change: dict[str, Any], creating: bool) -> None:
+    witnesses = [resource("address", LABEL)] if creating else []
+    lists = Lists(reserved_ips=[{**ADDRESS, **change}])
+    assert verdicts(lists, creating=witnesses) == {"/reserved-ips/a-lost": "ask"}
+
+
+def test_of_two_unrecorded_addresses_none_is_chosen() -> None:
+    lists = Lists(reserved_ips=[ADDRESS, {**ADDRESS, "id": "a-older"}])
+    assert set(verdicts(lists, creating=[resource("address", LABEL)]).values()) == {"ask"}
+
+
+def test_a_lost_address_goes_when_the_state_has_another() -> None:
+    lists = Lists(reserved_ips=[ADDRESS, {**ADDRESS, "id": "a-mine", "instance_id": "i-1"}])
+    found = verdicts(lists, recorded=[resource("address", LABEL, "a-mine")], creating=[resource("address", LABEL)])
+    assert found == {"/reserved-ips/a-lost": "remove"}
+
+
+def test_an_adopted_address_is_recorded_and_no_longer_pending() -> None:
+    state = exported(creating=[resource("address", LABEL)])
+    lost = find(State.of(state), TAG, Lists(reserved_ips=[ADDRESS]))[0]
+    after = State.of(adopted(state, lost))
+    assert not after.pending
+    recorded = after.resources[-1]
+    assert (recorded.id, recorded.outputs["subnet"]) == ("a-lost", "192.0.2.7")
+    assert State.of(state).pending, "the state that was given is not changed"
+
+
+@pytest.mark.parametrize(("type_", "action"), [("NS", "remove"), ("MX", "ask")])
+def test_a_lost_zone_goes_only_while_nobody_has_written_into_it(type_: str, action: str) -> None:
+    lists = Lists(
+        domains=[{"domain": "example.com"}],
+        records={"example.com": [{"id": "r", "type": type_, "name": "", "data": "x"}]},
+    )
+    assert verdicts(lists, creating=[resource("zone", {"domain": "example.com"})]) == {"/domains/example.com": action}
+
+
+def test_a_zone_that_nobody_was_creating_is_left_alone() -> None:
+    assert not verdicts(Lists(domains=[{"domain": "example.com"}], records={"example.com": []}))
+
+
+def test_only_doubles_of_our_own_records_go_from_our_zone() -> None:
+    content = {"name": "www", "type": "A", "data": "192.0.2.7"}
+    by_hand = {"id": "r-hand", "name": "www", "type": "A", "data": "192.0.2.99"}
+    records = [{"id": "r-mine", **content}, {"id": "r-double", **content}, by_hand]
+    zone = resource("zone", {"domain": "example.com"}, "example.com")
+    found = verdicts(
+        Lists(domains=[{"domain": "example.com"}], records={"example.com": records}),
+        recorded=[zone, resource("record", RECORD, "r-mine")],
+    )
+    assert found == {"/domains/example.com/records/r-double": "remove"}
+
+
+def test_a_record_whose_creation_was_cut_off_goes() -> None:
+    zone = resource("zone", {"domain": "example.com"}, "example.com")
+    records = [{"id": "r-lost", "name": "www", "type": "A", "data": "192.0.2.7"}]
+    found = verdicts(Lists(records={"example.com": records}), recorded=[zone], creating=[resource("record", RECORD)])
+    assert found == {"/domains/example.com/records/r-lost": "remove"}
+
+
+def test_a_firewall_rule_made_by_hand_stays_and_a_double_goes() -> None:
+    inputs = {"firewallGroupId": "g", "ipType": "v4", "protocol": "tcp", "port": "22"}
+    inputs |= {"subnet": "0.0.0.0", "subnetSize": 0}
+    rule = {"ip_type": "v4", "protocol": "tcp", "port": "22", "subnet": "0.0.0.0", "subnet_size": 0}
+    rules = [{"id": 1, **rule}, {"id": 2, **rule}, {"id": 3, **rule, "port": "8443"}]
+    group = {"description": "apiary-prod-web1"}
+    found = verdicts(
+        Lists(firewall_groups=[{"id": "g", **group}], rules={"g": rules}),
+        recorded=[resource("firewall", group, "g"), resource("rule", inputs, "1")],
+    )
+    assert found == {"/firewalls/g/rules/2": "remove"}
