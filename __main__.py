@@ -8,6 +8,7 @@ This file only wires; what a part makes, and what it leaves alone, is said in th
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pulumi
@@ -48,7 +49,7 @@ images = Images({folder.name: read_folder(folder) for folder in IMAGES.iterdir()
 hosts: dict[str, Host] = {}
 for name, wanted in stack.servers.items():
     server = Server(name, ServerArgs.of(stack, name), access)
-    plan = server.prefix.apply(lambda prefix, name=name: settings.plan(stack, name, prefix))
+    plan = server.prefix.apply(partial(settings.plan, stack, name))
     told = variables(stack, name, server.instance.id, plan)
     bootstrap = Bootstrap(name, BootstrapArgs(playbooks, wanted.playbook, told), server)
     network = Network(name, subnets(plan), server, bootstrap)
@@ -65,11 +66,11 @@ for name in container_order(stack):
     host = hosts[stack.server_of(container)]
     image = images.of(container, stack.server_of(container), host)
     variables_of = environment(name, stack, secrets, jobs)
-    if isinstance(container, settings.Job):
-        after = [{**applications, **jobs}[other] for other in waits_for(stack, name)]
-        jobs[name] = Job(name, JobArgs(container, variables_of, after), image, host)
+    if name in stack.applications:
+        applications[name] = Application(name, ApplicationArgs(stack.applications[name], variables_of), image, host)
     else:
-        applications[name] = Application(name, ApplicationArgs(container, variables_of), image, host)
+        after = [{**applications, **jobs}[other] for other in waits_for(stack, name)]
+        jobs[name] = Job(name, JobArgs(stack.jobs[name], variables_of, after), image, host)
 
 pulumi.export(
     "servers",

@@ -57,9 +57,9 @@ class Application(pulumi.ComponentResource):
             name,
             "applications",
             own,
-            args.environment,
-            image,
-            host,
+            environment=args.environment,
+            image=image,
+            host=host,
             stop_first=not own.is_rolling,
             network=docker.ContainerNetworksAdvancedArgs(
                 name=host.network.id, aliases=[name], ipv6_address=_static_ipv6(name, own, host)
@@ -69,7 +69,10 @@ class Application(pulumi.ComponentResource):
             ports=[
                 # IPv4 alone: over IPv6 the container is reached on its own address.
                 docker.ContainerPortArgs(
-                    internal=port.container, external=port.host, protocol=port.proto, ip="0.0.0.0"  # noqa: S104
+                    internal=port.container,
+                    external=port.host,
+                    protocol=port.proto,
+                    ip="0.0.0.0",  # noqa: S104
                 )
                 for port in own.published
             ],
@@ -98,16 +101,12 @@ class Application(pulumi.ComponentResource):
                 ),
                 triggers=[self.container.id],
                 add_previous_output_in_env=False,
-                opts=pulumi.ResourceOptions(
-                    parent=self, depends_on=[released], deleted_with=host.server.instance
-                ),
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[released], deleted_with=host.server.instance),
             )
         self.register_outputs({"container": self.container.name})
 
 
-def _static_ipv6(
-    name: str, application: settings.Application, host: Host
-) -> pulumi.Output[str] | None:
+def _static_ipv6(name: str, application: settings.Application, host: Host) -> pulumi.Output[str] | None:
     if not (application.ipv6_web or application.static_ipv6):
         return None
     return host.plan.apply(lambda addresses: addresses.statics[name])

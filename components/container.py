@@ -22,19 +22,19 @@ NEVER_APPLIED = ["healthcheck", "init", "mounts", "rm", "tmpfs", "cpuQuota"]
 LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
 
 
-def container(  # noqa: PLR0913
+def container(
     name: str,
     kind: str,
     settings: Container,
+    *,
     environment: Mapping[str, pulumi.Input[str]],
     image: Image,
     host: Host,
-    *,
     stop_first: bool,
     opts: pulumi.ResourceOptions,
     network: docker.ContainerNetworksAdvancedArgs,
     labels: Mapping[str, str] | None = None,
-    **more: Any,
+    **more: Any,  # noqa: ANN401 - further arguments of docker.Container
 ) -> docker.Container:
     """A container of `settings` on `host`, under Pulumi's automatic name.
 
@@ -58,9 +58,7 @@ def container(  # noqa: PLR0913
         ],
         networks_advanced=[network],
         labels=container_labels(f"{kind}.{name}", host.server.instance.id, **(labels or {})),
-        capabilities=docker.ContainerCapabilitiesArgs(
-            drops=["ALL"], adds=list(settings.docker_capabilities)
-        ),
+        capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"], adds=list(settings.docker_capabilities)),
         security_opts=["no-new-privileges:true"],
         init=True,
         read_only=settings.read_only,
@@ -89,4 +87,3 @@ def container(  # noqa: PLR0913
 def _environment(environment: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[list[str]]:
     pairs = [pulumi.Output.concat(key, "=", value) for key, value in sorted(environment.items())]
     return pulumi.Output.all(*pairs).apply(list) if pairs else pulumi.Output.from_input([])
-

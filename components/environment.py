@@ -22,12 +22,10 @@ PASSWORD_LENGTH = 32
 class Secrets(pulumi.ComponentResource):
     """The generated passwords of a stack, by their name in `password_name`."""
 
-    def __init__(
-        self, name: str, stack: settings.Stack, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, name: str, stack: settings.Stack, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("apiary:secrets:Secrets", name, None, opts)
         self._stack = stack
-        self._passwords = {
+        self._passwords: dict[str, pulumi.Output[str]] = {
             secret: random.RandomPassword(
                 secret,
                 length=PASSWORD_LENGTH,
@@ -72,9 +70,7 @@ def password_name(asker: str, reference: SecretRef) -> str:
 class Lookup:
     """Answers the references of one container (settings.references.Lookup)."""
 
-    def __init__(
-        self, asker: str, stack: settings.Stack, secrets: Secrets, jobs: Mapping[str, Job]
-    ) -> None:
+    def __init__(self, asker: str, stack: settings.Stack, secrets: Secrets, jobs: Mapping[str, Job]) -> None:
         self._asker = asker
         self._stack = stack
         self._secrets = secrets
@@ -111,7 +107,4 @@ def environment(
 ) -> dict[str, pulumi.Input[str]]:
     """The variables of the container `asker` by their upper-case names."""
     lookup = Lookup(asker, stack, secrets, jobs)
-    return {
-        name: settings.resolve(value, lookup)
-        for name, value in stack.containers()[asker].environment.items()
-    }
+    return {name: settings.resolve(value, lookup) for name, value in stack.containers()[asker].environment.items()}

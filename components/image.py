@@ -129,9 +129,7 @@ class Images:
         """The image of `container` on `host`, the server `name`."""
         source: BuiltImage | NamedImage
         if container.build_dir is not None:
-            source = BuiltImage(
-                container.build_dir, self._contexts[container.build_dir], container.build_args
-            )
+            source = BuiltImage(container.build_dir, self._contexts[container.build_dir], container.build_args)
         else:
             source = NamedImage(str(container.image))
         resource = f"{name}-{source.resource_name()}"

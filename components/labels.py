@@ -19,9 +19,7 @@ def stack_tag() -> str:
     return f"{pulumi.get_project()}-{pulumi.get_stack()}"
 
 
-def container_labels(
-    resource: str, instance_id: pulumi.Input[str], **more: str
-) -> list[docker.ContainerLabelArgs]:
+def container_labels(resource: str, instance_id: pulumi.Input[str], **more: str) -> list[docker.ContainerLabelArgs]:
     """Labels of a container; a changed instance id replaces it, which is what carries it to a rebuilt server."""
     return [
         docker.ContainerLabelArgs(label=label, value=value)
@@ -32,22 +30,18 @@ def container_labels(
 def network_labels(resource: str, instance_id: pulumi.Input[str]) -> list[docker.NetworkLabelArgs]:
     """Labels of a network, as `container_labels`."""
     return [
-        docker.NetworkLabelArgs(label=label, value=value)
-        for label, value in _labels(resource, instance_id, {}).items()
+        docker.NetworkLabelArgs(label=label, value=value) for label, value in _labels(resource, instance_id, {}).items()
     ]
 
 
 def volume_labels(resource: str, instance_id: pulumi.Input[str]) -> list[docker.VolumeLabelArgs]:
     """Labels of a volume, as `container_labels`."""
     return [
-        docker.VolumeLabelArgs(label=label, value=value)
-        for label, value in _labels(resource, instance_id, {}).items()
+        docker.VolumeLabelArgs(label=label, value=value) for label, value in _labels(resource, instance_id, {}).items()
     ]
 
 
-def _labels(
-    resource: str, instance_id: pulumi.Input[str], more: dict[str, str]
-) -> dict[str, pulumi.Input[str]]:
+def _labels(resource: str, instance_id: pulumi.Input[str], more: dict[str, str]) -> dict[str, pulumi.Input[str]]:
     # Sorted, because the order of a set must not depend on who wrote it.
     labels: dict[str, pulumi.Input[str]] = {
         STACK: stack_tag(),

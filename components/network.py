@@ -63,9 +63,7 @@ class Network(pulumi.ComponentResource):
             driver="bridge",
             ipv6=True,
             ipam_configs=[
-                docker.NetworkIpamConfigArgs(
-                    subnet=part.subnet, gateway=part.gateway, ip_range=part.ip_range
-                )
+                docker.NetworkIpamConfigArgs(subnet=part.subnet, gateway=part.gateway, ip_range=part.ip_range)
                 for part in subnets
             ],
             # Docker 27 and later; older engines route anyway and ignore the option.

@@ -35,7 +35,7 @@ class ServerArgs:
     plan: str  # Vultr plan, e.g. `vc2-1c-2gb`
     region: str  # Vultr region, e.g. `ewr`
     os_id: int  # Vultr's number of the operating system, 2136 is Debian 12
-    hostname: str  # public name of the host, also its reverse DNS
+    public_name: str  # what the addresses' reverse DNS says, e.g. `web1.example.com`
     open_ports: Sequence[tuple[str, int]]  # (`tcp` or `udp`, port) besides SSH
 
     @classmethod
@@ -46,7 +46,7 @@ class ServerArgs:
             plan=wanted.plan,
             region=wanted.region,
             os_id=wanted.os,
-            hostname=wanted.dns.public[0] if wanted.dns.public else name,
+            public_name=wanted.dns.public[0] if wanted.dns.public else name,
             open_ports=sorted(
                 {
                     (port.proto, number)
@@ -69,9 +69,7 @@ class Server(pulumi.ComponentResource):
     ipv6: pulumi.Output[str]  # the host's own address; changes with a rebuild
     prefix: pulumi.Output[str]  # the instance's public network, `2001:db8:1:2::/64`; changes with a rebuild
 
-    def __init__(
-        self, name: str, args: ServerArgs, access: Access, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, name: str, args: ServerArgs, access: Access, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("apiary:host:Server", name, None, opts)
         own = pulumi.ResourceOptions(parent=self)
         label = f"{stack_tag()}-{name}"
@@ -111,17 +109,17 @@ class Server(pulumi.ComponentResource):
             plan=args.plan,
             region=args.region,
             os_id=args.os_id,
-            hostname=args.hostname,
+            # Not the public name: another hostname is another instance.
+            hostname=name,
             label=label,
             tags=[stack_tag()],
             enable_ipv6=True,
             reserved_ip_id=reserved.id,
             firewall_group_id=firewall.id,
             ssh_key_ids=[access.ssh_key_id],
-            user_data=pulumi.Output.secret(
-                pulumi.Output.all(host_key.private_key_openssh, host_key.public_key_openssh).apply(
-                    lambda pair: user_data(private_key=pair[0], public_key=pair[1])
-                )
+            # Secret, because the private key in it is.
+            user_data=pulumi.Output.all(host_key.private_key_openssh, host_key.public_key_openssh).apply(
+                lambda pair: user_data(private_key=pair[0], public_key=pair[1])
             ),
             opts=pulumi.ResourceOptions(
                 parent=self,
@@ -138,10 +136,10 @@ class Server(pulumi.ComponentResource):
             parent=self, retain_on_delete=True, delete_before_replace=True, deleted_with=self.instance
         )
         vultr.ReverseIpv4(
-            name, instance_id=self.instance.id, ip=self.ipv4, reverse=args.hostname, opts=with_instance
+            name, instance_id=self.instance.id, ip=self.ipv4, reverse=args.public_name, opts=with_instance
         )
         vultr.ReverseIpv6(
-            name, instance_id=self.instance.id, ip=self.ipv6, reverse=args.hostname, opts=with_instance
+            name, instance_id=self.instance.id, ip=self.ipv6, reverse=args.public_name, opts=with_instance
         )
         self.register_outputs({"ipv4": self.ipv4, "ipv6": self.ipv6, "prefix": self.prefix})
 

@@ -6,13 +6,12 @@ Reads the project's configuration, secrets decrypted. Leaves alone what it means
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pulumi
 from pulumi.runtime import config as engine
 
 
-def read() -> dict[str, Any]:
+def read() -> dict[str, object]:
     """Every setting under the project's name: `apiary:servers` becomes `{"servers": {...}}`.
 
     Raises pulumi.RunError for an encrypted value outside `secrets`: the engine tells only which top-level key
@@ -25,9 +24,7 @@ def read() -> dict[str, Any]:
         if key.startswith(prefix)
     }
     misplaced = [
-        section
-        for section in sections
-        if section != "secrets" and engine.is_config_secret(f"{prefix}{section}")
+        section for section in sections if section != "secrets" and engine.is_config_secret(f"{prefix}{section}")
     ]
     if misplaced:
         raise pulumi.RunError(
@@ -37,7 +34,7 @@ def read() -> dict[str, Any]:
     return sections
 
 
-def _structured(value: str) -> Any:
+def _structured(value: str) -> object:
     try:
         return json.loads(value)
     except ValueError:

@@ -20,12 +20,7 @@ from components.server import Server
 def names_on(stack: settings.Stack, server: str) -> list[str]:
     """The named volumes of all containers of a server, sorted."""
     return sorted(
-        {
-            mount.name
-            for container in stack.containers_on(server).values()
-            for mount in container.mounts
-            if mount.name
-        }
+        {mount.name for container in stack.containers_on(server).values() for mount in container.mounts if mount.name}
     )
 
 

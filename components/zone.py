@@ -58,9 +58,7 @@ def _key(plan: settings.RecordPlan) -> str:
 class Zone(pulumi.ComponentResource):
     """One zone, named by its domain."""
 
-    def __init__(
-        self, name: str, records: Sequence[Record], opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, name: str, records: Sequence[Record], opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("apiary:dns:Zone", name, None, opts)
         own = pulumi.ResourceOptions(parent=self)
         domain = vultr.DnsDomain(name, domain=name, opts=own)

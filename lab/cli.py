@@ -76,9 +76,7 @@ def status(paths: Paths) -> int:
     api = control.info(paths)
     print(f"{'api':<15} " + (f"running, proxy http://127.0.0.1:{api['proxy_port']}" if api else "missing"))
     for server in Servers(paths.root).all():
-        print(
-            f"server    {server['name']} {server['state']} {server['ipv4']} {server['ipv6']} {server['id']}"
-        )
+        print(f"server    {server['name']} {server['state']} {server['ipv4']} {server['ipv6']} {server['id']}")
     return 0 if plan and api and all(known.get(name) == "running" for name in wanted) else 1
 
 
@@ -86,11 +84,7 @@ def logs(paths: Paths, name: str | None) -> int:
     """Prints the end of a log: the lab's, a service's, or a server's journal; else what there is."""
     files = {file.stem: file for file in sorted(paths.log.glob("*.log"))}
     if name is None:
-        print(
-            "\n".join(
-                [*files, *services.status(paths), *(server["name"] for server in Servers(paths.root).all())]
-            )
-        )
+        print("\n".join([*files, *services.status(paths), *(server["name"] for server in Servers(paths.root).all())]))
         return 0
     if name in files:
         print("\n".join(files[name].read_text(errors="replace").splitlines()[-200:]))
@@ -112,9 +106,7 @@ def fault(paths: Paths, words: Sequence[str], clear: bool) -> None:
     if not words:
         print(json.dumps((control.request(paths, "GET", "/state") or {}).get("faults"), indent=1))
         return
-    print(
-        json.dumps(control.request(paths, "POST", "/faults", dict(_pair(word) for word in words)), indent=1)
-    )
+    print(json.dumps(control.request(paths, "POST", "/faults", dict(_pair(word) for word in words)), indent=1))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -150,9 +142,7 @@ def _run(paths: Paths, options: argparse.Namespace) -> int:
             control.request(paths, "POST", f"/instances/{quote(options.name, safe='')}/{action}")
         case "prober":
             if not options.command:
-                raise LabError(
-                    "lab prober", "no command is given", "for example: prober curl -6 http://example.com"
-                )
+                raise LabError("lab prober", "no command is given", "for example: prober curl -6 http://example.com")
             _need_probers(paths)
             servers = Servers(paths.root).all() if options.routed else []
             return services.probe(paths, options.command, options.routed, servers)
@@ -171,9 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("up", help="bring the region up; does only what is missing")
     gone = verbs.add_parser("down", help="remove the region with all its servers")
-    gone.add_argument(
-        "--all", action="store_true", help="and the cache, the images, the Pulumi CLI and the plugins"
-    )
+    gone.add_argument("--all", action="store_true", help="and the cache, the images, the Pulumi CLI and the plugins")
     verbs.add_parser("status", help="what runs; exit status 1 when something is missing")
     verbs.add_parser("env", help='shell lines for pulumi: eval "$(python -m lab env)"')
     for verb, text in (

@@ -116,9 +116,7 @@ def request(paths: Paths, method: str, path: str, body: dict[str, Any] | None = 
     except urllib.error.HTTPError as error:
         raise LabError(step, _message(error)) from None
     except OSError as error:
-        raise LabError(
-            step, str(error), f"read {paths.log / 'api.log'}; python -m lab up restarts it"
-        ) from None
+        raise LabError(step, str(error), f"read {paths.log / 'api.log'}; python -m lab up restarts it") from None
     return json.loads(content) if content.strip() else None
 
 

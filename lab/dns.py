@@ -6,8 +6,8 @@ Runs on its own inside a container, with Debian's python3-dnslib and nothing of 
     python3 dns.py --state /lab/region.json --subnet 10.88.0.0/16 --site 2001:db8:77::/48
 
 Reads `domains` ({zone: {"records": [{type, name, data, priority, ttl}]}}), `reverse_ipv4` ({address: name}) and
-`reverse_ipv6` ({instance: {address: name}}) from the state, again whenever the file has changed; a file that can't be parsed keeps the
-last good one. AAAA of outside names are answered as "no such data": the region's IPv6 is a documentation
+`reverse_ipv6` ({instance: {address: name}}) from the state, again whenever the file has changed;
+a file that can't be parsed keeps the last good one. AAAA of outside names are answered as "no such data": the region's IPv6 is a documentation
 prefix without a way out, and clients would wait for time-outs before they try IPv4.
 """
 
@@ -145,9 +145,7 @@ def respond(zones: Zones, packet: bytes, tcp: bool, upstream: str) -> bytes | No
             try:
                 return forward(packet, tcp, upstream)
             except OSError as error:
-                print(
-                    f"dns: {query.q.qname}: no answer from {upstream}: {error}", file=sys.stderr, flush=True
-                )
+                print(f"dns: {query.q.qname}: no answer from {upstream}: {error}", file=sys.stderr, flush=True)
                 reply = query.reply(ra=1, aa=0)
                 reply.header.rcode = RCODE.SERVFAIL
     edns = next((record for record in query.ar if record.rtype == QTYPE.OPT), None)
@@ -241,9 +239,7 @@ def _rdata(kind: str, data: str, priority: int) -> Any:  # noqa: ANN401 - dnslib
     if kind == "TXT":
         quoted = re.findall(r'"((?:[^"\\]|\\.)*)"', data)
         texts = [re.sub(r"\\(.)", r"\1", text) for text in quoted] or [data]
-        pieces = [
-            text.encode()[at : at + 255] for text in texts for at in range(0, max(len(text.encode()), 1), 255)
-        ]
+        pieces = [text.encode()[at : at + 255] for text in texts for at in range(0, max(len(text.encode()), 1), 255)]
         return TXT(pieces)
     raise ValueError(f"type {kind} is not served")
 

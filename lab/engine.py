@@ -84,9 +84,7 @@ def stop(paths: Paths) -> None:
             return
         os.kill(started["pid"], signal.SIGTERM)
         if not wait_for(lambda: _birth(started["pid"]) != started["birth"], START_SECONDS):
-            raise LabError(
-                "stopping dockerd", f"process {started['pid']} does not end", "look at " + str(paths.log)
-            )
+            raise LabError("stopping dockerd", f"process {started['pid']} does not end", "look at " + str(paths.log))
     record.unlink()
 
 
@@ -138,9 +136,7 @@ def _probe(paths: Paths) -> list[str]:
                 docker("exec", name, "/bin/sh", "-c", PROOF, step="using a server")
                 return list(flags)
             logs = docker("logs", "--tail", "5", name)
-            reasons.append(
-                f"systemd was not up after {BOOT_SECONDS:.0f} s; it said: {logs.strip() or 'nothing'}"
-            )
+            reasons.append(f"systemd was not up after {BOOT_SECONDS:.0f} s; it said: {logs.strip() or 'nothing'}")
         except LabError as error:
             reasons.append(error.why)
         finally:
@@ -191,10 +187,7 @@ def _start(paths: Paths) -> None:
             start_new_session=True,
         )
     (paths.run / "dockerd.json").write_text(json.dumps({"pid": process.pid, "birth": _birth(process.pid)}))
-    if (
-        not wait_for(lambda: process.poll() is not None or answers(), START_SECONDS)
-        or process.poll() is not None
-    ):
+    if not wait_for(lambda: process.poll() is not None or answers(), START_SECONDS) or process.poll() is not None:
         if process.poll() is None:
             process.terminate()
         (paths.run / "dockerd.json").unlink()
@@ -208,14 +201,10 @@ def _start(paths: Paths) -> None:
 
 def _install(paths: Paths) -> None:
     if not shutil.which("apt-get"):
-        raise LabError(
-            "installing Docker", "no Docker engine and no apt-get here", "install Docker and start it"
-        )
+        raise LabError("installing Docker", "no Docker engine and no apt-get here", "install Docker and start it")
     environment = {"DEBIAN_FRONTEND": "noninteractive"}
     remedy = "check the network and /etc/apt/sources.list, then run it again"
-    run_long(
-        ["apt-get", "update", "-q"], "apt-get update", log=paths.log / "apt.log", timeout=300, remedy=remedy
-    )
+    run_long(["apt-get", "update", "-q"], "apt-get update", log=paths.log / "apt.log", timeout=300, remedy=remedy)
     run_long(
         ["apt-get", "install", "-qy", "--no-install-recommends", "docker.io", "iptables", "ca-certificates"],
         "installing docker.io",

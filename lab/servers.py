@@ -49,9 +49,7 @@ class Servers:
         suite = images.suite_of(spec.os_id)
         image = images.server(self._paths, suite)
         images.base(self._paths, suite)
-        registry.add(
-            self._paths.registry, "library/debian", f"{suite}-slim", images.base_tar(self._paths, suite)
-        )
+        registry.add(self._paths.registry, "library/debian", f"{suite}-slim", images.base_tar(self._paths, suite))
         name = self.name(spec.id)
         arguments = [
             "create",
@@ -109,9 +107,7 @@ class Servers:
     def stop(self, server_id: str, /) -> None:
         """Shuts it down cleanly, within STOP_SECONDS or by force."""
         if self.exists(server_id):
-            docker(
-                "stop", "-t", str(STOP_SECONDS), self.name(server_id), step="stopping a server", timeout=120
-            )
+            docker("stop", "-t", str(STOP_SECONDS), self.name(server_id), step="stopping a server", timeout=120)
 
     def reboot(self, server_id: str, /) -> None:
         """Shuts it down cleanly and powers it on; disk, addresses and identity stay."""
@@ -161,9 +157,7 @@ class Servers:
 
     def all(self) -> list[dict[str, str]]:
         """Every server of this lab: id, name (its label), addresses, state ("running", "exited")."""
-        ids = docker(
-            "ps", "-aq", "--filter", f"label={self._paths.label}", "--filter", f"label={INSTANCE}"
-        ).split()
+        ids = docker("ps", "-aq", "--filter", f"label={self._paths.label}", "--filter", f"label={INSTANCE}").split()
         found = []
         for container in docker_json("inspect", *ids) if ids else []:
             labels = container["Config"]["Labels"]

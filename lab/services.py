@@ -270,9 +270,7 @@ def _await(paths: Paths, service: Service) -> None:
     name = paths.name(service.name)
 
     def ready() -> bool:
-        done = subprocess.run(
-            ["docker", "exec", name, *service.ready], capture_output=True, timeout=20, check=False
-        )
+        done = subprocess.run(["docker", "exec", name, *service.ready], capture_output=True, timeout=20, check=False)
         return done.returncode == 0
 
     started = time.monotonic()

@@ -53,9 +53,7 @@ def run(
 def succeeds(command: Sequence[str], timeout: float = 30) -> bool:
     """Whether a command exists and exits 0 in time."""
     try:
-        return (
-            subprocess.run(list(command), capture_output=True, timeout=timeout, check=False).returncode == 0
-        )
+        return subprocess.run(list(command), capture_output=True, timeout=timeout, check=False).returncode == 0
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return False
 
@@ -110,9 +108,7 @@ def run_long(
                 process.wait(10)
     if process.returncode != 0:
         tail = "\n    ".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise LabError(
-            step, f"`{_short(command)}` failed ({process.returncode}); {log} ends:\n    {tail}", remedy
-        )
+        raise LabError(step, f"`{_short(command)}` failed ({process.returncode}); {log} ends:\n    {tail}", remedy)
     say(f"{step}: done in {time.monotonic() - started:.0f} s")
 
 
@@ -142,9 +138,7 @@ def exclusive(lock: Path, seconds: float, step: str) -> Iterator[None]:
             return True
 
         if not wait_for(taken, seconds):
-            raise LabError(
-                step, f"another run holds {lock} for more than {seconds:.0f} s", "wait for it, or end it"
-            )
+            raise LabError(step, f"another run holds {lock} for more than {seconds:.0f} s", "wait for it, or end it")
         yield
 
 

@@ -50,7 +50,11 @@ def ensure_plugins(paths: Paths, pulumi: Path) -> None:
     if missing:
         say(f"plugins: trying to download {', '.join(missing)}")
         with ThreadPoolExecutor(max_workers=len(missing)) as pool:
-            got = dict(zip(missing, pool.map(lambda name: _download(paths, pulumi, name, versions[name]), missing)))
+            got = dict(
+                zip(
+                    missing, pool.map(lambda name: _download(paths, pulumi, name, versions[name]), missing), strict=True
+                )
+            )
         standing_in += [name for name, downloaded in got.items() if not downloaded]
         official = [name for name, downloaded in got.items() if downloaded]
         if official:

@@ -51,5 +51,8 @@ def _own_address(paths: Paths, flag: str) -> str:
 def _in_prober(paths: Paths, command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["docker", "exec", paths.name("prober"), *command],
-        capture_output=True, text=True, check=False, timeout=SECONDS + 20,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS + 20,
     )

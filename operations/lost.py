@@ -19,6 +19,7 @@ from operations.state import (
     RECORD,
     RESERVED_IP,
     SSH_KEY,
+    ZONE,
     Resource,
     State,
 )
@@ -51,9 +52,11 @@ class Lost:
 
 
 def zones(state: State) -> set[str]:
-    """The zones whose records matter: recorded ones, and those that were being created."""
-    return {resource.id for resource in state.of_type(DOMAIN)} | {
-        str(resource.inputs.get("domain")) for resource in state.creating(DOMAIN)
+    """The zones whose records matter: recorded ones, and those that the stack wanted to create."""
+    return {
+        *state.ids(DOMAIN),
+        *(str(resource.inputs.get("domain")) for resource in state.creating(DOMAIN)),
+        *(resource.name for resource in state.of_type(ZONE)),
     }
 
 
@@ -122,8 +125,10 @@ def _addresses(state: State, tag: str, lists: Lists) -> Iterable[Lost]:
 
 
 def _domains(state: State, lists: Lists) -> Iterable[Lost]:
-    known = state.ids(DOMAIN)
-    wanted = {str(resource.inputs.get("domain")) for resource in state.creating(DOMAIN)} - known
+    """Zones that the next update would find taken: its components are recorded, or their creation is open."""
+    wanted = {str(resource.inputs.get("domain")) for resource in state.creating(DOMAIN)}
+    wanted |= {resource.name for resource in state.of_type(ZONE)}
+    wanted -= state.ids(DOMAIN)
     for entry in lists.domains:
         domain = entry["domain"]
         if domain not in wanted:
@@ -133,7 +138,9 @@ def _domains(state: State, lists: Lists) -> Iterable[Lost]:
             f"/domains/{domain}",
             f"zone {domain}",
             "ask" if more else "remove",
-            f"it holds {len(more)} records that this stack did not make" if more else "its creation was cut off",
+            f"it holds {len(more)} records that this stack did not make"
+            if more
+            else "it is empty, and the state does not know it",
         )
 
 

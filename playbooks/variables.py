@@ -119,9 +119,7 @@ def daemon(variables: Variables) -> dict[str, Any]:
         "live-restore": True,
         "userland-proxy": False,
         "log-driver": "json-file",
-        "log-opts": {
-            key: str(value) for key, value in {**LOG_DEFAULT, **variables.get("apiary_log", {})}.items()
-        },
+        "log-opts": {key: str(value) for key, value in {**LOG_DEFAULT, **variables.get("apiary_log", {})}.items()},
     }
     mirrors = variables.get("apiary_registry_mirrors", [])
     if mirrors:

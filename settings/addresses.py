@@ -84,15 +84,11 @@ def in_prefix(prefix: str | IPv6Network, suffix: str) -> IPv6Network | IPv6Addre
     try:
         net = IPv6Network(prefix)
     except ValueError as error:
-        raise AddressError(
-            f"{show(str(prefix))} is not an IPv6 prefix; write e.g. 2001:db8:1:2::/64"
-        ) from error
+        raise AddressError(f"{show(str(prefix))} is not an IPv6 prefix; write e.g. 2001:db8:1:2::/64") from error
     tail = parse_suffix(suffix)
     host_bits = 128 - net.prefixlen
     if tail.bits >> host_bits or (tail.length is not None and tail.length < net.prefixlen):
-        raise AddressError(
-            f"{show(suffix)} does not fit under {net}; it may use the last {host_bits} bits only"
-        )
+        raise AddressError(f"{show(suffix)} does not fit under {net}; it may use the last {host_bits} bits only")
     address = IPv6Address(int(net.network_address) | tail.bits)
     return address if tail.length is None else IPv6Network((address, tail.length))
 
@@ -105,13 +101,9 @@ def container_net(text: str) -> str:
             f'{show(text)} is a single address; write a network, e.g. "{text}/96" with its last groups 0'
         )
     if not 72 <= suffix.length <= 112:
-        raise AddressError(
-            f'{show(text)} has an unusable length; write /96 (or /72 to /112), e.g. "2:0:0/96"'
-        )
+        raise AddressError(f'{show(text)} has an unusable length; write /96 (or /72 to /112), e.g. "2:0:0/96"')
     if suffix.bits >> HOST_BITS:
-        raise AddressError(
-            f'{show(text)} lies outside the server\'s /64; write at most four groups, e.g. "2:0:0/96"'
-        )
+        raise AddressError(f'{show(text)} lies outside the server\'s /64; write at most four groups, e.g. "2:0:0/96"')
     if suffix.bits == 0:
         raise AddressError(f'{show(text)} is the start of the server\'s own /64; write e.g. "2:0:0/96"')
     return str(suffix)
@@ -123,9 +115,7 @@ def container_address(text: str) -> str:
     if suffix.length is not None:
         raise AddressError(f'{show(text)} is a network; write one address, e.g. "2:0:a"')
     if suffix.bits >> HOST_BITS:
-        raise AddressError(
-            f'{show(text)} lies outside the server\'s /64; write at most four groups, e.g. "2:0:a"'
-        )
+        raise AddressError(f'{show(text)} lies outside the server\'s /64; write at most four groups, e.g. "2:0:a"')
     return str(suffix)
 
 

@@ -72,9 +72,7 @@ def env_value(value: object) -> str | int | bool | list[str]:
                 )
             _refuse_unprintable(item)
             if "," in item:
-                raise ValueError(
-                    "an item holds a comma, which separates items; write the whole value as one text"
-                )
+                raise ValueError("an item holds a comma, which separates items; write the whole value as one text")
         return value
     if isinstance(value, str):
         return _refuse_unprintable(value)
@@ -93,9 +91,7 @@ def _quote_number() -> int:
 
 def _refuse_unprintable(text: str) -> str:
     if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
-        raise ValueError(
-            "holds a character that an environment variable can't hold (NUL or half a surrogate pair)"
-        )
+        raise ValueError("holds a character that an environment variable can't hold (NUL or half a surrogate pair)")
     return text
 
 
@@ -114,8 +110,7 @@ def parse_port(value: object) -> Port:
     match = _PORT.fullmatch(show(value) if isinstance(value, int) else value)
     if not match:
         raise ValueError(
-            f'{show(value)} is not a port; write 80, "8080:80" (server:container) or "53:53/udp" '
-            "(no address, no range)"
+            f'{show(value)} is not a port; write 80, "8080:80" (server:container) or "53:53/udp" (no address, no range)'
         )
     host, container, proto = match.groups()
     port = Port(int(host or container), int(container), proto or "tcp")
@@ -131,9 +126,7 @@ def parse_volume(text: str) -> VolumeMount:
     source, _, rest = text.partition(":")
     path, _, mode = rest.partition(":")
     if not rest or mode not in ("", "ro", "rw") or rest.endswith(":"):
-        raise ValueError(
-            f'{show(text)} is not a volume; write "name:/path", "name:/path:ro" or "/host/path:/path:ro"'
-        )
+        raise ValueError(f'{show(text)} is not a volume; write "name:/path", "name:/path:ro" or "/host/path:/path:ro"')
     clean = _clean_path(path, text)
     if source.startswith("/"):
         host_path = _clean_path(source, text)
@@ -154,8 +147,7 @@ def parse_volume(text: str) -> VolumeMount:
 def _clean_path(path: str, whole: str) -> str:
     if not _PATH.fullmatch(path) or ".." in path.split("/"):
         raise ValueError(
-            f'{show(whole)}: paths are absolute and without ".."; write e.g. '
-            '"letsencrypt:/etc/letsencrypt:ro"'
+            f'{show(whole)}: paths are absolute and without ".."; write e.g. "letsencrypt:/etc/letsencrypt:ro"'
         )
     return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
 
@@ -233,7 +225,5 @@ def capability(text: str) -> str:
         return text
     bare = text.upper().removeprefix("CAP_")
     if bare == "ALL":
-        raise ValueError(
-            '"ALL" is not accepted; name the few capabilities that are needed, e.g. NET_BIND_SERVICE'
-        )
+        raise ValueError('"ALL" is not accepted; name the few capabilities that are needed, e.g. NET_BIND_SERVICE')
     raise ValueError(f"{show(text)} is not a capability; {did_you_mean(bare, CAPABILITIES)}")

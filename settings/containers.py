@@ -58,18 +58,14 @@ class Container(Settings):
     user: k.Text | None = Field(
         default=None, description="User it runs as; the image's own when left out.", examples=["1000:1000"]
     )
-    memory: k.Memory | None = Field(
-        default=None, description="Memory limit, swap included.", examples=["256m"]
-    )
+    memory: k.Memory | None = Field(default=None, description="Memory limit, swap included.", examples=["256m"])
     cpus: k.Cpus | None = Field(default=None, description="Limit in processors.", examples=["0.5"])
     capabilities: list[k.Capability] = Field(
         default_factory=list,
         description="Linux capabilities given back; all are dropped first.",
         examples=[["NET_BIND_SERVICE"]],
     )
-    read_only: bool = Field(
-        default=False, description="Whether its root file system is read-only.", examples=[True]
-    )
+    read_only: bool = Field(default=False, description="Whether its root file system is read-only.", examples=[True])
     tmpfs: dict[k.AbsolutePath, k.Argument] = Field(
         default_factory=dict,
         description="Folders in memory, with mount options.",
@@ -123,9 +119,7 @@ class Health(Settings):
         description="Docker's health command; the image's own when left out.",
         examples=[["CMD", "pg_isready"]],
     )
-    interval: k.Duration = Field(
-        default="5s", description="Time between two runs of the command.", examples=["1m30s"]
-    )
+    interval: k.Duration = Field(default="5s", description="Time between two runs of the command.", examples=["1m30s"])
     retries: int = Field(
         default=3,
         description="Failures in a row that make the container unhealthy.",
@@ -133,9 +127,7 @@ class Health(Settings):
         ge=1,
         le=100,
     )
-    start_period: k.Duration = Field(
-        default="0s", description="Time in which failures do not count.", examples=["30s"]
-    )
+    start_period: k.Duration = Field(default="0s", description="Time in which failures do not count.", examples=["30s"])
 
 
 class Application(Container):

@@ -96,10 +96,7 @@ def dns_records(stack: Stack, server: str) -> list[RecordPlan]:
             for name in (domain, f"www.{domain}")
             for kind, source in _WEB
         ),
-        *(
-            _derived(stack, name, "A", "private_ip", data=stack.servers[server].private_ip)
-            for name in dns.private
-        ),
+        *(_derived(stack, name, "A", "private_ip", data=stack.servers[server].private_ip) for name in dns.private),
     ]
     for name, zone in stack.zones.items():
         if _owner(stack, name) == server:
@@ -118,9 +115,7 @@ def _derived(stack: Stack, domain: str, kind: str, source: Source, *, data: str 
 
 def _listed(zone_name: str, zone: Zone, record: Record) -> RecordPlan:
     ttl = zone.ttl if record.ttl is None else record.ttl
-    return RecordPlan(
-        zone_name, record.name, record.type, "literal", ttl, record.priority, record_data(record)
-    )
+    return RecordPlan(zone_name, record.name, record.type, "literal", ttl, record.priority, record_data(record))
 
 
 def _owner(stack: Stack, zone: str) -> str:

@@ -34,14 +34,10 @@ class Draft:
 
     stack: Stack = field(default_factory=Stack.model_construct)
     problems: list[Problem] = field(default_factory=list)
-    names: dict[str, frozenset[str]] = field(
-        default_factory=dict
-    )  # section -> every name written, readable or not
+    names: dict[str, frozenset[str]] = field(default_factory=dict)  # section -> every name written, readable or not
     unread: set[str] = field(default_factory=set)  # paths of what could not be read
     doubtful: set[str] = field(default_factory=set)  # paths that an unknown setting may have meant
-    removed: dict[tuple[Key, ...], set[int]] = field(
-        default_factory=dict
-    )  # list -> indices of items taken out
+    removed: dict[tuple[Key, ...], set[int]] = field(default_factory=dict)  # list -> indices of items taken out
 
     def refuse(self, message: str, *keys: Key) -> None:
         """Add a problem with something that could not be read, at its path in the stack file."""
@@ -63,9 +59,7 @@ class Draft:
         """Whether everything at and below a path could be read, so that what is absent is truly absent."""
         path = self._written(keys)
         doubts = self.unread | self.doubtful
-        return _WHOLE_FILE not in doubts and not any(
-            _within(one, path) or _within(path, one) for one in doubts
-        )
+        return _WHOLE_FILE not in doubts and not any(_within(one, path) or _within(path, one) for one in doubts)
 
     def _written(self, keys: tuple[Key, ...]) -> str:
         """Spell a path, counting list items as the stack file does."""
@@ -173,9 +167,7 @@ def _entry(value: object, at: tuple[str, str], model: type[M], draft: Draft) -> 
             return None
         taken: set[tuple[Key, ...]] = set()
         # From the end, so that the indices of what is still to be taken out stay true.
-        for finding in sorted(
-            findings, key=lambda one: [str(part).zfill(9) for part in one["loc"]], reverse=True
-        ):
+        for finding in sorted(findings, key=lambda one: [str(part).zfill(9) for part in one["loc"]], reverse=True):
             loc = _bare(finding["loc"])
             if not any(loc[: len(piece)] == piece for piece in taken):
                 piece = _piece(loc, model)
@@ -190,17 +182,11 @@ def _bare(loc: tuple[Key, ...]) -> tuple[Key, ...]:
     return tuple(part for part in loc if part != "[key]")
 
 
-def _refuse_finding(
-    finding: Finding, value: object, at: tuple[str, str], model: type[Settings], draft: Draft
-) -> None:
+def _refuse_finding(finding: Finding, value: object, at: tuple[str, str], model: type[Settings], draft: Draft) -> None:
     loc = _bare(finding["loc"])
     draft.refuse(explain(finding, model, _value_at(value, loc)), *at, *loc)
     owner = owner_at(model, loc)
-    if (
-        finding["type"] == "extra_forbidden"
-        and owner
-        and (meant := closest(str(loc[-1]), owner.model_fields))
-    ):
+    if finding["type"] == "extra_forbidden" and owner and (meant := closest(str(loc[-1]), owner.model_fields)):
         draft.doubtful.add(path_of(*at, *loc[:-1], meant))
 
 

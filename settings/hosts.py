@@ -108,9 +108,7 @@ class Server(Settings):
         description="Registries that Docker asks before Docker Hub.",
         examples=[["https://mirror.example.com"]],
     )
-    timezone: k.Timezone = Field(
-        default="Etc/UTC", description="Time zone of the host.", examples=["Europe/Berlin"]
-    )
+    timezone: k.Timezone = Field(default="Etc/UTC", description="Time zone of the host.", examples=["Europe/Berlin"])
 
 
 class Record(Settings):

@@ -86,15 +86,10 @@ def _wrong_kind(wanted: str, loc: Sequence[Key], setting: Setting | None, value:
 def _not_a_choice(setting: Setting | None, value: object) -> str:
     choices = [str(choice) for choice in setting.choices] if setting else []
     if isinstance(value, bool):
-        return (
-            "YAML reads an unquoted yes, no, on or off as true or false; "
-            f"write one of {_listed(choices)} in quotes"
-        )
+        return f"YAML reads an unquoted yes, no, on or off as true or false; write one of {_listed(choices)} in quotes"
     if isinstance(value, str):
         remedy = did_you_mean(value, choices)
-        return f"{show(value)} is not one of {_listed(choices)}" + (
-            f"; {remedy}" if remedy.startswith("did") else ""
-        )
+        return f"{show(value)} is not one of {_listed(choices)}" + (f"; {remedy}" if remedy.startswith("did") else "")
     return f"must be one of {_listed(choices)}, not {kind_of(value)}"
 
 
@@ -126,9 +121,7 @@ def setting_at(model: type[Settings], loc: Sequence[Key]) -> Setting | None:
 
 
 def _described(field: FieldInfo) -> Setting:
-    return Setting(
-        field.examples[0] if field.examples else None, get_args(field.annotation), field.is_required()
-    )
+    return Setting(field.examples[0] if field.examples else None, get_args(field.annotation), field.is_required())
 
 
 def _item(setting: Setting) -> Setting | None:

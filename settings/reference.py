@@ -95,9 +95,7 @@ def _kind(field: FieldInfo) -> str:
 
 
 def _words(annotation: object) -> str:
-    own = next(
-        (part.words for part in getattr(annotation, "__metadata__", ()) if isinstance(part, Kind)), None
-    )
+    own = next((part.words for part in getattr(annotation, "__metadata__", ()) if isinstance(part, Kind)), None)
     inner = get_args(annotation)
     origin = get_origin(annotation)
     if own:

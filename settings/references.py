@@ -108,8 +108,7 @@ def parse(value: Value, *, key: str = "") -> Reference:  # noqa: PLR0911 - one a
     if not _NAME.fullmatch(value[1:]):
         what = "an application" if value[0] == "$" else "a job"
         raise ReferenceSyntaxError(
-            f'starts with "{value[0]}" but does not name {what}; for plain text write "{value[0] * 2}" in '
-            "its place"
+            f'starts with "{value[0]}" but does not name {what}; for plain text write "{value[0] * 2}" in its place'
         )
     return AppRef(value[1:]) if value[0] == "$" else JobRef(value[1:])
 

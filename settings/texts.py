@@ -75,9 +75,7 @@ def domain(text: str) -> str:
     """Check a full domain name: ASCII, lower case, two labels or more, no final dot."""
     bare = text.strip().lower().rstrip(".")
     if "/" in text:
-        raise ValueError(
-            f'{show(text)} is not a bare domain name; write it without "://" or "/", as in example.com'
-        )
+        raise ValueError(f'{show(text)} is not a bare domain name; write it without "://" or "/", as in example.com')
     if not text.isascii():
         raise ValueError(f"{show(text)} is not ASCII; write {_ascii_form(bare)}")
     if text != bare:
@@ -86,8 +84,7 @@ def domain(text: str) -> str:
     _refuse_long(text, labels)
     if len(labels) < 2 or labels[-1].isdigit() or not all(_LABEL.fullmatch(label) for label in labels):
         raise ValueError(
-            f"{show(text)} is not a domain name; write letters, digits and hyphens between dots, as in "
-            "blog.example.com"
+            f"{show(text)} is not a domain name; write letters, digits and hyphens between dots, as in blog.example.com"
         )
     return text
 
@@ -103,8 +100,7 @@ def record_name(text: str) -> str:
     tail = labels[1:] if labels[0] == "*" else labels
     if not all(_RECORD_LABEL.fullmatch(label) for label in tail):
         raise ValueError(
-            f"{show(text)} is not a record name; write it in lower case and relative to the zone, as in "
-            "mail or _dmarc"
+            f"{show(text)} is not a record name; write it in lower case and relative to the zone, as in mail or _dmarc"
         )
     return text
 
@@ -114,9 +110,7 @@ def _refuse_long(text: str, labels: list[str]) -> None:
         raise ValueError(f"{show(text)} has {len(text)} characters; a domain name has at most 253")
     for label in labels:
         if len(label) > 63:
-            raise ValueError(
-                f"{show(text)} has a part of {len(label)} characters; at most 63 may stand between dots"
-            )
+            raise ValueError(f"{show(text)} has a part of {len(label)} characters; at most 63 may stand between dots")
 
 
 def _ascii_form(text: str) -> str:
@@ -152,14 +146,9 @@ def private_ipv4_net(text: str) -> str:
         net = IPv4Network(text)
     except ValueError:
         net = None
-    if (
-        net is None
-        or not 16 <= net.prefixlen <= 28
-        or not any(net.subnet_of(private) for private in _PRIVATE_NETS)
-    ):
+    if net is None or not 16 <= net.prefixlen <= 28 or not any(net.subnet_of(private) for private in _PRIVATE_NETS):
         raise ValueError(
-            f"{show(text)} is not a private IPv4 network of /16 to /28 with its host bits 0; write e.g. "
-            '"172.30.0.0/24"'
+            f'{show(text)} is not a private IPv4 network of /16 to /28 with its host bits 0; write e.g. "172.30.0.0/24"'
         )
     return str(net)
 
@@ -170,11 +159,7 @@ def ip_text(text: str, version: int) -> str:
         address = ip_address(text)
     except ValueError:
         address = None
-    if (
-        address is None
-        or address.version != version
-        or (isinstance(address, IPv6Address) and address.scope_id)
-    ):
+    if address is None or address.version != version or (isinstance(address, IPv6Address) and address.scope_id):
         raise ValueError(f"{show(text)} is not an IPv{version} address")
     return str(address)
 
@@ -194,14 +179,7 @@ def mirror_url(text: str) -> str:
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError as error:
         raise ValueError(problem) from error
-    if (
-        not usable
-        or parts.username
-        or parts.path.strip("/")
-        or parts.query
-        or parts.fragment
-        or not text.isprintable()
-    ):
+    if not usable or parts.username or parts.path.strip("/") or parts.query or parts.fragment or not text.isprintable():
         raise ValueError(problem)
     return text.rstrip("/")
 

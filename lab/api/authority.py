@@ -53,9 +53,7 @@ def _certificate(
         .not_valid_after(start + timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=ca, path_length=0 if ca else None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
         .add_extension(x509.KeyUsage(not ca, False, False, False, False, ca, ca, False, False), critical=True)
     )
     if ca:
@@ -63,9 +61,7 @@ def _certificate(
         builder = builder.add_extension(names, critical=True)
     else:
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
-        builder = builder.add_extension(
-            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False
-        )
+        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
     return builder.sign(issuer_key, hashes.SHA256())
 
 
@@ -75,11 +71,7 @@ def _authority(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certifica
         key = serialization.load_pem_private_key(key_file.read_bytes(), None)
         certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
         fresh = certificate.not_valid_after_utc > datetime.now(UTC) + timedelta(days=30)
-        if (
-            isinstance(key, ec.EllipticCurvePrivateKey)
-            and key.public_key() == certificate.public_key()
-            and fresh
-        ):
+        if isinstance(key, ec.EllipticCurvePrivateKey) and key.public_key() == certificate.public_key() and fresh:
             return key, certificate
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _certificate(_NAME, key, key, 3650, ca=True)
@@ -114,9 +106,7 @@ def prepare(directory: Path, environment: Mapping[str, str] = os.environ) -> tup
     certificate = _certificate(HOST, key, authority_key, 365, ca=False)
     own = authority.public_bytes(serialization.Encoding.PEM).decode()
     write_atomically(folder / "api.key", _pem(key))
-    write_atomically(
-        folder / "api.crt", certificate.public_bytes(serialization.Encoding.PEM) + own.encode(), 0o644
-    )
+    write_atomically(folder / "api.crt", certificate.public_bytes(serialization.Encoding.PEM) + own.encode(), 0o644)
     bundle = directory / "ca.pem"
     write_atomically(bundle, (_roots(environment, own).rstrip() + "\n" + own).encode(), 0o644)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

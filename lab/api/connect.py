@@ -28,12 +28,8 @@ class Upstream:
 
     def serves(self, host: str) -> bool:
         """Whether this host is to be reached through the proxy."""
-        names = [
-            name.strip().lstrip("*").lstrip(".") for name in self.no_proxy.lower().split(",") if name.strip()
-        ]
-        direct = self.no_proxy.strip() == "*" or any(
-            host == name or host.endswith(f".{name}") for name in names
-        )
+        names = [name.strip().lstrip("*").lstrip(".") for name in self.no_proxy.lower().split(",") if name.strip()]
+        direct = self.no_proxy.strip() == "*" or any(host == name or host.endswith(f".{name}") for name in names)
         return bool(self.url) and not direct
 
 

@@ -65,9 +65,7 @@ def create(region: Region, call: Call) -> Reply:
     if os_id not in OSES:
         raise refused("Invalid OS chosen.")
     hostname = fields.text(body, "hostname") or "vultr.guest"
-    if len(hostname) > 253 or not all(
-        part and part.replace("-", "a").isalnum() for part in hostname.split(".")
-    ):
+    if len(hostname) > 253 or not all(part and part.replace("-", "a").isalnum() for part in hostname.split(".")):
         raise refused("Invalid hostname")
     keys = [store.get("ssh_keys", id_)["ssh_key"] for id_ in fields.texts(body, "sshkey_id") or []]
     group = fields.text(body, "firewall_group_id")
@@ -118,8 +116,7 @@ def listing(region: Region, call: Call) -> Reply:
     found = [
         shown(instance)
         for instance in region.store.table("instances").values()
-        if all(instance[name] == value for name, value in wanted.items())
-        and (not tag or tag in instance["tags"])
+        if all(instance[name] == value for name, value in wanted.items()) and (not tag or tag in instance["tags"])
     ]
     return 200, page(call.query, found, "instances")
 
@@ -167,9 +164,7 @@ def update(region: Region, call: Call) -> Reply:
     group = fields.text(body, "firewall_group_id", instance["firewall_group_id"])
     if group:
         store.get("firewall_groups", group)
-    joins = [
-        networking.vpc_of(region, id_, instance["region"]) for id_ in fields.texts(body, "attach_vpc") or []
-    ]
+    joins = [networking.vpc_of(region, id_, instance["region"]) for id_ in fields.texts(body, "attach_vpc") or []]
     leaves = [store.get("vpcs", id_) for id_ in fields.texts(body, "detach_vpc") or []]
     user_data = _user_data(body) if body.get("user_data") is not None else instance["_user_data"]
     label, tags = fields.text(body, "label", instance["label"]), fields.texts(body, "tags")

@@ -20,9 +20,7 @@ class RequestLog:
         self._path, self._limit = path, limit
         self._file = path.open("a", buffering=1)
 
-    def add(
-        self, method: str, path: str, *, route: str, status: int, seconds: float, fault: int | None
-    ) -> None:
+    def add(self, method: str, path: str, *, route: str, status: int, seconds: float, fault: int | None) -> None:
         """Note one request; it is counted as its method, path template and status."""
         self.counts[f"{method} {route} {status}"] += 1
         line = {"t": now(), "method": method, "path": path, "status": status, "ms": round(seconds * 1000, 1)}

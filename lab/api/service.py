@@ -119,9 +119,7 @@ class Service:
             seconds, struck = time.monotonic() - started, fault.id if fault else None
             self._requests.add(method, path, route=route, status=status, seconds=seconds, fault=struck)
 
-    async def _with_fault(
-        self, fault: Fault, scope: Scope, receive: Receive, *, counted: Send, send: Send
-    ) -> None:
+    async def _with_fault(self, fault: Fault, scope: Scope, receive: Receive, *, counted: Send, send: Send) -> None:
         if fault.delay:  # asked for
             await asyncio.sleep(fault.delay)
         if not fault.status and not fault.drop:

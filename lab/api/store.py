@@ -39,9 +39,7 @@ class Store:
             try:
                 self.data = json.loads(path.read_bytes())
             except ValueError as error:
-                raise SystemExit(
-                    f"lab.api: {path} is damaged ({error}); move it away to start empty"
-                ) from error
+                raise SystemExit(f"lab.api: {path} is damaged ({error}); move it away to start empty") from error
             if self.data.get("version") != VERSION:
                 raise SystemExit(
                     f"lab.api: {path} is of version {self.data.get('version')}, not {VERSION}; "

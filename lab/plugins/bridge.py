@@ -119,9 +119,7 @@ class BridgedResource(Resource):
             stem = stem[: prop.max_len - 7]
         return stem + secrets.token_hex(4)[:7]
 
-    def _validate(
-        self, table: Table, inputs: Props, path: str, ctx: Context, failures: list[CheckFailure]
-    ) -> None:
+    def _validate(self, table: Table, inputs: Props, path: str, ctx: Context, failures: list[CheckFailure]) -> None:
         for name, value in inputs.items():
             if name == DEFAULTS:
                 continue
@@ -156,9 +154,7 @@ class BridgedResource(Resource):
         planned = self.planned(olds, inputs, ctx)
         detailed = compare(self.properties, olds, planned, inputs)
         tops = [re.split(r"[.\[]", path, maxsplit=1)[0] for path in detailed]
-        replaces = sorted(
-            top for top, kind in zip(tops, detailed.values(), strict=True) if kind.endswith("_REPLACE")
-        )
+        replaces = sorted(top for top, kind in zip(tops, detailed.values(), strict=True) if kind.endswith("_REPLACE"))
         stables = sorted(n for n, p in self.properties.items() if p.force_new and n not in replaces)
         return Difference(
             detailed=detailed,
@@ -279,8 +275,7 @@ class BridgedResource(Resource):
     def _logged(self, ctx: Context, error: Failure) -> None:
         """The bridge logs each diagnostic besides returning it: users see every error twice."""
         ctx.log(
-            f"  sdk-v2/provider2.go:571: sdk.helper_schema: {error}: "
-            f"provider={ctx.plugin.name}@{ctx.plugin.version}",
+            f"  sdk-v2/provider2.go:571: sdk.helper_schema: {error}: provider={ctx.plugin.name}@{ctx.plugin.version}",
             "error",
         )
 
@@ -340,10 +335,7 @@ def follow(prop: Prop, given: Value, new: Value) -> Value:
         left = {identity(e, prop): e for e in new}
         kept = [left.pop(identity(g, prop), None) for g in given]
         rest = list(left.values())
-        pairs = [
-            (g, k if k is not None else (rest.pop(0) if rest else None))
-            for g, k in zip(given, kept, strict=True)
-        ]
+        pairs = [(g, k if k is not None else (rest.pop(0) if rest else None)) for g, k in zip(given, kept, strict=True)]
         pairs += [(None, r) for r in rest]
     else:
         pairs = [(given[i] if i < len(given) else None, new[i]) for i in range(len(new))]

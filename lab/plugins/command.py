@@ -277,9 +277,7 @@ def marked(values: Props) -> Props:
     connection = values.get("connection")
     if not isinstance(connection, dict):
         return values
-    inner: Props = {
-        k: Secret(v) if k in SECRET_FIELDS and v is not UNKNOWN else v for k, v in connection.items()
-    }
+    inner: Props = {k: Secret(v) if k in SECRET_FIELDS and v is not UNKNOWN else v for k, v in connection.items()}
     proxy = connection.get("proxy")
     if isinstance(proxy, dict):
         inner["proxy"] = {k: Secret(v) if k in SECRET_FIELDS else v for k, v in proxy.items()}
@@ -305,11 +303,7 @@ def differences(old: Value, new: Value, whole: set[str], path: str = "") -> dict
             before, after = index < len(old), index < len(new)
             values = (old[index] if before else None, new[index] if after else None)
             step = f"{path}[{index}]"
-            found |= (
-                differences(*values, whole, step)
-                if before and after
-                else {step: "DELETE" if before else "ADD"}
-            )
+            found |= differences(*values, whole, step) if before and after else {step: "DELETE" if before else "ADD"}
         return found
     return {path: "UPDATE"}
 

@@ -10,9 +10,7 @@ import signal as signals
 import threading
 from collections.abc import Callable
 
-LONGEST_LINE = (
-    64 * 1024
-)  # bytes; the official plugin's log reader stops at a longer line, and the command with it
+LONGEST_LINE = 64 * 1024  # bytes; the official plugin's log reader stops at a longer line, and the command with it
 STREAMS = {
     "stdout": {"stdout"},
     "stderr": {"stderr"},
@@ -97,9 +95,7 @@ def go_quote(text: str) -> str:
         elif char.isprintable():
             out.append(char)
         else:
-            out.append(
-                f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-            )
+            out.append(f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
     return '"' + "".join(out) + '"'
 
 

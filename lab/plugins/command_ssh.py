@@ -50,9 +50,7 @@ class Remote:
     offered: Mapping[str, str] = field(default_factory=dict)
     status: Callable[[str], None] = lambda _text: None  # a passing line for the engine's display
     log: Callable[[str, str], None] = lambda _severity, _text: None  # severity: "warning" or "error"
-    cancelled: threading.Event = field(
-        default_factory=threading.Event
-    )  # ends the dialling, not a running command
+    cancelled: threading.Event = field(default_factory=threading.Event)  # ends the dialling, not a running command
 
 
 class Runner:
@@ -229,9 +227,7 @@ async def _execute(connection: asyncssh.SSHClientConnection, remote: Remote) -> 
 
     # Opened by hand: the library's own way neither asks the server whether it accepted a variable nor can
     # it stop before the command when one was refused. (Its internals: the version is pinned by the lock.)
-    channel: Any = SSHClientChannel(
-        connection, asyncio.get_running_loop(), "strict", None, "strict", 1 << 21, 1 << 15
-    )
+    channel: Any = SSHClientChannel(connection, asyncio.get_running_loop(), "strict", None, "strict", 1 << 21, 1 << 15)
     try:
         packet = await channel._open(b"session")
         packet.check_end()

@@ -22,9 +22,7 @@ def compare(table: Table, old: Props, planned: Props, inputs: Props) -> Kinds:
     kinds: Kinds = {}
     for name in sorted(table):
         prop = table[name]
-        kinds.update(
-            _compare(name, prop, old.get(name), planned.get(name), inputs.get(name), forced=prop.force_new)
-        )
+        kinds.update(_compare(name, prop, old.get(name), planned.get(name), inputs.get(name), forced=prop.force_new))
     return kinds
 
 
@@ -77,9 +75,7 @@ def _members(path: str, table: Table, old: Props, new: Props, inputs: Value) -> 
     for name in sorted({*old, *new} & set(table)):
         prop = table[name]
         kinds.update(
-            _compare(
-                f"{path}.{name}", prop, old.get(name), new.get(name), given.get(name), forced=prop.force_new
-            )
+            _compare(f"{path}.{name}", prop, old.get(name), new.get(name), given.get(name), forced=prop.force_new)
         )
     return kinds
 
@@ -131,9 +127,7 @@ def _set(path: str, prop: Prop, old: list[Value], new: list[Value], inputs: Valu
         changes[index] = (changes[index][0] if index in changes else None, element)
     kinds: Kinds = {}
     for index, (was, will) in sorted(changes.items()):
-        kinds.update(
-            _element(f"{path}[{index}]", prop, was, will, inputs[index] if index < len(inputs) else None)
-        )
+        kinds.update(_element(f"{path}[{index}]", prop, was, will, inputs[index] if index < len(inputs) else None))
     return kinds
 
 

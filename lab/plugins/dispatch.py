@@ -64,8 +64,7 @@ class Dispatcher:
         if resource is None:
             known = ", ".join(sorted(self.plugin.resources))
             raise Failure(
-                f"the lab's stand-in of plugin {self.plugin.name} has no resource type {ctx.type} "
-                f"(it has: {known})"
+                f"the lab's stand-in of plugin {self.plugin.name} has no resource type {ctx.type} (it has: {known})"
             )
         return resource
 
@@ -90,17 +89,14 @@ class Dispatcher:
             "deleteBeforeReplace": difference.delete_before_replace,
             "hasDetailedDiff": difference.detailed_given,
             "detailedDiff": {
-                path: {"kind": kind, "inputDiff": difference.input_diff}
-                for path, kind in difference.detailed.items()
+                path: {"kind": kind, "inputDiff": difference.input_diff} for path, kind in difference.detailed.items()
             },
         }
         return answer
 
     def _checkconfig(self, request: Props) -> Props:
         ctx = self._context(request)
-        answer = self.plugin.check_config(
-            ctx, decode(request.get("olds") or {}), decode(request.get("news") or {})
-        )
+        answer = self.plugin.check_config(ctx, decode(request.get("olds") or {}), decode(request.get("news") or {}))
         return self._checked(answer, ctx)
 
     def _diffconfig(self, request: Props) -> Props:
@@ -123,9 +119,7 @@ class Dispatcher:
 
     def _invoke(self, request: Props) -> Props:
         ctx = self._context(request)
-        return {
-            "return": encode(self.plugin.invoke(ctx, str(request["tok"]), decode(request.get("args") or {})))
-        }
+        return {"return": encode(self.plugin.invoke(ctx, str(request["tok"]), decode(request.get("args") or {})))}
 
     def _check(self, request: Props) -> Props:
         ctx = self._context(request)

@@ -78,8 +78,7 @@ def _host_config(p: Props, bindings: Props, binds: list[str], volumes_from: list
         "ExtraHosts": [f"{h['host']}:{h['ip']}" for h in p.get("hosts") or []] or None,
         "Binds": binds or None,
         "VolumesFrom": volumes_from or None,
-        "Ulimits": [{"Name": u["name"], "Soft": u["soft"], "Hard": u["hard"]} for u in p.get("ulimits") or []]
-        or None,
+        "Ulimits": [{"Name": u["name"], "Soft": u["soft"], "Hard": u["hard"]} for u in p.get("ulimits") or []] or None,
         "CapAdd": _capabilities(capabilities.get("adds")),
         "CapDrop": _capabilities(capabilities.get("drops")),
         "Dns": p.get("dns") or None,
@@ -273,9 +272,7 @@ def seen(info: Props, state: Props) -> Props:
         "platform": info.get("Platform") or "",
         "mounts": [_mount_seen(mount) for mount in host.get("Mounts") or []],
         "tmpfs": host.get("Tmpfs") or {},
-        "hosts": [
-            dict(zip(("host", "ip"), h.split(":"), strict=False)) for h in host.get("ExtraHosts") or []
-        ],
+        "hosts": [dict(zip(("host", "ip"), h.split(":"), strict=False)) for h in host.get("ExtraHosts") or []],
         "privileged": bool(host.get("Privileged")),
         "memory": host["Memory"] // MB,
         "memoryReservation": host["MemoryReservation"] // MB,
@@ -309,9 +306,7 @@ def seen(info: Props, state: Props) -> Props:
     if host.get("CapAdd") or host.get("CapDrop"):
         out["capabilities"] = {"adds": host.get("CapAdd") or [], "drops": host.get("CapDrop") or []}
     if state.get("ulimits"):
-        out["ulimits"] = [
-            {"name": u["Name"], "soft": u["Soft"], "hard": u["Hard"]} for u in host.get("Ulimits") or []
-        ]
+        out["ulimits"] = [{"name": u["Name"], "soft": u["Soft"], "hard": u["Hard"]} for u in host.get("Ulimits") or []]
     if host.get("NanoCpus"):
         out["cpus"] = _cpus_seen(host["NanoCpus"])
     if state.get("pidMode"):

@@ -41,9 +41,7 @@ class Container(DockerResource):
         if inputs.get("platform"):
             query["platform"] = inputs["platform"]
         try:
-            id = str(
-                engine.call("POST", "/containers/create", query, docker_container.creation(inputs))["Id"]
-            )
+            id = str(engine.call("POST", "/containers/create", query, docker_container.creation(inputs))["Id"])
         except EngineError as error:
             raise Failure(f"Unable to create container: {error}") from error
         try:
@@ -97,8 +95,7 @@ class Container(DockerResource):
                 rule = "one of" if not given else "only one of"
                 verb = "must" if not given else "can"
                 raise Failure(
-                    "error with upload content: "
-                    f"{rule} 'content', 'content_base64', or 'source' {verb} be set"
+                    f"error with upload content: {rule} 'content', 'content_base64', or 'source' {verb} be set"
                 )
             try:
                 content = _content(upload)
@@ -188,9 +185,7 @@ class Container(DockerResource):
             except EngineError as error:
                 raise Failure(f"Unable to start container: {error}") from error
         changed = [
-            n
-            for n in UPDATABLE
-            if olds.get(n) != news.get(n) and not (empty(olds.get(n)) and empty(news.get(n)))
+            n for n in UPDATABLE if olds.get(n) != news.get(n) and not (empty(olds.get(n)) and empty(news.get(n)))
         ]
         if changed:
             try:
@@ -213,9 +208,7 @@ class Container(DockerResource):
                 if "no such container" not in str(error).lower():
                     raise Failure(f"Error stopping container {id}: {error}") from error
         try:
-            engine.call(
-                "DELETE", f"/containers/{id}", {"v": int(bool(state.get("removeVolumes"))), "force": 1}
-            )
+            engine.call("DELETE", f"/containers/{id}", {"v": int(bool(state.get("removeVolumes"))), "force": 1})
         except EngineError as error:
             if not any(t in str(error).lower() for t in ("no such container", "is already in progress")):
                 raise Failure(f"Error deleting container {id}: {error}") from error

@@ -161,9 +161,7 @@ class Engine:
         version = self.api or CLIENT_API
         target = f"/v{version[0]}.{version[1]}{quote(path, safe='/:@')}"
         if query:
-            target += "?" + urlencode(
-                {k: str(v).lower() if isinstance(v, bool) else v for k, v in query.items()}
-            )
+            target += "?" + urlencode({k: str(v).lower() if isinstance(v, bool) else v for k, v in query.items()})
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         status, _, answer = self._exchange(method, target, data, timeout, content_type)
         if status >= 400:
@@ -203,9 +201,7 @@ class Engine:
     def _no_answer(self, method: str, target: str, connection: Connection, error: Exception) -> str:
         reason = connection.reason()
         if reason:
-            return (
-                f'error during connect: {method.capitalize()} "http://docker.example.com{target}": {reason}'
-            )
+            return f'error during connect: {method.capitalize()} "http://docker.example.com{target}": {reason}'
         if not connection.connected:
             return f"Cannot connect to the Docker daemon at {self.host}. Is the docker daemon running?"
         return f'error during connect: {method.capitalize()} "http://docker.example.com{target}": {error}'

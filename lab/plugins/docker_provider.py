@@ -33,9 +33,7 @@ class DockerPlugin(Plugin):
         for name in ("sshOpts", "registryAuth"):
             if isinstance(inputs.get(name), str):
                 try:
-                    inputs[name] = json.dumps(
-                        json.loads(inputs[name]), separators=(",", ":"), ensure_ascii=False
-                    )
+                    inputs[name] = json.dumps(json.loads(inputs[name]), separators=(",", ":"), ensure_ascii=False)
                 except ValueError as error:
                     return inputs, [CheckFailure(name, f"{name} must be a JSON list: {error}")]
         return inputs, []
@@ -91,6 +89,4 @@ def wait_until_removed(look: Callable[[], str]) -> None:
         growing *= 2
         pause = growing = min(max(growing, WAIT_LEAST), WAIT_MOST)
     time.sleep(max(0.0, WAIT_LIMIT - (time.monotonic() - started)))
-    raise Failure(
-        f"timeout while waiting for state to become 'removed' (last state: '{state}', timeout: 30s)"
-    )
+    raise Failure(f"timeout while waiting for state to become 'removed' (last state: '{state}', timeout: 30s)")

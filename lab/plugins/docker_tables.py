@@ -30,9 +30,7 @@ def duration_ns(text: str) -> int:
         return 0
     if not GO_DURATION.match(text):
         raise ValueError(text)
-    total = sum(
-        float(number) * UNIT_NS[unit] for number, unit in re.findall(r"([\d.]+)(ns|us|µs|μs|ms|s|m|h)", text)
-    )
+    total = sum(float(number) * UNIT_NS[unit] for number, unit in re.findall(r"([\d.]+)(ns|us|µs|μs|ms|s|m|h)", text))
     return int(-total if text.startswith("-") else total)
 
 
@@ -191,9 +189,7 @@ CONTAINER: Table = {
             "bindOptions": Prop(
                 "list",
                 max_one=True,
-                of={
-                    "propagation": _text(check=_matches(r"^(private|rprivate|shared|rshared|slave|rslave)$"))
-                },
+                of={"propagation": _text(check=_matches(r"^(private|rprivate|shared|rshared|slave|rslave)$"))},
             ),
             "readOnly": Prop("bool"),
             "source": _text(),

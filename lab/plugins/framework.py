@@ -38,9 +38,7 @@ class FrameworkResource(BridgedResource):
             if name not in inputs:
                 return inputs, [CheckFailure("", f"Missing required property '{name}': {text}")]
         failures: list[CheckFailure] = []
-        self._validate(
-            self.properties, {k: v for k, v in inputs.items() if k in self.properties}, "", ctx, failures
-        )
+        self._validate(self.properties, {k: v for k, v in inputs.items() if k in self.properties}, "", ctx, failures)
         return inputs, failures
 
     def diff(self, ctx: Context, id: str, olds: Props, news: Props) -> Difference:

@@ -64,9 +64,7 @@ def install(
     home.mkdir(parents=True, exist_ok=True)
     mark = home / MARK
     hashes = _recorded(mark)
-    wanted = (
-        names if names is not None else [name for name in DISTRIBUTIONS if (HERE / f"{name}.py").is_file()]
-    )
+    wanted = names if names is not None else [name for name in DISTRIBUTIONS if (HERE / f"{name}.py").is_file()]
     versions = sdk_versions(wanted, python)
     if not mark.exists():
         _record(mark, hashes)
@@ -100,9 +98,7 @@ def sdk_versions(names: list[str], python: str = sys.executable) -> dict[str, st
         "import importlib.metadata as m, json, sys\n"
         "print(json.dumps({n: m.version(d) for n, d in json.loads(sys.argv[1]).items()}))"
     )
-    run = subprocess.run(
-        [python, "-c", code, json.dumps(wanted)], capture_output=True, text=True, check=False
-    )
+    run = subprocess.run([python, "-c", code, json.dumps(wanted)], capture_output=True, text=True, check=False)
     if run.returncode != 0:
         raise InstallError(f"{_no_sdk('/'.join(names), python)}: {run.stderr.strip().splitlines()[-1:]}")
     return dict(json.loads(run.stdout))

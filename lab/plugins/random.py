@@ -182,9 +182,7 @@ def draw(inputs: Props) -> str:
     allowed += DIGITS if inputs.get("numeric") is not False else ""
     if not allowed:
         raise Failure("Random Read Error: the character set specified is empty")
-    needed = [
-        (chars, int(inputs.get(name) or 0)) for name, chars in {**MINIMA, "minSpecial": special}.items()
-    ]
+    needed = [(chars, int(inputs.get(name) or 0)) for name, chars in {**MINIMA, "minSpecial": special}.items()]
     chosen = [secrets.choice(chars) for chars, count in needed for _ in range(count)]
     chosen += [secrets.choice(allowed) for _ in range(int(inputs["length"]) - len(chosen))]
     secrets.SystemRandom().shuffle(chosen)

@@ -89,9 +89,7 @@ def _sorted(value: Value, of: str | Table) -> Value:
         prop = of.get(key)
         if prop is not None and isinstance(item, list):
             items = [_sorted(element, prop.of) for element in item]
-            out[key] = (
-                sorted(items, key=lambda i: json.dumps(i, sort_keys=True)) if prop.kind == "set" else items
-            )
+            out[key] = sorted(items, key=lambda i: json.dumps(i, sort_keys=True)) if prop.kind == "set" else items
         else:
             out[key] = item
     return out

@@ -89,9 +89,7 @@ def forms(key: PrivateKeyTypes) -> tuple[str, Props]:
         "privateKeyPem": key.private_bytes(form.Encoding.PEM, traditional, plain).decode(),
         "privateKeyPemPkcs8": key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, plain).decode(),
         "privateKeyOpenssh": "",
-        "publicKeyPem": public.public_bytes(
-            form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo
-        ).decode(),
+        "publicKeyPem": public.public_bytes(form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo).decode(),
         "publicKeyOpenssh": "",
         "publicKeyFingerprintMd5": "",
         "publicKeyFingerprintSha256": "",
@@ -99,9 +97,7 @@ def forms(key: PrivateKeyTypes) -> tuple[str, Props]:
     if not (isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name == "secp224r1"):
         line = public.public_bytes(form.Encoding.OpenSSH, form.PublicFormat.OpenSSH).decode()
         blob = base64.b64decode(line.split()[1])
-        outputs["privateKeyOpenssh"] = key.private_bytes(
-            form.Encoding.PEM, form.PrivateFormat.OpenSSH, plain
-        ).decode()
+        outputs["privateKeyOpenssh"] = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.OpenSSH, plain).decode()
         outputs["publicKeyOpenssh"] = line + "\n"
         outputs["publicKeyFingerprintMd5"] = hashlib.md5(blob, usedforsecurity=False).hexdigest()
         outputs["publicKeyFingerprintMd5"] = ":".join(

@@ -43,9 +43,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def _line(self, word: str, task: Any) -> None:
         seconds = time.monotonic() - self._started
-        self._display.display(
-            f"{word:<8} {task.get_name()}" + (f" ({seconds:.0f} s)" if seconds >= 1 else "")
-        )
+        self._display.display(f"{word:<8} {task.get_name()}" + (f" ({seconds:.0f} s)" if seconds >= 1 else ""))
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
         self._started = time.monotonic()

@@ -29,9 +29,7 @@ def find(
         network = ipaddress.ip_network(prefix)
         for link in addresses:
             held = [info["local"] for info in link.get("addr_info", []) if "local" in info]
-            if link["ifname"] not in bridges and any(
-                ipaddress.ip_address(address) in network for address in held
-            ):
+            if link["ifname"] not in bridges and any(ipaddress.ip_address(address) in network for address in held):
                 return str(link["ifname"])
     for routes in (routes6, routes4):
         for route in routes:
@@ -51,13 +49,10 @@ def main() -> None:
         return [entry for entry in json.loads(out or "[]") if entry]
 
     prefix = module.params["prefix"]
-    name = find(
-        prefix, ip("-d", "addr"), ip("-6", "route", "show", "default"), ip("-4", "route", "show", "default")
-    )
+    name = find(prefix, ip("-d", "addr"), ip("-6", "route", "show", "default"), ip("-4", "route", "show", "default"))
     if name is None:
         module.fail_json(
-            msg=f"no interface holds an address of {prefix} and there is no default route; "
-            "check the host's network"
+            msg=f"no interface holds an address of {prefix} and there is no default route; check the host's network"
         )
     module.exit_json(changed=False, interface=name)
 

@@ -10,9 +10,7 @@ from settings.checks import addresses, containers, domains, records, references
 from settings.draft import Draft
 
 
-def check(
-    draft: Draft, *, build_dirs: Collection[str] | None = None, playbooks: Collection[str] | None = None
-) -> None:
+def check(draft: Draft, *, build_dirs: Collection[str] | None = None, playbooks: Collection[str] | None = None) -> None:
     """Run every whole-file check, adding to `draft.problems`."""
     containers.check(draft, build_dirs=build_dirs, playbooks=playbooks)
     addresses.check(draft)

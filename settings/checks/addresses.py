@@ -38,9 +38,7 @@ def _networks(draft: Draft, name: str) -> None:
             )
     net = IPv4Network(server.ipv4_net)
     if net.overlaps(_DOCKER_DEFAULT):
-        message = (
-            f"{net} overlaps Docker's default bridge, {_DOCKER_DEFAULT}; write another, e.g. 172.30.0.0/24"
-        )
+        message = f"{net} overlaps Docker's default bridge, {_DOCKER_DEFAULT}; write another, e.g. 172.30.0.0/24"
         draft.report(message, "servers", name, "ipv4_net")
     if server.private_ip is not None and IPv4Address(server.private_ip) in net:
         message = f"{net} holds the server's own private_ip {server.private_ip}; write another network"
@@ -73,15 +71,12 @@ def _inside(draft: Draft, server: str, suffix: str, *at: Key) -> None:
     middle = (net.first + net.last + 1) // 2
     example = f'e.g. "{Suffix(net.first + 10, None)}"'
     if not net.overlaps(address):
-        draft.report(
-            f"{suffix} lies outside servers.{server}.ipv6.docker.suffix_net, {net}; write {example}", *at
-        )
+        draft.report(f"{suffix} lies outside servers.{server}.ipv6.docker.suffix_net, {net}; write {example}", *at)
     elif address.first - net.first < 2:
         draft.report(f"{suffix} is the network's own or its gateway's address; write {example}", *at)
     elif address.first >= middle:
         draft.report(
-            f"{suffix} lies in the upper half of {net}, from which Docker hands out addresses; write "
-            f"{example}",
+            f"{suffix} lies in the upper half of {net}, from which Docker hands out addresses; write {example}",
             *at,
         )
 

@@ -23,9 +23,7 @@ def check(draft: Draft, *, build_dirs: Collection[str] | None, playbooks: Collec
     for name, server in draft.stack.servers.items():
         if playbooks is not None and server.playbook not in playbooks:
             remedy = did_you_mean(server.playbook, playbooks)
-            draft.report(
-                f"{show(server.playbook)} is not a file of playbooks/; {remedy}", "servers", name, "playbook"
-            )
+            draft.report(f"{show(server.playbook)} is not a file of playbooks/; {remedy}", "servers", name, "playbook")
 
 
 def _names(draft: Draft) -> None:
@@ -44,9 +42,7 @@ def _server(draft: Draft, one: Placed) -> None:
     if one.container.server is not None:
         if one.container.server not in servers and draft.names["servers"]:
             remedy = did_you_mean(one.container.server, servers)
-            draft.report(
-                f"{show(one.container.server)} is not a server; {remedy}", one.section, one.name, "server"
-            )
+            draft.report(f"{show(one.container.server)} is not a server; {remedy}", one.section, one.name, "server")
     elif len(servers) > 1 and draft.whole(one.section, one.name, "server"):
         known = ", ".join(sorted(servers))
         draft.report(
@@ -64,13 +60,9 @@ def _source(draft: Draft, one: Placed, build_dirs: Collection[str] | None) -> No
         draft.report("build_dir and image exclude each other; leave one out", *at, "image")
     if container.build_dir is None and container.image is None:
         if draft.whole(*at, "build_dir") and draft.whole(*at, "image"):
-            draft.report(
-                "has no image; write build_dir: (a folder of images/) or image: (a name to pull)", *at
-            )
+            draft.report("has no image; write build_dir: (a folder of images/) or image: (a name to pull)", *at)
     elif container.build_dir is None and container.build_args and draft.whole(*at, "build_dir"):
-        draft.report(
-            "only an image built from build_dir takes build arguments; leave them out", *at, "build_args"
-        )
+        draft.report("only an image built from build_dir takes build arguments; leave them out", *at, "build_args")
     if build_dirs is not None and container.build_dir is not None and container.build_dir not in build_dirs:
         remedy = did_you_mean(container.build_dir, build_dirs)
         draft.report(f"{show(container.build_dir)} is not a folder of images/; {remedy}", *at, "build_dir")
@@ -98,9 +90,7 @@ def _ports(draft: Draft) -> None:
             if server is None:
                 continue
             if first := taken.get((server, port.host, port.proto)):
-                draft.report(
-                    f"{spelt} of {server} is published by {first[0]} already; write another port", *at
-                )
+                draft.report(f"{spelt} of {server} is published by {first[0]} already; write another port", *at)
             taken.setdefault((server, port.host, port.proto), (path_of(*at), port))
 
 

@@ -40,20 +40,12 @@ def _listed(draft: Draft) -> dict[str, str]:
                 seen.setdefault(domain, path_of(*at))
                 if kind == "web":
                     web.setdefault(domain, server_name)
-        if (
-            server.dns.private
-            and server.private_ip is None
-            and draft.whole("servers", server_name, "private_ip")
-        ):
+        if server.dns.private and server.private_ip is None and draft.whole("servers", server_name, "private_ip"):
             at_private = ("servers", server_name, "dns", "private")
-            draft.report(
-                "the server has no private address for these names; write private_ip as well", *at_private
-            )
+            draft.report("the server has no private address for these names; write private_ip as well", *at_private)
     for domain in web:
         if (shadow := seen.get(f"www.{domain}")) and ".web[" not in shadow:
-            draft.problems_at(
-                shadow, f'"www.{domain}" leads to the web domain {show(domain)} already; leave it out'
-            )
+            draft.problems_at(shadow, f'"www.{domain}" leads to the web domain {show(domain)} already; leave it out')
     return web
 
 
@@ -61,13 +53,9 @@ def _name(draft: Draft, domain: str, kind: str, at: tuple[Key, ...]) -> None:
     if kind == "web" and domain.startswith("www."):
         draft.report(f"{show(domain)}: www. is added by itself; write {show(domain[4:])}", *at)
     elif kind == "web" and len(domain) > 249:
-        draft.report(
-            f"{show(domain)} is too long for www. before it; a web domain has at most 249 characters", *at
-        )
+        draft.report(f"{show(domain)} is too long for www. before it; a web domain has at most 249 characters", *at)
     elif enclosing_zone(domain, draft.names["zones"]) is None and draft.whole("zones"):
-        draft.report(
-            f"{show(domain)} is a public suffix, under which others register; write a domain of yours", *at
-        )
+        draft.report(f"{show(domain)} is a public suffix, under which others register; write a domain of yours", *at)
 
 
 def _served_domain(
@@ -96,16 +84,11 @@ def _served_domain(
         if one.server is not None and listed[domain] != one.server:
             message = f"{show(domain)} leads to {listed[domain]}, but this application runs on {one.server}"
             draft.report(f"{message}; move the domain or the application", *at)
-    elif (
-        all(draft.whole("servers", name, "dns", "web") for name in draft.names["servers"])
-        and draft.names["servers"]
-    ):
+    elif all(draft.whole("servers", name, "dns", "web") for name in draft.names["servers"]) and draft.names["servers"]:
         server = one.server or "NAME"
         remedy = did_you_mean(domain, listed)
         hint = f"{remedy[:-1]}, or add it there?" if remedy.startswith("did") else "add it there"
-        draft.report(
-            f"no server answers for {show(domain)}: it is not in servers.{server}.dns.web; {hint}", *at
-        )
+        draft.report(f"no server answers for {show(domain)}: it is not in servers.{server}.dns.web; {hint}", *at)
 
 
 def _http_port(draft: Draft, name: str, app: Application) -> None:
@@ -113,8 +96,6 @@ def _http_port(draft: Draft, name: str, app: Application) -> None:
     if app.http_port is not None or not app.domains:
         return
     if "http_port" in app.env:
-        draft.report(
-            "is not a port the proxy could ask; write a number from 1 to 65535, e.g. http_port: 8080", *at
-        )
+        draft.report("is not a port the proxy could ask; write a number from 1 to 65535, e.g. http_port: 8080", *at)
     elif draft.whole(*at):
         draft.report("missing; an application with domains says where it listens, e.g. http_port: 8080", *at)

@@ -32,9 +32,7 @@ def check(draft: Draft) -> None:
                 message = f"{record.type} of {show(full)} follows from {derived[full]}; leave the record out"
                 draft.report(message, *at)
             elif (nearer := enclosing_zone(full, draft.stack.zones)) != zone_name and record.type != "NS":
-                draft.report(
-                    f"{show(full)} lies in the zone {show(nearer)}, which is listed too; write it there", *at
-                )
+                draft.report(f"{show(full)} lies in the zone {show(nearer)}, which is listed too; write it there", *at)
         for name, types in kinds.items():
             if "CNAME" in types and (len(types) > 1 or _count(seen, name) > 1):
                 draft.problems_at(
@@ -68,11 +66,7 @@ def _usable(draft: Draft, zone: str, record: Record, at: tuple[Key, ...]) -> boo
     if record.type == "CNAME" and not record.name:
         draft.report("the zone's own name can't be a CNAME; write A and AAAA", *at, "type")
     if (record.type in ("MX", "SRV")) != (record.priority is not None) and draft.whole(*at, "priority"):
-        need = (
-            "missing; write e.g. priority: 10"
-            if record.priority is None
-            else "is for MX and SRV only; leave it out"
-        )
+        need = "missing; write e.g. priority: 10" if record.priority is None else "is for MX and SRV only; leave it out"
         draft.report(need, *at, "priority")
     if problem := _data_problem(record.type, record.data.strip()):
         draft.report(problem, *at, "data")

@@ -19,9 +19,7 @@ class SshServer:
 
     port: int
     host_key: str  # public, one line
-    keys: dict[
-        str, str
-    ]  # private keys, PEM: "ok" is authorised, "bad" is not, "pkcs8" is "ok" in another form
+    keys: dict[str, str]  # private keys, PEM: "ok" is authorised, "bad" is not, "pkcs8" is "ok" in another form
     process: subprocess.Popen[bytes]
 
     def connection(self, **more: object) -> dict[str, object]:

@@ -14,9 +14,7 @@ from lab.plugins.dispatch import Dispatcher
 from tests.conformance.recorded import answer_to, case_id, comparable, load, spelled
 from tests.conformance.ssh_server import available, free_port, new_key, ssh_server
 
-needs_server = pytest.mark.skipif(
-    not available(), reason="no OpenSSH server on this machine (Debian: openssh-server)"
-)
+needs_server = pytest.mark.skipif(not available(), reason="no OpenSSH server on this machine (Debian: openssh-server)")
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +29,7 @@ class Caller:
     def __init__(self, kind):
         self.kind, self.lines = kind, []
         self.plugin = command.plugin("1.2.1")
-        self.plugin.sink = lambda text, severity, urn, ephemeral: self.lines.append(
-            (severity, ephemeral, text)
-        )
+        self.plugin.sink = lambda text, severity, urn, ephemeral: self.lines.append((severity, ephemeral, text))
         self.dispatcher = Dispatcher(self.plugin)
 
     def __call__(self, method, **request):
@@ -108,10 +104,7 @@ class TestRemote:
 
     def test_nothing_to_run_makes_no_connection(self, remote, server):
         connection = server.connection(port=free_port())
-        assert (
-            remote("Create", properties={"connection": connection, "delete": "true"})["properties"]["stdout"]
-            == ""
-        )
+        assert remote("Create", properties={"connection": connection, "delete": "true"})["properties"]["stdout"] == ""
 
     def test_keys_in_other_forms_are_read(self, remote, server):
         assert remote.run("echo ok", {"privateKey": server.keys["pkcs8"]}) == ("ok", "")
@@ -151,15 +144,10 @@ class TestRemote:
 
     def test_a_failing_command_shows_its_status_and_its_output(self, remote):
         text = remote.refused("echo so; sleep 0.1; echo se >&2; exit 3")
-        assert (
-            text
-            == 'Process exited with status 3: running "echo so; sleep 0.1; echo se >&2; exit 3":\nso\nse\n'
-        )
+        assert text == 'Process exited with status 3: running "echo so; sleep 0.1; echo se >&2; exit 3":\nso\nse\n'
 
     def test_a_killed_command_shows_its_signal(self, remote):
-        assert remote.refused("kill -9 $$").startswith(
-            "Process exited with status 137 from signal KILL: running "
-        )
+        assert remote.refused("kill -9 $$").startswith("Process exited with status 137 from signal KILL: running ")
 
     def test_a_lost_connection_is_told_from_a_failure(self, remote):
         assert remote.refused("kill -9 $PPID; sleep 2").startswith(
@@ -209,9 +197,7 @@ class TestRemote:
     def test_a_refused_port_is_dialled_one_time_more_than_the_limit(self, remote, limit):
         port = free_port()
         text = remote.refused(connection={"port": port, "dialErrorLimit": limit})
-        assert (
-            text == f"after {limit} failed attempts: dial tcp 127.0.0.1:{port}: connect: connection refused"
-        )
+        assert text == f"after {limit} failed attempts: dial tcp 127.0.0.1:{port}: connect: connection refused"
         assert [line for _severity, _ephemeral, line in remote.lines] == [
             f"Dial {n + 1}/{limit} failed: retrying" for n in range(limit)
         ]
@@ -257,8 +243,7 @@ class TestRemote:
     def test_thirty_commands_run_side_by_side(self, remote):
         results = {}
         threads = [
-            threading.Thread(target=lambda n=n: results.update({n: remote.run(f"echo {n}")[0]}))
-            for n in range(30)
+            threading.Thread(target=lambda n=n: results.update({n: remote.run(f"echo {n}")[0]})) for n in range(30)
         ]
         for thread in threads:
             thread.start()

@@ -86,9 +86,7 @@ def test_ports_in_another_order_are_no_difference() -> None:
         {"internal": 80, "external": 8080, "ip": "0.0.0.0", "protocol": "tcp"},
         {"internal": 53, "external": 5353, "ip": "127.0.0.1", "protocol": "udp"},
     ]
-    answer = call(
-        "Diff", urn=CONTAINER, id="1", olds={"ports": ports[::-1], "entrypoints": []}, news={"ports": ports}
-    )
+    answer = call("Diff", urn=CONTAINER, id="1", olds={"ports": ports[::-1], "entrypoints": []}, news={"ports": ports})
     assert "ports" not in answer["diffs"]
 
 

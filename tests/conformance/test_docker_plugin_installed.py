@@ -89,9 +89,7 @@ def test_it_starts_fast_and_ends_with_sigterm(home: Path) -> None:
         process.terminate()
         process.communicate(timeout=10)
         assert process.returncode == 0
-    assert (
-        min(times) < 1.0
-    )  # 0.2 s on an idle machine
+    assert min(times) < 1.0  # 0.2 s on an idle machine
 
 
 def test_up_refresh_and_destroy_by_the_real_engine(home: Path, tmp_path: Path) -> None:

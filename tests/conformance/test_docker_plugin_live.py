@@ -35,9 +35,7 @@ class Lab:
 
     def __init__(self, **config: str) -> None:
         self.dispatcher = Dispatcher(plugin("5.2.0"))
-        self.dispatcher.call(
-            "Configure", {"args": {"host": os.environ.get("DOCKER_HOST", DEFAULT_HOST), **config}}
-        )
+        self.dispatcher.call("Configure", {"args": {"host": os.environ.get("DOCKER_HOST", DEFAULT_HOST), **config}})
         self.prefix = "conf-" + uuid.uuid4().hex[:6]
         self.made: list[tuple[str, str, dict[str, Any]]] = []
 
@@ -65,9 +63,7 @@ class Lab:
         return {path: entry["kind"] for path, entry in answer["detailedDiff"].items()}
 
     def read(self, kind: str, id: str, state: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
-        return self.dispatcher.call(
-            "Read", {"urn": self.urn(kind), "id": id, "properties": state, "inputs": inputs}
-        )
+        return self.dispatcher.call("Read", {"urn": self.urn(kind), "id": id, "properties": state, "inputs": inputs})
 
     def update(self, id: str, olds: dict[str, Any], news: dict[str, Any]) -> dict[str, Any]:
         request = {"urn": self.urn("Container"), "id": id, "olds": olds, "news": news}
@@ -82,9 +78,7 @@ class Lab:
 def lab() -> Iterator[Lab]:
     made = Lab()
     yield made
-    for kind, id, state in sorted(
-        made.made, key=lambda entry: entry[0]
-    ):  # containers before networks and volumes
+    for kind, id, state in sorted(made.made, key=lambda entry: entry[0]):  # containers before networks and volumes
         made.delete(kind, id, {**state, "destroyGraceSeconds": 0})
 
 
@@ -161,13 +155,9 @@ def test_limits_are_applied_in_place_and_init_is_only_recorded(lab: Lab, engine:
 
 def test_a_failed_update_leaves_the_new_values_in_the_state(lab: Lab) -> None:
     id, state, inputs = lab.container(memory=64, memorySwap=64)
-    with pytest.raises(
-        PartialFailure, match="Memory limit should be smaller than already set memoryswap"
-    ) as error:
+    with pytest.raises(PartialFailure, match="Memory limit should be smaller than already set memoryswap") as error:
         lab.update(id, state, {**inputs, "memory": 512, "memorySwap": 0})
-    assert str(error.value).startswith(
-        f"updating {lab.urn('Container')}: 1 error occurred:\n\t* Unable to update a"
-    )
+    assert str(error.value).startswith(f"updating {lab.urn('Container')}: 1 error occurred:\n\t* Unable to update a")
     assert error.value.state["memory"] == 512
 
 
@@ -256,11 +246,7 @@ def test_what_fails_after_the_creation_stays_in_the_state(lab: Lab, given: dict[
 
 def free_subnet(engine: Engine) -> int:
     """A third octet of 10.213.N.0/24 that no network of this engine uses."""
-    used = {
-        config.get("Subnet")
-        for n in engine.call("GET", "/networks")
-        for config in (n["IPAM"].get("Config") or [])
-    }
+    used = {config.get("Subnet") for n in engine.call("GET", "/networks") for config in (n["IPAM"].get("Config") or [])}
     return next(n for n in range(1, 255) if f"10.213.{n}.0/24" not in used)
 
 
@@ -304,17 +290,14 @@ def test_an_import_reads_inputs(lab: Lab) -> None:
 
 
 def test_an_unreachable_socket_fails_in_configure() -> None:
-    with pytest.raises(
-        Failure, match=r"unexpected error from Configure: failed to connect to any docker daemon"
-    ):
+    with pytest.raises(Failure, match=r"unexpected error from Configure: failed to connect to any docker daemon"):
         Lab(host="unix:///run/conf-missing.sock")
 
 
 def test_ssh_runs_the_command_of_the_official_client() -> None:
     command = ssh_command("ssh://deploy@192.0.2.10:2222", ["-i", "/k", "-o", "BatchMode=yes"])
     assert " ".join(command) == (
-        "ssh -l deploy -p 2222 -i /k -o BatchMode=yes -o ConnectTimeout=30 -T -- "
-        "192.0.2.10 docker system dial-stdio"
+        "ssh -l deploy -p 2222 -i /k -o BatchMode=yes -o ConnectTimeout=30 -T -- 192.0.2.10 docker system dial-stdio"
     )
 
 

@@ -36,9 +36,7 @@ def call(kind, method, **request):
 
 def made(kind, **inputs):
     answer = call(kind, "Create", properties=inputs)
-    return answer["id"], {
-        k: v["value"] if isinstance(v, dict) else v for k, v in answer["properties"].items()
-    }
+    return answer["id"], {k: v["value"] if isinstance(v, dict) else v for k, v in answer["properties"].items()}
 
 
 @pytest.mark.parametrize(
@@ -161,8 +159,7 @@ def test_every_change_replaces_and_nothing_else_is_reported(kind, inputs, change
         (
             "Bytes",
             {"length": 0},
-            "Invalid Attribute Value. Attribute length value must be at least 1, got: 0. "
-            "Examine values at 'k.length'.",
+            "Invalid Attribute Value. Attribute length value must be at least 1, got: 0. Examine values at 'k.length'.",
         ),
     ],
 )

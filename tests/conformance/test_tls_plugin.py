@@ -24,9 +24,7 @@ def call(method, **request):
 
 def made(**inputs):
     answer = call("Create", properties=inputs)
-    return answer["id"], {
-        k: v["value"] if isinstance(v, dict) else v for k, v in answer["properties"].items()
-    }
+    return answer["id"], {k: v["value"] if isinstance(v, dict) else v for k, v in answer["properties"].items()}
 
 
 def test_check_adds_nothing_to_the_inputs():

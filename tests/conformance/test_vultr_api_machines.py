@@ -182,9 +182,7 @@ def test_a_failed_build_says_why_once_and_is_tried_again_by_the_next_update(tmp_
         here = region(tmp_path, servers)
         id_ = create(here)["id"]
         await here.machines.settle()
-        with pytest.raises(
-            ApiError, match="Installation of the server failed: RuntimeError: no space left"
-        ) as told:
+        with pytest.raises(ApiError, match="Installation of the server failed: RuntimeError: no space left") as told:
             read(here, id_)
         assert told.value.status == 409
         assert read(here, id_)["status"] == "suspended"

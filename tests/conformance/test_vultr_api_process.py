@@ -60,9 +60,7 @@ def test_what_was_answered_survives_a_kill_in_the_middle_of_a_burst(tmp_path):
     emulator.end()
     emulator.start()
     try:
-        assert {k: emulator.info[k] for k in ports if k != "pid"} == {
-            k: ports[k] for k in ports if k != "pid"
-        }
+        assert {k: emulator.info[k] for k in ports if k != "pid"} == {k: ports[k] for k in ports if k != "pid"}
         assert (tmp_path / "ca" / "ca.crt").read_bytes() == authority
         assert len(answered) >= 12
         for instance in answered:

@@ -254,9 +254,7 @@ def test_reverse_names_belong_to_addresses_of_the_instance(emulator, api):
     assert entries == [{"ip": server["v6_network"] + "53", "reverse": "a.example"}]
     foreign = {"ip": "2001:db8:ffff::1", "reverse": "a.example"}
     assert refusal(api.post(f"{path}/ipv6/reverse", json=foreign))[0] == 400
-    assert (
-        refusal(api.post(f"{path}/ipv4/reverse", json={"ip": "192.0.2.1", "reverse": "a.example"}))[0] == 400
-    )
+    assert refusal(api.post(f"{path}/ipv4/reverse", json={"ip": "192.0.2.1", "reverse": "a.example"}))[0] == 400
     named = {"ip": server["main_ip"], "reverse": "a.example"}
     assert api.post(f"{path}/ipv4/reverse", json=named).status_code == 204
     assert emulator.state()["reverse_ipv4"] == {server["main_ip"]: "a.example"}
@@ -275,9 +273,7 @@ def test_a_main_address_can_be_reserved_afterwards(emulator, api):
     assert again["main_ip"] == server["main_ip"]
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status"), [("GET", "/v2/nothing", 404), ("PUT", "/v2/instances", 405)]
-)
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v2/nothing", 404), ("PUT", "/v2/instances", 405)])
 def test_unknown_paths_and_methods_are_errors_of_the_api(api, method, path, status):
     assert refusal(api.request(method, path))[0] == status
 

@@ -31,11 +31,7 @@ class ScriptedApi:
         if status == 0:
             raise ConnectionResetError("EOF")
         text = (
-            answer
-            if isinstance(answer, str)
-            else ""
-            if answer is None
-            else json.dumps(answer, separators=(",", ":"))
+            answer if isinstance(answer, str) else "" if answer is None else json.dumps(answer, separators=(",", ":"))
         )
         return status, dict(*headers), text
 
@@ -155,9 +151,7 @@ def test_an_instance_is_polled_after_10_13_19_29_seconds_and_then_for_power(disp
 
 def test_a_create_is_repeated_while_the_reserved_address_is_attached(dispatcher, monkeypatch):
     refusal = {"error": "Floating IPv4 address is already attached to another server", "status": 400}
-    api = ScriptedApi(
-        monkeypatch, [[400, refusal]] * 7 + [[202, instance()]] + [[200, instance()]] * 3 + READS
-    )
+    api = ScriptedApi(monkeypatch, [[400, refusal]] * 7 + [[202, instance()]] + [[200, instance()]] * 3 + READS)
     call(dispatcher, "Create", "instance:Instance", properties=INSTANCE)
     assert api.times()[:8] == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 25.5, 35.5]
 
@@ -181,9 +175,7 @@ def test_what_fails_after_the_post_stays_in_the_state(dispatcher, monkeypatch):
 
 
 def test_a_volume_whose_polling_fails_is_worded_as_recorded(dispatcher, monkeypatch):
-    api = ScriptedApi(
-        monkeypatch, [[202, {"block": {"id": "id-63"}}], [400, {"error": "odd", "status": 400}]]
-    )
+    api = ScriptedApi(monkeypatch, [[202, {"block": {"id": "id-63"}}], [400, {"error": "odd", "status": 400}]])
     with pytest.raises(PartialFailure) as failure:
         call(
             dispatcher,
@@ -192,20 +184,14 @@ def test_a_volume_whose_polling_fails_is_worded_as_recorded(dispatcher, monkeypa
             properties={"region": "ewr", "sizeGb": 10, "blockType": "high_perf"},
         )
     refusal = '{"error":"odd","status":400}'
-    wanted = (
-        f"error while waiting for block id-63 to be completed: error retrieving block id-63 : {refusal}\n\n"
-    )
+    wanted = f"error while waiting for block id-63 to be completed: error retrieving block id-63 : {refusal}\n\n"
     assert str(failure.value).endswith(wanted)
     assert api.times() == [0, 10]
 
 
 def test_a_record_that_can_not_be_read_back_is_lost(dispatcher, monkeypatch):
-    ScriptedApi(
-        monkeypatch, [[201, {"record": {"id": "r"}}], [500, {"error": "x"}], *[[500, {"error": "x"}]] * 3]
-    )
-    with pytest.raises(
-        Failure, match=r"^expected non-nil error with nil state during Create of urn:pulumi"
-    ) as failure:
+    ScriptedApi(monkeypatch, [[201, {"record": {"id": "r"}}], [500, {"error": "x"}], *[[500, {"error": "x"}]] * 3])
+    with pytest.raises(Failure, match=r"^expected non-nil error with nil state during Create of urn:pulumi") as failure:
         call(
             dispatcher,
             "Create",
@@ -253,17 +239,13 @@ def test_refusals_are_not_repeated(dispatcher, monkeypatch, status):
 
 def test_an_answer_that_is_not_json_is_worded_as_recorded(dispatcher, monkeypatch):
     ScriptedApi(monkeypatch, [[200, '{"vpc":{"id": tru']])
-    with pytest.raises(
-        Failure, match=r"error getting VPC: invalid character ' ' in literal true \(expecting 'e'\)"
-    ):
+    with pytest.raises(Failure, match=r"error getting VPC: invalid character ' ' in literal true \(expecting 'e'\)"):
         call(dispatcher, "Read", "vpc:Vpc", id="v", properties={"region": "ewr"})
 
 
 def test_reverse_addresses_are_searched_on_all_pages(dispatcher, monkeypatch):
     first = {"ipv4s": [{"ip": "192.0.2.1"}], "meta": {"links": {"next": "bmV4dA=="}}}
-    api = ScriptedApi(
-        monkeypatch, [[200, first], [200, {"ipv4s": [{"ip": "192.0.2.9", "reverse": "a.example"}]}]]
-    )
+    api = ScriptedApi(monkeypatch, [[200, first], [200, {"ipv4s": [{"ip": "192.0.2.9", "reverse": "a.example"}]}]])
     call(
         dispatcher,
         "Read",

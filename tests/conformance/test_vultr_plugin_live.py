@@ -69,20 +69,14 @@ def test_a_whole_server_is_made_read_without_drift_and_deleted(stack):
     assert time.monotonic() - started >= 20
     assert outputs["mainIp"] == address["subnet"]
     assert outputs["status"] == "active"
-    stack.create(
-        "reverseIpv4:ReverseIpv4", instanceId=instance, ip=outputs["mainIp"], reverse="h.example.org"
-    )
-    stack.create(
-        "reverseIpv6:ReverseIpv6", instanceId=instance, ip=outputs["v6Network"] + "5", reverse="h.example.org"
-    )
+    stack.create("reverseIpv4:ReverseIpv4", instanceId=instance, ip=outputs["mainIp"], reverse="h.example.org")
+    stack.create("reverseIpv6:ReverseIpv6", instanceId=instance, ip=outputs["v6Network"] + "5", reverse="h.example.org")
     zone, _ = stack.create("dnsDomain:DnsDomain", domain="example.org")
     stack.create("dnsRecord:DnsRecord", domain=zone, name="", type="A", data=outputs["mainIp"], ttl=300)
     for kind, id, inputs, properties in stack.made:
         read = stack("Read", kind, id=id, properties=properties, inputs=inputs)
         assert read["id"] == id, kind
-        difference = stack(
-            "Diff", kind, id=id, olds=read["properties"], news=inputs, oldInputs=read["inputs"]
-        )
+        difference = stack("Diff", kind, id=id, olds=read["properties"], news=inputs, oldInputs=read["inputs"])
         assert difference["changes"] == "DIFF_NONE", (kind, difference)
     _kind, _id, inputs, properties = stack.made[5]
     update = stack(

@@ -1,6 +1,6 @@
 """The planned resources of whole stacks, kept in goldens/: one readable file a stack.
 
-    python -m tests.engine.golden          write them anew; then read the difference before it is committed
+python -m tests.engine.golden          write them anew; then read the difference before it is committed
 
 """
 

@@ -28,7 +28,7 @@ Plan = dict[str, dict[str, Any]]
 
 def short(urn: str) -> str:
     """`Container site` of a URN; a type that another one is named like keeps its module: `docker Network web1`."""
-    type_, name = urn.split("::")[2].split("$")[-1], urn.split("::", 3)[3]
+    type_, name = urn.split("::")[2].rsplit("$", maxsplit=1)[-1], urn.split("::", 3)[3]
     package, *_, kind = type_.split(":")
     return f"{package}:{kind} {name}"
 
@@ -99,7 +99,7 @@ def _value(value: Any, origins: list[str]) -> Any:
 class _Dumper(yaml.SafeDumper):
     """Scripts as blocks, and everything in full where it stands."""
 
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+    def ignore_aliases(self, data: Any) -> bool:
         return True
 
 

@@ -32,6 +32,13 @@ from tests.mocks.program import Graph, Providers
 
 PREFIX = "apiary:"
 _SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}  # the engine's mark
+# What the engine reads back of a container that nobody asked for.
+_CONTAINER: dict[str, Any] = {
+    "command": [],
+    "entrypoints": ["/start"],
+    "memoryReservation": 0,
+    **dict.fromkeys(("attach", "logs", "rm", "stdinOpen", "tty", "wait"), False),
+}
 _NOT_IN_STATE = ("sourcePosition", "stackTrace")
 
 
@@ -42,7 +49,7 @@ def settle(project: Project, secrets: Mapping[str, str]) -> None:
     graph = _mocked(project, secrets, answers)
     resources = _resources(skeleton, graph, answers)
     _import(project, resources)
-    checked = {step["urn"]: step["newState"]["inputs"] for step in project.plan()["steps"] if "inputs" in step["newState"]}
+    checked = {step["urn"]: step["newState"].get("inputs", {}) for step in project.plan()["steps"]}
     for resource in resources:
         _complete(resource, checked.get(resource["urn"], {}))
     _import(project, resources)
@@ -52,30 +59,37 @@ class Answers(Providers):
     """The mocks' answers, with keys that are keys: the official plugin reads them again in every preview."""
 
     def __init__(self) -> None:
-        self._keys: dict[str, Ed25519PrivateKey] = {}
+        self._keys: dict[str, dict[str, Any]] = {}
 
     def _computed(self, args: mocks.MockResourceArgs) -> dict[str, Any]:
-        if args.typ != "tls:index/privateKey:PrivateKey":
-            return super()._computed(args)
-        key = self._keys.setdefault(args.name, Ed25519PrivateKey.generate())
-        form = serialization.PrivateFormat
-        private = {
-            "privateKeyOpenssh": form.OpenSSH,
-            "privateKeyPem": form.PKCS8,
-            "privateKeyPemPkcs8": form.PKCS8,
-        }
-        public = key.public_key().public_bytes(
-            serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
-        )
-        return {
-            **{
-                output: key.private_bytes(
-                    serialization.Encoding.PEM, form_, serialization.NoEncryption()
-                ).decode()
-                for output, form_ in private.items()
-            },
-            "publicKeyOpenssh": f"{public.decode()}\n",
-        }
+        match args.typ:
+            case "tls:index/privateKey:PrivateKey":
+                return self._keys.setdefault(args.name, _key_pair())
+            case "vultr:index/instance:Instance":
+                return {**super()._computed(args), "features": ["ipv6"], "vpcIds": []}
+            case "docker:index/container:Container":
+                return {**_CONTAINER, **super()._computed(args), **_given(args.inputs)}
+            case "command:remote:Command":
+                return {"stdout": "", "stderr": ""}
+            case _:
+                return super()._computed(args)
+
+
+def _key_pair() -> dict[str, Any]:
+    key = Ed25519PrivateKey.generate()
+    openssh, pkcs8 = (
+        key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
+        for form in (serialization.PrivateFormat.OpenSSH, serialization.PrivateFormat.PKCS8)
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return {
+        "privateKeyOpenssh": openssh,
+        "privateKeyPem": pkcs8,
+        "privateKeyPemPkcs8": pkcs8,
+        "publicKeyOpenssh": f"{public.decode()}\n",
+        "ecdsaCurve": "P224",
+        "rsaBits": 2048,
+    }
 
 
 def _mocked(project: Project, secrets: Mapping[str, str], answers: Providers) -> Graph:
@@ -87,9 +101,7 @@ def _mocked(project: Project, secrets: Mapping[str, str], answers: Providers) ->
             return program.run(sections, stack=project.stack, secret_keys=("secrets",))
 
 
-def _resources(
-    skeleton: Iterable[Mapping[str, Any]], graph: Graph, answers: Providers
-) -> list[dict[str, Any]]:
+def _resources(skeleton: Iterable[Mapping[str, Any]], graph: Graph, answers: Providers) -> list[dict[str, Any]]:
     """The planned resources with the inputs and outputs that the mocks gave them, default providers first."""
     mocked = {(one.type, one.name): one for one in graph}
     defaults: dict[str, dict[str, Any]] = {}
@@ -98,17 +110,20 @@ def _resources(
         resource = {key: value for key, value in planned.items() if key not in _NOT_IN_STATE}
         if resource["custom"]:
             one = mocked[(resource["type"], resource["urn"].split("::", 3)[3])]
-            inputs = {key: value for key, value in one.inputs.items() if value is not None}
+            inputs = _given(one.inputs)
             if resource["type"].startswith("pulumi:providers:"):
                 inputs = _provider_inputs(inputs)
             id_, outputs = answers.new_resource(
                 mocks.MockResourceArgs(typ=one.type, name=one.name, inputs=inputs, provider="", resource_id="")
             )
-            resource |= {"id": id_, "inputs": inputs, "outputs": {**outputs, "id": id_}}
+            if not resource["type"].startswith(("command:", "pulumi:")):
+                outputs["id"] = id_
+            resource |= {"id": id_, "inputs": inputs, "outputs": outputs}
+            _complete(resource, planned["inputs"])
             hidden = {*one.secret_inputs, *resource.get("additionalSecretOutputs", [])}
             for side in ("inputs", "outputs"):
                 resource[side] = {
-                    key: _secret(value) if key in hidden else value for key, value in resource[side].items()
+                    key: _hidden(key, value) if key in hidden else value for key, value in resource[side].items()
                 }
         if "provider" in resource:
             resource["provider"] = _provider(resource["provider"], defaults)
@@ -116,16 +131,36 @@ def _resources(
     return [*defaults.values(), *resources]
 
 
+def _hidden(key: str, value: Any) -> dict[str, str]:
+    # Within the connection of a command the key is a secret again; the outer one is what encrypts both.
+    if key == "connection":
+        inner = {**_SECRET, "ciphertext": json.dumps(value["privateKey"])}
+        return _secret({**value, "privateKey": inner})
+    return _secret(value)
+
+
 def _secret(value: Any) -> dict[str, str]:
     return {**_SECRET, "plaintext": json.dumps(value)}
 
 
 def _provider_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """A provider's inputs are text, lists as JSON."""
-    return {
-        key: value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
-        for key, value in inputs.items()
-    }
+    """A provider's inputs are text, lists as JSON in its shortest form."""
+    texts = {}
+    for key, value in inputs.items():
+        data = json.loads(value) if isinstance(value, str) and value.startswith("[") else value
+        texts[key] = data if isinstance(data, str) else json.dumps(data, separators=(",", ":"))
+    return texts
+
+
+def _given(value: Any) -> Any:
+    """Without what was left open."""
+    match value:
+        case dict():
+            return {key: _given(inner) for key, inner in value.items() if inner is not None}
+        case list():
+            return [_given(inner) for inner in value]
+        case _:
+            return value
 
 
 def _provider(reference: str, defaults: dict[str, dict[str, Any]]) -> str:
@@ -158,8 +193,9 @@ def _complete(resource: dict[str, Any], checked: Mapping[str, Any]) -> None:
         if "[secret]" not in json.dumps(value) and UNKNOWN not in json.dumps(value):
             if not _is_secret(resource["inputs"].get(key)):
                 resource["inputs"][key] = value
-                resource["outputs"].setdefault(key, _without_marks(value))
-    resource["outputs"].pop("__defaults", None)
+                resource["outputs"][key] = _without_marks(value)
+    for mark in ("__defaults", "__internal"):
+        resource["outputs"].pop(mark, None)
 
 
 def _is_secret(value: Any) -> bool:

@@ -122,6 +122,11 @@ class Workplace:
         hosts = self._ssh_log.read_text().splitlines() if self._ssh_log.exists() else []
         return self.silence.asked + [f"ssh {host}" for host in hosts]
 
+    def forget(self) -> None:
+        """Start anew with nobody asked."""
+        self.silence.asked.clear()
+        self._ssh_log.unlink(missing_ok=True)
+
     def project(self, name: str, stack: str, stack_file: Mapping[str, Any]) -> Project:
         """A copy of the program in a folder `name` of its own, with one stack."""
         folder = self.folder / "projects" / name

@@ -42,11 +42,7 @@ class Done:
 
     def touched(self) -> set[str]:
         """`name` of everything that was not left the same, components aside."""
-        return {
-            urn.split("::")[-1]
-            for operation, urn in self.steps
-            if operation not in ("same", "refresh", "read")
-        }
+        return {urn.split("::")[-1] for operation, urn in self.steps if operation not in ("same", "refresh", "read")}
 
 
 @dataclass
@@ -201,12 +197,8 @@ class Hive:
             output, _ = process.communicate(timeout=UP_SECONDS)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            raise AssertionError(
-                f"`pulumi {' '.join(arguments)}` did not end: {process.communicate()[0]}"
-            ) from None
-        assert not check or process.returncode == 0, (
-            f"`pulumi {' '.join(arguments)}` failed:\n{output[-6000:]}"
-        )
+            raise AssertionError(f"`pulumi {' '.join(arguments)}` did not end: {process.communicate()[0]}") from None
+        assert not check or process.returncode == 0, f"`pulumi {' '.join(arguments)}` failed:\n{output[-6000:]}"
         return Done(process.returncode, output, _steps(log))
 
     def up(self, check: bool = True) -> Done:
@@ -225,9 +217,7 @@ class Hive:
             stdin=subprocess.DEVNULL,
             timeout=UP_SECONDS,
         )
-        assert not check or done.returncode == 0, (
-            f"{arguments} failed:\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
-        )
+        assert not check or done.returncode == 0, f"{arguments} failed:\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
         return done
 
     def lab(self, *arguments: str) -> str:
@@ -250,13 +240,9 @@ class Hive:
     def expect_nothing_left(self) -> None:
         """Nothing on the server or at Vultr that carries the stack's name and is not in its state."""
         state = json.dumps(json.loads(self.output_of("stack", "export")))
-        for container in self.on_server(
-            "docker ps -aq --no-trunc --filter label=apiary.stack=apiary-lab"
-        ).split():
+        for container in self.on_server("docker ps -aq --no-trunc --filter label=apiary.stack=apiary-lab").split():
             assert container in state, f"container {container} is not in the state"
-        for network in self.on_server(
-            "docker network ls -q --no-trunc --filter label=apiary.stack=apiary-lab"
-        ).split():
+        for network in self.on_server("docker network ls -q --no-trunc --filter label=apiary.stack=apiary-lab").split():
             assert network in state, f"network {network} is not in the state"
         region = json.loads(self.paths.region.read_text())
         for table in ("instances", "reserved_ips", "firewall_groups", "ssh_keys"):
@@ -322,9 +308,7 @@ class Hive:
 
     # --- what its visitors see
 
-    def prober(
-        self, *command: str, routed: bool = False, stdin: str | None = None
-    ) -> subprocess.CompletedProcess[str]:
+    def prober(self, *command: str, routed: bool = False, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         if routed:
             words = [
                 sys.executable,

@@ -33,9 +33,7 @@ def test_a_changed_environment_replaces_that_container_alone(hive: Hive) -> None
         requests, failed = load.stop()
         assert done.touched() == {"echo", "echo-await", "echo-drain"}
         assert (
-            json.loads(hive.get("http://echo.example.net/", "-6", "-H", "Accept: application/json")[1])[
-                "version"
-            ]
+            json.loads(hive.get("http://echo.example.net/", "-6", "-H", "Accept: application/json")[1])["version"]
             == "two"
         )
         assert (requests > 50, failed) == (True, [])

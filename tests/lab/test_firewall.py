@@ -11,9 +11,7 @@ from tests.lab.hive import Hive, until
 
 def intended(hive: Hive) -> list[tuple[str, int]]:
     server = hive.server
-    return sorted(
-        [(server["ipv4"], 22), (server["ipv4"], 80), (server["ipv6"], 22), (server["web_ipv6"], 80)]
-    )
+    return sorted([(server["ipv4"], 22), (server["ipv4"], 80), (server["ipv6"], 22), (server["web_ipv6"], 80)])
 
 
 def every_address(hive: Hive) -> list[str]:
@@ -46,9 +44,7 @@ def reboot(hive: Hive) -> None:
     until(lambda: hive.get("http://example.com/", "-6")[0] == 200, 120, "the site is served again")
 
 
-@pytest.mark.parametrize(
-    "event", [nothing, ufw_reload, docker_restart, reboot], ids=lambda event: event.__name__
-)
+@pytest.mark.parametrize("event", [nothing, ufw_reload, docker_restart, reboot], ids=lambda event: event.__name__)
 def test_only_the_intended_ports_answer_after(hive: Hive, event: Callable[[Hive], None]) -> None:
     event(hive)
     until(lambda: hive.get("http://example.com/", "-4")[0] == 200, 60, "the site is served")
@@ -58,7 +54,7 @@ def test_only_the_intended_ports_answer_after(hive: Hive, event: Callable[[Hive]
 
 def test_the_scan_would_see_an_open_database(hive: Hive) -> None:
     """The negative control: with routed traffic allowed, 5432 of the container is open to the world."""
-    [address] = [one for one in container_ipv6(hive, "database")]
+    [address] = list(container_ipv6(hive, "database"))
     assert (address, 5432) not in hive.scan([address], routed=True)
     hive.on_server("ufw default allow routed")
     try:
@@ -74,9 +70,7 @@ def test_the_site_needs_its_route_rule(hive: Hive) -> None:
     try:
         assert hive.get("http://example.com/", "-6")[0] == 0
     finally:
-        hive.on_server(
-            f"ufw route allow proto tcp from any to {web} port 80 comment 'apiary published {web} 80/tcp'"
-        )
+        hive.on_server(f"ufw route allow proto tcp from any to {web} port 80 comment 'apiary published {web} 80/tcp'")
     until(lambda: hive.get("http://example.com/", "-6")[0] == 200, 20, "the site is served again")
 
 

@@ -8,9 +8,7 @@ from tests.lab.hive import Hive
 
 
 def test_a_job_stays_stopped_after_its_run(hive: Hive) -> None:
-    state = hive.on_server(
-        "docker ps -a --filter label=apiary.resource=jobs.hasetup --format '{{.State}} {{.Status}}'"
-    )
+    state = hive.on_server("docker ps -a --filter label=apiary.resource=jobs.hasetup --format '{{.State}} {{.Status}}'")
     assert state.startswith("exited Exited (0)"), state
 
 

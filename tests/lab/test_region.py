@@ -31,7 +31,7 @@ SPEC = ServerSpec(
     ipv6="2001:db8:77:1:5400:ff:fe00:1",
     user_data=b"",
     ssh_keys=[],
-    root_password="not-used",  # noqa: S106
+    root_password="not-used",
 )
 
 
@@ -150,9 +150,7 @@ def test_dns_says_no_with_the_zones_soa(name: str, kind: str, rcode: int):
 @pytest.fixture
 def no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
     """A machine whose `docker` answers only while the file `up` exists, and where root has no systemd."""
-    (tmp_path / "docker").write_text(
-        f"#!/bin/sh\n[ -e {tmp_path}/up ] || exit 1\n[ $1 = ps ] || echo 20.10\n"
-    )
+    (tmp_path / "docker").write_text(f"#!/bin/sh\n[ -e {tmp_path}/up ] || exit 1\n[ $1 = ps ] || echo 20.10\n")
     (tmp_path / "docker").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr(engine, "SYSTEMD", tmp_path / "none")
@@ -222,9 +220,7 @@ def server(region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """A server made directly (not through the API), reached by SSH with its host key known beforehand."""
     home = tmp_path_factory.mktemp("ssh")
     for key in ("host", "client"):
-        subprocess.run(
-            ["ssh-keygen", "-qt", "ed25519", "-N", "", "-C", "", "-f", str(home / key)], check=True
-        )
+        subprocess.run(["ssh-keygen", "-qt", "ed25519", "-N", "", "-C", "", "-f", str(home / key)], check=True)
     plan = network.load_plan(region)
     assert plan is not None
     address = str(next(IPv4Network(plan.servers).hosts()))
@@ -254,9 +250,7 @@ def server(region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
     def shell(command: str) -> str:
         def attempt() -> subprocess.CompletedProcess[str]:
-            return subprocess.run(
-                ["ssh", *options, command], text=True, capture_output=True, timeout=60, check=False
-            )
+            return subprocess.run(["ssh", *options, command], text=True, capture_output=True, timeout=60, check=False)
 
         deadline = time.monotonic() + 30
         while (done := attempt()).returncode == 255 and time.monotonic() < deadline:
@@ -358,9 +352,7 @@ def test_the_registry_serves_the_base_and_takes_nothing(region: Paths, server: S
 
 def test_a_killed_server_exists_and_is_silent_and_a_deleted_one_leaves_nothing(region: Paths, server: Shell):
     servers = Servers(region.root)
-    other = replace(
-        SPEC, id=SPEC.id[:-1] + "2", ipv4=SPEC.ipv4 or _second_address(region), ipv6=None, prefix=None
-    )
+    other = replace(SPEC, id=SPEC.id[:-1] + "2", ipv4=SPEC.ipv4 or _second_address(region), ipv6=None, prefix=None)
     servers.create(other)
     servers.kill(other.id)
     assert servers.exists(other.id)
@@ -392,9 +384,7 @@ def test_down_leaves_nothing_but_the_cache(tmp_path: Path, monkeypatch: pytest.M
 
 
 def _started(region: Paths) -> str:
-    return docker(
-        "inspect", "-f", "{{.State.StartedAt}} {{.State.Running}}", Servers(region.root).name(SPEC.id)
-    )
+    return docker("inspect", "-f", "{{.State.StartedAt}} {{.State.Running}}", Servers(region.root).name(SPEC.id))
 
 
 def _second_address(region: Paths) -> str:

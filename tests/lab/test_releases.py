@@ -12,8 +12,7 @@ def test_five_releases_in_a_row_lose_no_request(hive: Hive) -> None:
             settings["apiary:applications"]["echo"]["env"]["version"] = f"release {number}"
             hive.up()
             assert (
-                f"release {number}"
-                in hive.get("http://echo.example.net/", "-6", "-H", "Accept: application/json")[1]
+                f"release {number}" in hive.get("http://echo.example.net/", "-6", "-H", "Accept: application/json")[1]
             )
     hive.up()
     requests, failed = load.stop()
@@ -33,9 +32,7 @@ def test_a_release_that_never_gets_healthy_leaves_the_old_one_serving(hive: Hive
         assert failed.status != 0
         assert "not ready after 8 s" in failed.output
         assert "UNHEALTHY" in failed.output, "the container's last log lines say why"
-        assert (
-            before in hive.on_server("docker ps -q --filter label=apiary.resource=applications.echo").split()
-        )
+        assert before in hive.on_server("docker ps -q --filter label=apiary.resource=applications.echo").split()
         again = hive.up(check=False)
         assert again.status != 0, "the same bad release fails again"
     # The next good release cleans up after the bad one.

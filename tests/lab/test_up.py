@@ -28,9 +28,7 @@ def test_the_playbook_s_second_run_changes_nothing(hive: Hive) -> None:
     ]
     again = f"base64 -d <<'TAR' | tar -x -C \"$folder\"\n{bootstrap['inputs']['stdin']}\nTAR\n"
     output = hive.on_server(
-        "set -e; folder=$(mktemp -d); trap 'rm -rf $folder' EXIT\n"
-        + again
-        + 'cd "$folder"; bash bootstrap.sh web.yml'
+        "set -e; folder=$(mktemp -d); trap 'rm -rf $folder' EXIT\n" + again + 'cd "$folder"; bash bootstrap.sh web.yml'
     )
     assert output.splitlines()[-1].startswith("recap"), output
     assert "changed=0 failures=0" in output.splitlines()[-1], output

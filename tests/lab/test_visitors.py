@@ -62,9 +62,7 @@ def test_containers_reach_out_over_both_families(hive: Hive) -> None:
         "def serve(f,a):\n s=socket.socket(f); s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1)\n"
         " s.bind((a,9999)); s.listen(); s.settimeout(20)\n c,p=s.accept(); c.sendall(p[0].encode()); c.close()\n"
         "t=[threading.Thread(target=serve,args=x) for x in ((socket.AF_INET,'0.0.0.0'),(socket.AF_INET6,'::'))]\n"
-    ).replace(
-        "s.bind", "f==socket.AF_INET6 and s.setsockopt(socket.IPPROTO_IPV6,socket.IPV6_V6ONLY,1); s.bind"
-    )
+    ).replace("s.bind", "f==socket.AF_INET6 and s.setsockopt(socket.IPPROTO_IPV6,socket.IPV6_V6ONLY,1); s.bind")
     ask = "import socket,sys\nc=socket.create_connection((sys.argv[1],9999),10); print(c.recv(100).decode())"
     ready = hive.prober(
         "sh",

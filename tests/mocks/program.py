@@ -83,11 +83,11 @@ class Providers(mocks.Mocks):
                 return {"v6Network": f"{prefix}::", "v6MainIp": f"{prefix}:5400:ff:fe00:1", "mainIp": "192.0.2.4"}
             case "tls:index/privateKey:PrivateKey":
                 return {
-                    "privateKeyOpenssh": f"private key {args.name}\n",
+                    "privateKeyOpenssh": pulumi.Output.secret(f"private key {args.name}\n"),
                     "publicKeyOpenssh": f"ssh-ed25519 {args.name}\n",
                 }
             case "random:index/randomPassword:RandomPassword":
-                return {"result": f"generated {args.name}"}
+                return {"result": pulumi.Output.secret(f"generated {args.name}")}
             case "docker:index/container:Container":
                 return {
                     "name": f"{args.name}-1234567",
@@ -122,9 +122,7 @@ class Recorder(mocks.MockMonitor):
                     property_dependencies={
                         key: frozenset(value.urns) for key, value in request.propertyDependencies.items()
                     },
-                    delete_before_replace=request.deleteBeforeReplace
-                    if request.deleteBeforeReplaceDefined
-                    else None,
+                    delete_before_replace=request.deleteBeforeReplace if request.deleteBeforeReplaceDefined else None,
                     deleted_with=request.deletedWith,
                     retain_on_delete=request.retainOnDelete,
                     protect=request.protect,

@@ -42,9 +42,9 @@ def test_everything_in_docker_is_made_anew_on_a_rebuilt_server(graph: Graph) -> 
 def test_everything_in_docker_waits_for_the_bootstrap(graph: Graph) -> None:
     bootstrap = graph.one("command:remote:Command", "web1")
     for resource in graph:
-        if resource.type.startswith("docker:") or resource.name.startswith("web1-"):
-            if resource.type.startswith(ON_THE_HOST):
-                assert bootstrap.urn in resource.dependencies, resource.urn
+        is_image = resource.type.startswith("command:") and resource.name.startswith("web1-")
+        if resource.type.startswith("docker:") or is_image:
+            assert bootstrap.urn in resource.dependencies, resource.urn
 
 
 def test_every_command_runs_again_on_a_rebuilt_server(graph: Graph) -> None:

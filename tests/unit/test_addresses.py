@@ -68,9 +68,7 @@ def test_suffixes_overlap_exactly_when_their_networks_do(prefix, one, other):
 def test_a_suffix_that_reaches_into_the_prefix_is_refused(length, bits, net_length):
     prefix = IPv6Network((0, length))
     host_bits = 128 - length
-    suffix = Suffix(
-        bits if net_length is None else bits >> (128 - net_length) << (128 - net_length), net_length
-    )
+    suffix = Suffix(bits if net_length is None else bits >> (128 - net_length) << (128 - net_length), net_length)
     assume(suffix.bits >> host_bits or (net_length is not None and net_length < length))
     with pytest.raises(AddressError):
         in_prefix(prefix, str(suffix))
@@ -104,9 +102,7 @@ def test_a_suffix_is_respelt_without_leading_zeros():
     assert container_address("0:2:0:000a") == "2:0:a"
 
 
-@pytest.mark.parametrize(
-    ("number", "text"), [(7210, "2:0:10"), (3600, "1:0:0"), (59, None), (0, None), (-7, None)]
-)
+@pytest.mark.parametrize(("number", "text"), [(7210, "2:0:10"), (3600, "1:0:0"), (59, None), (0, None), (-7, None)])
 def test_a_suffix_that_yaml_read_as_base_60_is_recognised(number, text):
     assert unquoted(number) == text
 

@@ -18,10 +18,7 @@ from hasetup.apply import EMPTY_STATE, ApplyError, Files, apply
 
 OLD, NEW = "old\n", "server-template blog- 8 blog:8080 check\nserver-template echo- 8 echo:9001 check\n"
 HEADER = "1\n# be_name srv_name srv_addr srv_fqdn srv_port\n"
-STATE = (
-    HEADER
-    + "app-blog blog-1 10.0.0.2 blog 8080\napp-blog blog-2 - blog 8080\napp-echo echo-1 10.0.0.3 echo 9000"
-)
+STATE = HEADER + "app-blog blog-1 10.0.0.2 blog 8080\napp-blog blog-2 - blog 8080\napp-echo echo-1 10.0.0.3 echo 9000"
 KEPT = HEADER + "app-blog blog-1 10.0.0.2 blog 8080\n"
 
 

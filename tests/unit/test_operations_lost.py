@@ -130,6 +130,13 @@ def test_a_lost_zone_goes_only_while_nobody_has_written_into_it(type_: str, acti
     assert verdicts(lists, creating=[resource("zone", {"domain": "example.com"})]) == {"/domains/example.com": action}
 
 
+def test_an_empty_zone_in_the_way_of_ours_goes_also_without_a_witness() -> None:
+    """A create that was repeated, because its answer was lost, ends with `domain exists` and is not pending."""
+    lists = Lists(domains=[{"domain": "example.com"}], records={"example.com": []})
+    wanted = {"urn": "urn:pulumi:prod::apiary::apiary:dns:Zone::example.com", "type": "apiary:dns:Zone"}
+    assert verdicts(lists, recorded=[wanted]) == {"/domains/example.com": "remove"}
+
+
 def test_a_zone_that_nobody_was_creating_is_left_alone() -> None:
     assert not verdicts(Lists(domains=[{"domain": "example.com"}], records={"example.com": []}))
 

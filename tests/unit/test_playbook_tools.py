@@ -131,13 +131,8 @@ def test_the_public_interface_is_the_one_in_the_prefix_and_never_a_containers_br
 
 
 def test_without_an_address_in_the_prefix_the_default_route_tells():
-    assert (
-        public_interface.find("2001:db8:9::/64", LINKS, [{"dev": "enp1s0"}], [{"dev": "enp8s0"}]) == "enp1s0"
-    )
-    assert (
-        public_interface.find(None, LINKS, [], [{"dst": "default", "nexthops": [{"dev": "enp8s0"}]}])
-        == "enp8s0"
-    )
+    assert public_interface.find("2001:db8:9::/64", LINKS, [{"dev": "enp1s0"}], [{"dev": "enp8s0"}]) == "enp1s0"
+    assert public_interface.find(None, LINKS, [], [{"dst": "default", "nexthops": [{"dev": "enp8s0"}]}]) == "enp8s0"
     assert public_interface.find(None, LINKS, [], []) is None
 
 
@@ -173,9 +168,7 @@ def test_no_routed_rule_from_outside_but_to_a_published_address_and_port():
         for rule in rules()
         if rule.routed and rule.words[0] == "allow" and rule.words[rule.words.index("from") + 1] == "any"
     ]
-    assert [rule.words for rule in inward] == [
-        ("allow", "proto", "tcp", "from", "any", "to", WEB, "port", "80")
-    ]
+    assert [rule.words for rule in inward] == [("allow", "proto", "tcp", "from", "any", "to", WEB, "port", "80")]
 
 
 def test_denials_go_above_what_is_allowed():
@@ -183,9 +176,7 @@ def test_denials_go_above_what_is_allowed():
 
 
 def test_ssh_from_some_networks_only():
-    words = [
-        rule.words for rule in rules(ssh_from=["198.51.100.0/24", "2001:db8:f::1"]) if rule.words[-1] == "22"
-    ]
+    words = [rule.words for rule in rules(ssh_from=["198.51.100.0/24", "2001:db8:f::1"]) if rule.words[-1] == "22"]
     assert [word[4] for word in words] == ["198.51.100.0/24", "2001:db8:f::1/128"]
 
 
@@ -214,10 +205,7 @@ def test_a_rule_no_longer_wanted_goes_and_the_new_one_comes():
 
 
 def test_users_own_rules_stay():
-    assert (
-        ufw_rules.ours("ufw allow 25/tcp\nufw allow 53 comment 'my own'\nufw route allow to 2001:db8::1")
-        == {}
-    )
+    assert ufw_rules.ours("ufw allow 25/tcp\nufw allow 53 comment 'my own'\nufw route allow to 2001:db8::1") == {}
 
 
 # the proxy's table
@@ -284,9 +272,7 @@ def test_drain_sets_only_the_old_containers_server_and_waits_for_its_sessions(mo
     monkeypatch.setattr(drain_tool, "INTERVAL_SECONDS", 0)
     fake = FakeProxy(STAT)
     assert "blog-1 drained" in drain_tool.drain(fake, {"172.30.0.20"}, "blog", 5)
-    assert [command for command in fake.asked if command != "show stat"] == [
-        "set server app-blog/blog-1 state drain"
-    ]
+    assert [command for command in fake.asked if command != "show stat"] == ["set server app-blog/blog-1 state drain"]
     assert fake.asked.count("show stat") > 2
 
 
@@ -390,9 +376,7 @@ def web():
         server.shutdown()
 
 
-@pytest.mark.parametrize(
-    ("status", "fine"), [(200, True), (302, True), (404, True), (500, False), (503, False)]
-)
+@pytest.mark.parametrize(("status", "fine"), [(200, True), (302, True), (404, True), (500, False), (503, False)])
 def test_an_answer_below_500_is_alive(web, status, fine):
     port, hosts = web
     here = copy.deepcopy(container())

@@ -25,9 +25,7 @@ references = st.one_of(
     st.text().map(Literal),
     names.map(AppRef),
     names.map(JobRef),
-    st.builds(
-        SecretRef, names.filter(lambda name: name != "secrets"), st.none() | databases, st.just("password")
-    ),
+    st.builds(SecretRef, names.filter(lambda name: name != "secrets"), st.none() | databases, st.just("password")),
     st.builds(SecretRef, names.filter(lambda name: name != "secrets"), st.none(), st.just("adminpass")),
     databases.map(UserSecretRef),
     st.just(DbMap()),

@@ -168,17 +168,13 @@ def test_zones_follow_from_the_public_suffix_list_unless_listed(stack):
 def test_a_web_domain_and_its_www_have_the_static_web_address_and_no_other(stack):
     records = settings.dns_records(stack, "web1")
     for zone, name in (("example.com", ""), ("example.com", "www"), ("example.co.uk", "www.penguin")):
-        found = {
-            (one.type, one.source) for one in records if (one.zone, one.name) == (zone, name) and not one.data
-        }
+        found = {(one.type, one.source) for one in records if (one.zone, one.name) == (zone, name) and not one.data}
         assert found == {("A", "ipv4"), ("AAAA", "web_ipv6")}
 
 
 def test_a_public_name_leads_to_the_host_and_a_private_one_to_its_private_address(stack):
     records = settings.dns_records(stack, "web1")
-    assert {
-        (one.type, one.source, one.ttl) for one in records if one.name == "web1" and one.zone == "example.com"
-    } == {
+    assert {(one.type, one.source, one.ttl) for one in records if one.name == "web1" and one.zone == "example.com"} == {
         ("A", "ipv4", 600),
         ("AAAA", "host_ipv6", 600),
     }

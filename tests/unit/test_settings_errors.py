@@ -561,7 +561,7 @@ def test_the_report_is_one_sorted_line_a_problem():
 
 
 def test_no_secret_and_no_word_of_the_validator_is_shown():
-    secret = "hunter2-hunter2"  # noqa: S105 - no real one
+    secret = "hunter2-hunter2"
     raw = good()
     put(raw, ("secrets", "a"), [secret])
     put(raw, ("secrets", secret.upper() + "!"), None)
@@ -578,9 +578,7 @@ def test_no_secret_and_no_word_of_the_validator_is_shown():
     shown = "".join(traceback.format_exception(caught.value))
     assert len(caught.value.problems) >= 9
     assert secret not in shown
-    assert not any(
-        word in shown.lower() for word in ("pydantic", "input_value", "validation", "https://", "[key]")
-    )
+    assert not any(word in shown.lower() for word in ("pydantic", "input_value", "validation", "https://", "[key]"))
 
 
 @pytest.mark.parametrize("raw", [None, {}, {"servers": None}, {"servers": {}}])
@@ -593,9 +591,7 @@ def test_with_several_servers_each_container_names_its_own():
     raw["servers"]["web2"] = {"plan": "p", "region": "ams", "os": 1}
     found = report(raw)
     assert {f"applications.{name}.server" for name in raw["applications"]} <= set(found)
-    assert found["jobs.certs.server"].startswith(
-        "missing; with several servers every container names its own: web1,"
-    )
+    assert found["jobs.certs.server"].startswith("missing; with several servers every container names its own: web1,")
 
 
 def test_what_runs_on_another_server_is_out_of_reach():
@@ -607,17 +603,11 @@ def test_what_runs_on_another_server_is_out_of_reach():
     put(raw, ("jobs", "hasetup", "server"), "web2")
     put(raw, (*BLOG, "server"), "web2")
     found = report(raw)
-    assert found["jobs.hasetup.env.haproxy_container"].startswith(
-        '"$haproxy" runs on web1, this container on web2'
-    )
-    assert found["applications.blog.env.domains[0]"].startswith(
-        '"example.com" leads to web1, but this application'
-    )
+    assert found["jobs.hasetup.env.haproxy_container"].startswith('"$haproxy" runs on web1, this container on web2')
+    assert found["applications.blog.env.domains[0]"].startswith('"example.com" leads to web1, but this application')
 
 
 def test_server_private_addresses_differ():
     raw = good()
     raw["servers"]["web2"] = {"plan": "p", "region": "ams", "os": 1, "private_ip": "192.168.150.10"}
-    assert report(raw)["servers.web2.private_ip"].startswith(
-        "192.168.150.10 is taken by servers.web1.private_ip"
-    )
+    assert report(raw)["servers.web2.private_ip"].startswith("192.168.150.10 is taken by servers.web1.private_ip")

@@ -71,9 +71,7 @@ def haproxy_check(path: Path) -> str | None:
     return "\n".join([said, *quoted])
 
 
-def apply(
-    text: str, files: Files, *, proxy: str, check: Checker = haproxy_check, lock_seconds: float = 120.0
-) -> str:
+def apply(text: str, files: Files, *, proxy: str, check: Checker = haproxy_check, lock_seconds: float = 120.0) -> str:
     """Make `text` the live configuration; returns the sentence for the log. Raises ApplyError.
 
     `proxy` is the proxy's container name, for the messages.
@@ -94,9 +92,7 @@ def _apply(text: str, files: Files, proxy: str, check: Checker) -> str:
         return f"nothing has changed, {proxy} keeps running as it is"
     _write(files.new, text)
     if (complaint := check(files.new)) is not None:
-        raise ApplyError(
-            f"the configuration in {files.new} is not valid, {proxy} keeps the old one:\n{complaint}"
-        )
+        raise ApplyError(f"the configuration in {files.new} is not valid, {proxy} keeps the old one:\n{complaint}")
     saved = _save_state(files, text)
     files.new.replace(files.live)
     try:

@@ -116,8 +116,7 @@ def _defaults() -> list[str]:
         error(
             503,
             "Unavailable",
-            "The application behind this site is not running at the moment."
-            " Please try again in a few seconds.",
+            "The application behind this site is not running at the moment. Please try again in a few seconds.",
         ),
         error(504, "Too slow", "The application behind this site did not answer in time. Please try again."),
     ]
@@ -192,8 +191,7 @@ def _redirects(scheme: str, domains: Sequence[Domain], *, challenges: bool) -> l
     unless = f" !{{ path_beg {ACME} }}" if challenges else ""
     return [
         *_acl("www", names),
-        f"    http-request redirect prefix {scheme}://%[var(txn.host),regsub(^www\\.,)]"
-        f" code 301 if www{unless}",
+        f"    http-request redirect prefix {scheme}://%[var(txn.host),regsub(^www\\.,)] code 301 if www{unless}",
     ]
 
 

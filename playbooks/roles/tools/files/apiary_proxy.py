@@ -32,15 +32,11 @@ class HostError(Exception):
 def docker(*arguments: str) -> str:
     """Standard output of `docker ...`, whatever bytes it holds."""
     try:
-        done = subprocess.run(
-            ["docker", *arguments], capture_output=True, timeout=DOCKER_SECONDS, check=False
-        )
+        done = subprocess.run(["docker", *arguments], capture_output=True, timeout=DOCKER_SECONDS, check=False)
     except FileNotFoundError:
         raise HostError("there is no docker command on this host; run the bootstrap again") from None
     except subprocess.TimeoutExpired:
-        raise HostError(
-            f"docker {arguments[0]} gave no answer in {DOCKER_SECONDS} s; is dockerd stuck?"
-        ) from None
+        raise HostError(f"docker {arguments[0]} gave no answer in {DOCKER_SECONDS} s; is dockerd stuck?") from None
     if done.returncode != 0:
         raise HostError(f"docker {arguments[0]}: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout.decode(errors="replace")
@@ -110,9 +106,7 @@ def _host(text: str) -> str | None:
 
 def slots(stat: str, backend: str) -> list[Slot] | None:
     """The backend's servers out of what `show stat` prints (CSV); None when there is no such backend."""
-    rows = [
-        row for row in csv.DictReader(stat.removeprefix("# ").splitlines()) if row.get("pxname") == backend
-    ]
+    rows = [row for row in csv.DictReader(stat.removeprefix("# ").splitlines()) if row.get("pxname") == backend]
     if not rows:
         return None
     return [

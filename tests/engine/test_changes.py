@@ -1,0 +1,169 @@
+"""A changed stack file changes the right resources and no others, in the right order.
+
+Compared with a state in which all of the hive exists (settled.py). `operations` has every resource that does
+not stay the same, so each of these is also a promise about all the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.engine.plans import operations, short
+from tests.engine.workplace import Project
+
+Elsewhere = Callable[[dict[str, Any]], Project]
+
+CREATED = ("create",)
+DELETED = ("delete",)
+UPDATED = ("update",)
+# The new one is made while the old one serves, ...
+BESIDE = ("create-replacement", "replace", "delete-replaced")
+# ... or the old one goes first.
+STOPPED_FIRST = ("delete-replaced", "replace", "create-replacement")
+
+
+def container(name: str, how: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    return {f"docker:Container {name}": how}
+
+
+def routed(name: str, how: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """What is planned with each release of an application that the proxy routes to."""
+    return {f"command:Command {name}-{part}": how for part in ("await", "drain")}
+
+
+def job(name: str) -> dict[str, tuple[str, ...]]:
+    return {**container(name, STOPPED_FIRST), f"command:Command {name}-run": BESIDE}
+
+
+def records(domain: str, zone: str, how: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    return {
+        f"vultr:DnsRecord {name}-{zone}-{type_}": how for name in (domain, f"www.{domain}") for type_ in ("A", "AAAA")
+    }
+
+
+def test_a_new_site_brings_its_own_resources_and_is_made_known_to_the_proxy(
+    elsewhere: Elsewhere, edited: dict[str, Any]
+) -> None:
+    config = edited["config"]
+    config["apiary:servers"]["web1"]["dns"]["web"].append("blog.example.com")
+    config["apiary:applications"]["blog"] = {
+        "server": "web1", "build_dir": "NginxStatic", "env": {"domains": ["blog.example.com"], "http_port": 8080},
+    }  # fmt: skip
+    assert operations(elsewhere(edited).plan()) == {
+        "apiary:Application blog": CREATED,
+        **container("blog", CREATED),
+        **routed("blog", CREATED),
+        **records("blog", "example.com", CREATED),
+        **job("hasetup"),
+    }
+
+
+def test_a_new_site_of_a_new_image_in_a_new_zone_brings_these_too(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
+    config = edited["config"]
+    config["apiary:servers"]["web1"]["dns"]["web"].append("wiki.example.org")
+    config["apiary:applications"]["wiki"] = {
+        "server": "web1", "image": "nginx:1.27", "env": {"domains": ["wiki.example.org"], "http_port": 80},
+    }  # fmt: skip
+    assert operations(elsewhere(edited).plan()) == {
+        "apiary:Application wiki": CREATED,
+        "apiary:Image web1-nginx:1.27": CREATED,
+        "command:Command web1-nginx:1.27": CREATED,
+        "apiary:Zone example.org": CREATED,
+        "vultr:DnsDomain example.org": CREATED,
+        **container("wiki", CREATED),
+        **routed("wiki", CREATED),
+        **records("wiki", "example.org", CREATED),
+        **job("hasetup"),
+    }
+
+
+def test_a_changed_variable_releases_that_application_alone(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
+    edited["config"]["apiary:applications"]["shop"]["env"]["motto"] = "changed"
+    assert operations(elsewhere(edited).plan()) == {**container("shop", BESIDE), **routed("shop", BESIDE)}
+
+
+def test_what_can_t_run_twice_goes_before_it_comes(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
+    edited["config"]["apiary:applications"]["postgres"]["env"]["lang"] = "C.UTF-8"
+    plan = operations(elsewhere(edited).plan())
+    assert plan["docker:Container postgres"] == STOPPED_FIRST
+    assert "vultr:Instance web1" not in plan
+    assert not [name for name in plan if name.startswith(("docker:Volume", "docker:Network", "random:"))]
+
+
+def test_another_domain_of_a_site_brings_records_and_a_new_map(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
+    config = edited["config"]
+    config["apiary:servers"]["web1"]["dns"]["web"].append("press.example.com")
+    config["apiary:applications"]["site"]["env"]["domains"].append("press.example.com")
+    assert operations(elsewhere(edited).plan()) == {
+        **container("site", BESIDE),
+        **routed("site", BESIDE),
+        **records("press", "example.com", CREATED),
+        **job("hasetup"),
+    }
+
+
+def test_a_removed_site_goes_with_all_it_had_and_its_data_stay(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
+    config = edited["config"]
+    config["apiary:servers"]["web1"]["dns"]["web"].remove("shop.example.net")
+    for section, name in (("applications", "shop"), ("applications", "postgres"), ("jobs", "dbsetup")):
+        del config[f"apiary:{section}"][name]
+    plan = operations(elsewhere(edited).plan())
+    assert plan.pop("docker:Volume web1-pgdata") in (DELETED, ("discard",))
+    gone = {name: how for name, how in plan.items() if name not in job("hasetup")}
+    assert set(gone.values()) == {DELETED}
+    assert {*container("shop", DELETED), *routed("shop", DELETED), *records("shop", "example.net", DELETED)} <= set(
+        gone
+    )
+    assert {name for name in gone if name.startswith(("vultr:DnsDomain", "random:"))} == {
+        "vultr:DnsDomain example.net",
+        "random:RandomPassword postgres-adminpass",
+        "random:RandomPassword postgres-shop-password",
+    }
+    assert {name: how for name, how in plan.items() if how != DELETED} == job("hasetup")
+
+
+def test_a_changed_site_builds_one_image_and_releases_what_is_made_of_it(
+    elsewhere: Elsewhere, edited: dict[str, Any]
+) -> None:
+    project = elsewhere(edited)
+    (project.folder / "images" / "NginxStatic" / "another.txt").write_text("changed")
+    assert operations(project.plan()) == {
+        "command:Command web1-nginxstatic": BESIDE,
+        **container("site", BESIDE),
+        **routed("site", BESIDE),
+    }
+
+
+def test_a_changed_playbook_runs_again_and_releases_nothing(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
+    project = elsewhere(edited)
+    (project.folder / "playbooks" / "another.yml").write_text("changed")
+    assert operations(project.plan()) == {"command:Command web1": BESIDE, "command:Command web2": BESIDE}
+
+
+def test_a_rebuilt_server_takes_all_that_is_on_it_along_and_leaves_the_other_alone(
+    elsewhere: Elsewhere, edited: dict[str, Any]
+) -> None:
+    edited["config"]["apiary:servers"]["web2"]["os"] = 2625
+    plan = elsewhere(edited).plan()
+    steps = [(step["op"], short(step["urn"])) for step in plan["steps"]]
+    changed = operations(plan)
+    assert changed["vultr:Instance web2"] == STOPPED_FIRST
+    # The same IPv4, the same keys, the same provider.
+    for kept in ("vultr:ReservedIp web2", "tls:PrivateKey web2-host-key", "pulumi:docker web2"):
+        assert ("same", kept) in steps
+    gone = steps.index(("delete-replaced", "vultr:Instance web2"))
+    for on_the_host in ("docker:Container collector", "docker:Network web2", "docker:Container report"):
+        assert steps.index(("delete-replaced", on_the_host)) < gone, "stopped cleanly while the host still is"
+        assert gone < steps.index(("create-replacement", on_the_host))
+    for command in ("web2", "web2-echo", "collector-await", "report-run"):
+        assert "create-replacement" in changed[f"command:Command {command}"]
+    assert not [name for name in changed if "web1" in name or name.split()[1] in ("site", "shop", "haproxy", "hasetup")]
+
+
+@pytest.mark.parametrize("plan", ["vc2-4c-8gb"])
+def test_a_larger_plan_keeps_the_server(elsewhere: Elsewhere, edited: dict[str, Any], plan: str) -> None:
+    edited["config"]["apiary:servers"]["web2"]["plan"] = plan
+    assert operations(elsewhere(edited).plan()) == {"vultr:Instance web2": UPDATED}
