@@ -26,12 +26,11 @@ up: $(VENV)/.ready ## bring up the lab and the stack in it, and visit the site o
 .PHONY: test
 test: $(VENV)/.ready ## lint, types and every test: pure, mocks, engine, conformance, lab
 	@$(MAKE) lint
-	@$(RUN) -m lab up
-	@eval "$$($(RUN) -m lab env)" && $(RUN) -m pytest tests
+	@$(tested) $(RUN) -m pytest tests --ignore tests/soak
 
 .PHONY: down
 down: ## remove everything that the lab made on this machine (its caches stay: make clean)
-	@[ ! -x $(RUN) ] || $(RUN) -m lab down
+	@[ ! -x $(RUN) ] || for lab in .lab/test .lab; do [ ! -d $$lab ] || $(RUN) -m lab --dir $$lab down; done
 
 # --- verbs on a stack: make VERB [STACK=prod] ----------------------------------------------------------------
 
@@ -46,6 +45,9 @@ revive: $(VENV)/.ready ## bring a dead or deleted server back with its IPv4: mak
 .PHONY: graph
 graph: $(VENV)/.ready ## draw the stack's graph of resources into docs/graph.svg
 	@$(call in_stack) $(RUN) -m operations graph --stack $(STACK)
+
+# The tests have a region of their own (.lab/test), with the caches of the lab.
+tested = cli=$$($(RUN) -m lab prepare) && PATH=$(CURDIR)/$(VENV)/bin:$$cli:$$PATH
 
 # The lab's stack is reached through the lab's environment.
 in_stack = $(if $(filter lab,$(STACK)),eval "$$($(RUN) -m lab env)" &&)
@@ -69,8 +71,7 @@ quick: $(VENV)/.ready ## the tests that need neither engine nor lab: seconds
 
 .PHONY: soak
 soak: $(VENV)/.ready ## the long repetitions: many random kills, releases and reloads
-	@$(RUN) -m lab up
-	@eval "$$($(RUN) -m lab env)" && $(RUN) -m pytest tests/soak
+	@$(tested) $(RUN) -m pytest tests/soak
 
 .PHONY: reference
 reference: $(VENV)/.ready ## write docs/configuration.md anew from the models

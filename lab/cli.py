@@ -1,4 +1,4 @@
-"""The lab's verbs: up, down, status, env, visit, delete-instance, reboot, kill, prober, fault, logs."""
+"""The lab's verbs: up, prepare, down, status, env, visit, delete-instance, reboot, kill, prober, fault, logs."""
 
 from __future__ import annotations
 
@@ -40,6 +40,17 @@ def up(paths: Paths) -> None:
         tools.ensure_plugins(paths, pulumi)
     news = f"started {', '.join(changed)}" if changed else "nothing to do"
     say(f"the region is up on {plan.subnet} ({news}, {time.monotonic() - started:.1f} s)")
+
+
+def prepare(paths: Paths) -> None:
+    """Brings what the tests need of this machine besides Python: a Docker engine, and a Pulumi CLI.
+
+    Prints the folder of the CLI, for PATH.
+    """
+    with exclusive(paths.run / "region.lock", 1200, "lab prepare"):
+        pulumi = tools.ensure_pulumi(paths)
+        engine.ensure(paths)
+    print(pulumi.parent)
 
 
 def down(paths: Paths, everything: bool) -> None:
@@ -130,6 +141,8 @@ def _run(paths: Paths, options: argparse.Namespace) -> int:
     match options.verb:
         case "up":
             up(paths)
+        case "prepare":
+            prepare(paths)
         case "down":
             down(paths, options.all)
         case "status":
@@ -160,6 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dir", help="the lab's folder (APIARY_LAB_DIR, else .lab of the checkout)")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("up", help="bring the region up; does only what is missing")
+    verbs.add_parser("prepare", help="bring a Docker engine and a Pulumi CLI, and print where the CLI is")
     gone = verbs.add_parser("down", help="remove the region with all its servers")
     gone.add_argument("--all", action="store_true", help="and the cache, the images, the Pulumi CLI and the plugins")
     verbs.add_parser("status", help="what runs; exit status 1 when something is missing")

@@ -6,9 +6,9 @@ Runs on its own inside a container, with Debian's python3-dnslib and nothing of 
     python3 dns.py --state /lab/region.json --subnet 10.88.0.0/16 --site 2001:db8:77::/48
 
 Reads `domains` ({zone: {"records": [{type, name, data, priority, ttl}]}}), `reverse_ipv4` ({address: name}) and
-`reverse_ipv6` ({instance: {address: name}}) from the state, again whenever the file has changed;
-a file that can't be parsed keeps the last good one. AAAA of outside names are answered as "no such data": the region's IPv6 is a documentation
-prefix without a way out, and clients would wait for time-outs before they try IPv4.
+`reverse_ipv6` ({instance: {address: name}}) from the state, again whenever the file has changed; a file that
+can't be parsed keeps the last good one. AAAA of outside names are answered as "no such data": the region's IPv6
+is a documentation prefix without a way out, and clients would wait for time-outs before they try IPv4.
 """
 
 from __future__ import annotations

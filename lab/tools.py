@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -32,7 +33,8 @@ def ensure_pulumi(paths: Paths) -> Path:
     command = ["bash", str(CHECKOUT / "toolchain" / "build.sh"), str(paths.bin)]
     if not (paths.bin / "pulumi").exists():
         say("no `pulumi` on PATH: building one")
-    done = subprocess.run(command, check=False, timeout=BUILD_SECONDS)
+    # Standard output is for what a caller asked for, progress is not.
+    done = subprocess.run(command, check=False, timeout=BUILD_SECONDS, stdout=sys.stderr)
     if done.returncode != 0:
         raise LabError(
             "building the Pulumi CLI",

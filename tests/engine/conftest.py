@@ -25,6 +25,7 @@ MADE_WITHOUT_A_HOST = (
     "vultr:index/firewallGroup:FirewallGroup",
     "vultr:index/dnsDomain:DnsDomain",
 )
+COMPONENTS = ("apiary:host:Access", "apiary:host:Server", "apiary:dns:Zone", "apiary:secrets:Secrets")
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +71,7 @@ def begun_hive(workplace: Workplace, hive_file: dict[str, Any], tmp_path_factory
     """A hive of which an `up` has made what needs no host, at an emulated API that is gone by now."""
     project = workplace.project("begun", "begun", hive_file).made()
     folder: Path = tmp_path_factory.mktemp("api")
-    targets = [f"--target=**{type_}::**" for type_ in MADE_WITHOUT_A_HOST]
+    targets = [f"--target=**{type_}::**" for type_ in (*COMPONENTS, *MADE_WITHOUT_A_HOST)]
     with Emulator(folder) as emulator:
         proxies = dict.fromkeys(("HTTPS_PROXY", "https_proxy"), emulator.proxy)
         environment = {**proxies, "SSL_CERT_FILE": str(emulator.info["ca"])}

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from unittest.mock import patch
 
+import pulumi
 import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -58,13 +59,28 @@ def settle(project: Project, secrets: Mapping[str, str]) -> None:
 class Answers(Providers):
     """The mocks' answers, with keys that are keys: the official plugin reads them again in every preview."""
 
+    SECRET = ("privateKeyOpenssh", "privateKeyPem", "privateKeyPemPkcs8", "result")
+
     def __init__(self) -> None:
         self._keys: dict[str, dict[str, Any]] = {}
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        """As the program meets it: with secrets."""
+        id_, outputs = self.plain(args)
+        return id_, {
+            key: pulumi.Output.secret(value) if key in self.SECRET else value for key, value in outputs.items()
+        }
+
+    def plain(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        """As the state keeps it, before it is encrypted."""
+        return super().new_resource(args)
 
     def _computed(self, args: mocks.MockResourceArgs) -> dict[str, Any]:
         match args.typ:
             case "tls:index/privateKey:PrivateKey":
                 return self._keys.setdefault(args.name, _key_pair())
+            case "random:index/randomPassword:RandomPassword":
+                return {"result": f"generated {args.name}"}
             case "vultr:index/instance:Instance":
                 return {**super()._computed(args), "features": ["ipv6"], "vpcIds": []}
             case "docker:index/container:Container":
@@ -92,16 +108,16 @@ def _key_pair() -> dict[str, Any]:
     }
 
 
-def _mocked(project: Project, secrets: Mapping[str, str], answers: Providers) -> Graph:
+def _mocked(project: Project, secrets: Mapping[str, str], answers: Answers) -> Graph:
     config = yaml.safe_load((project.folder / f"Pulumi.{project.stack}.yaml").read_text())["config"]
     sections = {key.removeprefix(PREFIX): value for key, value in config.items() if key.startswith(PREFIX)}
     sections["secrets"] = dict(secrets)
     with contextlib.chdir(project.folder):  # the program writes its key file
-        with patch.object(program, "Providers", lambda: answers):
+        with patch.multiple(program, Providers=lambda: answers, ROOT=project.folder):
             return program.run(sections, stack=project.stack, secret_keys=("secrets",))
 
 
-def _resources(skeleton: Iterable[Mapping[str, Any]], graph: Graph, answers: Providers) -> list[dict[str, Any]]:
+def _resources(skeleton: Iterable[Mapping[str, Any]], graph: Graph, answers: Answers) -> list[dict[str, Any]]:
     """The planned resources with the inputs and outputs that the mocks gave them, default providers first."""
     mocked = {(one.type, one.name): one for one in graph}
     defaults: dict[str, dict[str, Any]] = {}
@@ -113,7 +129,7 @@ def _resources(skeleton: Iterable[Mapping[str, Any]], graph: Graph, answers: Pro
             inputs = _given(one.inputs)
             if resource["type"].startswith("pulumi:providers:"):
                 inputs = _provider_inputs(inputs)
-            id_, outputs = answers.new_resource(
+            id_, outputs = answers.plain(
                 mocks.MockResourceArgs(typ=one.type, name=one.name, inputs=inputs, provider="", resource_id="")
             )
             if not resource["type"].startswith(("command:", "pulumi:")):

@@ -86,6 +86,8 @@ class Workplace:
         paths = Paths.find()
         self.pulumi = ensure_pulumi(paths)
         ensure_plugins(paths, self.pulumi)
+        self._program = folder / "program"
+        _copy_program(CHECKOUT, self._program)
         self.silence = Silence()
         self.state = folder / "state"
         self.state.mkdir(parents=True)
@@ -130,13 +132,7 @@ class Workplace:
     def project(self, name: str, stack: str, stack_file: Mapping[str, Any]) -> Project:
         """A copy of the program in a folder `name` of its own, with one stack."""
         folder = self.folder / "projects" / name
-        folder.mkdir(parents=True)
-        for part in PROGRAM:
-            source = CHECKOUT / part
-            if source.is_dir():
-                shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(source, folder / part)
+        _copy_program(self._program, folder)
         (folder / ".venv").symlink_to(sys.prefix)
         project = Project(self, folder, stack)
         project.write(stack_file)
@@ -185,12 +181,21 @@ class Project:
         return self.run("preview", "--json", *arguments).json()
 
 
+def _copy_program(source: Path, target: Path) -> None:
+    target.mkdir(parents=True)
+    for part in PROGRAM:
+        if (source / part).is_dir():
+            shutil.copytree(source / part, target / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source / part, target / part)
+
+
 def read_stack_file(path: Path) -> dict[str, Any]:
-    """A stack file; what another passphrase has encrypted becomes a placeholder in plain text."""
+    """A stack file; what another passphrase has encrypted, or nobody has written yet, becomes a placeholder."""
     stack_file = yaml.safe_load(path.read_text())
     if path.parent.name != "stacks":
         stack_file.pop("encryptionsalt", None)
-        stack_file["config"] = _readable(stack_file["config"])
+        stack_file["config"] = {"vultr:apiKey": "placeholder", **_readable(stack_file["config"])}
     return dict(stack_file)
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,6 +83,7 @@ while not os.path.exists(flag) and time.monotonic() < deadline:
             connection.close()
         except OSError as error:
             failed.append(f"{started:.2f} {family.name}: {error!r}")
+    time.sleep(0.03)
 print(json.dumps({"requests": requests, "failed": failed}))
 """
 
@@ -200,6 +202,27 @@ class Hive:
             raise AssertionError(f"`pulumi {' '.join(arguments)}` did not end: {process.communicate()[0]}") from None
         assert not check or process.returncode == 0, f"`pulumi {' '.join(arguments)}` failed:\n{output[-6000:]}"
         return Done(process.returncode, output, _steps(log))
+
+    def interrupt(self, arguments: list[str], moment: str, how: Sequence[signal.Signals]) -> str:
+        """Run `pulumi ARGUMENTS` and send it the signals `how` when a line of its output matches `moment`.
+
+        Only the CLI gets them, as from a terminal's `kill`: what it started is left to itself.
+        """
+        process = self.start(*arguments)
+        assert process.stdout is not None
+        output: list[str] = []
+        deadline = time.monotonic() + UP_SECONDS
+        for line in process.stdout:
+            output.append(line)
+            assert time.monotonic() < deadline, "".join(output[-50:])
+            if re.search(moment, line):
+                for one in how:
+                    process.send_signal(one)
+                break
+        else:
+            raise AssertionError(f"{arguments} never came to {moment!r}:\n{''.join(output[-60:])}")
+        rest, _ = process.communicate(timeout=UP_SECONDS)
+        return "".join(output) + rest
 
     def up(self, check: bool = True) -> Done:
         return self.pulumi("up", "--yes", "--skip-preview", check=check)

@@ -1,0 +1,62 @@
+"""An update that was killed is finished by one verb, whatever it was doing."""
+
+from __future__ import annotations
+
+from signal import SIGINT, SIGKILL, Signals
+
+import pytest
+
+from tests.lab.hive import Hive
+
+UP = ["up", "--yes", "--skip-preview"]
+DESTROY = ["destroy", "--yes", "--skip-preview"]
+
+
+def expect_healed(hive: Hive) -> None:
+    hive.operations("heal")
+    hive.expect_served()
+    hive.container("echo")
+    hive.expect_nothing_left()
+    hive.expect_no_changes()
+
+
+def test_heal_on_a_healthy_stack_changes_nothing(hive: Hive) -> None:
+    before = hive.container("echo")
+    expect_healed(hive)
+    assert hive.container("echo") == before
+
+
+@pytest.mark.parametrize(
+    ("how", "moment"),
+    [
+        ([SIGKILL], r"Container echo creating"),
+        ([SIGKILL], r"echo-await creating"),
+        ([SIGKILL], r"Container echo deleting"),
+        ([SIGINT], r"echo-await creating"),
+        ([SIGINT, SIGINT], r"Container echo creat"),
+    ],
+    ids=["kill-create", "kill-await", "kill-delete", "one-interrupt", "two-interrupts"],
+)
+def test_a_change_that_was_killed_is_finished(hive: Hive, how: list[Signals], moment: str) -> None:
+    with hive.changed() as settings:
+        settings["apiary:applications"]["echo"]["env"]["version"] = f"killed at {moment}"
+        hive.interrupt(UP, moment, how)
+        hive.expect_served()
+        expect_healed(hive)
+    hive.up()
+
+
+def test_a_destroy_that_was_killed_is_undone_by_heal(hive: Hive) -> None:
+    ipv4 = hive.server["ipv4"]
+    hive.interrupt(DESTROY, r"DnsRecord .* deleting", [SIGKILL])
+    expect_healed(hive)
+    assert hive.server["ipv4"] == ipv4
+
+
+def test_a_first_update_that_was_killed_is_finished(hive: Hive) -> None:
+    hive.pulumi(*DESTROY)
+    hive.interrupt(UP, r"Instance web1 creating \([2-9]", [SIGKILL])
+    hive.operations("heal")
+    hive.expect_served()
+    hive.expect_nothing_left()
+    hive.expect_no_changes()
