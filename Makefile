@@ -42,6 +42,10 @@ heal: $(VENV)/.ready ## finish an update that was interrupted, whatever interrup
 revive: $(VENV)/.ready ## bring a dead or deleted server back with its IPv4: make revive SERVER=web1
 	@$(call in_stack) $(RUN) -m operations revive --stack $(STACK) $(SERVER)
 
+.PHONY: run
+run: $(VENV)/.ready ## run a job again, in a fresh container: make run JOB=web1:hasetup
+	@$(call in_stack) $(RUN) -m operations run --stack $(STACK) $(JOB)
+
 .PHONY: graph
 graph: $(VENV)/.ready ## draw the stack's graph of resources into docs/graph.svg
 	@$(call in_stack) $(RUN) -m operations graph --stack $(STACK)

@@ -23,10 +23,10 @@ from components.host import Host
 from components.labels import STACK, stack_tag
 from components.server import Server
 
-# `--progress` belongs to buildx, which would build somewhere else; the classic builder is on every host.
+# The classic builder: buildx is not on every host, and over ssh it would build on this side.
 BUILD = """\
 set -u
-base64 -d | DOCKER_BUILDKIT=0 docker build {options} --tag {tag} - 2>&1 | stdbuf -oL fold -b -w 4000
+base64 -d | DOCKER_BUILDKIT=0 docker build --force-rm {options} --tag {tag} - 2>&1 | stdbuf -oL fold -b -w 4000
 exit "${{PIPESTATUS[1]}}"
 """
 PULL = """\

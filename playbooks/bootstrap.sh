@@ -28,6 +28,10 @@ fail() { # MESSAGE: last on the screen, after the log of the step that failed
 [ -f vars.json ] || fail "vars.json is missing beside bootstrap.sh; the caller puts it there"
 [ -f "$PLAYBOOK" ] || fail "there is no playbook $PLAYBOOK; playbooks here: $(echo ./*.yml)"
 
+# The script of an update that was killed may still be at work here.
+exec 9>/run/apiary-bootstrap.lock
+flock --wait "$WAIT_SECONDS" 9 || fail "another bootstrap has been running for $WAIT_SECONDS s; see \`ps\` on the host"
+
 # Status 2 means "finished, with recoverable errors"; anything else that is not 0 is a first boot that went wrong.
 if command -v cloud-init >/dev/null; then
   status=0

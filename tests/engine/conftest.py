@@ -15,7 +15,7 @@ from tests.engine.settled import settle
 from tests.engine.workplace import Project, Workplace, read_stack_file
 
 # What tests/engine/stacks/hive.yaml holds encrypted.
-SECRETS = {"mail": "correct horse battery staple"}
+SECRETS = {"mail": "correct horse battery staple", "token": "nine lives of a cat"}
 # All that needs the API or nothing, and no waiting.
 MADE_WITHOUT_A_HOST = (
     "tls:index/privateKey:PrivateKey",
@@ -49,7 +49,7 @@ def edited(hive_file: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def settled_hive(workplace: Workplace, hive_file: dict[str, Any]) -> Project:
     """The hive, with a state in which all of it exists; tests leave it as it is."""
-    project = workplace.project("hive", "hive", hive_file).made()
+    project = workplace.project("settled", "settled", hive_file).made()
     settle(project, SECRETS)
     return project
 

@@ -24,21 +24,22 @@ VOLATILE = ("stdin", "version", "__internal", "__defaults")
 _DIGEST = re.compile(r"(apiary/[a-z0-9]+):[0-9a-f]{12}")
 
 Plan = dict[str, dict[str, Any]]
+Step = tuple[str, str]  # operation, resource as `short` names it
 
 
 def short(urn: str) -> str:
-    """`Container site` of a URN; a type that another one is named like keeps its module: `docker Network web1`."""
+    """`docker:Container site` of a URN."""
     type_, name = urn.split("::")[2].rsplit("$", maxsplit=1)[-1], urn.split("::", 3)[3]
     package, *_, kind = type_.split(":")
     return f"{package}:{kind} {name}"
 
 
-def operations(plan: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+def operations(steps: Iterable[Step]) -> dict[str, tuple[str, ...]]:
     """What the engine would do with each resource that does not stay the same, in the engine's order."""
     found: dict[str, tuple[str, ...]] = {}
-    for step in plan["steps"]:
-        if step["op"] != "same":
-            found[short(step["urn"])] = (*found.get(short(step["urn"]), ()), step["op"])
+    for operation, name in steps:
+        if operation != "same":
+            found[name] = (*found.get(name, ()), operation)
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine.plans import operations, short
+from tests.engine.plans import operations
 from tests.engine.workplace import Project
 
 Elsewhere = Callable[[dict[str, Any]], Project]
@@ -35,7 +35,8 @@ def routed(name: str, how: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
 
 
 def job(name: str) -> dict[str, tuple[str, ...]]:
-    return {**container(name, STOPPED_FIRST), f"command:Command {name}-run": BESIDE}
+    """A job's container goes first, and with it the run that is known to depend on it."""
+    return {**container(name, STOPPED_FIRST), f"command:Command {name}-run": STOPPED_FIRST}
 
 
 def records(domain: str, zone: str, how: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
@@ -52,7 +53,7 @@ def test_a_new_site_brings_its_own_resources_and_is_made_known_to_the_proxy(
     config["apiary:applications"]["blog"] = {
         "server": "web1", "build_dir": "NginxStatic", "env": {"domains": ["blog.example.com"], "http_port": 8080},
     }  # fmt: skip
-    assert operations(elsewhere(edited).plan()) == {
+    assert operations(elsewhere(edited).steps()) == {
         "apiary:Application blog": CREATED,
         **container("blog", CREATED),
         **routed("blog", CREATED),
@@ -67,7 +68,7 @@ def test_a_new_site_of_a_new_image_in_a_new_zone_brings_these_too(elsewhere: Els
     config["apiary:applications"]["wiki"] = {
         "server": "web1", "image": "nginx:1.27", "env": {"domains": ["wiki.example.org"], "http_port": 80},
     }  # fmt: skip
-    assert operations(elsewhere(edited).plan()) == {
+    assert operations(elsewhere(edited).steps()) == {
         "apiary:Application wiki": CREATED,
         "apiary:Image web1-nginx:1.27": CREATED,
         "command:Command web1-nginx:1.27": CREATED,
@@ -82,12 +83,12 @@ def test_a_new_site_of_a_new_image_in_a_new_zone_brings_these_too(elsewhere: Els
 
 def test_a_changed_variable_releases_that_application_alone(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
     edited["config"]["apiary:applications"]["shop"]["env"]["motto"] = "changed"
-    assert operations(elsewhere(edited).plan()) == {**container("shop", BESIDE), **routed("shop", BESIDE)}
+    assert operations(elsewhere(edited).steps()) == {**container("shop", BESIDE), **routed("shop", BESIDE)}
 
 
 def test_what_can_t_run_twice_goes_before_it_comes(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
     edited["config"]["apiary:applications"]["postgres"]["env"]["lang"] = "C.UTF-8"
-    plan = operations(elsewhere(edited).plan())
+    plan = operations(elsewhere(edited).steps())
     assert plan["docker:Container postgres"] == STOPPED_FIRST
     assert "vultr:Instance web1" not in plan
     assert not [name for name in plan if name.startswith(("docker:Volume", "docker:Network", "random:"))]
@@ -97,7 +98,7 @@ def test_another_domain_of_a_site_brings_records_and_a_new_map(elsewhere: Elsewh
     config = edited["config"]
     config["apiary:servers"]["web1"]["dns"]["web"].append("press.example.com")
     config["apiary:applications"]["site"]["env"]["domains"].append("press.example.com")
-    assert operations(elsewhere(edited).plan()) == {
+    assert operations(elsewhere(edited).steps()) == {
         **container("site", BESIDE),
         **routed("site", BESIDE),
         **records("press", "example.com", CREATED),
@@ -110,7 +111,7 @@ def test_a_removed_site_goes_with_all_it_had_and_its_data_stay(elsewhere: Elsewh
     config["apiary:servers"]["web1"]["dns"]["web"].remove("shop.example.net")
     for section, name in (("applications", "shop"), ("applications", "postgres"), ("jobs", "dbsetup")):
         del config[f"apiary:{section}"][name]
-    plan = operations(elsewhere(edited).plan())
+    plan = operations(elsewhere(edited).steps())
     assert plan.pop("docker:Volume web1-pgdata") in (DELETED, ("discard",))
     gone = {name: how for name, how in plan.items() if name not in job("hasetup")}
     assert set(gone.values()) == {DELETED}
@@ -130,7 +131,7 @@ def test_a_changed_site_builds_one_image_and_releases_what_is_made_of_it(
 ) -> None:
     project = elsewhere(edited)
     (project.folder / "images" / "NginxStatic" / "another.txt").write_text("changed")
-    assert operations(project.plan()) == {
+    assert operations(project.steps()) == {
         "command:Command web1-nginxstatic": BESIDE,
         **container("site", BESIDE),
         **routed("site", BESIDE),
@@ -140,16 +141,15 @@ def test_a_changed_site_builds_one_image_and_releases_what_is_made_of_it(
 def test_a_changed_playbook_runs_again_and_releases_nothing(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
     project = elsewhere(edited)
     (project.folder / "playbooks" / "another.yml").write_text("changed")
-    assert operations(project.plan()) == {"command:Command web1": BESIDE, "command:Command web2": BESIDE}
+    assert operations(project.steps()) == {"command:Command web1": BESIDE, "command:Command web2": BESIDE}
 
 
 def test_a_rebuilt_server_takes_all_that_is_on_it_along_and_leaves_the_other_alone(
     elsewhere: Elsewhere, edited: dict[str, Any]
 ) -> None:
     edited["config"]["apiary:servers"]["web2"]["os"] = 2625
-    plan = elsewhere(edited).plan()
-    steps = [(step["op"], short(step["urn"])) for step in plan["steps"]]
-    changed = operations(plan)
+    steps = elsewhere(edited).steps()
+    changed = operations(steps)
     assert changed["vultr:Instance web2"] == STOPPED_FIRST
     # The same IPv4, the same keys, the same provider.
     for kept in ("vultr:ReservedIp web2", "tls:PrivateKey web2-host-key", "pulumi:docker web2"):
@@ -166,4 +166,4 @@ def test_a_rebuilt_server_takes_all_that_is_on_it_along_and_leaves_the_other_alo
 @pytest.mark.parametrize("plan", ["vc2-4c-8gb"])
 def test_a_larger_plan_keeps_the_server(elsewhere: Elsewhere, edited: dict[str, Any], plan: str) -> None:
     edited["config"]["apiary:servers"]["web2"]["plan"] = plan
-    assert operations(elsewhere(edited).plan()) == {"vultr:Instance web2": UPDATED}
+    assert operations(elsewhere(edited).steps()) == {"vultr:Instance web2": UPDATED}

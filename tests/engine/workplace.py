@@ -26,6 +26,7 @@ import yaml
 from lab.paths import CHECKOUT, Paths
 from lab.plugins.install import MARK
 from lab.tools import ensure_plugins, ensure_pulumi
+from tests.engine.plans import Step, short
 
 # Opens the encrypted values of tests/engine/stacks/, which are secrets of nobody.
 PASSPHRASE = "engine tests"
@@ -177,8 +178,17 @@ class Project:
         return self
 
     def plan(self, *arguments: str) -> Any:
-        """The steps of `pulumi preview --json`, as the CLI prints them."""
+        """What `pulumi preview --json` prints."""
         return self.run("preview", "--json", *arguments).json()
+
+    def steps(self) -> list[Step]:
+        """The steps of a preview in the engine's order, those of a replacement apart, as `plan` does not show them."""
+        run = self.run("preview", "--json", environment={"PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"})
+        assert run.status == 0, run.output
+        events = [json.loads(line) for line in run.stdout.splitlines()]
+        steps = [event["resourcePreEvent"]["metadata"] for event in events if "resourcePreEvent" in event]
+        assert steps, run.output
+        return [(step["op"], short(step["urn"])) for step in steps]
 
 
 def _copy_program(source: Path, target: Path) -> None:

@@ -45,6 +45,10 @@ def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Paths]:
 def hive(region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
     """The stack `lab` and a database-like container that nobody may reach, up and served."""
     found = Hive.copy_of_the_checkout(region, tmp_path_factory.mktemp("program"))
+    # Without an entrypoint, so that a test says what runs.
+    shell = found.program / "images" / "Shell"
+    shell.mkdir()
+    (shell / "Dockerfile").write_text("ARG BASE=debian:bookworm-slim\nFROM ${BASE}\n")
     found.settings["apiary:applications"]["database"] = {
         "build_dir": "Echo",
         "stateful": True,

@@ -48,6 +48,7 @@ def test_a_release_that_never_gets_healthy_leaves_the_old_one_serving(hive: Hive
 
 def test_a_release_that_exits_at_once_shows_its_last_words(hive: Hive) -> None:
     with hive.changed() as settings:
+        settings["apiary:applications"]["echo"]["build_dir"] = "Shell"
         settings["apiary:applications"]["echo"]["command"] = ["sh", "-c", "echo the disk is on fire; exit 3"]
         failed = hive.up(check=False)
         assert failed.status != 0
