@@ -76,7 +76,7 @@ class Server(Settings):
     )
     private_ip: k.PrivateIpv4 | None = Field(
         default=None,
-        description="Address on the stack's VPC; without it the server has none.",
+        description="Address that `dns.private` names lead to. Apiary does not make the private network itself yet.",
         examples=["192.168.150.10"],
     )
     ipv6: Ipv6 = Field(

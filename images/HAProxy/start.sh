@@ -61,6 +61,7 @@ haproxy -W -S "$run/master.sock,mode,660" -f "$live" 9>&- &
 haproxy=$!
 
 # Stopping closes the ports at once, so what still runs gets a few seconds, not the hour a reload would give it.
+# shellcheck disable=SC2329 # a trap calls it
 stop() {
     say "stopping: running requests have ${STOP_SECONDS:-5} seconds"
     kill -USR1 "$haproxy" 2>/dev/null || return 0

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Turns a minimal Debian tree into the disk image of a fresh cloud server. Runs inside the tree, as root.
 # Leaves alone what a cloud image leaves to its first boot: host keys, machine id, host name, users.
 set -eu

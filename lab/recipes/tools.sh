@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # The image of the region's own containers: DNS server, registry, probers. Runs inside a minimal Debian, as root.
 set -eu
 export DEBIAN_FRONTEND=noninteractive

@@ -40,6 +40,12 @@ _CONTAINER: dict[str, Any] = {
     "memoryReservation": 0,
     **dict.fromkeys(("attach", "logs", "rm", "stdinOpen", "tty", "wait"), False),
 }
+# What the plugin adds to a password's inputs.
+_PASSWORD: dict[str, Any] = {
+    **dict.fromkeys(("lower", "upper", "number", "numeric"), True),
+    **dict.fromkeys(("minLower", "minUpper", "minNumeric", "minSpecial"), 0),
+    "bcryptHash": "none",
+}
 _NOT_IN_STATE = ("sourcePosition", "stackTrace")
 
 
@@ -59,7 +65,7 @@ def settle(project: Project, secrets: Mapping[str, str]) -> None:
 class Answers(Providers):
     """The mocks' answers, with keys that are keys: the official plugin reads them again in every preview."""
 
-    SECRET = ("privateKeyOpenssh", "privateKeyPem", "privateKeyPemPkcs8", "result")
+    SECRET = ("privateKeyOpenssh", "privateKeyPem", "privateKeyPemPkcs8", "result", "bcryptHash")
 
     def __init__(self) -> None:
         self._keys: dict[str, dict[str, Any]] = {}
@@ -80,7 +86,7 @@ class Answers(Providers):
             case "tls:index/privateKey:PrivateKey":
                 return self._keys.setdefault(args.name, _key_pair())
             case "random:index/randomPassword:RandomPassword":
-                return {"result": f"generated {args.name}"}
+                return {**_PASSWORD, "result": f"generated {args.name}"}
             case "vultr:index/instance:Instance":
                 return {**super()._computed(args), "features": ["ipv6"], "vpcIds": []}
             case "docker:index/container:Container":
