@@ -26,11 +26,12 @@ up: $(VENV)/.ready ## bring up the lab and the stack in it, and visit the site o
 .PHONY: test
 test: $(VENV)/.ready ## lint, types and every test: pure, mocks, engine, conformance, lab
 	@$(MAKE) lint
-	@$(tested) $(RUN) -m pytest tests --ignore tests/soak
+	@$(tested) $(RUN) -m pytest tests --ignore tests/soak --ignore tests/lab
+	@$(tested) $(RUN) -m pytest tests/lab --numprocesses 2 --dist loadgroup
 
 .PHONY: down
 down: ## remove everything that the lab made on this machine (its caches stay: make clean)
-	@[ ! -x $(RUN) ] || for lab in .lab/test .lab; do [ ! -d $$lab ] || $(RUN) -m lab --dir $$lab down; done
+	@[ ! -x $(RUN) ] || for lab in .lab/test-* .lab; do [ ! -d $$lab ] || $(RUN) -m lab --dir $$lab down; done
 
 # --- verbs on a stack: make VERB [STACK=prod] ----------------------------------------------------------------
 
@@ -50,7 +51,7 @@ run: $(VENV)/.ready ## run a job again, in a fresh container: make run JOB=web1:
 graph: $(VENV)/.ready ## draw the stack's graph of resources into docs/graph.svg
 	@$(call in_stack) $(RUN) -m operations graph --stack $(STACK)
 
-# The tests have a region of their own (.lab/test), with the caches of the lab.
+# The tests have a region of their own (.lab/test-*), with the caches of the lab.
 tested = cli=$$($(RUN) -m lab prepare) && PATH=$(CURDIR)/$(VENV)/bin:$$cli:$$PATH
 
 # The lab's stack is reached through the lab's environment.

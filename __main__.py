@@ -31,19 +31,21 @@ from settings.order import container_order, waits_for
 
 HERE = Path(__file__).parent
 IMAGES = HERE / "images"
+PLAYBOOKS = HERE / "playbooks"
 
 try:
     stack = settings.load(
         stack_file.read(),
         name=pulumi.get_stack(),
         build_dirs={folder.name for folder in IMAGES.iterdir() if folder.is_dir()},
+        playbooks={file.name for file in PLAYBOOKS.glob("*.yml")},
     )
 except settings.SettingsError as report:
     raise pulumi.RunError(str(report)) from None
 
 access = Access("access")
 secrets = Secrets("secrets", stack)
-playbooks = read_folder(HERE / "playbooks")
+playbooks = read_folder(PLAYBOOKS)
 images = Images({folder.name: read_folder(folder) for folder in IMAGES.iterdir() if folder.is_dir()})
 
 hosts: dict[str, Host] = {}

@@ -6,7 +6,8 @@ visitors to it, a command that drains the release when it goes. A release goes l
   rolling     new container -> await (healthy, and up in the proxy) -> drain the old one -> remove it
   stop first  remove the old container with its grace period -> new container -> await
 
-It stops first where two containers can't run side by side: published ports, a static address, `stateful`.
+It stops first where two containers can't run side by side: published ports, a static address, a volume that it
+writes to, `stateful`.
 A release that does not come up fails the update with the container's last log lines; a rolling one leaves
 the old container serving.
 """
@@ -25,6 +26,7 @@ import settings
 from components.container import container
 from components.host import Host
 from components.image import Image
+from components.labels import PROXY
 
 # A download that is longer than this is cut by a release.
 DRAIN_SECONDS = 60
@@ -64,7 +66,7 @@ class Application(pulumi.ComponentResource):
             network=docker.ContainerNetworksAdvancedArgs(
                 name=host.network.id, aliases=[name], ipv6_address=_static_ipv6(name, own, host)
             ),
-            labels={"proxy": "true"} if own.ipv6_web else None,
+            labels={PROXY: "true"} if own.ipv6_web else None,
             restart=own.restart,
             ports=[
                 # IPv4 alone: over IPv6 the container is reached on its own address.
@@ -77,12 +79,15 @@ class Application(pulumi.ComponentResource):
                 for port in own.published
             ],
             healthcheck=_healthcheck(own.health),
+            optional=[own.health.model_dump()],
             opts=pulumi.ResourceOptions(parent=self),
         )
         released = remote.Command(
             f"{name}-await",
             connection=host.server.connection.command(),
             create=pulumi.Output.concat("apiary-await ", self.container.id, " ", _await_options(name, args)),
+            # What is proven stays proven when only the question has changed.
+            update="true",
             triggers=[self.container.id],
             logging=remote.Logging.STDOUT_AND_STDERR,
             add_previous_output_in_env=False,
@@ -96,6 +101,7 @@ class Application(pulumi.ComponentResource):
                 f"{name}-drain",
                 connection=host.server.connection.command(),
                 create="true",
+                update="true",
                 delete=addresses.apply(
                     lambda known: shlex.join(["apiary-drain", known, name, "--limit", str(DRAIN_SECONDS)])
                 ),
@@ -127,7 +133,7 @@ def _healthcheck(health: settings.Health) -> docker.ContainerHealthcheckArgs | N
 def _await_options(name: str, args: ApplicationArgs) -> str:
     health = args.settings.health
     options = ["--timeout", str(health.timeout)]
-    port = args.settings.health_port
+    port = args.settings.http_port
     if args.settings.domains and port:
         options += ["--http", str(port), health.path, "--host", args.settings.domains[0], "--proxy", name]
     return shlex.join(options)

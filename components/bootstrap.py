@@ -91,8 +91,9 @@ class Bootstrap(pulumi.ComponentResource):
         )
         self.command = remote.Command(
             name,
-            connection=server.connection.command(),
+            connection=server.connection.first_command(),
             create=RUN.format(playbook=args.playbook),
+            update="cat >/dev/null",
             stdin=cargo.apply(lambda archive: archive.base64),
             triggers=[server.instance.id, cargo.apply(lambda archive: archive.digest)],
             logging=remote.Logging.STDOUT_AND_STDERR,

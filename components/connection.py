@@ -15,7 +15,8 @@ import pulumi
 from pulumi_command import remote
 
 # A server that was just created refuses connections until cloud-init has run: up to about five minutes.
-DIAL_ATTEMPTS = 60
+FIRST_DIAL_RETRIES = 60
+DIAL_RETRIES = 3
 DIAL_TIMEOUT_SECONDS = 15
 
 
@@ -28,14 +29,21 @@ class Connection:
     private_key: pulumi.Output[str]  # OpenSSH PEM, secret
     key_file: pulumi.Output[str]  # path of the same key, relative to the program
 
+    def first_command(self) -> remote.ConnectionArgs:
+        """For the Command plugin, to a server that may still be booting for the first time."""
+        return self._command(FIRST_DIAL_RETRIES)
+
     def command(self) -> remote.ConnectionArgs:
-        """The connection in the form of the Command plugin."""
+        """For the Command plugin, to a server that is up; gives up on a dead one within a minute or two."""
+        return self._command(DIAL_RETRIES)
+
+    def _command(self, retries: int) -> remote.ConnectionArgs:
         return remote.ConnectionArgs(
             host=self.host,
             user="root",
             host_key=self.host_key,
             private_key=self.private_key,
-            dial_error_limit=DIAL_ATTEMPTS,
+            dial_error_limit=retries,
             per_dial_timeout=DIAL_TIMEOUT_SECONDS,
         )
 
@@ -57,6 +65,11 @@ class Connection:
                 "BatchMode=yes",
                 "-o",
                 "IdentitiesOnly=yes",
+                # Without these a session to a host that has vanished never ends.
+                "-o",
+                "ServerAliveInterval=5",
+                "-o",
+                "ServerAliveCountMax=6",
                 "-i",
                 known[1],
             ]

@@ -6,7 +6,9 @@ The spellings are those which the Docker plugin finds unchanged at the next upda
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
@@ -14,11 +16,11 @@ import pulumi_docker as docker
 
 from components.host import Host
 from components.image import Image
-from components.labels import container_labels
+from components.labels import OPTIONS, container_labels
 from settings import Container
 
 # The plugin reports a change of these as an update in place and never applies it.
-NEVER_APPLIED = ["healthcheck", "init", "mounts", "rm", "tmpfs", "cpuQuota"]
+NEVER_APPLIED = ["healthcheck", "init", "tmpfs"]
 LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
 
 
@@ -34,12 +36,14 @@ def container(
     opts: pulumi.ResourceOptions,
     network: docker.ContainerNetworksAdvancedArgs,
     labels: Mapping[str, str] | None = None,
+    optional: Sequence[object] = (),
     **more: Any,  # noqa: ANN401 - further arguments of docker.Container
 ) -> docker.Container:
     """A container of `settings` on `host`, under Pulumi's automatic name.
 
     `kind` is `applications` or `jobs`. With `stop_first` a replacement removes the old container before it
-    makes the new one; without it both run side by side until all of the update has succeeded.
+    makes the new one; without it both run side by side until all of the update has succeeded. `optional` are
+    further settings that replace the container when they are taken away.
     """
     return docker.Container(
         name,
@@ -57,7 +61,11 @@ def container(
             for mount in settings.mounts
         ],
         networks_advanced=[network],
-        labels=container_labels(f"{kind}.{name}", host.server.instance.id, **(labels or {})),
+        labels=container_labels(
+            f"{kind}.{name}",
+            host.server.instance.id,
+            {**(labels or {}), OPTIONS: _digest(settings.command, settings.user, settings.memory, *optional)},
+        ),
         capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"], adds=list(settings.docker_capabilities)),
         security_opts=["no-new-privileges:true"],
         init=True,
@@ -82,6 +90,10 @@ def container(
         ),
         **more,
     )
+
+
+def _digest(*options: object) -> str:
+    return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _environment(environment: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[list[str]]:

@@ -59,12 +59,12 @@ class Secrets(pulumi.ComponentResource):
 
 
 def password_name(asker: str, reference: SecretRef) -> str:
-    """Name of a generated password: `postgres-shop-password`, `postgres-adminpass`.
+    """Name of a generated password: `postgres/shop/password`, `postgres/adminpass`.
 
     Without a database in the reference it is the one named as the container that asks.
     """
     database = (reference.database or asker) if reference.kind == "password" else None
-    return "-".join(part for part in (reference.application, database, reference.kind) if part)
+    return "/".join(part for part in (reference.application, database, reference.kind) if part)
 
 
 class Lookup:

@@ -62,7 +62,7 @@ class BuiltImage:
     def resource_name(self) -> str:
         """The same whatever the folder holds, so that a changed image replaces the one before it."""
         arguments = f"-{_short(json.dumps(dict(self.build_args), sort_keys=True))}" if self.build_args else ""
-        return f"{self.name.lower()}{arguments}"
+        return f"{self.name}{arguments}"
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ class Image(pulumi.ComponentResource):
             if isinstance(source, BuiltImage)
             else PULL.format(tag=tag),
             stdin=source.context.base64 if isinstance(source, BuiltImage) else None,
+            update="cat >/dev/null",
             delete=server.instance.id.apply(lambda instance: REMOVE.format(tag=tag, instance=instance)),
             triggers=[server.instance.id, self.tag],
             logging=remote.Logging.STDOUT_AND_STDERR,
@@ -132,7 +133,7 @@ class Images:
             source = BuiltImage(container.build_dir, self._contexts[container.build_dir], container.build_args)
         else:
             source = NamedImage(str(container.image))
-        resource = f"{name}-{source.resource_name()}"
+        resource = f"{name}/{source.resource_name()}"
         if resource not in self._made:
             self._made[resource] = Image(resource, source, host.server, host.bootstrap)
         return self._made[resource]

@@ -84,6 +84,8 @@ class Job(pulumi.ComponentResource):
                     grace=args.settings.grace_seconds,
                 )
             ),
+            # Another time limit, or another way to connect, is no reason to run it again.
+            update="true",
             triggers=[job.id],
             logging=remote.Logging.STDOUT_AND_STDERR,
             add_previous_output_in_env=False,

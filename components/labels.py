@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pulumi
 import pulumi_docker as docker
 
@@ -12,6 +14,8 @@ STACK = "apiary.stack"
 RESOURCE = "apiary.resource"
 INSTANCE = "apiary.instance"
 PROXY = "apiary.proxy"
+# Digest of what the Docker plugin would leave as it was when it is taken out of the stack file.
+OPTIONS = "apiary.options"
 
 
 def stack_tag() -> str:
@@ -19,7 +23,9 @@ def stack_tag() -> str:
     return f"{pulumi.get_project()}-{pulumi.get_stack()}"
 
 
-def container_labels(resource: str, instance_id: pulumi.Input[str], **more: str) -> list[docker.ContainerLabelArgs]:
+def container_labels(
+    resource: str, instance_id: pulumi.Input[str], more: Mapping[str, str]
+) -> list[docker.ContainerLabelArgs]:
     """Labels of a container; a changed instance id replaces it, which is what carries it to a rebuilt server."""
     return [
         docker.ContainerLabelArgs(label=label, value=value)
@@ -41,12 +47,12 @@ def volume_labels(resource: str, instance_id: pulumi.Input[str]) -> list[docker.
     ]
 
 
-def _labels(resource: str, instance_id: pulumi.Input[str], more: dict[str, str]) -> dict[str, pulumi.Input[str]]:
+def _labels(resource: str, instance_id: pulumi.Input[str], more: Mapping[str, str]) -> dict[str, pulumi.Input[str]]:
     # Sorted, because the order of a set must not depend on who wrote it.
     labels: dict[str, pulumi.Input[str]] = {
         STACK: stack_tag(),
         RESOURCE: resource,
         INSTANCE: instance_id,
-        **{f"apiary.{key}": value for key, value in more.items()},
+        **more,
     }
     return dict(sorted(labels.items()))

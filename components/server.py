@@ -11,6 +11,7 @@ on the provider, so that the provider is loaded while the host's containers are 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,6 @@ import ediri_vultr as vultr
 import pulumi
 import pulumi_docker as docker
 import pulumi_tls as tls
-import yaml
 
 import settings
 from components.access import Access
@@ -145,11 +145,15 @@ class Server(pulumi.ComponentResource):
 
 
 def user_data(private_key: str, public_key: str) -> str:
-    """The cloud-config that gives a new instance the host key which the program has pinned."""
+    """The cloud-config that gives a new instance the host key which the program has pinned.
+
+    As JSON, which is YAML too: another text would replace the instance and its disk, and how a YAML library
+    lays out its text may change with its version.
+    """
     config = {
         "ssh_deletekeys": True,
         "ssh_keys": {"ed25519_private": private_key, "ed25519_public": public_key.strip()},
         "disable_root": False,
         "ssh_pwauth": False,
     }
-    return f"#cloud-config\n{yaml.safe_dump(config)}"
+    return f"#cloud-config\n{json.dumps(config, sort_keys=True)}\n"

@@ -40,7 +40,7 @@ class Volumes(pulumi.ComponentResource):
         super().__init__("apiary:docker:Volumes", name, None, opts)
         self.by_name = {
             volume: docker.Volume(
-                f"{name}-{volume}",
+                f"{name}/{volume}",
                 name=volume,
                 labels=volume_labels(f"volumes.{volume}", server.instance.id),
                 opts=pulumi.ResourceOptions(

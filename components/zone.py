@@ -1,7 +1,8 @@
 """A DNS zone at Vultr and every record in it.
 
-Makes a vultr.DnsDomain and one vultr.DnsRecord for each planned record. Leaves alone: records that somebody
-made by hand in the zone, and the delegation at the registrar.
+Makes a vultr.DnsDomain and one vultr.DnsRecord for each planned record. Leaves alone: the delegation at the
+registrar, and records that somebody made by hand, as long as the zone itself is wanted: it goes with all that is in
+it when the stack file has no name in it any more.
 """
 
 from __future__ import annotations
@@ -64,14 +65,20 @@ class Zone(pulumi.ComponentResource):
         domain = vultr.DnsDomain(name, domain=name, opts=own)
         for record in records:
             vultr.DnsRecord(
-                "-".join(part for part in (record.name or "@", name, record.type, record.key) if part),
+                # `/` because no domain name holds one: a-b.example and b.example must not meet.
+                "/".join(part for part in (name, record.name or "@", record.type, record.key) if part),
                 domain=domain.id,
                 name=record.name,
                 type=record.type,
                 data=record.data,
                 ttl=record.ttl,
                 priority=record.priority,
-                # The records go with their zone, so nothing is asked of a zone that is gone.
-                opts=pulumi.ResourceOptions(parent=self, deleted_with=domain),
+                opts=pulumi.ResourceOptions(
+                    parent=self,
+                    # The records go with their zone, so nothing is asked of a zone that is gone.
+                    deleted_with=domain,
+                    # Vultr reads back -1 where there is no priority, which would look like a change for ever.
+                    ignore_changes=[] if record.priority is not None else ["priority"],
+                ),
             )
         self.register_outputs({"domain": domain.domain})

@@ -26,9 +26,7 @@ def up(paths: Paths) -> None:
     with exclusive(paths.run / "region.lock", 1200, "lab up"):
         pulumi = tools.ensure_pulumi(paths)
         engine.ensure(paths)
-        images.server(paths, "bookworm")
-        registry.add(paths.registry, "library/debian", "bookworm-slim", _base_tree(paths, "bookworm"))
-        tools_image = images.tools(paths)
+        tools_image = _images(paths)
         engine.server_flags(paths)
         plan = network.ensure(paths)
         network.ensure_gateway6(paths, tools_image)
@@ -43,13 +41,14 @@ def up(paths: Paths) -> None:
 
 
 def prepare(paths: Paths) -> None:
-    """Brings what the tests need of this machine besides Python: a Docker engine, and a Pulumi CLI.
+    """Brings what is dear to make, for several regions at once: a Docker engine, a Pulumi CLI, the disk images.
 
     Prints the folder of the CLI, for PATH.
     """
     with exclusive(paths.run / "region.lock", 1200, "lab prepare"):
         pulumi = tools.ensure_pulumi(paths)
         engine.ensure(paths)
+        _images(paths)
     print(pulumi.parent)
 
 
@@ -173,7 +172,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dir", help="the lab's folder (APIARY_LAB_DIR, else .lab of the checkout)")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("up", help="bring the region up; does only what is missing")
-    verbs.add_parser("prepare", help="bring a Docker engine and a Pulumi CLI, and print where the CLI is")
+    verbs.add_parser("prepare", help="bring a Docker engine, a Pulumi CLI and the disk images; print where the CLI is")
     gone = verbs.add_parser("down", help="remove the region with all its servers")
     gone.add_argument("--all", action="store_true", help="and the cache, the images, the Pulumi CLI and the plugins")
     verbs.add_parser("status", help="what runs; exit status 1 when something is missing")
@@ -193,6 +192,14 @@ def _parser() -> argparse.ArgumentParser:
     faults.add_argument("--clear", action="store_true", help="remove all faults")
     verbs.add_parser("logs", help="the end of a log").add_argument("name", nargs="?")
     return parser
+
+
+def _images(paths: Paths) -> str:
+    """Makes the images of a region, where they are missing; that of its services."""
+    images.server(paths, "bookworm")
+    with exclusive(paths.cache / "registry.lock", 1200, "filling the registry"):
+        registry.add(paths.registry, "library/debian", "bookworm-slim", _base_tree(paths, "bookworm"))
+    return images.tools(paths)
 
 
 def _base_tree(paths: Paths, suite: str) -> Path:

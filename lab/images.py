@@ -38,7 +38,7 @@ def base(paths: Paths, suite: str) -> str:
     tag = f"apiary-lab-base:{suite}-{_hash(suite, MIRROR, *_sources(suite))}"
     if _loaded(tag) and base_tar(paths, suite).exists():
         return tag
-    with exclusive(paths.run / "base.lock", BUILD_SECONDS, "building images"):
+    with exclusive(paths.cache / "base.lock", BUILD_SECONDS, "building images"):
         return _base(paths, suite, tag)
 
 
@@ -95,7 +95,7 @@ def _derived(paths: Paths, suite: str, kind: str, change: str) -> str:
     tag = f"apiary-lab-{kind}:{suite}-{_hash(suite, MIRROR, *_sources(suite), recipe.decode(), change)}"
     if _loaded(tag):
         return tag
-    with exclusive(paths.run / "images.lock", BUILD_SECONDS, "building images"):
+    with exclusive(paths.cache / "images.lock", BUILD_SECONDS, "building images"):
         return tag if _loaded(tag) else _build(paths, suite, kind, change, tag)
 
 

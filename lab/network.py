@@ -16,12 +16,13 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from lab.paths import Paths
-from lab.shell import LabError, docker, docker_json
+from lab.shell import LabError, docker, docker_json, exclusive
 
 SITE = "2001:db8:77::/48"  # every instance gets a /64 of it
 PROBERS = "2001:db8:77:ffff::/64"  # the on-link prober: ::100
 ROUTED = "2001:db8:77:fffe::/64"  # the prober that reaches the servers' prefixes by routes: ::100
 GATEWAY6 = "fe80::1"
+CHOICE_SECONDS = 120.0
 CANDIDATES = (
     "10.88.0.0/16",
     "10.89.0.0/16",
@@ -115,23 +116,25 @@ def ensure(paths: Paths) -> Plan:
         return plan
     for network in mine:
         docker("network", "rm", network, step="lab network")
-    plan = choose([*routes(), *_docker_subnets()], [plan.subnet, *CANDIDATES] if plan else CANDIDATES)
-    docker(
-        "network",
-        "create",
-        "--label",
-        paths.label,
-        "--subnet",
-        plan.subnet,
-        "--gateway",
-        plan.gateway,
-        "--ip-range",
-        f"{plan._host(255 * 256)}/24",
-        "--opt",
-        f"com.docker.network.driver.mtu={mtu()}",
-        paths.name("net"),
-        step="lab network",
-    )
+    # Two labs that look at the same moment would choose the same subnet.
+    with exclusive(paths.cache / "network.lock", CHOICE_SECONDS, "choosing a subnet"):
+        plan = choose([*routes(), *_docker_subnets()], [plan.subnet, *CANDIDATES] if plan else CANDIDATES)
+        docker(
+            "network",
+            "create",
+            "--label",
+            paths.label,
+            "--subnet",
+            plan.subnet,
+            "--gateway",
+            plan.gateway,
+            "--ip-range",
+            f"{plan._host(255 * 256)}/24",
+            "--opt",
+            f"com.docker.network.driver.mtu={mtu()}",
+            paths.name("net"),
+            step="lab network",
+        )
     details = {
         name: getattr(plan, name)
         for name in ("gateway", "registry", "nameserver", "prober", "prober_routed", "servers")

@@ -13,12 +13,6 @@ from settings.models import Application, Container, Health, Job, Record, Server,
 from settings.plans import plan
 from settings.references import Lookup, parse, resolve
 
-
-def is_rolling(application: Application) -> bool:
-    """Whether a release of `application` starts the new container before the old one stops."""
-    return application.is_rolling
-
-
 __all__ = [
     "AddressError",
     "Application",
@@ -41,7 +35,6 @@ __all__ = [
     "domains_map",
     "go_duration",
     "in_prefix",
-    "is_rolling",
     "job_order",
     "load",
     "parse",

@@ -100,13 +100,6 @@ class Health(Settings):
     """How an application proves that it serves."""
 
     path: k.UrlPath = Field(default="/", description="Path that the proxy requests.", examples=["/healthz"])
-    port: int | None = Field(
-        default=None,
-        description="Port it is asked on; `env.http_port` when left out.",
-        examples=[8080],
-        ge=1,
-        le=65535,
-    )
     timeout: int = Field(
         default=60,
         description="Seconds until a release that is not healthy has failed.",
@@ -149,7 +142,8 @@ class Application(Container):
     )
     stateful: bool = Field(
         default=False,
-        description="Whether two must never run at once: the old one stops before the new one starts.",
+        description="Whether two must never run at once: the old one stops before the new one starts. "
+        "So it is anyway with published ports, an address of its own, or a volume that it writes to.",
         examples=[True],
     )
     health: Health = Field(
@@ -181,16 +175,13 @@ class Application(Container):
         return port if 1 <= port <= 65535 else None
 
     @property
-    def health_port(self) -> int | None:
-        """The port to ask for health: `health.port`, else `env.http_port`."""
-        return self.http_port if self.health.port is None else self.health.port
-
-    @property
     def is_rolling(self) -> bool:
-        """Whether a release starts the new container before the old one stops: nothing may be theirs
-        exclusively.
+        """Whether a release starts the new container before the old one stops.
+
+        Nothing may be theirs exclusively: no published port, no address of their own, nothing they write to.
         """
-        return not (self.ports or self.ipv6_web or self.static_ipv6 or self.stateful)
+        writes = any(not mount.read_only for mount in self.mounts)
+        return not (self.ports or self.ipv6_web or self.static_ipv6 or self.stateful or writes)
 
 
 class Job(Container):

@@ -15,6 +15,9 @@ import contextlib
 import copy
 import json
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -52,8 +55,7 @@ _NOT_IN_STATE = ("sourcePosition", "stackTrace")
 def settle(project: Project, secrets: Mapping[str, str]) -> None:
     """Give the project's stack the state of its stack file; `secrets` are its encrypted values in plain text."""
     skeleton = [step["newState"] for step in project.plan()["steps"]]
-    answers = Answers()
-    graph = _mocked(project, secrets, answers)
+    graph, answers = _mocked(project, secrets)
     resources = _resources(skeleton, graph, answers)
     _import(project, resources)
     checked = {step["urn"]: step["newState"].get("inputs", {}) for step in project.plan()["steps"]}
@@ -114,13 +116,23 @@ def _key_pair() -> dict[str, Any]:
     }
 
 
-def _mocked(project: Project, secrets: Mapping[str, str], answers: Answers) -> Graph:
+def _mocked(project: Project, secrets: Mapping[str, str]) -> tuple[Graph, Answers]:
+    """What the program registers, and what it was answered.
+
+    In a process of its own: Pulumi's SDK remembers the first stack of a process for ever.
+    """
     config = yaml.safe_load((project.folder / f"Pulumi.{project.stack}.yaml").read_text())["config"]
     sections = {key.removeprefix(PREFIX): value for key, value in config.items() if key.startswith(PREFIX)}
     sections["secrets"] = dict(secrets)
-    with contextlib.chdir(project.folder):  # the program writes its key file
-        with patch.multiple(program, Providers=lambda: answers, ROOT=project.folder):
-            return program.run(sections, stack=project.stack, secret_keys=("secrets",))
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
+        return apart.submit(_run, project.folder, project.stack, sections).result()
+
+
+def _run(folder: Path, stack: str, sections: dict[str, Any]) -> tuple[Graph, Answers]:
+    answers = Answers()
+    mocked = patch.multiple(program, Providers=lambda: answers, ROOT=folder)
+    with contextlib.chdir(folder), mocked:  # the program writes its key file where it runs
+        return program.run(sections, stack=stack, secret_keys=("secrets",)), answers
 
 
 def _resources(skeleton: Iterable[Mapping[str, Any]], graph: Graph, answers: Answers) -> list[dict[str, Any]]:
@@ -212,10 +224,10 @@ def _complete(resource: dict[str, Any], checked: Mapping[str, Any]) -> None:
     if not resource["custom"]:
         return
     for key, value in checked.items():
-        if "[secret]" not in json.dumps(value) and UNKNOWN not in json.dumps(value):
-            if not _is_secret(resource["inputs"].get(key)):
-                resource["inputs"][key] = value
-                resource["outputs"][key] = _without_marks(value)
+        known = "[secret]" not in json.dumps(value) and UNKNOWN not in json.dumps(value)
+        if known and not _is_secret(resource["inputs"].get(key)):
+            resource["inputs"][key] = value
+            resource["outputs"][key] = _without_marks(value)
     for mark in ("__defaults", "__internal"):
         resource["outputs"].pop(mark, None)
 

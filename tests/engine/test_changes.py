@@ -41,7 +41,7 @@ def job(name: str) -> dict[str, tuple[str, ...]]:
 
 def records(domain: str, zone: str, how: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     return {
-        f"vultr:DnsRecord {name}-{zone}-{type_}": how for name in (domain, f"www.{domain}") for type_ in ("A", "AAAA")
+        f"vultr:DnsRecord {zone}/{name}/{type_}": how for name in (domain, f"www.{domain}") for type_ in ("A", "AAAA")
     }
 
 
@@ -70,8 +70,8 @@ def test_a_new_site_of_a_new_image_in_a_new_zone_brings_these_too(elsewhere: Els
     }  # fmt: skip
     assert operations(elsewhere(edited).steps()) == {
         "apiary:Application wiki": CREATED,
-        "apiary:Image web1-nginx:1.27": CREATED,
-        "command:Command web1-nginx:1.27": CREATED,
+        "apiary:Image web1/nginx:1.27": CREATED,
+        "command:Command web1/nginx:1.27": CREATED,
         "apiary:Zone example.org": CREATED,
         "vultr:DnsDomain example.org": CREATED,
         **container("wiki", CREATED),
@@ -112,7 +112,7 @@ def test_a_removed_site_goes_with_all_it_had_and_its_data_stay(elsewhere: Elsewh
     for section, name in (("applications", "shop"), ("applications", "postgres"), ("jobs", "dbsetup")):
         del config[f"apiary:{section}"][name]
     plan = operations(elsewhere(edited).steps())
-    assert plan.pop("docker:Volume web1-pgdata") in (DELETED, ("discard",))
+    assert plan.pop("docker:Volume web1/pgdata") in (DELETED, ("discard",))
     gone = {name: how for name, how in plan.items() if name not in job("hasetup")}
     assert set(gone.values()) == {DELETED}
     assert {*container("shop", DELETED), *routed("shop", DELETED), *records("shop", "example.net", DELETED)} <= set(
@@ -121,7 +121,7 @@ def test_a_removed_site_goes_with_all_it_had_and_its_data_stay(elsewhere: Elsewh
     assert {name for name in gone if name.startswith(("vultr:DnsDomain", "random:"))} == {
         "vultr:DnsDomain example.net",
         "random:RandomPassword postgres-adminpass",
-        "random:RandomPassword postgres-shop-password",
+        "random:RandomPassword postgres/shop/password",
     }
     assert {name: how for name, how in plan.items() if how != DELETED} == job("hasetup")
 
@@ -132,7 +132,7 @@ def test_a_changed_site_builds_one_image_and_releases_what_is_made_of_it(
     project = elsewhere(edited)
     (project.folder / "images" / "NginxStatic" / "another.txt").write_text("changed")
     assert operations(project.steps()) == {
-        "command:Command web1-nginxstatic": BESIDE,
+        "command:Command web1/NginxStatic": BESIDE,
         **container("site", BESIDE),
         **routed("site", BESIDE),
     }
@@ -158,7 +158,7 @@ def test_a_rebuilt_server_takes_all_that_is_on_it_along_and_leaves_the_other_alo
     for on_the_host in ("docker:Container collector", "docker:Network web2", "docker:Container report"):
         assert steps.index(("delete-replaced", on_the_host)) < gone, "stopped cleanly while the host still is"
         assert gone < steps.index(("create-replacement", on_the_host))
-    for command in ("web2", "web2-echo", "collector-await", "report-run"):
+    for command in ("web2", "web2/Echo", "collector-await", "report-run"):
         assert "create-replacement" in changed[f"command:Command {command}"]
     assert not [name for name in changed if "web1" in name or name.split()[1] in ("site", "shop", "haproxy", "hasetup")]
 

@@ -59,7 +59,7 @@ def secrets(begun_hive: Project) -> set[str]:
             passwords += [text for text in _plain_texts(resource["outputs"]) if len(text) >= 32]
     assert len(keys) >= 3, "the access key and a host key for each server"
     assert all(keys)
-    assert len(passwords) >= 2, "postgres-shop-password and postgres-adminpass"
+    assert len(passwords) >= 2, "postgres/shop/password and postgres/adminpass"
     return {*SECRETS.values(), *passwords, *(line for key in keys for line in key)}
 
 

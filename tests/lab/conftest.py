@@ -11,11 +11,13 @@ from lab import cli
 from lab.paths import CHECKOUT, Paths
 from tests.lab.hive import Hive
 
-# From looking to breaking; each leaves the hive as it found it, the last leaves nothing.
-ORDER = [
-    "test_region", "test_up", "test_visitors", "test_firewall", "test_changes", "test_jobs", "test_releases",
-    "test_heal", "test_rebuild", "test_destroy",
-]  # fmt: skip
+# Two hives side by side: one is looked at and changed, one is broken and brought back. Each test leaves its
+# hive as it found it, the last of each group leaves nothing.
+GROUPS = {
+    "change": ["test_up", "test_visitors", "test_firewall", "test_changes", "test_jobs", "test_releases"],
+    "break": ["test_region", "test_heal", "test_rebuild", "test_destroy"],
+}
+ORDER = [module for modules in GROUPS.values() for module in modules]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,19 +25,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     mine = [item for item in items if item.path.is_relative_to(here)]
     for item in mine:
         item.add_marker(pytest.mark.timeout(1500))
-    mine.sort(key=lambda item: ORDER.index(item.path.stem) if item.path.stem in ORDER else len(ORDER))
+        group = next(group for group, modules in GROUPS.items() if item.path.stem in modules)
+        item.add_marker(pytest.mark.xdist_group(group))
+    mine.sort(key=lambda item: ORDER.index(item.path.stem))
     items[:] = [item for item in items if not item.path.is_relative_to(here)] + mine
 
 
 @pytest.fixture(scope="session")
-def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Paths]:
+def region(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Paths]:
     """A region of the tests' own, beside the one that `make up` made, with the same caches."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("APIARY_LAB_CACHE", str(CHECKOUT / ".lab" / "cache"))
-        paths = Paths.find(CHECKOUT / ".lab" / "test")
-        patch.setenv("APIARY_LAB_DIR", str(paths.root))
-        cli.down(paths, everything=False)
-        paths = Paths.find(paths.root)
+        root = CHECKOUT / ".lab" / f"test-{worker_id}"
+        patch.setenv("APIARY_LAB_DIR", str(root))
+        cli.down(Paths.find(root), everything=False)
+        paths = Paths.find(root)
         cli.up(paths)
         yield paths
         cli.down(paths, everything=False)

@@ -13,7 +13,7 @@ def test_destroy_leaves_nothing(hive: Hive) -> None:
     region = json.loads(hive.paths.region.read_text())
     for table in ("instances", "reserved_ips", "firewall_groups", "ssh_keys", "domains"):
         assert not region[table], f"{table}: {region[table]}"
-    mine = ["docker", "ps", "-aq", "--filter", f"label={hive.paths.label}", "--filter", "name=apiary-lab"]
+    mine = ["docker", "ps", "-a", "--filter", f"label={hive.paths.label}", "--filter", "name=apiary-lab"]
     servers = [
         name
         for name in subprocess.run(

@@ -80,13 +80,13 @@ def test_limits_are_spelled_as_the_plugin_reads_them_back(graph: Graph) -> None:
 def test_references_become_what_they_stand_for(graph: Graph) -> None:
     shop = env(graph.one(CONTAINER, "shop"))
     assert shop["DB_HOST"] == "postgres"
-    assert shop["DB_PASSWORD"] == "generated postgres-shop-password"
+    assert shop["DB_PASSWORD"] == "generated postgres/shop/password"
     assert shop["MAIL_PASSWORD"] == "correct horse"
     assert env(graph.one(CONTAINER, "scheduler"))["RUN_HASETUP"] == "hasetup-1234567"
     assert shop["DOMAINS"] == "shop.example.net"
     assert json.loads(env(graph.one(CONTAINER, "hasetup"))["DOMAINS"])["example.com"]["app"] == "site"
     assert json.loads(env(graph.one(CONTAINER, "dbsetup"))["DBMAP"]) == {
-        "postgres": {"shop": "generated postgres-shop-password"}
+        "postgres": {"shop": "generated postgres/shop/password"}
     }
 
 
@@ -144,7 +144,7 @@ def test_volumes_are_never_deleted(graph: Graph) -> None:
 
 def test_containers_of_one_recipe_share_its_image(graph: Graph) -> None:
     built = [command.name for command in graph.of_type(COMMAND) if "docker build" in command.inputs["create"]]
-    assert sorted(built) == ["web1-echo", "web1-haproxy", "web1-haproxysetup", "web1-nginxstatic"]
+    assert sorted(built) == ["web1/Echo", "web1/HAProxy", "web1/HAProxySetup", "web1/NginxStatic"]
     assert graph.one(CONTAINER, "hasetup").inputs["image"] == graph.one(CONTAINER, "dbsetup").inputs["image"]
 
 
@@ -164,3 +164,33 @@ def test_a_bad_stack_file_is_refused_before_anything_is_registered(stack_file: d
     stack_file["applications"]["shop"]["env"]["db_host"] = "$postgress"
     with pytest.raises(Exception, match='did you mean "\\$postgres"'):
         program(stack_file)
+
+
+def test_two_containers_never_write_to_one_volume_at_once(stack_file: dict[str, Any], program: Any) -> None:
+    stack_file["applications"]["site"]["volumes"] = ["content:/srv/site"]
+    stack_file["applications"]["shop"]["volumes"] = ["content:/srv/site:ro"]
+    graph = program(stack_file)
+    assert graph.one(CONTAINER, "site").delete_before_replace is True
+    assert graph.one(CONTAINER, "shop").delete_before_replace is False
+
+
+def test_a_setting_that_is_taken_away_replaces_the_container(stack_file: dict[str, Any], program: Any) -> None:
+    """The plugin sees no difference where there is no value any more, so a label has to change."""
+
+    def options() -> str:
+        labels = program(stack_file).one(CONTAINER, "shop").inputs["labels"]
+        return next(label["value"] for label in labels if label["label"] == "apiary.options")
+
+    seen = {options()}
+    del stack_file["applications"]["shop"]["memory"]
+    seen.add(options())
+    stack_file["applications"]["shop"]["user"] = "1000"
+    seen.add(options())
+    stack_file["applications"]["shop"]["health"] = {"test": ["CMD", "true"]}
+    seen.add(options())
+    assert len(seen) == 4
+
+
+def test_a_job_runs_again_for_its_container_s_sake_alone(graph: Graph) -> None:
+    for name in ("hasetup-run", "site-await", "site-drain"):
+        assert graph.one(COMMAND, name).inputs["update"] == "true"

@@ -42,7 +42,7 @@ def test_everything_in_docker_is_made_anew_on_a_rebuilt_server(graph: Graph) -> 
 def test_everything_in_docker_waits_for_the_bootstrap(graph: Graph) -> None:
     bootstrap = graph.one("command:remote:Command", "web1")
     for resource in graph:
-        is_image = resource.type.startswith("command:") and resource.name.startswith("web1-")
+        is_image = resource.type.startswith("command:") and resource.name.startswith("web1/")
         if resource.type.startswith("docker:") or is_image:
             assert bootstrap.urn in resource.dependencies, resource.urn
 

@@ -60,3 +60,12 @@ def test_a_second_server_has_everything_of_its_own(stack_file: dict[str, Any], p
         assert {resource.name for resource in graph.of_type(type_)} == {"web1", "web2"}
     for container in graph.of_type("docker:index/container:Container"):
         assert "::web1::" in container.provider
+
+
+def test_the_text_of_the_user_data_is_the_same_for_ever(graph: Graph) -> None:
+    """Vultr replaces the instance, with its disk, for another text that means the same."""
+    assert graph.one("vultr:index/instance:Instance", "web1").inputs["userData"] == (
+        "#cloud-config\n"
+        '{"disable_root": false, "ssh_deletekeys": true, "ssh_keys": {"ed25519_private": '
+        '"private key web1-host-key\\n", "ed25519_public": "ssh-ed25519 web1-host-key"}, "ssh_pwauth": false}\n'
+    )

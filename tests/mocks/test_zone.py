@@ -15,11 +15,11 @@ def test_web_domains_lead_to_the_static_web_address_and_the_host_s_name_to_the_h
     }
     web, host = "2001:db8:77:1:0:2:0:a", "2001:db8:77:1:5400:ff:fe00:1"
     assert data == {
-        ("@-example.com-AAAA", "AAAA"): web,
-        ("www-example.com-AAAA", "AAAA"): web,
-        ("shop-example.net-AAAA", "AAAA"): web,
-        ("www.shop-example.net-AAAA", "AAAA"): web,
-        ("web1-example.com-AAAA", "AAAA"): host,
+        ("example.com/@/AAAA", "AAAA"): web,
+        ("example.com/www/AAAA", "AAAA"): web,
+        ("example.net/shop/AAAA", "AAAA"): web,
+        ("example.net/www.shop/AAAA", "AAAA"): web,
+        ("example.com/web1/AAAA", "AAAA"): host,
     }
 
 
@@ -32,7 +32,7 @@ def test_every_name_has_the_reserved_ipv4(graph: Graph) -> None:
 
 
 def test_the_apex_is_named_explicitly(graph: Graph) -> None:
-    assert graph.one(RECORD, "@-example.com-A").inputs["name"] == ""
+    assert graph.one(RECORD, "example.com/@/A").inputs["name"] == ""
 
 
 def test_records_of_the_zone_keep_priority_and_ttl(graph: Graph) -> None:
@@ -43,3 +43,9 @@ def test_records_of_the_zone_keep_priority_and_ttl(graph: Graph) -> None:
 def test_nothing_is_asked_of_a_zone_that_is_gone(graph: Graph) -> None:
     for record in graph.of_type(RECORD):
         assert graph.by_urn(record.deleted_with).type == "vultr:index/dnsDomain:DnsDomain"
+
+
+def test_a_priority_that_nobody_gave_is_never_a_difference(graph: Graph) -> None:
+    """Vultr reads back -1 for it."""
+    for record in graph.of_type(RECORD):
+        assert record.ignore_changes == (() if record.inputs["type"] == "MX" else ("priority",))

@@ -140,7 +140,7 @@ def test_the_environment_is_parsed_by_upper_case_names(stack):
 
 
 def test_only_what_owns_nothing_exclusively_is_released_rolling(stack):
-    rolling = {name for name, app in stack.applications.items() if settings.is_rolling(app)}
+    rolling = {name for name, app in stack.applications.items() if app.is_rolling}
     assert rolling == {"blog"}
 
 
