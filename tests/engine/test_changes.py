@@ -120,7 +120,7 @@ def test_a_removed_site_goes_with_all_it_had_and_its_data_stay(elsewhere: Elsewh
     )
     assert {name for name in gone if name.startswith(("vultr:DnsDomain", "random:"))} == {
         "vultr:DnsDomain example.net",
-        "random:RandomPassword postgres-adminpass",
+        "random:RandomPassword postgres/adminpass",
         "random:RandomPassword postgres/shop/password",
     }
     assert {name: how for name, how in plan.items() if how != DELETED} == job("hasetup")

@@ -66,7 +66,7 @@ class Load:
 # Runs in the prober. Every request is a connection of its own, over each family in turn.
 STREAM = """
 import http.client, json, os, socket, sys, time
-host, path, flag, deadline = sys.argv[1], sys.argv[2], sys.argv[3], time.monotonic() + 600
+host, path, flag, deadline = *sys.argv[1:4], time.monotonic() + float(sys.argv[4])
 requests, failed = 0, []
 while not os.path.exists(flag) and time.monotonic() < deadline:
     for family in (socket.AF_INET6, socket.AF_INET):
@@ -359,11 +359,11 @@ class Hive:
         found = self.prober("ip", "-json", family, "address", "show", "dev", "eth0", "scope", "global")
         return str(json.loads(found.stdout)[0]["addr_info"][0]["local"])
 
-    def load(self, host: str = "echo.example.net", path: str = "/") -> Load:
-        """A stream of requests until it is stopped."""
+    def load(self, host: str = "echo.example.net", path: str = "/", seconds: int = 600) -> Load:
+        """A stream of requests until it is stopped, or for `seconds`."""
         flag = f"/tmp/stop-{time.monotonic_ns()}"
         process = subprocess.Popen(
-            ["docker", "exec", self.paths.name("prober"), "python3", "-c", STREAM, host, path, flag],
+            ["docker", "exec", self.paths.name("prober"), "python3", "-c", STREAM, host, path, flag, str(seconds)],
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -371,9 +371,9 @@ class Hive:
         )
         return Load(process, flag, self.paths.name("prober"))
 
-    def scan(self, addresses: list[str], routed: bool = False) -> list[tuple[str, int]]:
+    def scan(self, addresses: list[str], routed: bool = False, ports: Sequence[int] = PORTS) -> list[tuple[str, int]]:
         """Every (address, port) that accepts a TCP connection."""
-        targets = json.dumps({"addresses": addresses, "ports": PORTS})
+        targets = json.dumps({"addresses": addresses, "ports": list(ports)})
         found = self.prober("python3", "-c", SCAN, routed=routed, stdin=targets)
         assert found.returncode == 0, found.stderr
         return [(address, port) for address, port in json.loads(found.stdout)]

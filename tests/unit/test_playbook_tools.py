@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import copy
 import datetime
+import fcntl
 import http.server
 import importlib.machinery
 import importlib.util
@@ -274,6 +275,23 @@ def test_drain_sets_only_the_old_containers_server_and_waits_for_its_sessions(mo
     assert "blog-1 drained" in drain_tool.drain(fake, {"172.30.0.20"}, "blog", 5)
     assert [command for command in fake.asked if command != "show stat"] == ["set server app-blog/blog-1 state drain"]
     assert fake.asked.count("show stat") > 2
+
+
+def test_no_reload_happens_while_a_release_drains(tmp_path, monkeypatch):
+    monkeypatch.setattr(drain_tool, "LOCK_SECONDS", 0)
+    lock = tmp_path / "lock"
+    lock.touch()
+    with drain_tool.no_reload(str(lock)), lock.open("w") as hasetup:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(hasetup, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with drain_tool.no_reload(str(lock)):
+            """Two releases drain side by side."""
+    with lock.open("w") as hasetup:
+        fcntl.flock(hasetup, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with drain_tool.no_reload(str(lock)):
+            """A drain goes on after a while, whoever holds the lock."""
+    with drain_tool.no_reload(str(tmp_path / "nowhere")):
+        """Nor does it need one."""
 
 
 def test_drain_gives_up_at_its_limit():

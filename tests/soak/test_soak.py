@@ -1,0 +1,75 @@
+"""The same promises as in tests/lab, many times over and at random moments.
+
+SOAK_ROUNDS is how many of each (20 when it is not given), SOAK_SEED repeats a run: the seed of each is printed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from signal import SIGINT, SIGKILL
+
+import pytest
+
+from tests.lab.hive import PORTS, Hive
+from tests.lab.test_firewall import every_address, intended
+from tests.lab.test_heal import DESTROY, UP, expect_healed
+
+pytestmark = pytest.mark.timeout(6 * 3600)
+
+ROUNDS = int(os.environ.get("SOAK_ROUNDS", "20"))
+SEED = int(os.environ.get("SOAK_SEED", str(int(time.time()))))
+HOW = ([SIGKILL], [SIGKILL], [SIGINT], [SIGINT, SIGINT])
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    print(f"SOAK_SEED={SEED}")
+    return random.Random(SEED)  # noqa: S311 - moments, not keys
+
+
+def kill_somewhere(hive: Hive, chance: random.Random, arguments: list[str], seconds: float) -> None:
+    """Start `pulumi ARGUMENTS` and interrupt it after a random time, if it has not ended by itself."""
+    process = hive.start(*arguments)
+    moment = chance.uniform(0.5, seconds)
+    deadline = time.monotonic() + moment
+    while process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for how in chance.choice(HOW):
+        if process.poll() is None:
+            process.send_signal(how)
+    process.communicate(timeout=900)
+
+
+def test_changes_killed_at_random_moments_are_finished(hive: Hive, chance: random.Random) -> None:
+    for number in range(ROUNDS):
+        hive.settings["apiary:applications"]["echo"]["env"]["version"] = f"round {number}"
+        kill_somewhere(hive, chance, UP, 20)
+        expect_healed(hive)
+
+
+def test_first_updates_and_destroys_killed_at_random_moments_are_finished(hive: Hive, chance: random.Random) -> None:
+    for _ in range(max(1, ROUNDS // 5)):
+        kill_somewhere(hive, chance, DESTROY, 8)
+        expect_healed(hive)
+        hive.pulumi(*DESTROY)
+        kill_somewhere(hive, chance, UP, 100)
+        expect_healed(hive)
+
+
+def test_many_releases_lose_no_request(hive: Hive) -> None:
+    load = hive.load(seconds=ROUNDS * 60)
+    for number in range(ROUNDS):
+        hive.settings["apiary:applications"]["echo"]["env"]["version"] = f"release {number}"
+        hive.up()
+    requests, failed = load.stop()
+    assert requests > 50 * ROUNDS
+    assert failed == []
+
+
+def test_every_port_of_every_address_is_closed_but_the_intended(hive: Hive) -> None:
+    every_port = range(1, 65536)
+    assert len(every_port) > len(PORTS)
+    for routed in (False, True):
+        assert sorted(hive.scan(every_address(hive), routed=routed, ports=every_port)) == intended(hive)
