@@ -19,8 +19,9 @@ help: ## list the verbs
 
 .PHONY: up
 up: $(VENV)/.ready ## bring up the lab and the stack in it, and visit the site over IPv6 and IPv4
+	@[ $(STACK) = lab ] || { echo "make up is the lab's; for stack $(STACK): pulumi up --stack $(STACK)" >&2; exit 1; }
 	@$(RUN) -m lab up
-	@eval "$$($(RUN) -m lab env)" && $(RUN) -m operations up --stack $(STACK)
+	@$(call in_stack) $(RUN) -m operations up --stack $(STACK)
 	@$(RUN) -m lab visit
 
 .PHONY: test
@@ -40,8 +41,8 @@ heal: $(VENV)/.ready ## finish an update that was interrupted, whatever interrup
 	@$(call in_stack) $(RUN) -m operations heal --stack $(STACK)
 
 .PHONY: revive
-revive: $(VENV)/.ready ## bring a dead or deleted server back with its IPv4: make revive SERVER=web1
-	@$(call in_stack) $(RUN) -m operations revive --stack $(STACK) $(SERVER)
+revive: $(VENV)/.ready ## bring a dead or deleted server back with its IPv4: make revive SERVER=web1 [YES=1]
+	@$(call in_stack) $(RUN) -m operations revive --stack $(STACK) $(SERVER) $(if $(YES),--yes)
 
 .PHONY: run
 run: $(VENV)/.ready ## run a job again, in a fresh container: make run JOB=web1:hasetup
@@ -55,7 +56,7 @@ graph: $(VENV)/.ready ## draw the stack's graph of resources into docs/graph.svg
 tested = cli=$$($(RUN) -m lab prepare) && PATH=$(CURDIR)/$(VENV)/bin:$$cli:$$PATH
 
 # The lab's stack is reached through the lab's environment.
-in_stack = $(if $(filter lab,$(STACK)),eval "$$($(RUN) -m lab env)" &&)
+in_stack = $(if $(filter lab,$(STACK)),env=$$($(RUN) -m lab env) && eval "$$env" &&)
 
 # --- for work on Apiary itself -------------------------------------------------------------------------------
 

@@ -22,14 +22,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(pulumi: Pulumi, options: argparse.Namespace) -> int:
-    pulumi.select()
+    # A mistyped name must not become an empty stack.
+    pulumi.select(create=options.verb == "up")
     match options.verb:
         case "up":
             pulumi.run("up", "--yes")
         case "heal":
             heal.heal(
                 pulumi,
-                heal.Wish(options.destroy, options.refresh, options.remove_unexplained, options.release_ips),
+                heal.Wish(
+                    options.destroy, options.refresh, options.remove_unexplained, options.release_ips, options.yes
+                ),
             )
         case "revive":
             revive.revive(pulumi, options.server, yes=options.yes, force=options.force)
@@ -62,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     healing.add_argument(
         "--release-ips", action="store_true", help="also release reserved addresses that may have served"
     )
+    healing.add_argument("--yes", action="store_true", help="also when the stack file now replaces or deletes a server")
     reviving = verb("revive", "bring a dead or deleted server back with its IPv4")
     reviving.add_argument("server")
     reviving.add_argument("--yes", action="store_true", help="don't ask on a terminal")

@@ -63,9 +63,9 @@ class Pulumi:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path
 
-    def select(self) -> None:
-        """Make sure that the stack exists."""
-        self.run("stack", "select", "--create", self.stack, quiet=True)
+    def select(self, *, create: bool = False) -> None:
+        """Make sure that the stack exists; raises OperationError when it does not, unless it may be created."""
+        self.run("stack", "select", *(["--create"] if create else []), self.stack, quiet=True)
 
     def run(self, *arguments: str, quiet: bool = False, watch: Callable[[str], None] | None = None) -> None:
         """Run `pulumi ARGUMENTS` on the stack, its output shown as it comes, or only on failure with `quiet`.

@@ -8,13 +8,17 @@ whatever nothing proves to be this stack's.
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from operations import recovery, sweep
 from operations.cli import OperationError, Pulumi, say
 from operations.state import State
 
+INSTANCE = "vultr:index/instance:Instance"
 # Of a server that is gone the reverse entries can't be read; the next update makes them anew.
 TOLERATED = re.compile(r"vultr:index[:/]reverseIpv[46]")
 
@@ -27,6 +31,7 @@ class Wish:
     refresh: bool = False  # compare with reality also when nothing looks wrong
     remove_asked: bool = False
     release_ips: bool = False
+    yes: bool = False  # also where the stack file now asks for another server
 
 
 def heal(pulumi: Pulumi, wish: Wish) -> None:
@@ -58,12 +63,36 @@ def heal(pulumi: Pulumi, wish: Wish) -> None:
         if wish.destroy:
             pulumi.run("destroy", "--yes", "--skip-preview")
         else:
+            if not wish.yes:
+                _spare_servers(pulumi)
             pulumi.run("up", "--yes", "--skip-preview", "--suppress-outputs")
 
         say(f"heal {pulumi.stack}: 5/5 images that nothing uses any more")
         removed = [] if wish.destroy else sweep.images(pulumi, State.of(pulumi.export()))
         say("\n".join(f"  removed {what}" for what in removed) or "  none")
         say(f"heal {pulumi.stack}: done; {'what was left over is dealt with' if dirty else 'nothing was left over'}")
+
+
+def lost_servers(plan: Mapping[str, Any]) -> list[str]:
+    """Names of the instances that a plan (`pulumi preview --json`) replaces or deletes."""
+    return sorted(
+        {
+            str(step["urn"]).rsplit("::", 1)[-1]
+            for step in plan.get("steps") or []
+            if INSTANCE in str(step["urn"]) and step["op"] not in ("same", "create", "update", "read", "refresh")
+        }
+    )
+
+
+def _spare_servers(pulumi: Pulumi) -> None:
+    """A verb that finishes what was cut off must not cost a server that the update never meant to touch."""
+    lost = lost_servers(json.loads(pulumi.ask("preview", "--json", "--stack", pulumi.stack)))
+    if lost:
+        raise OperationError(
+            f"up: what the stack file says now replaces or deletes server {', '.join(lost)} with its disk. "
+            f"If that is meant: `pulumi up --stack {pulumi.stack}`, which shows it first, or heal --yes; "
+            "if not, undo the change in the stack file and run heal again"
+        )
 
 
 def refresh(pulumi: Pulumi) -> None:

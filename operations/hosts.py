@@ -6,6 +6,7 @@ images go; volumes never do.
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -22,8 +23,16 @@ CONNECT_SECONDS = 10
 COMMAND_SECONDS = 300
 
 
+# What `ssh` says of a server that lives and does not let us in: no proof that it is dead.
+REFUSALS = ("Permission denied", "Host key verification failed", "Too many authentication failures")
+
+
 class Unreachable(OperationError):
-    """The server does not answer, or not as the one whose host key is pinned."""
+    """The server does not answer."""
+
+
+class Refused(OperationError):
+    """The server answers, and does not let us in or is not the one whose host key is pinned."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +42,7 @@ class Host:
     server: Server
 
     def run(self, *command: str, timeout: float = COMMAND_SECONDS) -> str:
-        """What a command prints there. Raises Unreachable, or OperationError when the command fails."""
+        """What a command prints there. Raises Unreachable, Refused, or OperationError when the command fails."""
         address = urlsplit(self.server.host)
         done = _ssh(
             [*self.server.ssh_options, "-o", f"ConnectTimeout={CONNECT_SECONDS}", "-o", "LogLevel=ERROR",
@@ -42,6 +51,12 @@ class Host:
              shlex.join(command)],
             timeout,
         )  # fmt: skip
+        if done.returncode == 255 and any(refusal in done.stderr for refusal in REFUSALS):
+            raise Refused(
+                f"server {self.server.name} answers but does not let us in: {done.stderr.strip()}; it is not dead. "
+                "If its keys were changed by hand, put them back from Vultr's console; "
+                "`pulumi preview` writes the client key of the state into .apiary/"
+            )
         if done.returncode == 255:
             raise Unreachable(f"server {self.server.name} does not answer: {done.stderr.strip() or 'no reason given'}")
         if done.returncode != 0:
@@ -90,20 +105,19 @@ class Host:
 
 
 def ensure_key(pulumi: Pulumi, state: State) -> None:
-    """The stack's client key in its file, from the state when this checkout doesn't have it yet."""
+    """The stack's client key in its file, as the state has it: another checkout may have changed it since."""
     file = pulumi.folder / "id_ed25519"
-    keys = [resource.id for resource in state.resources if resource.full_type == CLIENT_KEY]
-    if not keys or file.exists():
+    if not any(resource.full_type == CLIENT_KEY for resource in state.resources):
         return
     opened = State.of(pulumi.export(secrets=True))
     key = next(resource for resource in opened.resources if resource.full_type == CLIENT_KEY)
-    _write(file, _plain(key.outputs["privateKeyOpenssh"]))
+    text = _plain(key.outputs["privateKeyOpenssh"])
+    if not file.exists() or file.read_text() != text:
+        _write(file, text)
 
 
 def _plain(value: object) -> str:
     """A secret output as `export --show-secrets` prints it: JSON text inside the secret's envelope."""
-    import json  # noqa: PLC0415
-
     return str(json.loads(value["plaintext"]) if isinstance(value, dict) else value)
 
 

@@ -76,7 +76,10 @@ def _must_be_dead(pulumi: Pulumi, state: State, server: Server, *, force: bool) 
 
 def _confirm(pulumi: Pulumi, name: str, *, exists: bool) -> None:
     if not sys.stdin.isatty():
-        return
+        raise OperationError(
+            f"the server {name} would be dropped with its disk, and there is no terminal to ask on; "
+            "if that is meant: revive --yes (make revive SERVER=... YES=1)"
+        )
     fate = "is deleted with its disk and volumes" if exists else "is gone already"
     print(f"The instance of {name} in stack {pulumi.stack} {fate}, and a new one is made with the same IPv4.")
     if input("Type the server's name to go on: ").strip() != name:

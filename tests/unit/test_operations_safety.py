@@ -1,0 +1,70 @@
+"""What must hold when somebody types the wrong verb at two in the morning."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+from typing import Any
+
+import pytest
+
+from operations import heal, hosts, revive
+from operations.cli import OperationError, Pulumi
+from operations.state import Server
+
+
+class Stack(Pulumi):
+    """A stack that is never asked anything."""
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, status: int, words: str) -> hosts.Host:
+    monkeypatch.setattr(hosts, "_ssh", lambda *_: subprocess.CompletedProcess([], status, "", words))
+    server = Server("web1", "urn", "ssh://root@192.0.2.1:22", (), None)
+    return hosts.Host(server)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "root@192.0.2.1: Permission denied (publickey).",
+        "Host key verification failed.",
+        "Received disconnect from 192.0.2.1: Too many authentication failures",
+    ],
+)
+def test_a_server_that_does_not_let_us_in_is_not_taken_for_dead(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    with pytest.raises(hosts.Refused, match="it is not dead"):
+        answering(monkeypatch, 255, words).run("true")
+
+
+def test_a_server_that_does_not_answer_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(hosts.Unreachable, match="timed out"):
+        answering(monkeypatch, 255, "ssh: connect to host 192.0.2.1 port 22: Connection timed out").run("true")
+
+
+def test_no_server_is_dropped_without_a_terminal_to_ask_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("web1\n"))
+    with pytest.raises(OperationError, match="--yes"):
+        revive._confirm(Stack("prod"), "web1", exists=True)
+
+
+@pytest.mark.parametrize(
+    ("operation", "lost"),
+    [("same", []), ("update", []), ("create", []), ("replace", ["web1"]), ("delete", ["web1"]),
+     ("create-replacement", ["web1"]), ("delete-replaced", ["web1"])],
+)  # fmt: skip
+def test_heal_sees_a_plan_that_costs_a_server(operation: str, lost: list[str]) -> None:
+    prefix = "urn:pulumi:prod::apiary::apiary:host:Server$"
+    plan: dict[str, Any] = {
+        "steps": [
+            {"op": operation, "urn": f"{prefix}vultr:index/instance:Instance::web1"},
+            {"op": "delete", "urn": f"{prefix}vultr:index/firewallRule:FirewallRule::web1-tcp80-v4"},
+        ]
+    }
+    assert heal.lost_servers(plan) == lost
+
+
+def test_heal_stops_before_it_costs_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = '{"steps": [{"op": "replace", "urn": "a::vultr:index/instance:Instance::web1"}]}'
+    monkeypatch.setattr(Pulumi, "ask", lambda *_: plan)
+    with pytest.raises(OperationError, match="server web1 with its disk"):
+        heal._spare_servers(Stack("prod"))
