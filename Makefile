@@ -27,7 +27,7 @@ up: $(VENV)/.ready ## bring up the lab and the stack in it, and visit the site o
 .PHONY: test
 test: $(VENV)/.ready ## lint, types and every test: pure, mocks, engine, conformance, lab
 	@$(MAKE) lint
-	@$(tested) $(RUN) -m pytest tests --ignore tests/soak --ignore tests/lab
+	@$(tested) $(RUN) -m pytest tests --ignore tests/soak --ignore tests/lab --numprocesses 2 --dist loadfile
 	@$(tested) $(RUN) -m pytest tests/lab --numprocesses 2 --dist loadgroup
 
 .PHONY: down
