@@ -19,7 +19,7 @@ help: ## list the verbs
 
 .PHONY: up
 up: $(VENV)/.ready ## bring up the lab and the stack in it, and visit the site over IPv6 and IPv4
-	@[ $(STACK) = lab ] || { echo "make up is the lab's; for stack $(STACK): pulumi up --stack $(STACK)" >&2; exit 1; }
+	@[ $(STACK) = lab ] || { echo "make up is the lab's; for stack $(STACK): pulumi up --stack $(STACK) (docs/quickstart.md)" >&2; exit 1; }
 	@$(RUN) -m lab up
 	@$(call in_stack) $(RUN) -m operations up --stack $(STACK)
 	@$(RUN) -m lab visit
@@ -38,11 +38,11 @@ down: ## remove everything that the lab made on this machine (its caches stay: m
 
 .PHONY: heal
 heal: $(VENV)/.ready ## finish an update that was interrupted, whatever interrupted it
-	@$(call in_stack) $(RUN) -m operations heal --stack $(STACK)
+	@$(call in_stack) $(RUN) -m operations heal --stack $(STACK) $(agreed)
 
 .PHONY: revive
 revive: $(VENV)/.ready ## bring a dead or deleted server back with its IPv4: make revive SERVER=web1 [YES=1]
-	@$(call in_stack) $(RUN) -m operations revive --stack $(STACK) $(SERVER) $(if $(YES),--yes)
+	@$(call in_stack) $(RUN) -m operations revive --stack $(STACK) $(SERVER) $(agreed)
 
 .PHONY: run
 run: $(VENV)/.ready ## run a job again, in a fresh container: make run JOB=web1:hasetup
@@ -54,6 +54,9 @@ graph: $(VENV)/.ready ## draw the stack's graph of resources into docs/graph.svg
 
 # The tests have a region of their own (.lab/test-*), with the caches of the lab.
 tested = cli=$$($(RUN) -m lab prepare) && PATH=$(CURDIR)/$(VENV)/bin:$$cli:$$PATH
+
+# Only YES=1 agrees beforehand to what would be asked.
+agreed = $(if $(filter 1,$(YES)),--yes)
 
 # The lab's stack is reached through the lab's environment.
 in_stack = $(if $(filter lab,$(STACK)),env=$$($(RUN) -m lab env) && eval "$$env" &&)

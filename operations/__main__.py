@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     healing.add_argument("--yes", action="store_true", help="also when the stack file now replaces or deletes a server")
     reviving = verb("revive", "bring a dead or deleted server back with its IPv4")
     reviving.add_argument("server")
-    reviving.add_argument("--yes", action="store_true", help="don't ask on a terminal")
+    reviving.add_argument("--yes", action="store_true", help="don't ask; needed where there is no terminal")
     reviving.add_argument("--force", action="store_true", help="even if it answers")
     verb("run", "run a job again, in a fresh container").add_argument("job", help="NAME or SERVER:NAME")
     drawing = verb("graph", "draw the stack's graph of resources as SVG")

@@ -65,6 +65,11 @@ class Pulumi:
 
     def select(self, *, create: bool = False) -> None:
         """Make sure that the stack exists; raises OperationError when it does not, unless it may be created."""
+        if not create:
+            there = sorted(str(entry["name"]) for entry in json.loads(self.ask("stack", "ls", "--json")))
+            if self.stack not in {name.rsplit("/", 1)[-1] for name in there} | set(there):
+                known = ", ".join(there) or "none"
+                raise OperationError(f"there is no stack {self.stack!r}; there are: {known}")
         self.run("stack", "select", *(["--create"] if create else []), self.stack, quiet=True)
 
     def run(self, *arguments: str, quiet: bool = False, watch: Callable[[str], None] | None = None) -> None:

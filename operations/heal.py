@@ -16,9 +16,11 @@ from typing import Any
 
 from operations import recovery, sweep
 from operations.cli import OperationError, Pulumi, say
+from operations.hosts import Refused
 from operations.state import State
 
 INSTANCE = "vultr:index/instance:Instance"
+COSTLY = ("delete", "replace", "create-replacement", "delete-replaced")
 # Of a server that is gone the reverse entries can't be read; the next update makes them anew.
 TOLERATED = re.compile(r"vultr:index[:/]reverseIpv[46]")
 
@@ -79,9 +81,14 @@ def lost_servers(plan: Mapping[str, Any]) -> list[str]:
         {
             str(step["urn"]).rsplit("::", 1)[-1]
             for step in plan.get("steps") or []
-            if INSTANCE in str(step["urn"]) and step["op"] not in ("same", "create", "update", "read", "refresh")
+            if INSTANCE in str(step["urn"]) and step["op"] in COSTLY and not _decided(step.get("oldState") or {})
         }
     )
+
+
+def _decided(old: Mapping[str, Any]) -> bool:
+    """Whether an earlier update has replaced the resource already; what is left of it is only cleared away."""
+    return bool(old.get("delete") or old.get("pendingReplacement"))
 
 
 def _spare_servers(pulumi: Pulumi) -> None:
@@ -131,6 +138,9 @@ def _sweep(pulumi: Pulumi, state: State, wish: Wish) -> sweep.Swept:
             + "\nnothing of them was touched. If they are of no use: delete them by hand, or run heal again "
             "with --remove-unexplained (servers, firewalls, keys) or --release-ips (addresses)"
         )
+    refused = [error for _, error in swept.dead if isinstance(error, Refused)]
+    if refused and not wish.destroy:
+        raise refused[0]
     if swept.dead and not wish.destroy:
         names = ", ".join(server.name for server, _ in swept.dead)
         raise OperationError(

@@ -24,7 +24,7 @@ COMMAND_SECONDS = 300
 
 
 # What `ssh` says of a server that lives and does not let us in: no proof that it is dead.
-REFUSALS = ("Permission denied", "Host key verification failed", "Too many authentication failures")
+REFUSALS = ("Permission denied (", "Host key verification failed", "Too many authentication failures")
 
 
 class Unreachable(OperationError):
@@ -112,7 +112,7 @@ def ensure_key(pulumi: Pulumi, state: State) -> None:
     opened = State.of(pulumi.export(secrets=True))
     key = next(resource for resource in opened.resources if resource.full_type == CLIENT_KEY)
     text = _plain(key.outputs["privateKeyOpenssh"])
-    if not file.exists() or file.read_text() != text:
+    if not file.exists() or file.read_text() != text or file.stat().st_mode & 0o077:
         _write(file, text)
 
 
@@ -122,8 +122,10 @@ def _plain(value: object) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+    fresh = file.with_suffix(".new")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
         stream.write(text)
+    fresh.replace(file)
 
 
 def _ssh(arguments: list[str], timeout: float) -> subprocess.CompletedProcess[str]:

@@ -63,8 +63,8 @@ def _must_be_dead(pulumi: Pulumi, state: State, server: Server, *, force: bool) 
     except Unreachable as error:
         say(f"  {error}")
         return
-    except OperationError:  # it answers, though not well
-        pass
+    except OperationError as error:  # it answers, though not well
+        say(f"  {error}")
     if not force:
         assert server.instance is not None  # noqa: S101 - the caller has looked
         raise OperationError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from operations import lost
 from operations.account import Account
 from operations.cli import OperationError, Pulumi, say
-from operations.hosts import Host, Unreachable, ensure_key
+from operations.hosts import Host, Refused, Unreachable, ensure_key
 from operations.state import CONTAINER, FIREWALL, IMAGE, NETWORK, Server, State
 
 
@@ -17,7 +17,7 @@ class Swept:
 
     removed: list[str] = field(default_factory=list)
     asked: list[lost.Lost] = field(default_factory=list)
-    dead: list[tuple[Server, Unreachable]] = field(default_factory=list)  # with something of ours on them
+    dead: list[tuple[Server, Unreachable | Refused]] = field(default_factory=list)  # with something of ours on them
 
 
 def account(pulumi: Pulumi, state: State, *, remove_asked: bool, release_ips: bool) -> Swept:
@@ -54,7 +54,7 @@ def servers(pulumi: Pulumi, state: State, swept: Swept) -> None:
         host = Host(server)
         try:
             removed = host.sweep(pulumi.tag, known) if host.has_docker() else []
-        except Unreachable as error:
+        except (Unreachable, Refused) as error:
             # A server that was only just ordered has nothing on it that could be lost.
             if state.on(server):
                 swept.dead.append((server, error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,6 +62,39 @@ def test_heal_sees_a_plan_that_costs_a_server(operation: str, lost: list[str]) -
         ]
     }
     assert heal.lost_servers(plan) == lost
+
+
+def test_heal_finishes_a_replacement_that_was_under_way() -> None:
+    steps = [
+        {"op": "delete-replaced", "oldState": {"delete": True}},
+        {"op": "create-replacement", "oldState": {"pendingReplacement": True}},
+        {"op": "remove-pending-replace"},
+    ]
+    urn = "urn:pulumi:prod::apiary::apiary:host:Server$vultr:index/instance:Instance::web1"
+    assert heal.lost_servers({"steps": [{**step, "urn": urn} for step in steps]}) == []
+
+
+def test_a_mistyped_stack_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pulumi, "ask", lambda *_: '[{"name": "prod"}, {"name": "lab"}]')
+    monkeypatch.setattr(Pulumi, "run", lambda *_, **__: pytest.fail("a stack was made"))
+    with pytest.raises(OperationError, match="no stack 'prdo'; there are: lab, prod"):
+        Pulumi("prdo").select()
+
+
+@pytest.mark.parametrize(("said", "agreed"), [("", False), ("YES=0", False), ("YES=1", True)])
+def test_only_yes_1_agrees_beforehand(said: str, agreed: bool) -> None:
+    printed = subprocess.run(
+        ["make", "-n", "revive", "SERVER=web1", "STACK=prod", *said.split()],
+        check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2],
+    ).stdout  # fmt: skip
+    assert ("--yes" in printed) is agreed
+
+
+def test_a_verb_of_the_lab_never_goes_on_without_the_lab_s_environment() -> None:
+    printed = subprocess.run(
+        ["make", "-n", "heal"], check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2]
+    ).stdout
+    assert 'env=$(.venv/bin/python -m lab env) && eval "$env" &&' in printed
 
 
 def test_heal_stops_before_it_costs_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
