@@ -75,25 +75,26 @@ def heal(pulumi: Pulumi, wish: Wish) -> None:
         say(f"heal {pulumi.stack}: done; {'what was left over is dealt with' if dirty else 'nothing was left over'}")
 
 
-def lost_servers(plan: Mapping[str, Any]) -> list[str]:
-    """Names of the instances that a plan (`pulumi preview --json`) replaces or deletes."""
+def lost_servers(plan: Mapping[str, Any], exported: Mapping[str, Any]) -> list[str]:
+    """Names of the instances that a plan (`pulumi preview --json`) replaces or deletes.
+
+    Left out are those which an earlier update has replaced already by the state (`pulumi stack export`): what
+    is left of them is only cleared away. The plan's own `oldState` does not tell, it marks any replacement.
+    """
+    resources = (exported.get("deployment") or {}).get("resources") or []
+    decided = {entry["urn"] for entry in resources if entry.get("delete") or entry.get("pendingReplacement")}
     return sorted(
         {
             str(step["urn"]).rsplit("::", 1)[-1]
             for step in plan.get("steps") or []
-            if INSTANCE in str(step["urn"]) and step["op"] in COSTLY and not _decided(step.get("oldState") or {})
+            if INSTANCE in str(step["urn"]) and step["op"] in COSTLY and step["urn"] not in decided
         }
     )
 
 
-def _decided(old: Mapping[str, Any]) -> bool:
-    """Whether an earlier update has replaced the resource already; what is left of it is only cleared away."""
-    return bool(old.get("delete") or old.get("pendingReplacement"))
-
-
 def _spare_servers(pulumi: Pulumi) -> None:
     """A verb that finishes what was cut off must not cost a server that the update never meant to touch."""
-    lost = lost_servers(json.loads(pulumi.ask("preview", "--json", "--stack", pulumi.stack)))
+    lost = lost_servers(json.loads(pulumi.ask("preview", "--json", "--stack", pulumi.stack)), pulumi.export())
     if lost:
         raise OperationError(
             f"up: what the stack file says now replaces or deletes server {', '.join(lost)} with its disk. "
