@@ -1,4 +1,4 @@
-"""The hive that the lab tests share: brought up once, changed by each, destroyed by the last."""
+"""The hives that the lab tests share: each brought up once, changed by each of its tests, destroyed at the end."""
 
 from __future__ import annotations
 
@@ -11,12 +11,23 @@ from lab import cli
 from lab.paths import CHECKOUT, Paths
 from tests.lab.hive import Hive
 
-# Two hives side by side: one is looked at and changed, one is broken and brought back. Each test leaves its
-# hive as it found it, the last of each group leaves nothing.
+# Hives side by side: a small one (stacks/spine.yaml) that is looked at and changed, another that is broken and
+# brought back, and the whole one of Pulumi.lab.yaml with everything in it. Each test leaves its hive as it found it.
 GROUPS = {
+    "whole": [
+        "test_whole",
+        "test_certificates",
+        "test_schedule",
+        "test_databases",
+        "test_logs",
+        "test_built_sites",
+        "test_addresses",
+        "test_private",
+    ],
     "change": ["test_up", "test_visitors", "test_firewall", "test_changes", "test_jobs", "test_releases"],
     "break": ["test_region", "test_heal", "test_rebuild", "test_destroy"],
 }
+SPINE = Path(__file__).parent / "stacks" / "spine.yaml"
 ORDER = [module for modules in GROUPS.values() for module in modules]
 
 
@@ -31,12 +42,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [item for item in items if not item.path.is_relative_to(here)] + mine
 
 
-@pytest.fixture(scope="session")
-def region(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Paths]:
-    """A region of the tests' own, beside the one that `make up` made, with the same caches."""
+def _region(name: str) -> Iterator[Paths]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("APIARY_LAB_CACHE", str(CHECKOUT / ".lab" / "cache"))
-        root = CHECKOUT / ".lab" / f"test-{worker_id}"
+        root = CHECKOUT / ".lab" / name
         patch.setenv("APIARY_LAB_DIR", str(root))
         cli.down(Paths.find(root), everything=False)
         paths = Paths.find(root)
@@ -46,9 +55,21 @@ def region(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator
 
 
 @pytest.fixture(scope="session")
+def region(worker_id: str) -> Iterator[Paths]:
+    """A region of the tests' own, beside the one that `make up` made, with the same caches."""
+    yield from _region(f"test-{worker_id}")
+
+
+@pytest.fixture(scope="session")
+def whole_region(worker_id: str) -> Iterator[Paths]:
+    """The region of the whole hive."""
+    yield from _region(f"test-{worker_id}-whole")
+
+
+@pytest.fixture(scope="session")
 def hive(region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
-    """The stack `lab` and a database-like container that nobody may reach, up and served."""
-    found = Hive.copy_of_the_checkout(region, tmp_path_factory.mktemp("program"))
+    """The spine (stacks/spine.yaml) and a database-like container that nobody may reach, up and served."""
+    found = Hive.copy_of_the_checkout(region, tmp_path_factory.mktemp("program"), SPINE)
     # Without an entrypoint, so that a test says what runs.
     shell = found.program / "images" / "Shell"
     shell.mkdir()
@@ -58,6 +79,15 @@ def hive(region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
         "stateful": True,
         "env": {"http_port": 5432},
     }
+    found.pulumi("stack", "select", "--create")
+    found.up()
+    return found
+
+
+@pytest.fixture(scope="session")
+def whole(whole_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
+    """The stack of Pulumi.lab.yaml as it stands, up."""
+    found = Hive.copy_of_the_checkout(whole_region, tmp_path_factory.mktemp("whole"))
     found.pulumi("stack", "select", "--create")
     found.up()
     return found

@@ -135,7 +135,8 @@ class Hive:
     settings: dict[str, Any] = field(default_factory=dict)  # the stack file's `config`
 
     @classmethod
-    def copy_of_the_checkout(cls, paths: Paths, program: Path) -> Hive:
+    def copy_of_the_checkout(cls, paths: Paths, program: Path, stack_file: Path | None = None) -> Hive:
+        """The program as it stands, with `stack_file` in place of Pulumi.lab.yaml where one is given."""
         files = subprocess.run(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
             cwd=CHECKOUT,
@@ -149,8 +150,9 @@ class Hive:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(CHECKOUT / file, target)
         (program / ".venv").symlink_to(CHECKOUT / ".venv")
-        stack_file = yaml.safe_load((program / "Pulumi.lab.yaml").read_text())
-        return cls(paths, program, stack_file["config"])
+        if stack_file is not None:
+            shutil.copy2(stack_file, program / "Pulumi.lab.yaml")
+        return cls(paths, program, yaml.safe_load((program / "Pulumi.lab.yaml").read_text())["config"])
 
     # --- the stack file
 

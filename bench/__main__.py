@@ -1,0 +1,199 @@
+"""Measures the program in a region of its own, and prints a table: `python -m bench [--write]`.
+
+Makes: a region in `.lab/bench` (with the caches of the lab), the stack `lab` of a copy of the checkout in it;
+both are gone at the end, however it ends. `--write` puts the table into bench/RESULTS.md when all was measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import load
+from bench.report import Report, machine
+from lab import cli, tools
+from lab.paths import CHECKOUT, Paths
+from lab.servers import Servers
+from tests.lab.hive import Hive
+
+RUNS = 3
+CONNECTIONS, SECONDS = 16, 8
+WATCH_SECONDS = 300
+CLIENT = Path(load.__file__).read_text()
+
+
+def main() -> int:
+    """Runs all measurements; the process's exit status."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Figures of the program, on this machine.")
+    parser.add_argument("--write", action="store_true", help="write bench/RESULTS.md")
+    parser.add_argument("--applications", default="5,20", help="numbers of applications (5,20); 50 takes minutes")
+    options = parser.parse_args()
+    counts = [int(word) for word in options.applications.split(",") if word]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the region is taken down
+    root = CHECKOUT / ".lab" / "bench"
+    os.environ["APIARY_LAB_CACHE"] = str(CHECKOUT / ".lab" / "cache")
+    os.environ["APIARY_LAB_DIR"] = str(root)
+    paths = Paths.find(root)
+    pulumi = tools.ensure_pulumi(paths)
+    os.environ["PATH"] = f"{pulumi.parent}:{os.environ['PATH']}"
+    about, report = machine(pulumi), Report()
+    try:
+        with tempfile.TemporaryDirectory(prefix="apiary-bench-") as folder:
+            cli.down(paths, everything=False)
+            paths = Paths.find(root)  # `down` removes folders that `up` needs
+            report.add("region up, caches warm", "s", seconds(lambda: cli.up(paths)))
+            measure(Hive.copy_of_the_checkout(paths, Path(folder)), report, counts)
+    finally:
+        cli.down(Paths.find(root), everything=False)
+    page = report.markdown(about)
+    print(page)
+    if options.write:
+        (CHECKOUT / "bench" / "RESULTS.md").write_text(page)
+    return 0
+
+
+def measure(hive: Hive, report: Report, counts: list[int]) -> None:
+    """All figures of a stack: as it is in the lab first, then with more applications."""
+    hive.pulumi("stack", "select", "--create")
+    report.add("first `pulumi up` of the lab stack, caches warm", "s", seconds(hive.up))
+    hive.expect_served()
+    size(hive, report)
+    no_change(hive, report)
+    edit(hive, report)
+    throughput(hive, report)
+    for count in counts:
+        grow(hive, count)
+        report.add(f"`pulumi up` that grows the stack to {count} applications", "s", seconds(hive.up))
+        no_change(hive, report)
+
+
+def no_change(hive: Hive, report: Report) -> None:
+    """A preview and an update that find nothing to do."""
+    count = len(hive.settings["apiary:applications"])
+    for words in (["preview"], ["up", "--yes", "--skip-preview"]):
+        run = [*words, "--expect-no-changes"]
+        times = [seconds(lambda run=run: hive.pulumi(*run)) for _ in range(RUNS)]  # type: ignore[misc]
+        report.add(f"no-change `pulumi {words[0]}`, {count} applications", "s", *times)
+
+
+def edit(hive: Hive, report: Report) -> None:
+    """From the edit of a page to the new page in the prober, over IPv6, and to the end of the update."""
+    page = hive.program / "images" / "NginxStatic" / "site" / "index.html"
+    original, seen, ended = page.read_text(), [], []
+    for number in range(RUNS):
+        mark = f"bench-{number}"
+        watch = f"until curl -6 -s --max-time 2 http://example.com/ | grep -q {mark}; do sleep 0.1; done"
+        command = ["docker", "exec", hive.paths.name("prober"), "timeout", str(WATCH_SECONDS), "bash", "-c", watch]
+        page.write_text(original.replace("</body>", f"<!-- {mark} --></body>"))
+        started = time.monotonic()
+        update = subprocess.Popen(
+            ["pulumi", "up", "--yes", "--skip-preview", "--stack", "lab", "--non-interactive"],
+            cwd=hive.program,
+            env=hive.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            subprocess.run(command, check=True)
+            seen.append(time.monotonic() - started)
+            status = update.wait(WATCH_SECONDS)
+            ended.append(time.monotonic() - started)
+        finally:
+            if update.poll() is None:
+                update.terminate()
+                update.wait(60)
+        if status:
+            raise RuntimeError(f"the update of an edited page failed ({status}); run it by hand to see why")
+    report.add("one page edited, to seen by a visitor over IPv6", "s", *seen)
+    report.add("one page edited, to the end of `pulumi up`", "s", *ended)
+
+
+def throughput(hive: Hive, report: Report) -> None:
+    """The same page of nginx: through the proxy from outside and from the server, and without it from the server."""
+    web = str(hive.server["web_ipv6"])
+    container = json.loads(hive.on_server(f"docker inspect {hive.container('site')}"))[0]
+    direct = next(iter(container["NetworkSettings"]["Networks"].values()))["GlobalIPv6Address"]
+    prober, server = hive.paths.name("prober"), _server(hive)
+    for what, inside, address, port in (
+        ("prober, HAProxy at the static web address", prober, web, "80"),
+        ("server, HAProxy at the static web address", server, web, "80"),
+        ("server, the container itself", server, direct, "8080"),
+    ):
+        words = [address, port, "example.com", str(CONNECTIONS), str(SECONDS)]
+        found = []
+        for _ in range(RUNS):
+            done = subprocess.run(
+                ["docker", "exec", inside, "python3", "-c", CLIENT, *words],
+                check=True,
+                capture_output=True,
+                text=True,
+                timeout=SECONDS + 60,
+            )
+            found.append(json.loads(done.stdout))
+        report.add(f"requests a second: {what}", "1/s", *(one["rps"] for one in found))
+        report.add(f"p99: {what}", "ms", *(one["p99_ms"] for one in found))
+        report.add(f"failed requests: {what}", "", *(one["failed"] for one in found))
+    report.notes.append(
+        f"Load: `GET /` of the site (nginx) over IPv6, {CONNECTIONS} kept connections, {SECONDS} s a run, from one "
+        "asyncio client in Python. The client shares the cores with what it asks, and is likely the slowest part, so "
+        "these are lower bounds, and differences between the rows are of this set-up. Only the two rows from the "
+        "server differ by the proxy alone; the row from the prober has another network path as well."
+    )
+
+
+def size(hive: Hive, report: Report) -> None:
+    """Images on the server, and the memory of the server just after its first update."""
+    listed = hive.on_server("docker images --format '{{.Repository}} {{.ID}}'").splitlines()
+    for repository, image in sorted(line.split() for line in listed):
+        size_of = int(hive.on_server(f"docker image inspect --format '{{{{.Size}}}}' {image}"))
+        report.add(f"image {repository}", "MB", size_of / 1e6)
+    used = [_memory(_server(hive)) for _ in range(RUNS)]
+    report.add("memory of the idle server with the lab stack", "MiB", *used)
+    report.notes.append(
+        "Memory is `docker stats` of the server's container: all processes and the kernel's share, without "
+        "the page cache that is not in use. Image sizes are Docker's: layers that images share count in each."
+    )
+
+
+def grow(hive: Hive, count: int) -> None:
+    """Adds Echo applications, each with a domain of its own, until there are `count`."""
+    applications = hive.settings["apiary:applications"]
+    for number in range(len(applications), count):
+        domain = f"app{number}.example.com"
+        applications[f"app{number}"] = {"build_dir": "Echo", "env": {"domains": [domain], "http_port": 8080}}
+        hive.settings["apiary:servers"]["web1"]["dns"]["web"].append(domain)
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """How long it took."""
+    started = time.monotonic()
+    action()
+    return time.monotonic() - started
+
+
+def _server(hive: Hive) -> str:
+    """The name of the server's container on this machine's engine."""
+    (server,) = (one for one in Servers(hive.paths.root).all() if one["state"] == "running")
+    return hive.paths.name(server["id"])
+
+
+def _memory(container: str) -> float:
+    """MiB, as `docker stats` has it."""
+    words = ["docker", "stats", "--no-stream", "--format", "{{.MemUsage}}", container]
+    used = subprocess.run(words, check=True, capture_output=True, text=True, timeout=60).stdout.split("/")[0].strip()
+    for unit, factor in (("GiB", 1024.0), ("MiB", 1.0), ("KiB", 1 / 1024)):
+        if used.endswith(unit):
+            return float(used.removesuffix(unit)) * factor
+    raise RuntimeError(f"docker stats said {used!r}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

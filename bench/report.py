@@ -1,0 +1,82 @@
+"""What was measured, as a table for people; and the machine that it was measured on."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured thing: its values, one a run, in `unit`."""
+
+    what: str
+    unit: str
+    values: tuple[float, ...]
+
+    def row(self) -> str:
+        """The figure as a row of a Markdown table."""
+        numbers = (min(self.values), median(self.values), max(self.values))
+        digits = 0 if numbers[2] >= 100 else 1
+        return (
+            f"| {self.what} | {self.unit} | {len(self.values)} | "
+            + " | ".join(f"{n:.{digits}f}" for n in numbers)
+            + " |"
+        )
+
+
+@dataclass
+class Report:
+    """All figures of one run of the benchmarks, in the order in which they were taken."""
+
+    figures: list[Figure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, what: str, unit: str, *values: float) -> None:
+        """Keep a figure, and print it at once: a later one may fail."""
+        figure = Figure(what, unit, values)
+        self.figures.append(figure)
+        print(figure.row(), flush=True)
+
+    def markdown(self, machine: list[str]) -> str:
+        """The whole page."""
+        head = ["| what | unit | runs | min | median | max |", "| --- | --- | --: | --: | --: | --: |"]
+        return "\n".join(
+            [
+                "# Figures",
+                "",
+                "Written by `python -m bench --write`; nothing is tested against them.",
+                "",
+                *(f"- {line}" for line in machine),
+                "",
+                *head,
+                *(figure.row() for figure in self.figures),
+                "",
+                *(f"- {note}" for note in self.notes),
+                "",
+            ]
+        )
+
+
+def machine(pulumi: Path) -> list[str]:
+    """The machine, the date and the versions, one a line."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    cpus = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    model = cpus[0].split(":", 1)[1].strip() if cpus else platform.machine()
+    return [
+        f"Date: {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",
+        f"Machine: {os.cpu_count()} cores ({model}), {memory:.0f} GiB, Linux {platform.release()}; the lab, its "
+        "server, the visitors and Pulumi all share these cores",
+        f"Load average when it started (1, 5, 15 minutes): {', '.join(f'{load:.1f}' for load in os.getloadavg())}",
+        f"Versions: Pulumi {_said([str(pulumi), 'version'])}, Python {platform.python_version()}, "
+        f"Docker {_said(['docker', 'version', '--format', '{{.Server.Version}}'])}",
+    ]
+
+
+def _said(command: list[str]) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
