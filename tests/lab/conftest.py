@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from signal import SIGKILL
 
 import pytest
 
@@ -61,15 +62,20 @@ def region(worker_id: str) -> Iterator[Paths]:
 
 
 @pytest.fixture(scope="session")
+def healed_region(worker_id: str) -> Iterator[Paths]:
+    """The region of the hive that is broken and brought back."""
+    yield from _region(f"test-{worker_id}-healed")
+
+
+@pytest.fixture(scope="session")
 def whole_region(worker_id: str) -> Iterator[Paths]:
     """The region of the whole hive."""
     yield from _region(f"test-{worker_id}-whole")
 
 
-@pytest.fixture(scope="session")
-def hive(region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
-    """The spine (stacks/spine.yaml) and a database-like container that nobody may reach, up and served."""
-    found = Hive.copy_of_the_checkout(region, tmp_path_factory.mktemp("program"), SPINE)
+def _spine(region: Paths, program: Path) -> Hive:
+    """The spine (stacks/spine.yaml) and a database-like container that nobody may reach, not up yet."""
+    found = Hive.copy_of_the_checkout(region, program, SPINE)
     # Without an entrypoint, so that a test says what runs.
     shell = found.program / "images" / "Shell"
     shell.mkdir()
@@ -80,7 +86,23 @@ def hive(region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
         "env": {"http_port": 5432},
     }
     found.pulumi("stack", "select", "--create")
+    return found
+
+
+@pytest.fixture(scope="session")
+def settled(region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
+    """The spine, brought up by one update."""
+    found = _spine(region, tmp_path_factory.mktemp("program"))
     found.up()
+    return found
+
+
+@pytest.fixture(scope="session")
+def healed(healed_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
+    """The spine, whose first update was killed at the worst moment, and which `heal` has brought up."""
+    found = _spine(healed_region, tmp_path_factory.mktemp("healed"))
+    found.interrupt(["up", "--yes", "--skip-preview"], r"Instance web1 creating", [SIGKILL])
+    found.operations("heal")
     return found
 
 
@@ -90,4 +112,12 @@ def whole(whole_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive
     found = Hive.copy_of_the_checkout(whole_region, tmp_path_factory.mktemp("whole"))
     found.pulumi("stack", "select", "--create")
     found.up()
+    return found
+
+
+@pytest.fixture
+def hive(request: pytest.FixtureRequest) -> Hive:
+    """The hive of the test's group."""
+    name = "healed" if request.path.stem in GROUPS["break"] else "settled"
+    found: Hive = request.getfixturevalue(name)
     return found
