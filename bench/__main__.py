@@ -155,11 +155,11 @@ def size(hive: Hive, report: Report) -> None:
     for repository, image in sorted(line.split() for line in listed):
         size_of = int(hive.on_server(f"docker image inspect --format '{{{{.Size}}}}' {image}"))
         report.add(f"image {repository}", "MB", size_of / 1e6)
-    used = [_memory(_server(hive)) for _ in range(RUNS)]
+    used = [_memory(hive) for _ in range(RUNS)]
     report.add("memory of the idle server with the lab stack", "MiB", *used)
     report.notes.append(
-        "Memory is `docker stats` of the server's container: all processes and the kernel's share, without "
-        "the page cache that is not in use. Image sizes are Docker's: layers that images share count in each."
+        "Memory is the sum of the proportional set sizes (PSS) of all processes of the server, in containers too; "
+        "the kernel's own share is not in it. Image sizes are Docker's: layers that images share count in each."
     )
 
 
@@ -185,14 +185,13 @@ def _server(hive: Hive) -> str:
     return hive.paths.name(server["id"])
 
 
-def _memory(container: str) -> float:
-    """MiB, as `docker stats` has it."""
-    words = ["docker", "stats", "--no-stream", "--format", "{{.MemUsage}}", container]
-    used = subprocess.run(words, check=True, capture_output=True, text=True, timeout=60).stdout.split("/")[0].strip()
-    for unit, factor in (("GiB", 1024.0), ("MiB", 1.0), ("KiB", 1 / 1024)):
-        if used.endswith(unit):
-            return float(used.removesuffix(unit)) * factor
-    raise RuntimeError(f"docker stats said {used!r}")
+# The proportional share of all processes, those in its containers too: it needs no memory accounting of the kernel.
+MEMORY = r"""cat /proc/[0-9]*/smaps_rollup 2>/dev/null | awk '/^Pss:/ { sum += $2 } END { print sum }'"""
+
+
+def _memory(hive: Hive) -> float:
+    """MiB that the processes of the server hold."""
+    return float(hive.on_server(MEMORY)) / 1024
 
 
 if __name__ == "__main__":
