@@ -7,7 +7,7 @@ visitors to it, a command that drains the release when it goes. A release goes l
   stop first  remove the old container with its grace period -> new container -> await
 
 It stops first where two containers can't run side by side: published ports, a static address, a volume that it
-writes to, `stateful`.
+writes to, `stateful`. The command that awaits is named after the one that happens, so that a preview says which.
 A release that does not come up fails the update with the container's last log lines; a rolling one leaves
 the old container serving.
 """
@@ -83,7 +83,7 @@ class Application(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         released = remote.Command(
-            f"{name}-await",
+            f"{name}-{'rolling' if own.is_rolling else 'stop-first'}-release",
             connection=host.server.connection.command(),
             create=pulumi.Output.concat("apiary-await ", self.container.id, " ", _await_options(name, args)),
             # What is proven stays proven when only the question has changed.

@@ -31,7 +31,7 @@ def container(name: str, how: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
 
 def routed(name: str, how: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     """What is planned with each release of an application that the proxy routes to."""
-    return {f"command:Command {name}-{part}": how for part in ("await", "drain")}
+    return {f"command:Command {name}-{part}": how for part in ("rolling-release", "drain")}
 
 
 def job(name: str) -> dict[str, tuple[str, ...]]:
@@ -92,6 +92,30 @@ def test_what_can_t_run_twice_goes_before_it_comes(elsewhere: Elsewhere, edited:
     assert plan["docker:Container postgres"] == STOPPED_FIRST
     assert "vultr:Instance web1" not in plan
     assert not [name for name in plan if name.startswith(("docker:Volume", "docker:Network", "random:"))]
+
+
+def test_a_preview_says_which_release_will_roll_and_which_stops_first(
+    elsewhere: Elsewhere, edited: dict[str, Any]
+) -> None:
+    """In its plain text, as a person or a pull request's comment shows it."""
+    applications = edited["config"]["apiary:applications"]
+    applications["shop"]["env"]["motto"] = "changed"
+    applications["postgres"]["env"]["lang"] = "C.UTF-8"
+    run = elsewhere(edited).run("preview")
+    assert run.status == 0, run.output
+    shown = {word for line in run.stdout.splitlines() for word in line.split() if word.endswith("-release")}
+    assert shown == {"shop-rolling-release", "postgres-stop-first-release"}, run.stdout
+
+
+def test_another_way_to_release_is_seen_in_the_preview_and_releases_nothing(
+    elsewhere: Elsewhere, edited: dict[str, Any]
+) -> None:
+    edited["config"]["apiary:applications"]["shop"]["stateful"] = True
+    assert operations(elsewhere(edited).steps()) == {
+        "command:Command shop-stop-first-release": CREATED,
+        "command:Command shop-rolling-release": DELETED,
+        "command:Command shop-drain": DELETED,
+    }
 
 
 def test_another_domain_of_a_site_brings_records_and_a_new_map(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
@@ -158,7 +182,7 @@ def test_a_rebuilt_server_takes_all_that_is_on_it_along_and_leaves_the_other_alo
     for on_the_host in ("docker:Container collector", "docker:Network web2", "docker:Container report"):
         assert steps.index(("delete-replaced", on_the_host)) < gone, "stopped cleanly while the host still is"
         assert gone < steps.index(("create-replacement", on_the_host))
-    for command in ("web2", "web2/Echo", "collector-await", "report-run"):
+    for command in ("web2", "web2/Echo", "collector-stop-first-release", "report-run"):
         assert "create-replacement" in changed[f"command:Command {command}"]
     assert not [name for name in changed if "web1" in name or name.split()[1] in ("site", "shop", "haproxy", "hasetup")]
 

@@ -14,7 +14,7 @@ def test_a_changed_site_is_served_without_a_failed_request(hive: Hive) -> None:
     page.write_text(before.replace("</body>", "<p>a word more</p></body>"))
     done = hive.up()
     requests, failed = load.stop()
-    assert done.touched() == {"web1/NginxStatic", "site", "site-await", "site-drain"}
+    assert done.touched() == {"web1/NginxStatic", "site", "site-rolling-release", "site-drain"}
     assert "a word more" in hive.get("http://example.com/", "-6")[1]
     assert requests > 50
     assert failed == []
@@ -31,7 +31,7 @@ def test_a_changed_environment_replaces_that_container_alone(hive: Hive) -> None
         load = hive.load()
         done = hive.up()
         requests, failed = load.stop()
-        assert done.touched() == {"echo", "echo-await", "echo-drain"}
+        assert done.touched() == {"echo", "echo-rolling-release", "echo-drain"}
         assert (
             json.loads(hive.get("http://echo.example.net/", "-6", "-H", "Accept: application/json")[1])["version"]
             == "two"
@@ -49,7 +49,7 @@ def test_a_new_domain_adds_its_records_and_its_route(hive: Hive) -> None:
         done = hive.up()
         requests, failed = load.stop()
         names = {f"example.com/{name}/{kind}" for name in ("new", "www.new") for kind in ("A", "AAAA")}
-        assert done.touched() == names | {"site", "site-await", "site-drain", "hasetup", "hasetup-run"}
+        assert done.touched() == names | {"site", "site-rolling-release", "site-drain", "hasetup", "hasetup-run"}
         assert (requests > 50, failed) == (True, [])
         for family in ("-6", "-4"):
             assert hive.get("http://new.example.com/", family)[0] == 200

@@ -37,9 +37,9 @@ def test_heal_on_a_healthy_stack_changes_nothing(hive: Hive) -> None:
     ("how", "moment"),
     [
         ([SIGKILL], r"Container echo creating"),
-        ([SIGKILL], r"echo-await creating"),
+        ([SIGKILL], r"echo-rolling-release creating"),
         ([SIGKILL], r"Container echo deleting"),
-        ([SIGINT], r"echo-await creating"),
+        ([SIGINT], r"echo-rolling-release creating"),
         ([SIGINT, SIGINT], r"Container echo creat"),
     ],
     ids=["kill-create", "kill-await", "kill-delete", "one-interrupt", "two-interrupts"],

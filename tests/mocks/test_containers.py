@@ -96,7 +96,7 @@ def test_an_environment_with_a_secret_is_secret(graph: Graph) -> None:
 
 
 def test_a_release_is_proven_alive_before_anything_goes_on(graph: Graph) -> None:
-    awaited = graph.one(COMMAND, "site-await")
+    awaited = graph.one(COMMAND, "site-rolling-release")
     assert awaited.inputs["triggers"] == ["site-id"]
     assert awaited.inputs["create"] == (
         "apiary-await site-id --timeout 60 --http 8080 / --host example.com --proxy site"
@@ -124,14 +124,14 @@ def test_a_job_is_made_stopped_and_started_by_the_update(graph: Graph) -> None:
 
 def test_the_proxy_is_set_up_after_all_it_routes_to_is_up(graph: Graph) -> None:
     run = graph.one(COMMAND, "hasetup-run")
-    for name in ("haproxy", "site", "shop"):
-        assert graph.one(COMMAND, f"{name}-await").urn in run.dependencies
-    assert graph.one(COMMAND, "postgres-await").urn not in run.dependencies
+    for release in ("haproxy-stop-first-release", "site-rolling-release", "shop-rolling-release"):
+        assert graph.one(COMMAND, release).urn in run.dependencies
+    assert graph.one(COMMAND, "postgres-stop-first-release").urn not in run.dependencies
 
 
 def test_a_job_runs_after_what_it_names(graph: Graph) -> None:
     run = graph.one(COMMAND, "dbsetup-run")
-    assert graph.one(COMMAND, "postgres-await").urn in run.dependencies
+    assert graph.one(COMMAND, "postgres-stop-first-release").urn in run.dependencies
     assert "timeout 120" in run.inputs["create"]
 
 
@@ -192,5 +192,5 @@ def test_a_setting_that_is_taken_away_replaces_the_container(stack_file: dict[st
 
 
 def test_a_job_runs_again_for_its_container_s_sake_alone(graph: Graph) -> None:
-    for name in ("hasetup-run", "site-await", "site-drain"):
+    for name in ("hasetup-run", "site-rolling-release", "site-drain"):
         assert graph.one(COMMAND, name).inputs["update"] == "true"
