@@ -22,8 +22,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(pulumi: Pulumi, options: argparse.Namespace) -> int:
-    # A mistyped name must not become an empty stack.
-    pulumi.select(create=options.verb == "up")
+    # The two that repair select it themselves: a torn file in the backend, which they remove, would stop it here.
+    if options.verb not in ("heal", "revive"):
+        # A mistyped name must not become an empty stack.
+        pulumi.select(create=options.verb == "up")
     match options.verb:
         case "up":
             pulumi.run("up", "--yes")
@@ -69,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     reviving = verb("revive", "bring a dead or deleted server back with its IPv4")
     reviving.add_argument("server")
     reviving.add_argument("--yes", action="store_true", help="don't ask; needed where there is no terminal")
-    reviving.add_argument("--force", action="store_true", help="even if it answers")
+    reviving.add_argument("--force", action="store_true", help="even if it answers, or is not proved dead")
     verb("run", "run a job again, in a fresh container").add_argument("job", help="NAME or SERVER:NAME")
     drawing = verb("graph", "draw the stack's graph of resources as SVG")
     drawing.add_argument("--file", type=Path, default=PROGRAM / "docs" / "graph.svg")

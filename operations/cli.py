@@ -65,12 +65,15 @@ class Pulumi:
 
     def select(self, *, create: bool = False) -> None:
         """Make sure that the stack exists; raises OperationError when it does not, unless it may be created."""
-        if not create:
+        try:
+            self.run("stack", "select", *(["--create"] if create else []), self.stack, quiet=True)
+        except OperationError:
+            # Asked only now: the list fails on a torn file of any stack, also of one that nobody means.
             there = sorted(str(entry["name"]) for entry in json.loads(self.ask("stack", "ls", "--json")))
-            if self.stack not in {name.rsplit("/", 1)[-1] for name in there} | set(there):
-                known = ", ".join(there) or "none"
-                raise OperationError(f"there is no stack {self.stack!r}; there are: {known}")
-        self.run("stack", "select", *(["--create"] if create else []), self.stack, quiet=True)
+            if self.stack in {name.rsplit("/", 1)[-1] for name in there} | set(there):
+                raise
+            known = ", ".join(there) or "none"
+            raise OperationError(f"there is no stack {self.stack!r}; there are: {known}") from None
 
     def run(self, *arguments: str, quiet: bool = False, watch: Callable[[str], None] | None = None) -> None:
         """Run `pulumi ARGUMENTS` on the stack, its output shown as it comes, or only on failure with `quiet`.
@@ -109,6 +112,27 @@ class Pulumi:
         if done.returncode != 0:
             raise OperationError(f"`pulumi {' '.join(arguments)}` failed:\n{(done.stderr or done.stdout).strip()}")
         return done.stdout
+
+    def preview(self) -> dict[str, Any]:
+        """What an update would do, as `pulumi preview --json` prints it; asks no host.
+
+        Raises OperationError with the diagnostics, for a person to read, when there can be no such plan.
+        """
+        done = subprocess.run(
+            [_program(), "preview", "--json", "--stack", self.stack, "--non-interactive"],
+            cwd=PROGRAM,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        try:
+            plan: dict[str, Any] = json.loads(done.stdout)
+        except ValueError:  # it did not come as far as a plan
+            plan = {}
+        if done.returncode != 0:
+            said = "\n".join(str(entry["message"]).strip() for entry in plan.get("diagnostics") or [])
+            raise OperationError(f"`pulumi preview` failed:\n{said or (done.stderr or done.stdout).strip()}")
+        return plan
 
     def backend(self) -> str:
         """The URL of the backend, e.g. `file:///srv/state` or `https://api.pulumi.com`."""

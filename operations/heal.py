@@ -8,19 +8,14 @@ whatever nothing proves to be this stack's.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from operations import recovery, sweep
+from operations import guard, recovery, sweep
 from operations.cli import OperationError, Pulumi, say
 from operations.hosts import Refused
 from operations.state import State
 
-INSTANCE = "vultr:index/instance:Instance"
-COSTLY = ("delete", "replace", "create-replacement", "delete-replaced")
 # Of a server that is gone the reverse entries can't be read; the next update makes them anew.
 TOLERATED = re.compile(r"vultr:index[:/]reverseIpv[46]")
 
@@ -41,6 +36,7 @@ def heal(pulumi: Pulumi, wish: Wish) -> None:
     with recovery.alone(pulumi):
         say(f"heal {pulumi.stack}: 1/5 what is left of an interrupted update on this machine")
         found = recovery.clear(pulumi)
+        pulumi.select()
         state = State.of(pulumi.export())
         for kind, resource in state.pending:
             say(f"  was cut off: {kind} {resource.full_type.rsplit('$', 1)[-1]} {resource.name}")
@@ -75,27 +71,9 @@ def heal(pulumi: Pulumi, wish: Wish) -> None:
         say(f"heal {pulumi.stack}: done; {'what was left over is dealt with' if dirty else 'nothing was left over'}")
 
 
-def lost_servers(plan: Mapping[str, Any], exported: Mapping[str, Any]) -> list[str]:
-    """Names of the instances that a plan (`pulumi preview --json`) replaces or deletes.
-
-    Left out are those which an earlier update has replaced already by the state (`pulumi stack export`): what
-    is left of them is only cleared away. The plan's own `oldState` does not tell, it marks any replacement.
-    """
-    resources = (exported.get("deployment") or {}).get("resources") or []
-    decided = {entry["urn"] for entry in resources if entry.get("delete") or entry.get("pendingReplacement")}
-    return sorted(
-        {
-            str(step["urn"]).rsplit("::", 1)[-1]
-            for step in plan.get("steps") or []
-            if INSTANCE in str(step["urn"]) and step["op"] in COSTLY and step["urn"] not in decided
-        }
-    )
-
-
 def _spare_servers(pulumi: Pulumi) -> None:
     """A verb that finishes what was cut off must not cost a server that the update never meant to touch."""
-    lost = lost_servers(json.loads(pulumi.ask("preview", "--json", "--stack", pulumi.stack)), pulumi.export())
-    if lost:
+    if lost := guard.costs(pulumi):
         raise OperationError(
             f"up: what the stack file says now replaces or deletes server {', '.join(lost)} with its disk. "
             f"If that is meant: `pulumi up --stack {pulumi.stack}`, which shows it first, or heal --yes; "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import socket
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from operations.cli import PROGRAM, OperationError, Pulumi
 from operations.state import CLIENT_KEY, Server, State
 
 STACK_LABEL = "apiary.stack"
+SITES = (80, 443)
 CONNECT_SECONDS = 10
 COMMAND_SECONDS = 300
 
@@ -66,6 +68,23 @@ class Host:
             )
         return done.stdout
 
+    def sign_of_life(self) -> str | None:
+        """What still answers at the server's address, for one that nobody can log in to; None when nothing does.
+
+        A machine that is off accepts nothing and refuses nothing. What hangs, or lets us in no longer, may
+        still accept connections, or serve its sites.
+        """
+        address = urlsplit(self.server.host)
+        for port in (address.port or 22, *SITES):
+            try:
+                with socket.create_connection((str(address.hostname), port), timeout=CONNECT_SECONDS):
+                    return f"port {port} accepts connections"
+            except ConnectionRefusedError:
+                return f"port {port} is refused by a machine that is up"
+            except OSError:  # silence
+                continue
+        return None
+
     def has_docker(self) -> bool:
         """Whether Docker is installed: the first update may have been cut off before. Raises Unreachable."""
         return bool(self.run("sh", "-c", "command -v docker || true").strip())
@@ -110,7 +129,9 @@ def ensure_key(pulumi: Pulumi, state: State) -> None:
     if not any(resource.full_type == CLIENT_KEY for resource in state.resources):
         return
     opened = State.of(pulumi.export(secrets=True))
-    key = next(resource for resource in opened.resources if resource.full_type == CLIENT_KEY)
+    # Of two that a change of keys has left, the one that is on its way out opens no server for long.
+    keys = (resource for resource in opened.resources if resource.full_type == CLIENT_KEY)
+    key = min(keys, key=lambda resource: resource.doomed)
     text = _plain(key.outputs["privateKeyOpenssh"])
     if not file.exists() or file.read_text() != text or file.stat().st_mode & 0o077:
         _write(file, text)

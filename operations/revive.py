@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from operations import recovery, sweep
+from operations import guard, recovery, sweep
 from operations.account import Account
 from operations.cli import OperationError, Pulumi, say
 from operations.hosts import Host, Unreachable, ensure_key
@@ -20,12 +20,14 @@ def revive(pulumi: Pulumi, name: str, *, yes: bool, force: bool) -> None:
     with recovery.alone(pulumi):
         say(f"revive {name}: 1/4 what is left of an interrupted update on this machine")
         recovery.clear(pulumi)
+        pulumi.select()
         state = State.of(pulumi.export())
         server = _server(state, name)
         api = Account.of(pulumi)
         exists = server.instance is not None and api.exists(f"/instances/{server.instance.id}")
         if server.instance is not None and exists:
             _must_be_dead(pulumi, state, server, force=force)
+        _spare_others(pulumi, name)
         if server.instance is not None and not yes:
             _confirm(pulumi, name, exists=exists)
 
@@ -57,20 +59,42 @@ def _server(state: State, name: str) -> Server:
 
 
 def _must_be_dead(pulumi: Pulumi, state: State, server: Server, *, force: bool) -> None:
+    assert server.instance is not None  # noqa: S101 - the caller has looked
     ensure_key(pulumi, state)
+    host = Host(server)
+    drop = f"python -m operations revive --stack {pulumi.stack} {server.name} --force"
     try:
-        Host(server).run("true", timeout=45)
+        host.run("true", timeout=45)
     except Unreachable as error:
         say(f"  {error}")
-        return
+        if force or (sign := host.sign_of_life()) is None:
+            return
+        raise OperationError(
+            f"server {server.name} is not proved dead: nobody can log in, but {sign}. It may hang, or be overloaded, "
+            "or let nobody in from here. Restart it in Vultr's portal first: that keeps its disk. "
+            f"To drop it as it is: {drop}"
+        ) from None
     except OperationError as error:  # it answers, though not well
         say(f"  {error}")
     if not force:
-        assert server.instance is not None  # noqa: S101 - the caller has looked
         raise OperationError(
             f"server {server.name} answers. To rebuild one that lives, stopping in order what runs on it: "
             f"pulumi up --stack {pulumi.stack} --replace '{server.instance.urn}'. "
-            "To drop it as it is: revive --force"
+            f"To drop it as it is: {drop}"
+        )
+
+
+def _spare_others(pulumi: Pulumi, name: str) -> None:
+    """A stack file that was changed meanwhile must not cost the servers that live.
+
+    Asked before anything is dropped, so that a stack file with a mistake is found before, too.
+    """
+    others = [lost for lost in guard.costs(pulumi) if lost != name]
+    if others:
+        raise OperationError(
+            f"what the stack file says now replaces or deletes server {', '.join(others)} with its disk as well, and "
+            f"nothing was changed. Undo that in the stack file, revive {name}, and do it afterwards with "
+            f"`pulumi up --stack {pulumi.stack}`, which shows it first"
         )
 
 

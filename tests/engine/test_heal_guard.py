@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from operations import heal
+from operations import guard
 
 
 @pytest.mark.parametrize(("under_way", "lost"), [(False, ["web1"]), (True, [])], ids=["edited-os", "killed-rebuild"])
@@ -24,4 +24,4 @@ def test_heal_costs_no_server_but_finishes_a_rebuild_that_was_killed(
     project = workplace.project(f"heal-{under_way}", settled_hive.stack, file)
     assert project.run("stack", "import", stdin=json.dumps(state)).status == 0
     exported = json.loads(project.run("stack", "export").stdout)
-    assert heal.lost_servers(project.plan(), exported) == lost
+    assert guard.lost_servers(project.plan(), exported) == lost

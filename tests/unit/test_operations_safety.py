@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from operations import heal, hosts, revive
+from operations import guard, heal, hosts, revive
 from operations.cli import OperationError, Pulumi
 from operations.state import Server
+
+REPLACED = {"op": "replace", "urn": "a::vultr:index/instance:Instance::web1"}
 
 
 class Stack(Pulumi):
@@ -61,7 +63,7 @@ def test_heal_sees_a_plan_that_costs_a_server(operation: str, lost: list[str]) -
             {"op": "delete", "urn": f"{prefix}vultr:index/firewallRule:FirewallRule::web1-tcp80-v4"},
         ]
     }
-    assert heal.lost_servers(plan, {}) == lost
+    assert guard.lost_servers(plan, {}) == lost
 
 
 @pytest.mark.parametrize("mark", ["delete", "pendingReplacement"])
@@ -69,13 +71,17 @@ def test_heal_finishes_a_replacement_that_was_under_way(mark: str) -> None:
     urn = "urn:pulumi:prod::apiary::apiary:host:Server$vultr:index/instance:Instance::web1"
     # The engine marks the old state of any replacement so in a plan; only the stack's state tells them apart.
     plan = {"steps": [{"op": "create-replacement", "urn": urn, "oldState": {"pendingReplacement": True}}]}
-    assert heal.lost_servers(plan, {"deployment": {"resources": [{"urn": urn}]}}) == ["web1"]
-    assert heal.lost_servers(plan, {"deployment": {"resources": [{"urn": urn, mark: True}]}}) == []
+    assert guard.lost_servers(plan, {"deployment": {"resources": [{"urn": urn}]}}) == ["web1"]
+    assert guard.lost_servers(plan, {"deployment": {"resources": [{"urn": urn, mark: True}]}}) == []
 
 
 def test_a_mistyped_stack_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: Pulumi, *arguments: str, **__: object) -> None:
+        assert "--create" not in arguments
+        raise OperationError("error: no stack named 'prdo' found")
+
     monkeypatch.setattr(Pulumi, "ask", lambda *_: '[{"name": "prod"}, {"name": "lab"}]')
-    monkeypatch.setattr(Pulumi, "run", lambda *_, **__: pytest.fail("a stack was made"))
+    monkeypatch.setattr(Pulumi, "run", refused)
     with pytest.raises(OperationError, match="no stack 'prdo'; there are: lab, prod"):
         Pulumi("prdo").select()
 
@@ -97,8 +103,7 @@ def test_a_verb_of_the_lab_never_goes_on_without_the_lab_s_environment() -> None
 
 
 def test_heal_stops_before_it_costs_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = '{"steps": [{"op": "replace", "urn": "a::vultr:index/instance:Instance::web1"}]}'
-    monkeypatch.setattr(Pulumi, "ask", lambda *_: plan)
+    monkeypatch.setattr(Pulumi, "preview", lambda _: {"steps": [REPLACED]})
     monkeypatch.setattr(Pulumi, "export", lambda *_: {})
     with pytest.raises(OperationError, match="server web1 with its disk"):
         heal._spare_servers(Stack("prod"))

@@ -1,0 +1,81 @@
+"""The verbs that repair, with the real CLI: what they get past, and what they say where they can't."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from lab.paths import CHECKOUT
+from tests.engine.workplace import SECONDS, Project, Workplace
+
+NOTHING = "import pulumi\n"
+
+
+@pytest.fixture
+def project(workplace: Workplace, hive_file: dict[str, Any], request: pytest.FixtureRequest) -> Project:
+    made = workplace.project(request.node.name, "repaired", hive_file)
+    shutil.copytree(CHECKOUT / "operations", made.folder / "operations")
+    return made
+
+
+def verb(project: Project, *arguments: str, backend: str) -> subprocess.CompletedProcess[str]:
+    """`python -m operations ARGUMENTS` in the project."""
+    return subprocess.run(
+        [sys.executable, "-m", "operations", *arguments, "--stack", project.stack],
+        cwd=project.folder,
+        env={**project.workplace.environment, "PULUMI_BACKEND_URL": backend},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("torn", ["repaired", "another"])
+def test_heal_gets_past_a_write_that_was_cut_off(project: Project, torn: str) -> None:
+    """The file of another stack is not ours to remove, and must not stop us either."""
+    (project.folder / "__main__.py").write_text(NOTHING)
+    # Only without `metadata=skip` is there a file to tear.
+    state = project.folder / "state"
+    state.mkdir()
+    backend = {"PULUMI_BACKEND_URL": f"file://{state}"}
+    for stack in ("another", "repaired"):
+        made = Project(project.workplace, project.folder, stack).run("stack", "init", environment=backend)
+        assert made.status == 0, made.output
+    file = state / ".pulumi" / "stacks" / "apiary" / f"{torn}.json.attrs"
+    assert file.stat().st_size
+    file.write_bytes(b"")
+    assert "EOF" in project.run("stack", "ls", environment=backend).output, "the real CLI stumbles over it"
+    healed = verb(project, "heal", backend=backend["PULUMI_BACKEND_URL"])
+    assert healed.returncode == 0, healed.stdout + healed.stderr
+    assert (f"removed {file}" in healed.stdout) is (torn == "repaired")
+    assert file.exists() is (torn == "another") or file.stat().st_size
+
+
+def test_heal_says_what_is_wrong_with_the_stack_file_in_words(project: Project, hive_file: dict[str, Any]) -> None:
+    config = {**hive_file["config"], "apiary:servers": {"web1": {"plan": "vc2-1c-2gb", "os": "Debian"}}}
+    project.write({**hive_file, "config": config})
+    project.made()
+    healed = verb(project, "heal", backend=project.workplace.environment["PULUMI_BACKEND_URL"])
+    assert healed.returncode != 0
+    assert "`pulumi preview` failed:\n" in healed.stderr
+    assert "servers.web1.os: " in healed.stderr
+    assert '"steps"' not in healed.stderr
+    assert "{" not in healed.stderr, healed.stderr
+
+
+def test_a_stack_that_is_not_there_is_named_with_those_that_are(project: Project) -> None:
+    project.made()
+    project.workplace.forget()
+    backend = project.workplace.environment["PULUMI_BACKEND_URL"]
+    mistyped = Project(project.workplace, project.folder, "repared")
+    for words in (["heal"], ["revive", "web1"], ["graph"]):
+        done = verb(mistyped, *words, backend=backend)
+        assert done.returncode != 0
+        assert "there is no stack 'repared'; there are: " in done.stderr
+        assert "repaired" in done.stderr

@@ -1,0 +1,153 @@
+"""A server is dropped with its disk only when nothing answers at its address, and never another one with it."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from operations import hosts, recovery, revive, sweep
+from operations.cli import OperationError, Pulumi
+
+PREFIX = "urn:pulumi:prod::apiary::apiary:host:Server$"
+INSTANCE = "vultr:index/instance:Instance"
+
+
+@dataclass(frozen=True)
+class Stack(Pulumi):
+    """A stack of one server, and what is done to it."""
+
+    port: int = 22
+    plan: tuple[dict[str, str], ...] = ()
+    done: list[str] = field(default_factory=list)
+
+    def export(self, *, secrets: bool = False) -> dict[str, Any]:
+        """With a provider and an instance; `secrets` makes no difference, there are none."""
+        host = {"host": f"ssh://root@127.0.0.1:{self.port}", "sshOpts": "[]"}
+        provider = {"urn": f"{PREFIX}pulumi:providers:docker::web1", "type": "pulumi:providers:docker", "inputs": host}
+        instance = {"urn": f"{PREFIX}{INSTANCE}::web1", "type": INSTANCE, "id": "i"}
+        return {"deployment": {"resources": [provider, instance]}}
+
+    def preview(self) -> dict[str, Any]:
+        return {"steps": self.plan}
+
+    def run(self, *arguments: str, **_: object) -> None:
+        if arguments[0] != "stack":
+            self.done.append(arguments[0])
+
+
+@pytest.fixture(autouse=True)
+def _nobody_can_log_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`ssh` gets nowhere, and Vultr says that the instance is there."""
+    timeout = subprocess.CompletedProcess([], 255, "", "Connection timed out during banner exchange")
+    monkeypatch.setattr(hosts, "_ssh", lambda *_: timeout)
+    monkeypatch.setattr(hosts, "SITES", ())
+    monkeypatch.setattr(Pulumi, "folder", tmp_path)
+    monkeypatch.setattr(recovery, "clear", lambda _: [])
+    monkeypatch.setattr(revive, "Account", SimpleNamespace(of=lambda _: SimpleNamespace(exists=lambda _: True)))
+    monkeypatch.setattr(sweep, "account", lambda *_, **__: sweep.Swept())
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Of a machine that hangs: its kernel accepts connections, and nobody says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+def silence(*_: object, **__: object) -> None:
+    raise TimeoutError
+
+
+def test_a_server_that_hangs_and_still_accepts_connections_is_not_proved_dead(port: int) -> None:
+    stack = Stack("prod", port)
+    with pytest.raises(OperationError, match=rf"not proved dead.*port {port} accepts.*portal.*revive .* --force"):
+        revive.revive(stack, "web1", yes=True, force=False)
+    assert stack.done == []
+
+
+def test_a_server_that_serves_its_sites_is_not_dead(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its port 22 may be closed to whoever types this."""
+    monkeypatch.setattr(hosts, "SITES", (port,))
+    connect = socket.create_connection
+
+    def firewalled(address: tuple[str, int], timeout: float) -> socket.socket:
+        if address[1] == 22:
+            raise TimeoutError
+        return connect(address, timeout=timeout)
+
+    monkeypatch.setattr(socket, "create_connection", firewalled)
+    stack = Stack("prod")
+    with pytest.raises(OperationError, match=f"not proved dead.*port {port} accepts"):
+        revive.revive(stack, "web1", yes=True, force=False)
+    assert stack.done == []
+
+
+def test_a_server_that_refuses_connections_is_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        closed = taken.getsockname()[1]
+    stack = Stack("prod", closed)
+    with pytest.raises(OperationError, match=f"not proved dead.*port {closed} is refused"):
+        revive.revive(stack, "web1", yes=True, force=False)
+    assert stack.done == []
+
+
+def test_whoever_says_force_drops_a_server_that_hangs(port: int) -> None:
+    stack = Stack("prod", port)
+    revive.revive(stack, "web1", yes=True, force=True)
+    assert stack.done == ["destroy", "up"]
+
+
+def test_a_server_of_which_nothing_is_heard_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "create_connection", silence)
+    stack = Stack("prod")
+    revive.revive(stack, "web1", yes=True, force=False)
+    assert stack.done == ["destroy", "up"]
+
+
+@pytest.mark.parametrize(("name", "stopped"), [("web2", True), ("web1", False)])
+def test_no_other_server_goes_with_it(name: str, stopped: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stack file may have been changed since: it must not cost a server that lives."""
+    monkeypatch.setattr(socket, "create_connection", silence)
+    stack = Stack("prod", plan=({"op": "replace", "urn": f"{PREFIX}{INSTANCE}::{name}"},))
+    if stopped:
+        with pytest.raises(OperationError, match="server web2 with its disk as well, and nothing was changed"):
+            revive.revive(stack, "web1", yes=True, force=False)
+    else:
+        revive.revive(stack, "web1", yes=True, force=False)
+    assert stack.done == ([] if stopped else ["destroy", "up"])
+
+
+def test_nothing_is_dropped_while_the_stack_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: Stack) -> dict[str, Any]:
+        raise OperationError("`pulumi preview` failed:\nservers.web1.plan: missing")
+
+    monkeypatch.setattr(socket, "create_connection", silence)
+    monkeypatch.setattr(Stack, "preview", refused)
+    stack = Stack("prod")
+    with pytest.raises(OperationError, match=r"servers\.web1\.plan: missing"):
+        revive.revive(stack, "web1", yes=True, force=False)
+    assert stack.done == []
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_key_that_is_written_is_the_one_that_stays(
+    order: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A change of keys that was cut off leaves two of one name in the state."""
+    type_ = "tls:index/privateKey:PrivateKey"
+    urn = f"urn:pulumi:prod::apiary::apiary:host:Access${type_}::access"
+    keys: list[dict[str, Any]] = [
+        {"urn": urn, "type": type_, "outputs": {"privateKeyOpenssh": "new"}},
+        {"urn": urn, "type": type_, "outputs": {"privateKeyOpenssh": "old"}, "delete": True},
+    ]
+    exported = {"deployment": {"resources": keys[::order]}}
+    monkeypatch.setattr(Stack, "export", lambda *_, **__: exported)
+    hosts.ensure_key(Stack("prod"), hosts.State.of(exported))
+    assert (tmp_path / "id_ed25519").read_text() == "new"
