@@ -71,6 +71,7 @@ def variables(
             "apiary_published_ipv4": [
                 {"proto": port.proto, "port": port.host} for _, ports in sorted(published.items()) for port in ports
             ],
+            "apiary_ssh_from": wanted.ssh_from or [],
             "apiary_registry_mirrors": list(wanted.registry_mirrors),
         }
 

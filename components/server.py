@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 import ediri_vultr as vultr
 import pulumi
@@ -25,7 +26,8 @@ from components.access import Access
 from components.connection import Connection
 from components.labels import stack_tag
 
-ANYWHERE = {"v4": ("0.0.0.0", 0), "v6": ("::", 0)}  # noqa: S104 - a firewall rule's source, not a bind address
+SSH = ("tcp", 22)
+ANYWHERE = {"v4": "0.0.0.0/0", "v6": "::/0"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class ServerArgs:
     os_id: int  # Vultr's number of the operating system, 2136 is Debian 12
     public_name: str  # what the addresses' reverse DNS says, e.g. `web1.example.com`
     open_ports: Sequence[tuple[str, int]]  # (`tcp` or `udp`, port) besides SSH
+    ssh_from: Sequence[str]  # networks that may log in; empty: from anywhere
 
     @classmethod
     def of(cls, stack: settings.Stack, name: str) -> ServerArgs:
@@ -55,7 +58,9 @@ class ServerArgs:
                     # Over IPv4 visitors come to the host's port, over IPv6 to the container's own.
                     for number in (port.host, port.container)
                 }
+                - {SSH}
             ),
+            ssh_from=wanted.ssh_from or (),
         )
 
 
@@ -91,18 +96,17 @@ class Server(pulumi.ComponentResource):
         )
 
         firewall = vultr.FirewallGroup(name, description=label, opts=own)
-        for protocol, port in [("icmp", None), ("tcp", 22), *args.open_ports]:
-            for family, (subnet, size) in ANYWHERE.items():
-                vultr.FirewallRule(
-                    f"{name}-{protocol}{port or ''}-{family}",
-                    firewall_group_id=firewall.id,
-                    protocol=protocol,
-                    port="" if port is None else str(port),
-                    ip_type=family,
-                    subnet=subnet,
-                    subnet_size=size,
-                    opts=own,
-                )
+        for rule in firewall_rules(args):
+            vultr.FirewallRule(
+                f"{name}-{rule.name}",
+                firewall_group_id=firewall.id,
+                protocol=rule.protocol,
+                port=rule.port,
+                ip_type=f"v{rule.source.version}",
+                subnet=str(rule.source.network_address),
+                subnet_size=rule.source.prefixlen,
+                opts=own,
+            )
 
         self.instance = vultr.Instance(
             name,
@@ -142,6 +146,34 @@ class Server(pulumi.ComponentResource):
             name, instance_id=self.instance.id, ip=self.ipv6, reverse=args.public_name, opts=with_instance
         )
         self.register_outputs({"ipv4": self.ipv4, "ipv6": self.ipv6, "prefix": self.prefix})
+
+
+@dataclass(frozen=True)
+class FirewallRule:
+    """What the cloud firewall lets through."""
+
+    name: str  # unique among the server's rules
+    protocol: str
+    port: str  # empty for ICMP
+    source: IPv4Network | IPv6Network
+
+
+def firewall_rules(args: ServerArgs) -> list[FirewallRule]:
+    """ICMP, SSH and the published ports, for both families.
+
+    When SSH is narrowed the engine makes the new rules first and removes the old ones last, after the host has
+    narrowed its own firewall: a host that refuses, because the update itself would be locked out, leaves the cloud's
+    as it was.
+    """
+    rules = []
+    for protocol, port in [("icmp", None), SSH, *args.open_ports]:
+        opened = f"{protocol}{port or ''}"
+        sources = dict(ANYWHERE)
+        if (protocol, port) == SSH and args.ssh_from:
+            sources = {network: network for network in args.ssh_from}
+        for name, network in sources.items():
+            rules.append(FirewallRule(f"{opened}-{name}", protocol, str(port or ""), ip_network(network)))
+    return rules
 
 
 def user_data(private_key: str, public_key: str) -> str:

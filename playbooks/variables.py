@@ -78,8 +78,8 @@ def _ssh_from(variables: Variables, client: str | None) -> list[str]:
         here = mapped or here
         if not any(here in network for network in networks):
             errors.append(
-                f"apiary_ssh_from: this run came from {here}, which none of {', '.join(sources)} holds: "
-                "it would lock itself out; add that address"
+                f"ssh_from: this update came from {here}, which none of {', '.join(sources)} holds: "
+                "it would lock itself out; add that address, or run it from one of them"
             )
     return errors
 

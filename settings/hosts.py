@@ -94,6 +94,12 @@ class Server(Settings):
         description="Names that lead to this server.",
         examples=[{"public": ["web1.example.com"], "web": ["example.com"]}],
     )
+    ssh_from: list[k.Source] | None = Field(
+        default=None,
+        description="Networks and addresses that may log in; from anywhere when left out. The machine that runs "
+        "`pulumi` has to be in one of them.",
+        examples=[["203.0.113.0/24", "2001:db8:5::/48"]],
+    )
     playbook: k.Playbook = Field(
         default="web.yml", description="Playbook of playbooks/ that makes the host.", examples=["web.yml"]
     )

@@ -73,6 +73,7 @@ NetSuffix = Annotated[str, Kind("suffix of a network"), _suffix(addresses.contai
 AddressSuffix = Annotated[str, Kind("suffix of an address"), _suffix(addresses.container_address)]
 PrivateIpv4 = Annotated[str, Kind("private IPv4 address"), AfterValidator(texts.private_ipv4)]
 PrivateIpv4Net = Annotated[str, Kind("private IPv4 network"), AfterValidator(texts.private_ipv4_net)]
+Source = Annotated[str, Kind("address or network"), AfterValidator(texts.source)]
 UrlPath = Annotated[str, Kind("path of a request"), AfterValidator(texts.url_path)]
 MirrorUrl = Annotated[str, Kind("URL"), AfterValidator(texts.mirror_url)]
 Timezone = Annotated[str, Kind("time zone"), AfterValidator(texts.timezone)]

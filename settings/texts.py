@@ -6,7 +6,7 @@ raises ValueError whose message says what is wrong and what to write.
 """
 
 import re
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -150,6 +150,22 @@ def private_ipv4_net(text: str) -> str:
         raise ValueError(
             f'{show(text)} is not a private IPv4 network of /16 to /28 with its host bits 0; write e.g. "172.30.0.0/24"'
         )
+    return str(net)
+
+
+def source(text: str) -> str:
+    """Check and canonically spell where connections may come from: a network of either family, or one address."""
+    example = 'write e.g. "203.0.113.0/24", "2001:db8:5::/48" or one address'
+    try:
+        net = ip_network(text, strict=False)
+    except ValueError as error:
+        raise ValueError(f"{show(text)} is neither a network nor an address; {example}") from error
+    if net.prefixlen == 0:
+        raise ValueError(f"{show(text)} is everywhere; leave the whole setting out for that")
+    if isinstance(net, IPv6Network) and net.network_address.ipv4_mapped:
+        raise ValueError(f"{show(text)} is IPv4 in disguise; write it as IPv4")
+    if "/" in text and str(net.network_address) != str(ip_address(text.partition("/")[0])):
+        raise ValueError(f'{show(text)} has bits set behind its length; write "{net}"')
     return str(net)
 
 
