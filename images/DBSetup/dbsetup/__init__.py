@@ -1,0 +1,1 @@
+"""Makes roles, databases and grants as DBMAP says, and never drops one."""
