@@ -49,7 +49,7 @@ run: $(VENV)/.ready ## run a job again, in a fresh container: make run JOB=web1:
 	@$(call in_stack) $(RUN) -m operations run --stack $(STACK) $(JOB)
 
 .PHONY: graph
-graph: $(VENV)/.ready ## draw the stack's graph of resources into docs/graph.svg
+graph: $(VENV)/.ready ## draw the stack's graph of resources as SVG
 	@$(call in_stack) $(RUN) -m operations graph --stack $(STACK)
 
 # The tests have a region of their own (.lab/test-*), with the caches of the lab.

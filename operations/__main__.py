@@ -41,7 +41,7 @@ def _run(pulumi: Pulumi, options: argparse.Namespace) -> int:
         case "run":
             return jobs.run(pulumi, options.job)
         case "graph":
-            graph.write(pulumi, options.file)
+            graph.write(pulumi, options.file or PROGRAM / ".apiary" / options.stack / "graph.svg")
     return 0
 
 
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     reviving.add_argument("--force", action="store_true", help="even if it answers, or is not proved dead")
     verb("run", "run a job again, in a fresh container").add_argument("job", help="NAME or SERVER:NAME")
     drawing = verb("graph", "draw the stack's graph of resources as SVG")
-    drawing.add_argument("--file", type=Path, default=PROGRAM / "docs" / "graph.svg")
+    drawing.add_argument("--file", type=Path, help="default: .apiary/STACK/graph.svg")
     return parser
 
 

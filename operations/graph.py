@@ -29,13 +29,18 @@ class Graph:
 def write(pulumi: Pulumi, file: Path) -> None:
     """Draw the stack into `file`. Raises OperationError when it has no resources yet."""
     state = State.of(pulumi.export())
-    found = build(state)
-    if not found.cards:
+    if not any(resource.custom for resource in state.resources):
         raise OperationError(f"graph: stack {pulumi.stack} has no resources yet; bring it up first")
     file.parent.mkdir(parents=True, exist_ok=True)
-    count = sum(not resource.type.startswith("pulumi:") for resource in state.resources)
-    file.write_text(svg(found.cards, found.needs, f"{pulumi.tag}: {count} resources"))
+    file.write_text(draw(state, pulumi.tag))
     say(f"graph: {file}")
+
+
+def draw(state: State, title: str) -> str:
+    """The picture of a state as SVG, under `title` and the number of its resources."""
+    found = build(state)
+    count = sum(resource.custom and not resource.type.startswith("pulumi:") for resource in state.resources)
+    return svg(found.cards, found.needs, f"{title}: {count} resources")
 
 
 def build(state: State) -> Graph:
@@ -44,7 +49,7 @@ def build(state: State) -> Graph:
     components = {
         urn: resource
         for urn, resource in by_urn.items()
-        if not resource.id and resource.type != STACK and _is_top(resource, by_urn)
+        if not resource.custom and resource.type != STACK and _is_top(resource, by_urn)
     }
     home = {urn: _home(urn, by_urn, components) for urn in by_urn}
     parts: dict[str, list[Resource]] = {urn: [] for urn in components}
@@ -53,7 +58,7 @@ def build(state: State) -> Graph:
         own = home[urn]
         if own is None:
             continue
-        if urn != own and resource.id:
+        if urn != own and resource.custom:
             parts[own].append(resource)
         provider = resource.provider.rpartition("::")[0]
         for needed in (*resource.dependencies, provider):

@@ -35,6 +35,7 @@ class Resource:
     provider: str  # urn::id or empty
     dependencies: tuple[str, ...]  # urns
     doomed: bool  # replaced already, and still to be deleted
+    custom: bool  # a plugin's; else a component
 
     @property
     def name(self) -> str:
@@ -75,6 +76,12 @@ class State:
                 for entry in deployment.get("pending_operations") or ()
             ),
         )
+
+    @classmethod
+    def of_plan(cls, plan: Mapping[str, Any]) -> State:
+        """The state that a first update would lead to, from what `pulumi preview --json` prints."""
+        planned = [step["newState"] for step in plan.get("steps") or () if step["op"] == "create"]
+        return cls.of({"deployment": {"resources": planned}})
 
     def of_type(self, type_: str) -> Iterator[Resource]:
         """The resources of one type, doomed ones too: they exist as well."""
@@ -126,4 +133,5 @@ def _resource(entry: Mapping[str, Any]) -> Resource:
         provider=str(entry.get("provider") or ""),
         dependencies=tuple(entry.get("dependencies") or ()),
         doomed=bool(entry.get("delete")),
+        custom=bool(entry.get("custom", entry.get("id"))),
     )

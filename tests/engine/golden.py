@@ -2,6 +2,8 @@
 
 python -m tests.engine.golden          write them anew; then read the difference before it is committed
 
+The picture in the README is drawn from the plan of Pulumi.prod.yaml, and so belongs to them.
+
 """
 
 from __future__ import annotations
@@ -13,10 +15,13 @@ from pathlib import Path
 import yaml
 
 from lab.paths import CHECKOUT
+from operations.graph import draw
+from operations.state import State
 from tests.engine.plans import Plan, as_text, reduced
 from tests.engine.workplace import Workplace, read_stack_file
 
 HERE = Path(__file__).parent
+PICTURE = CHECKOUT / "docs" / "hive.svg"
 COMMAND = "python -m tests.engine.golden"
 HEAD = f"# What a first `pulumi preview` of the stack plans. Written by `{COMMAND}`.\n"
 # In the checkout's root are the stacks that people run; those in stacks/ are for tests.
@@ -43,13 +48,20 @@ def planned(workplace: Workplace, stack: str) -> Plan:
     return reduced(project.plan())
 
 
+def picture(workplace: Workplace) -> str:
+    """The graph of Pulumi.prod.yaml as SVG, as its first update would make it."""
+    project = workplace.project("picture", "prod", read_stack_file(STACK_FILES["prod"])).made()
+    return draw(State.of_plan(project.plan()), "Pulumi.prod.yaml")
+
+
 def main() -> int:
-    """Write every golden anew, and remove those of stacks that are no more."""
+    """Write every golden and the picture anew, and remove goldens of stacks that are no more."""
     with tempfile.TemporaryDirectory(prefix="apiary-engine-") as folder:
         workplace = Workplace(Path(folder))
         for stack in sorted(STACK_FILES):
             path_of(stack).write_text(HEAD + as_text(planned(workplace, stack)))
             print(f"{path_of(stack)}: {len(read(stack))} resources")
+        PICTURE.write_text(picture(workplace))
         workplace.close()
     for path in (HERE / "goldens").glob("*.yaml"):
         if path.stem not in STACK_FILES:

@@ -18,6 +18,10 @@ def test_a_stack_plans_the_resources_of_its_golden(workplace: Workplace, stack: 
     )
 
 
+def test_the_picture_in_the_readme_is_the_plan_of_the_example(workplace: Workplace) -> None:
+    assert golden.picture(workplace) == golden.PICTURE.read_text(), f"docs/hive.svg is old; {golden.COMMAND}"
+
+
 def test_every_golden_has_a_stack() -> None:
     assert {path.stem for path in golden.path_of("x").parent.glob("*.yaml")} == set(golden.STACK_FILES)
 
