@@ -24,6 +24,7 @@ from components.host import Host
 from components.image import Images
 from components.job import Job, JobArgs
 from components.network import Network, subnets
+from components.reverse import Reverse
 from components.server import Server, ServerArgs
 from components.volumes import Volumes, names_on
 from components.zone import Zone, records
@@ -60,6 +61,10 @@ for name, wanted in stack.servers.items():
 
 for zone in settings.zones_of(stack):
     Zone(zone, records(stack, zone, hosts))
+
+for name, application in stack.applications.items():
+    if application.dns:
+        Reverse(name, application.dns[0], hosts[stack.server_of(application)])
 
 applications: dict[str, Application] = {}
 jobs: dict[str, Job] = {}

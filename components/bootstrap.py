@@ -49,7 +49,7 @@ def variables(
 ) -> pulumi.Output[dict[str, Any]]:
     """What the playbooks are told of a server: its addresses, and which of them visitors may reach."""
     wanted = stack.servers[server]
-    published = {name: application.published for name, application in stack.applications_on(server).items()}
+    applications = stack.applications_on(server)
 
     def build(known: tuple[str, settings.Plan]) -> dict[str, Any]:
         instance, addresses = known
@@ -63,13 +63,15 @@ def variables(
             "apiary_ndp": wanted.ndp,
             "apiary_addresses": sorted(addresses.statics.values()),
             "apiary_published": [
-                {"address": addresses.statics[name], "proto": port.proto, "port": port.container}
-                for name, ports in sorted(published.items())
+                {"address": addresses.statics[name], "proto": opened.proto, "port": opened.first, "last": opened.last}
+                for name, application in sorted(applications.items())
                 if name in addresses.statics
-                for port in ports
+                for opened in application.opened
             ],
             "apiary_published_ipv4": [
-                {"proto": port.proto, "port": port.host} for _, ports in sorted(published.items()) for port in ports
+                {"proto": port.proto, "port": port.host}
+                for _, application in sorted(applications.items())
+                for port in application.published
             ],
             "apiary_ssh_from": wanted.ssh_from or [],
             "apiary_registry_mirrors": list(wanted.registry_mirrors),

@@ -26,7 +26,6 @@ from components.access import Access
 from components.connection import Connection
 from components.labels import stack_tag
 
-SSH = ("tcp", 22)
 ANYWHERE = {"v4": "0.0.0.0/0", "v6": "::/0"}
 
 
@@ -38,7 +37,7 @@ class ServerArgs:
     region: str  # Vultr region, e.g. `ewr`
     os_id: int  # Vultr's number of the operating system, 2136 is Debian 12
     public_name: str  # what the addresses' reverse DNS says, e.g. `web1.example.com`
-    open_ports: Sequence[tuple[str, int]]  # (`tcp` or `udp`, port) besides SSH
+    openings: Sequence[settings.Opening]  # what the cloud firewall lets through besides ICMP and SSH
     ssh_from: Sequence[str]  # networks that may log in; empty: from anywhere
 
     @classmethod
@@ -50,16 +49,7 @@ class ServerArgs:
             region=wanted.region,
             os_id=wanted.os,
             public_name=wanted.dns.public[0] if wanted.dns.public else name,
-            open_ports=sorted(
-                {
-                    (port.proto, number)
-                    for application in stack.applications_on(name).values()
-                    for port in application.published
-                    # Over IPv4 visitors come to the host's port, over IPv6 to the container's own.
-                    for number in (port.host, port.container)
-                }
-                - {SSH}
-            ),
+            openings=settings.openings(stack, name),
             ssh_from=wanted.ssh_from or (),
         )
 
@@ -159,20 +149,18 @@ class FirewallRule:
 
 
 def firewall_rules(args: ServerArgs) -> list[FirewallRule]:
-    """ICMP, SSH and the published ports, for both families.
+    """ICMP, SSH, and what is published or opened.
 
     When SSH is narrowed the engine makes the new rules first and removes the old ones last, after the host has
     narrowed its own firewall: a host that refuses, because the update itself would be locked out, leaves the cloud's
     as it was.
     """
-    rules = []
-    for protocol, port in [("icmp", None), SSH, *args.open_ports]:
-        opened = f"{protocol}{port or ''}"
-        sources = dict(ANYWHERE)
-        if (protocol, port) == SSH and args.ssh_from:
-            sources = {network: network for network in args.ssh_from}
-        for name, network in sources.items():
-            rules.append(FirewallRule(f"{opened}-{name}", protocol, str(port or ""), ip_network(network)))
+    rules = [FirewallRule(f"icmp-{family}", "icmp", "", ip_network(network)) for family, network in ANYWHERE.items()]
+    who = {network: network for network in args.ssh_from} or ANYWHERE
+    rules += [FirewallRule(f"tcp22-{name}", "tcp", "22", ip_network(network)) for name, network in who.items()]
+    for opening in args.openings:
+        name = f"{opening.protocol}{opening.port}-{opening.family}"
+        rules.append(FirewallRule(name, opening.protocol, opening.port, ip_network(ANYWHERE[opening.family])))
     return rules
 
 

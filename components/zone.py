@@ -41,6 +41,8 @@ def records(stack: settings.Stack, zone: str, hosts: Mapping[str, Host]) -> list
                 return host.server.ipv6
             case "web_ipv6":
                 return host.plan.apply(lambda addresses: str(addresses.web))
+            case "own_ipv6":
+                return host.plan.apply(lambda addresses: addresses.statics[str(plan.application)])
             case _:
                 return str(plan.data)
 

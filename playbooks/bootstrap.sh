@@ -45,7 +45,7 @@ fi
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
-packages=(ansible-core ca-certificates docker.io iproute2 iptables ndppd openssh-server python3 tzdata ufw unattended-upgrades)
+packages=(ansible-core ca-certificates conntrack docker.io iproute2 iptables ndppd openssh-server python3 tzdata ufw unattended-upgrades)
 # systemd-timesyncd drives out any other time daemon: only where there is none.
 if ! command -v chronyd ntpd ntpsec >/dev/null; then packages+=(systemd-timesyncd); fi
 

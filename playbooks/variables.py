@@ -43,9 +43,15 @@ def _ports(variables: Variables, key: str, addressed: bool) -> list[str]:
             errors.append(f"{where}.proto: {entry.get('proto')!r} is neither tcp nor udp")
         if not isinstance(entry.get("port"), int) or not 0 < entry["port"] < 65536:
             errors.append(f"{where}.port: {entry.get('port')!r} is not a port; write 1 to 65535")
+        if addressed and not _is_end(entry.get("last", entry.get("port")), entry.get("port")):
+            errors.append(f"{where}.last: {entry['last']!r} ends no range from {entry.get('port')!r}")
         if addressed:
             errors += _addresses([entry.get("address")], where + ".address", variables)
     return errors
+
+
+def _is_end(last: object, first: object) -> bool:
+    return not isinstance(first, int) or (isinstance(last, int) and first <= last < 65536)
 
 
 def _addresses(values: list[Any], where: str, variables: Variables) -> list[str]:

@@ -11,6 +11,7 @@ from settings.jobs import job_order
 from settings.loading import load
 from settings.models import Application, Container, Health, Job, Record, Server, Stack, Zone
 from settings.plans import plan
+from settings.reach import Opening, openings
 from settings.references import Lookup, parse, resolve
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Health",
     "Job",
     "Lookup",
+    "Opening",
     "Plan",
     "Port",
     "Problem",
@@ -37,6 +39,7 @@ __all__ = [
     "in_prefix",
     "job_order",
     "load",
+    "openings",
     "parse",
     "plan",
     "resolve",

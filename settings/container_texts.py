@@ -13,6 +13,7 @@ from settings.errors import did_you_mean, kind_of, show
 
 _ENV_KEY = re.compile(r"[a-z_][a-z0-9_]*")
 _PORT = re.compile(r"(?:(\d{1,9}):)?(\d{1,9})(?:/(\w+))?", re.ASCII)
+_OPEN = re.compile(r"(tcp|udp)/(\d{1,9})(?:-(\d{1,9}))?", re.ASCII)
 _DURATION = re.compile(r"(?:\d{1,9}(?:\.\d{1,9})?(?:ms|s|m|h))+", re.ASCII)
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)", re.ASCII)
 _MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
@@ -41,6 +42,23 @@ class Port:
     host: int
     container: int
     proto: str
+
+
+@dataclass(frozen=True, order=True)
+class OpenPort:
+    """Ports `first` to `last` of a container's own address, `proto` tcp or udp."""
+
+    proto: str
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        """Spell it as the stack file does: `tcp/25565`, `udp/6000-6010`."""
+        return f"{self.proto}/{self.first}" + (f"-{self.last}" if self.last > self.first else "")
+
+    def overlaps(self, other: "OpenPort") -> bool:
+        """Whether any port lies in both."""
+        return self.proto == other.proto and self.first <= other.last and other.first <= self.last
 
 
 @dataclass(frozen=True)
@@ -119,6 +137,26 @@ def parse_port(value: object) -> Port:
     if port.proto not in ("tcp", "udp"):
         raise ValueError(f'{show(value)} names an unknown protocol; write "/tcp" or "/udp"')
     return port
+
+
+def parse_open(value: object) -> OpenPort:
+    """Read opened ports: `tcp/25565`, or a range, `udp/6000-6010`."""
+    match = _OPEN.fullmatch(value) if isinstance(value, str) else None
+    if not match:
+        raise ValueError(f"{_not_open(value)}; write tcp/25565, udp/19132 or a range, tcp/6000-6010")
+    opened = OpenPort(match[1], int(match[2]), int(match[3] or match[2]))
+    if not (1 <= opened.first <= 65535 and 1 <= opened.last <= 65535):
+        raise ValueError(f"{show(value)} is out of range; a port is 1 to 65535")
+    if opened.last < opened.first:
+        raise ValueError(f'{show(value)} ends before it begins; write "{opened.proto}/{opened.last}-{opened.first}"')
+    return opened
+
+
+def _not_open(value: object) -> str:
+    if not isinstance(value, str):
+        return f"{show(value)} does not say tcp or udp" if type(value) is int else f"is {kind_of(value)}, not a port"
+    turned = re.fullmatch(r"(\d+)/(tcp|udp)", value, re.ASCII)
+    return f"{show(value)} names the protocol last" if turned else f"{show(value)} is not a port with its protocol"
 
 
 def parse_volume(text: str) -> VolumeMount:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from settings import container_texts
 from settings import kinds as k
-from settings.container_texts import Port, VolumeMount
+from settings.container_texts import OpenPort, Port, VolumeMount
 from settings.kinds import Settings
 from settings.references import Reference, parse
 
@@ -140,6 +140,18 @@ class Application(Container):
         "Write pairs in quotes.",
         examples=[[80, 443, "53:53/udp"]],
     )
+    open: list[k.OpenSetting] = Field(
+        default_factory=list,
+        description="Ports opened on its own IPv6 address and nowhere else, protocol first; with `static_ipv6` or "
+        "`ipv6_web`.",
+        examples=[["tcp/25565", "udp/6000-6010"]],
+    )
+    dns: list[k.Domain] = Field(
+        default_factory=list,
+        description="Names of its own IPv6 address: AAAA, and A of the server where it publishes `ports`. The "
+        "address's reverse name is the first of them.",
+        examples=[["mc.example.com"]],
+    )
     stateful: bool = Field(
         default=False,
         description="Whether two must never run at once: the old one stops before the new one starts. "
@@ -157,6 +169,17 @@ class Application(Container):
     def published(self) -> tuple[Port, ...]:
         """`ports`, parsed, in order."""
         return tuple(container_texts.parse_port(port) for port in self.ports)
+
+    @cached_property
+    def opened(self) -> tuple[OpenPort, ...]:
+        """What may be reached at its own IPv6 address: its published ports, those of `open`; sorted."""
+        published = {OpenPort(port.proto, port.container, port.container) for port in self.published}
+        return tuple(sorted(published | {container_texts.parse_open(text) for text in self.open}))
+
+    @property
+    def has_address(self) -> bool:
+        """Whether it has an IPv6 address of its own."""
+        return self.ipv6_web or self.static_ipv6 is not None
 
     @property
     def domains(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ Makes: pure functions of a checked `Stack`. Leaves alone: whether a domain may s
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, TypedDict
 
@@ -14,7 +14,7 @@ from publicsuffixlist import PublicSuffixList
 from settings.models import Record, Stack, Zone
 from settings.texts import ip_text
 
-Source = Literal["ipv4", "host_ipv6", "web_ipv6", "private_ip", "literal"]
+Source = Literal["ipv4", "host_ipv6", "web_ipv6", "own_ipv6", "private_ip", "literal"]
 
 
 class Route(TypedDict):
@@ -40,6 +40,7 @@ class RecordPlan:
     ttl: int  # seconds
     priority: int | None = None  # MX and SRV only
     data: str | None = None
+    application: str | None = None  # whose own address, with `own_ipv6`
 
 
 @lru_cache(maxsize=1)
@@ -72,13 +73,17 @@ def zone_for(stack: Stack, domain: str) -> tuple[str, str]:
 
 def zones_of(stack: Stack) -> dict[str, Zone]:
     """Return every zone, listed or derived, by name and sorted, with its settings."""
-    domains = [
-        domain
-        for server in stack.servers.values()
-        for domain in (*server.dns.public, *server.dns.private, *server.dns.web)
-    ]
-    names = set(stack.zones) | {zone_for(stack, domain)[0] for domain in domains}
+    names = set(stack.zones) | {
+        zone_for(stack, name)[0] for server in stack.servers for name in names_on(stack, server)
+    }
     return {name: stack.zones.get(name, Zone()) for name in sorted(names)}
+
+
+def names_on(stack: Stack, server: str) -> list[str]:
+    """Return every name that leads to a server or to an application's own address on it, `www.` aside."""
+    dns = stack.servers[server].dns
+    own = [name for app in stack.applications_on(server).values() for name in app.dns]
+    return [*dns.public, *dns.private, *dns.web, *own]
 
 
 def dns_records(stack: Stack, server: str) -> list[RecordPlan]:
@@ -98,6 +103,11 @@ def dns_records(stack: Stack, server: str) -> list[RecordPlan]:
         ),
         *(_derived(stack, name, "A", "private_ip", data=stack.servers[server].private_ip) for name in dns.private),
     ]
+    for app_name, app in stack.applications_on(server).items():
+        for name in app.dns:
+            plans.append(replace(_derived(stack, name, "AAAA", "own_ipv6"), application=app_name))
+            if app.ports:
+                plans.append(_derived(stack, name, "A", "ipv4"))
     for name, zone in stack.zones.items():
         if _owner(stack, name) == server:
             plans += [_listed(name, zone, record) for record in zone.records]
@@ -119,10 +129,9 @@ def _listed(zone_name: str, zone: Zone, record: Record) -> RecordPlan:
 
 
 def _owner(stack: Stack, zone: str) -> str:
-    for name, server in stack.servers.items():
-        dns = server.dns
-        if any(zone_for(stack, domain)[0] == zone for domain in (*dns.public, *dns.private, *dns.web)):
-            return name
+    for server in stack.servers:
+        if any(zone_for(stack, name)[0] == zone for name in names_on(stack, server)):
+            return server
     return next(iter(stack.servers))
 
 

@@ -46,6 +46,10 @@ def _port(value: object) -> int | str:
     return value if isinstance(value, int) else str(value)
 
 
+def _open(value: object) -> str:
+    return str(container_texts.parse_open(value))
+
+
 def _volume(value: str) -> str:
     container_texts.parse_volume(value)
     return value
@@ -63,6 +67,7 @@ EnvValue = Annotated[
     PlainValidator(container_texts.env_value),
 ]
 PortSetting = Annotated[int | str, Kind("port"), PlainValidator(_port)]
+OpenSetting = Annotated[str, Kind("protocol and port"), PlainValidator(_open)]
 VolumeSetting = Annotated[str, Kind("volume"), AfterValidator(_volume)]
 AbsolutePath = Annotated[str, Kind("absolute path"), AfterValidator(container_texts.absolute_path)]
 Duration = Annotated[str, Kind("duration"), AfterValidator(container_texts.duration)]

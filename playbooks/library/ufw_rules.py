@@ -4,12 +4,14 @@
     ufw_rules:
       interface: ens3                                # the public one
       networks: ["2001:db8:1:2:0:2::/96", ...]       # containers' networks, either family
-      published: [{address, proto, port}]            # containers' public IPv6 addresses and ports
+      published: [{address, proto, port, last}]      # containers' public IPv6 addresses; ports from `port` to `last`
       ssh_from: []                                   # addresses or networks; empty: from anywhere
 
 A rule's comment says all that the rule says, so comparing comments is comparing rules: ufw spells rules in
 its own way. New rules come before stale ones go, and SSH is allowed before ufw is turned on: nobody is
-locked out in between. Returns: `added`, `removed` (lists of comments), `enabled_now` (ufw was off before).
+locked out in between. ufw lets what is connected go on; so connections through a rule that went are
+forgotten, and a closed port is closed to them too.
+Returns: `added`, `removed` (lists of comments), `enabled_now` (ufw was off before).
 """
 
 from __future__ import annotations
@@ -72,11 +74,9 @@ def desired(
             Rule(f"among {network}", ("allow", "from", network, "to", network), routed=True),
         ]
     for entry in published:
-        address, proto, port = (
-            str(ipaddress.ip_address(entry["address"])),
-            str(entry["proto"]),
-            str(entry["port"]),
-        )
+        address, proto = str(ipaddress.ip_address(entry["address"])), str(entry["proto"])
+        last = entry.get("last", entry["port"])
+        port = str(entry["port"]) if last == entry["port"] else f"{entry['port']}:{last}"
         words = ("allow", "proto", proto, "from", "any", "to", address, "port", port)
         rules.append(Rule(f"published {address} {port}/{proto}", words, routed=True))
     return list(dict.fromkeys(rules))
@@ -105,6 +105,24 @@ def plan(wanted: Iterable[Rule], added: str) -> tuple[list[Rule], dict[str, list
     return [rule for rule in wanted if rule.comment not in present], {
         k: v for k, v in present.items() if k not in names
     }
+
+
+def forgotten(stale: Iterable[str]) -> list[list[str]]:
+    """Arguments of `conntrack` that forget the connections through published rules, by the rules' comments.
+
+    Of a range every connection of its protocol to that address, since conntrack knows no ranges: those that are
+    still allowed are taken up again with their next packet.
+    """
+    found = []
+    for comment in stale:
+        kind, _, rest = comment.partition(" ")
+        if kind != "published":
+            continue
+        address, _, what = rest.partition(" ")
+        port, _, proto = what.partition("/")
+        one = [] if ":" in port else ["--dport", port]
+        found.append(["-D", "-f", "ipv6", "-d", address, "-p", proto, *one])
+    return found
 
 
 def main() -> None:
@@ -138,6 +156,11 @@ def main() -> None:
             ufw(*rule.command())
         for delete in stale.values():
             ufw("--force", *delete)
+        for arguments in forgotten(stale):
+            status, _, err = module.run_command(["conntrack", *arguments])
+            # It fails also when there was no such connection.
+            if status != 0 and "0 flow entries" not in err:
+                module.fail_json(msg=f"conntrack {' '.join(arguments)}: {err.strip()}")
         if off:
             ufw("--force", "enable")
     module.exit_json(

@@ -6,7 +6,7 @@ alone: single settings, which the models check.
 
 from collections.abc import Collection
 
-from settings.checks import addresses, containers, domains, firewall, records, references
+from settings.checks import addresses, containers, domains, firewall, reach, records, references
 from settings.draft import Draft
 
 
@@ -15,6 +15,7 @@ def check(draft: Draft, *, build_dirs: Collection[str] | None = None, playbooks:
     containers.check(draft, build_dirs=build_dirs, playbooks=playbooks)
     addresses.check(draft)
     firewall.check(draft)
+    reach.check(draft)
     domains.check(draft)
     records.check(draft)
     references.check(draft)

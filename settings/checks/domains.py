@@ -1,5 +1,7 @@
 """Checks of domains: who lists them, who serves them."""
 
+from collections.abc import Iterator
+
 from settings import texts
 from settings.checks.common import Placed, placed
 from settings.domains import enclosing_zone
@@ -27,19 +29,17 @@ def check(draft: Draft) -> None:
 
 
 def _listed(draft: Draft) -> dict[str, str]:
-    """Check the names under `dns`; return the server of each web domain."""
+    """Check the names under every `dns`; return the server of each web domain."""
     seen: dict[str, str] = {}
     web: dict[str, str] = {}
+    for kind, domain, at in _names(draft):
+        _name(draft, domain, kind, at)
+        if first := seen.get(domain):
+            draft.report(f"{show(domain)} is listed at {first} already; leave one out", *at)
+        seen.setdefault(domain, path_of(*at))
+        if kind == "web":
+            web.setdefault(domain, str(at[1]))
     for server_name, server in draft.stack.servers.items():
-        for kind in Dns.model_fields:
-            for index, domain in enumerate(getattr(server.dns, kind)):
-                at = ("servers", server_name, "dns", kind, index)
-                _name(draft, domain, kind, at)
-                if first := seen.get(domain):
-                    draft.report(f"{show(domain)} is listed at {first} already; leave one out", *at)
-                seen.setdefault(domain, path_of(*at))
-                if kind == "web":
-                    web.setdefault(domain, server_name)
         if server.dns.private and server.private_ip is None and draft.whole("servers", server_name, "private_ip"):
             at_private = ("servers", server_name, "dns", "private")
             draft.report("the server has no private address for these names; write private_ip as well", *at_private)
@@ -47,6 +47,17 @@ def _listed(draft: Draft) -> dict[str, str]:
         if (shadow := seen.get(f"www.{domain}")) and ".web[" not in shadow:
             draft.problems_at(shadow, f'"www.{domain}" leads to the web domain {show(domain)} already; leave it out')
     return web
+
+
+def _names(draft: Draft) -> Iterator[tuple[str, str, tuple[Key, ...]]]:
+    """Yield every name under a `dns`: its kind (`own` for an application's), the name, where it stands."""
+    for server_name, server in draft.stack.servers.items():
+        for kind in Dns.model_fields:
+            for index, name in enumerate(getattr(server.dns, kind)):
+                yield kind, name, ("servers", server_name, "dns", kind, index)
+    for app_name, app in draft.stack.applications.items():
+        for index, name in enumerate(app.dns):
+            yield "own", name, ("applications", app_name, "dns", index)
 
 
 def _name(draft: Draft, domain: str, kind: str, at: tuple[Key, ...]) -> None:

@@ -3,8 +3,10 @@
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from settings.checks.common import applications_on
+from settings.container_texts import parse_open
 from settings.draft import Draft
 from settings.errors import path_of
+from settings.reach import openings_of
 
 # Rules of a firewall group at Vultr.
 MOST_RULES = 50
@@ -46,29 +48,32 @@ def _holds(outer: IPv4Network | IPv6Network, inner: IPv4Network | IPv6Network) -
 def _port_22(draft: Draft, name: str) -> None:
     """The cloud firewall knows ports, not a server's addresses: opened for a container, 22 is open for the host too."""
     for app_name, app in applications_on(draft, name).items():
-        for index, port in enumerate(app.published):
-            if (port.container, port.proto) == (22, "tcp"):
+        if not app.has_address:
+            continue  # over IPv4 port 22 of the server is refused anyway
+        published = [
+            ("ports", index, port.proto, port.container, port.container) for index, port in enumerate(app.published)
+        ]
+        opened = [
+            ("open", index, one.proto, one.first, one.last) for index, one in enumerate(map(parse_open, app.open))
+        ]
+        for key, index, proto, first, last in [*published, *opened]:
+            if proto == "tcp" and first <= 22 <= last:
                 draft.report(
                     "port 22 of this container would open port 22 of the server in the cloud firewall, which "
                     f"servers.{name}.ssh_from narrows; have it listen on another port, or leave ssh_from out",
-                    *("applications", app_name, "ports", index),
+                    *("applications", app_name, key, index),
                 )
 
 
 def _room(draft: Draft, name: str) -> None:
     server = draft.stack.servers[name]
-    ports = {
-        (port.proto, number)
-        for app in applications_on(draft, name).values()
-        for port in app.published
-        for number in (port.host, port.container)
-    } - {("tcp", 22)}
+    opened = len(openings_of(applications_on(draft, name).values()))
     sources = 2 if server.ssh_from is None else len(server.ssh_from)
-    needed = 2 + sources + 2 * len(ports)  # ICMP, SSH, and each port for both families
+    needed = 2 + sources + opened  # ICMP, SSH, and what is published or opened
     if needed > MOST_RULES:
         draft.report(
             f"its firewall would need {needed} rules, and Vultr allows {MOST_RULES}: {sources} for SSH and "
-            f"{2 * len(ports)} for published ports; "
-            + ("write larger networks" if sources > 2 else "publish fewer ports"),
+            f"{opened} for ports that are published or opened; "
+            + ("write larger networks" if sources > 2 else "publish fewer ports, or open ranges, as in tcp/6000-6010"),
             *("servers", name, *(("ssh_from",) if sources > 2 else ())),
         )

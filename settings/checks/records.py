@@ -45,7 +45,7 @@ def _count(seen: dict[tuple[str, str, str], str], name: str) -> int:
 
 
 def _derived(draft: Draft) -> dict[str, str]:
-    """Return every name whose address records follow from `dns`, and where it is listed."""
+    """Return every name whose address records follow from a `dns`, and where it is listed."""
     found: dict[str, str] = {}
     for server_name, server in draft.stack.servers.items():
         dns = server.dns
@@ -55,6 +55,9 @@ def _derived(draft: Draft) -> dict[str, str]:
                 found.setdefault(name, path)
                 if kind == "web":
                     found.setdefault(f"www.{name}", path)
+    for app_name, app in draft.stack.applications.items():
+        for name in app.dns:
+            found.setdefault(name, path_of("applications", app_name, "dns"))
     return found
 
 

@@ -205,6 +205,14 @@ def test_a_rule_no_longer_wanted_goes_and_the_new_one_comes():
     }
 
 
+def test_connections_through_a_rule_that_went_are_forgotten_and_no_others():
+    stale = [f"published {WEB} 80/tcp", f"published {WEB} 6000:6010/udp", "ssh from any"]
+    assert ufw_rules.forgotten(stale) == [
+        ["-D", "-f", "ipv6", "-d", WEB, "-p", "tcp", "--dport", "80"],
+        ["-D", "-f", "ipv6", "-d", WEB, "-p", "udp"],
+    ]
+
+
 def test_users_own_rules_stay():
     assert ufw_rules.ours("ufw allow 25/tcp\nufw allow 53 comment 'my own'\nufw route allow to 2001:db8::1") == {}
 
