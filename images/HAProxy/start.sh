@@ -28,6 +28,17 @@ rm -f "$run/master.sock" "$run/admin.sock" "$config"/.start.*
 # Addresses and drain flags of another run say nothing about the containers of this one.
 printf '1\n' > "$run/state"
 
+# Access lines leave by this pipe. Whatever reads it may be missing, restart or be another user; the proxy never
+# waits for it. It is opened for both ways, so that it stays whole without a reader.
+pipe=$run/access
+if ! [ -p "$pipe" ]; then
+    rm -rf "$pipe"
+    mkfifo "$pipe"
+fi
+chmod 0666 "$pipe"
+exec 7<>"$pipe"
+export APIARY_ACCESS_LOG=fd@7
+
 valid() { # valid FILE: silent when it is, the checker's lines when not
     if ! said=$(haproxy -c -f "$1" 2>&1); then
         printf '%s\n' "$said" >&2

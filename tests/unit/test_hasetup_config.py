@@ -10,6 +10,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "images" / "HAProxySetup"))
 
+from hasetup import access
+from hasetup.access import Access
 from hasetup.config import SLOTS, page, render
 from hasetup.domains import InputError, parse_container, parse_domains, parse_networks
 
@@ -29,6 +31,65 @@ def test_the_configuration_of_a_small_hive_is_the_golden_one():
     """After a wanted change: write `render(...)` of these arguments to the file and read its diff."""
     text = render(domains(), certbot="certbot", metrics_from=["172.30.0.0/24", "2001:db8::/96"])
     assert text == GOLDEN.read_text()
+
+
+def logged(**how: bool | int) -> list[str]:
+    return [line.strip() for line in render(domains(), access=Access(**how)).splitlines()]
+
+
+def test_access_lines_go_to_standard_output_unless_somebody_collects_them():
+    assert "log stdout len 4096 format raw local0 info" in logged()
+    assert not [line for line in logged() if "APIARY_ACCESS_LOG" in line or "txn.site" in line]
+    collected = logged(collected=True)
+    assert "log stdout len 4096 format raw local0 notice" in collected
+    at = collected.index("no log", collected.index("frontend http"))
+    assert collected[at + 1] == 'log "${APIARY_ACCESS_LOG}" len 4096 format raw local0 info'
+
+
+def test_a_collected_line_names_the_site_and_only_a_site_that_is_served():
+    lines = logged(collected=True)
+    named = [line for line in lines if "set-var(txn.site)" in line]
+    assert named == [
+        "http-request set-var(txn.site) var(txn.host) if served",
+        "http-request set-var(txn.site) var(txn.host),regsub(^www\\.,)"
+        " if { var(txn.host) -m str www.echo.example.org www.example.com }",
+    ]
+    # Before the answer to a name that is not served ends the rules.
+    assert lines.index(named[1]) < next(at for at, line in enumerate(lines) if "status 421" in line)
+    (line,) = (line for line in lines if line.startswith("log-format"))
+    assert line.startswith("log-format '@%[var(txn.site)] %[var(txn.host),")
+
+
+def test_a_collected_proxy_has_one_thread_unless_more_are_asked_for():
+    """Two that write at once drop lines."""
+    assert "nbthread 1" in logged(collected=True)
+    assert "nbthread 4" in logged(collected=True, threads=4)
+    assert not [line for line in logged() if "nbthread" in line]
+
+
+@pytest.mark.parametrize("collected", [False, True])
+def test_an_anonymous_log_shows_no_whole_address_of_a_visitor_anywhere(collected: bool):
+    lines = [line for line in logged(collected=collected, anonymous=True) if "log-format" in line]
+    assert len(lines) == 2
+    for line in lines:
+        assert "%[src,ipmask(24,48)]" in line
+        assert "%ci" not in line
+    # The application is told all the same.
+    assert "http-request set-header X-Forwarded-For %[src]" in logged(anonymous=True)
+
+
+def test_logging_comes_from_the_environment():
+    assert access.parse({}) == Access()
+    assert access.parse({"ACCESS_LOG": "", "ANONYMIZE": "false"}) == Access()
+    assert access.parse({"ACCESS_LOG": "logs", "ANONYMIZE": "true"}) == Access(collected=True, anonymous=True)
+    with pytest.raises(InputError, match="ANONYMIZE: 'yes' is neither true nor false"):
+        access.parse({"ANONYMIZE": "yes"})
+    assert access.parse({"THREADS": "4"}) == Access(threads=4)
+    for wrong in ("0", "x", "65", "-1", "9999999999"):
+        with pytest.raises(InputError, match=f"THREADS: '{wrong}' is not a whole number from 1 to 64"):
+            access.parse({"THREADS": wrong})
+    with pytest.raises(InputError, match="ACCESS_LOG"):
+        access.parse({"ACCESS_LOG": "a b"})
 
 
 def test_order_of_the_stack_file_does_not_matter():

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hasetup import sockets
+from hasetup.access import TARGET
 
 # Takes a file, returns None when it is valid, else what the checker says.
 Checker = Callable[[Path], str | None]
@@ -58,7 +59,13 @@ def haproxy_check(path: Path) -> str | None:
     """`haproxy -c` on the file: None, or its complaints followed by the lines they are about."""
     try:
         result = subprocess.run(
-            ["haproxy", "-c", "-f", str(path)], capture_output=True, text=True, timeout=60, check=False
+            ["haproxy", "-c", "-f", str(path)],
+            # In the proxy it is the pipe; the checker only asks whether it is set.
+            env={**os.environ, TARGET: "fd@1"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return "haproxy -c has not ended within 60 seconds; is the host overloaded? Run this job again"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from hasetup.access import Access
 from hasetup.domains import Domain
 
 # Addresses that one application can have at a time: replicas, twice during a release, and failed releases
@@ -28,30 +29,27 @@ _FORGEABLE = (
     "|cf[-_]connecting[-_]ip|fastly[-_]client[-_]ip|x[-_]forwarded|x[-_]forwarded[-_].*)$"
 )
 
-# host client - - [time] "request" status bytes "referer" "agent" backend/server
-# milliseconds queue/connect/response/total, how it ended.
-# Values that visitors choose are escaped as JSON strings.
-_ESCAPED = r"json(utf8s),regsub(\\\\/,/,g)"  # json writes / as \/
-_LOG = (
-    f'%[var(txn.host),{_ESCAPED}] %ci - - [%T] "%[method,{_ESCAPED}] %[var(txn.uri),{_ESCAPED}] %HV" %ST %B'
-    f' "%[capture.req.hdr(0),{_ESCAPED}]" "%[capture.req.hdr(1),{_ESCAPED}]" %b/%s %Tw/%Tc/%Tr/%Ta %ts'
-)
 
-
-def render(domains: Sequence[Domain], *, certbot: str | None = None, metrics_from: Sequence[str] = ()) -> str:
+def render(
+    domains: Sequence[Domain],
+    *,
+    certbot: str | None = None,
+    metrics_from: Sequence[str] = (),
+    access: Access = Access(),  # noqa: B008 - it can't be changed
+) -> str:
     """The whole configuration.
 
     `certbot`: container that answers ACME challenges on port 80. `metrics_from`: networks that may read stats
-    and metrics; none means this container only.
+    and metrics; none means this container only. `access`: how requests are logged.
     """
     applications = {domain.app: domain for domain in reversed(domains)}
     sections = [
         ["# Written by hasetup; the next run overwrites it."],
-        _global(),
+        _global(access),
         _defaults(),
         _resolvers(),
         _inside(metrics_from),
-        _http(domains, certbot),
+        _http(domains, certbot, access),
         *(_application(applications[app]) for app in sorted(applications)),
     ]
     if certbot:
@@ -72,10 +70,10 @@ def page(title: str, text: str) -> str:
     return f"'{html}'"
 
 
-def _global() -> list[str]:
+def _global(access: Access) -> list[str]:
     return [
         "global",
-        "    log stdout len 4096 format raw local0 info",
+        *access.globals(),
         "    maxconn 4000",
         "    # How long a reload leaves the old worker to what it still transfers.",
         "    hard-stop-after 1h",
@@ -151,30 +149,30 @@ def _inside(metrics_from: Sequence[str]) -> list[str]:
     ]
 
 
-def _http(domains: Sequence[Domain], certbot: str | None) -> list[str]:
+def _http(domains: Sequence[Domain], certbot: str | None, access: Access) -> list[str]:
     return [
         "frontend http",
         "    # Two binds: one for both families would show IPv4 visitors as ::ffff:a.b.c.d.",
         "    bind 0.0.0.0:80",
         "    bind [::]:80 v6only",
-        *_request_rules("http", domains),
+        *_request_rules("http", domains, access),
         *_redirects("http", domains, challenges=certbot is not None),
         *_routes(domains, certbot),
     ]
 
 
-def _request_rules(scheme: str, domains: Sequence[Domain]) -> list[str]:
+def _request_rules(scheme: str, domains: Sequence[Domain], access: Access) -> list[str]:
     """Who is asked, who asks: the same for every frontend that visitors reach."""
     names = sorted(name for domain in domains for name in domain.names)
     misdirected = page("No such site here", "This server is running, but it serves no site under this name.")
     return [
-        f"    log-format '{_LOG}'",
         "    # Without port and final dot, in lower case.",
         "    http-request set-var(txn.host) req.hdr(host),host_only,lower,rtrim(.)",
         "    http-request set-var(txn.uri) pathq",
         "    http-request capture req.hdr(Referer) len 512",
         "    http-request capture req.hdr(User-Agent) len 512",
         *_acl("served", names),
+        *access.rules(domains),
         '    http-request return status 421 content-type "text/html; charset=utf-8"'
         f" hdr Cache-Control no-store string {misdirected}{' unless served' if names else ''}",
         f"    http-request del-header {_FORGEABLE} -m reg",
