@@ -1,0 +1,1 @@
+../images/JobScheduler/jobscheduler/crontab.py
