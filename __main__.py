@@ -28,7 +28,7 @@ from components.reverse import Reverse
 from components.server import Server, ServerArgs
 from components.volumes import Volumes, names_on
 from components.zone import Zone, records
-from settings.order import container_order, waits_for
+from settings.order import container_order, waits_for, zones_before
 
 HERE = Path(__file__).parent
 IMAGES = HERE / "images"
@@ -59,8 +59,7 @@ for name, wanted in stack.servers.items():
     volumes = Volumes(name, names_on(stack, name), server, bootstrap)
     hosts[name] = Host(server, bootstrap, network, volumes, plan)
 
-for zone in settings.zones_of(stack):
-    Zone(zone, records(stack, zone, hosts))
+zones = {zone: Zone(zone, records(stack, zone, hosts)) for zone in settings.zones_of(stack)}
 
 for name, application in stack.applications.items():
     if application.dns:
@@ -76,7 +75,8 @@ for name in container_order(stack):
     if name in stack.applications:
         applications[name] = Application(name, ApplicationArgs(stack.applications[name], variables_of), image, host)
     else:
-        after = [{**applications, **jobs}[other] for other in waits_for(stack, name)]
+        after: list[pulumi.Resource] = [{**applications, **jobs}[other] for other in waits_for(stack, name)]
+        after += [zones[zone] for zone in zones_before(stack, name)]
         jobs[name] = Job(name, JobArgs(stack.jobs[name], variables_of, after), image, host)
 
 pulumi.export(

@@ -5,7 +5,7 @@ Nothing here imports Pulumi, reads a file or asks the network. Start with `load`
 
 from settings.addresses import AddressError, Plan, in_prefix
 from settings.container_texts import Port, VolumeMount, go_duration
-from settings.domains import RecordPlan, Route, dns_records, domains_map, zone_for, zones_of
+from settings.domains import RecordPlan, Route, dns_records, domains_map, serves_https, zone_for, zones_of
 from settings.errors import Problem, SettingsError
 from settings.jobs import job_order
 from settings.loading import load
@@ -43,6 +43,7 @@ __all__ = [
     "parse",
     "plan",
     "resolve",
+    "serves_https",
     "zone_for",
     "zones_of",
 ]

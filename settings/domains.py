@@ -24,7 +24,7 @@ class Route(TypedDict):
     port: int
     path: str  # of the health check
     www: bool  # whether www. leads here too
-    tls: bool
+    tls: bool  # whether it is served over https
 
 
 @dataclass(frozen=True)
@@ -150,10 +150,26 @@ def record_data(record: Record) -> str:
 
 def domains_map(stack: Stack, server: str) -> dict[str, Route]:
     """Return what a server's proxy needs of every domain served on it, sorted by domain."""
+    tls = serves_https(stack, server)
     routes = {
-        domain: Route(app=name, port=app.http_port, path=app.health.path, www=True, tls=False)
+        domain: Route(app=name, port=app.http_port, path=app.health.path, www=True, tls=tls)
         for name, app in stack.applications_on(server).items()
         for domain in app.domains
         if app.http_port is not None
     }
     return dict(sorted(routes.items()))
+
+
+def serves_https(stack: Stack, server: str) -> bool:
+    """Whether the proxy of a server, the application with `ipv6_web`, publishes port 443."""
+    return any(
+        (port.host, port.proto) == (443, "tcp")
+        for app in stack.applications_on(server).values()
+        if app.ipv6_web
+        for port in app.published
+    )
+
+
+def zones_served(stack: Stack, server: str) -> set[str]:
+    """Return the zones whose records visitors of a server's sites need."""
+    return {zone_for(stack, domain)[0] for domain in domains_map(stack, server)}

@@ -5,6 +5,7 @@ which are reported with the whole file (`checks`); applications, which find each
 wait for nobody.
 """
 
+from settings.domains import zones_served
 from settings.models import Container, Job, Stack
 from settings.references import AppRef, DomainsAll, JobRef
 
@@ -23,6 +24,14 @@ def waits_for(stack: Stack, name: str) -> list[str]:
                 served = stack.applications_on(stack.server_of(container))
                 found += [other for other, application in served.items() if application.domains]
     return sorted(set(found) - {name})
+
+
+def zones_before(stack: Stack, name: str) -> list[str]:
+    """Return the zones whose records a job runs after: an authority that it asks looks its domains up."""
+    container = stack.containers()[name]
+    if not (isinstance(container, Job) and DomainsAll() in container.environment.values()):
+        return []
+    return sorted(zones_served(stack, stack.server_of(container)))
 
 
 def needs(stack: Stack, name: str) -> list[str]:

@@ -3,6 +3,7 @@
 #
 # The live file is tried first, then the last one that was loaded, then the packaged one. What is picked becomes
 # the live file, because a reload reads that one again. A live file that is not valid is kept as haproxy.cfg.broken.
+# A certificate that can't be loaded is replaced by a self-signed one before its configuration is given up.
 set -eu
 
 config=/etc/haproxy
@@ -24,7 +25,7 @@ fi
 exec 9>>"$run/lock"
 flock --wait 2 9 || say "the configuration is locked by someone else; starting without waiting"
 
-rm -f "$run/master.sock" "$run/admin.sock" "$config"/.start.*
+rm -f "$run/master.sock" "$run/admin.sock" "$config"/.start.* "$config"/certs/.start.*
 # Addresses and drain flags of another run say nothing about the containers of this one.
 printf '1\n' > "$run/state"
 
@@ -51,15 +52,56 @@ become_live() { # by rename: no reader ever sees half a file
     mv "$config/.start.$$" "$live"
 }
 
+self_signed() { # self_signed NAME...: key and certificate on standard output
+    {
+        printf '[req]\ndistinguished_name = subject\nx509_extensions = server\nprompt = no\n'
+        printf '[subject]\nCN = Apiary self-signed\n[server]\nbasicConstraints = critical, CA:FALSE\n'
+        printf 'keyUsage = critical, digitalSignature\nextendedKeyUsage = serverAuth\nsubjectAltName = '
+        printf 'DNS:%s, ' "$@" | sed 's/, $//'
+    } | openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout - -out - -days 3650 \
+        -config /dev/stdin 2>/dev/null
+}
+
+loads() { # loads FILE: whether HAProxy can serve it
+    printf 'defaults\n mode http\n timeout client 1s\nfrontend f\n bind 127.0.0.1:1 ssl crt %s\n http-request deny\n' \
+        "$1" > "$config/.start.$$"
+    haproxy -c -f "$config/.start.$$" >/dev/null 2>&1
+}
+
+mend() { # mend FILE: every certificate that the configuration names can be loaded afterwards
+    sed -n 's/.* crt-list \([^ ]*\) .*/\1/p' "$1" | sort -u | xargs -r cat | while read -r pem names; do
+        if loads "$pem"; then continue; fi
+        say "ERROR: $pem can't be loaded; kept as $pem.broken. Self-signed until HAProxySetup has run: $names"
+        [ ! -e "$pem" ] || mv "$pem" "$pem.broken"
+        # shellcheck disable=SC2086 # the names are words
+        (umask 077 && self_signed $names > "$config/certs/.start.$$")
+        mv "$config/certs/.start.$$" "$pem"
+    done
+    rm -f "$config/.start.$$"
+}
+
+mendable() { # mendable FILE: valid, if need be after its certificates were mended
+    valid "$1" && return
+    # Only where the certificates are: another fault is told as it is.
+    grep -q ' crt-list ' "$1" || return 1
+    (flock --wait 2 8 || :; mend "$1") 8>>"$config/certs/lock"
+    valid "$1"
+}
+
+if [ -d "$config/certs" ]; then
+    # Named by every configuration for https; what is not there can't be read.
+    touch "$config/acme.map"
+fi
+
 if [ ! -e "$live" ]; then
     say "no configuration yet: every request gets 503 until HAProxySetup has run"
     become_live "$packaged"
-elif valid "$live"; then
+elif mendable "$live"; then
     cmp -s "$live" "$packaged" || { cp "$live" "$config/.start.$$" && mv "$config/.start.$$" "$good"; }
 else
     say "ERROR: $live is NOT VALID (lines above); kept as $live.broken"
     mv "$live" "$live.broken"
-    if [ -e "$good" ] && valid "$good"; then
+    if [ -e "$good" ] && mendable "$good"; then
         say "WARNING: serving the last good configuration; run HAProxySetup to bring it up to date"
         become_live "$good"
     else

@@ -353,7 +353,7 @@ class Hive:
 
     def get(self, url: str, family: str, *options: str) -> tuple[int, str]:
         """(status, body) of a request from the prober; status 0 when there was no answer."""
-        done = self.prober("curl", "-sS", family, "--max-time", "10", "-w", "\n%{http_code}", *options, url)
+        done = self.prober("curl", "-ksS", family, "--max-time", "10", "-w", "\n%{http_code}", *options, url)
         body, _, status = done.stdout.rpartition("\n")
         return int(status or 0), body if done.returncode == 0 else done.stderr
 
@@ -380,13 +380,19 @@ class Hive:
         assert found.returncode == 0, found.stderr
         return [(address, port) for address, port in json.loads(found.stdout)]
 
+    @property
+    def scheme(self) -> str:
+        """How its sites are served: over https when the proxy publishes that port."""
+        return "https" if 443 in self.settings["apiary:applications"]["haproxy"]["ports"] else "http"
+
     def expect_served(self) -> None:
         """Every site answers over both families with the visitor's own address."""
         for family in ("-6", "-4"):
-            status, body = self.get("http://echo.example.net/", family, "-H", "Accept: application/json")
+            status, body = self.get(f"{self.scheme}://echo.example.net/", family, "-H", "Accept: application/json")
             assert status == 200, f"echo over {family}: {status} {body}"
             assert json.loads(body)["x_forwarded_for"] == [self.own_address(family)]
-            status, body = self.get("http://example.com/", family)
+            assert json.loads(body)["x_forwarded_proto"] == self.scheme
+            status, body = self.get(f"{self.scheme}://example.com/", family)
             assert status == 200, f"site over {family}: {status} {body}"
 
 

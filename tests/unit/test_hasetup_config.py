@@ -13,14 +13,15 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "images" / "HAProxySetup"))
 from hasetup import access
 from hasetup.access import Access
 from hasetup.config import SLOTS, page, render
-from hasetup.domains import InputError, parse_container, parse_domains, parse_networks
+from hasetup.domains import InputError, parse_container, parse_domains, parse_hsts, parse_networks
 
 GOLDEN = Path(__file__).with_name("test_hasetup_golden.cfg")
 HIVE = {
-    "example.com": {"app": "blog", "port": 8080, "path": "/", "www": True, "tls": False},
+    "example.com": {"app": "blog", "port": 8080, "path": "/", "www": True, "tls": True},
     "example.net": {"app": "blog", "port": 8080, "path": "/", "www": False, "tls": False},
-    "echo.example.org": {"app": "echo", "port": 9000, "path": "/status?code=200", "www": True, "tls": False},
+    "echo.example.org": {"app": "echo", "port": 9000, "path": "/status?code=200", "www": True, "tls": True},
 }
+LIST = "/etc/haproxy/certs/0123456789ab.list"
 
 
 def domains(raw: object = HIVE):
@@ -29,7 +30,7 @@ def domains(raw: object = HIVE):
 
 def test_the_configuration_of_a_small_hive_is_the_golden_one():
     """After a wanted change: write `render(...)` of these arguments to the file and read its diff."""
-    text = render(domains(), certbot="certbot", metrics_from=["172.30.0.0/24", "2001:db8::/96"])
+    text = render(domains(), crt_list=LIST, hsts="max-age=300", metrics_from=["172.30.0.0/24", "2001:db8::/96"])
     assert text == GOLDEN.read_text()
 
 
@@ -115,11 +116,77 @@ def test_metrics_are_bound_to_the_loopback_unless_networks_are_named():
     assert "tcp-request connection reject unless { src 127.0.0.1 172.30.0.0/24 }" in opened
 
 
-def test_challenges_go_to_certbot_only_when_there_is_one():
-    assert "acme" not in render(domains())
-    text = render(domains(), certbot="certbot")
-    assert "use_backend certbot if { path_beg /.well-known/acme-challenge/ }" in text
-    assert "code 301 if www !{ path_beg /.well-known/acme-challenge/ }" in text
+def frontends(text: str) -> dict[str, list[str]]:
+    sections = (section.splitlines() for section in text.split("\n\n"))
+    return {lines[0].removeprefix("frontend "): [line.strip() for line in lines[1:]] for lines in sections}
+
+
+def test_http_only_sends_on_what_is_served_over_https():
+    found = frontends(render(domains(), crt_list=LIST))
+    assert [line for line in found["http"] if line.startswith("use_backend")] == [
+        "use_backend app-blog if { var(txn.host) -m str example.net }"
+    ]
+    assert "http-request redirect prefix https://%[var(txn.host)] code 301 if secure" in found["http"]
+    assert (
+        "acl secure var(txn.host) -m str echo.example.org example.com www.echo.example.org www.example.com"
+        in (found["http"])
+    )
+    assert not any("example.net" in line for line in found["https"])
+    assert "http-request set-header X-Forwarded-Proto https" in found["https"]
+
+
+def test_without_https_nothing_is_said_of_it():
+    plain = {name: {**domain, "tls": False} for name, domain in HIVE.items()}
+    text = render(domains(plain))
+    assert ":443" not in text
+    assert "https" not in text
+    assert "challenge" not in text
+
+
+def test_challenges_are_answered_before_anything_is_sent_on():
+    lines = frontends(render(domains(), crt_list=LIST))["http"]
+    answer = next(at for at, line in enumerate(lines) if "lf-string" in line)
+    assert lines[answer].endswith("if secure challenge { var(txn.thumbprint) -m found }")
+    assert answer < min(at for at, line in enumerate(lines) if " redirect " in line)
+
+
+def test_https_gives_no_certificate_to_who_names_no_site_and_knows_no_old_protocol():
+    text = render(domains(), crt_list=LIST)
+    binds = [line for line in text.splitlines() if ":443" in line]
+    assert len(binds) == 2
+    assert all(f"ssl crt-list {LIST} strict-sni alpn h2,http/1.1" in line for line in binds)
+    assert "ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets" in text
+    ciphers = next(line for line in text.splitlines() if "bind-ciphers " in line).split()[-1].split(":")
+    assert all(
+        name.startswith("ECDHE-") and name.endswith(("GCM-SHA256", "GCM-SHA384", "POLY1305")) for name in ciphers
+    )
+
+
+def test_hsts_is_an_option_and_never_said_over_http():
+    assert "Strict-Transport-Security" not in render(domains(), crt_list=LIST)
+    found = frontends(render(domains(), crt_list=LIST, hsts="max-age=300"))
+    assert 'http-after-response set-header Strict-Transport-Security "max-age=300"' in found["https"]
+    assert not any("Strict-Transport" in line for line in found["http"])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("", None),
+        ("31536000", "max-age=31536000"),
+        ("max-age=60", "max-age=60"),
+        ("63072000; includeSubDomains; preload", "max-age=63072000; includeSubDomains; preload"),
+        ("63072000;includeSubDomains", "max-age=63072000; includeSubDomains"),
+    ],
+)
+def test_hsts_is_written_as_seconds(text: str, value: str | None):
+    assert parse_hsts(text) == value
+
+
+@pytest.mark.parametrize("text", ["yes", "1y", '60"\n  user root', "60; includeSubDomain", "-1"])
+def test_an_hsts_that_is_none_is_refused(text: str):
+    with pytest.raises(InputError, match="HSTS"):
+        parse_hsts(text)
 
 
 def test_a_domain_without_www_has_no_redirect_and_no_route_for_it():
@@ -143,7 +210,7 @@ def test_fifty_domains_of_one_application_fit_haproxys_64_words_a_line():
 
 
 def test_no_name_is_looked_up_by_libc_which_blocks_on_absent_ones():
-    assert "libc" not in render(domains(), certbot="certbot")
+    assert "libc" not in render(domains(), crt_list=LIST)
 
 
 def test_slots_hold_a_release_and_its_failed_predecessors():
@@ -174,7 +241,7 @@ def test_a_page_that_would_end_its_own_quotes_is_refused():
         ('{"a.com": {"app": "blog", "port": 80, "path": "/a b"}}', "is not a path"),
         ('{"a.com": {"app": "blog", "port": 80, "path": "/#"}}', "is not a path"),
         ('{"a.com": {"app": "blog", "port": 80, "www": 1}}', "www: 1 is neither"),
-        ('{"a.com": {"app": "blog", "port": 80, "tls": true}}', "tls: True; certificates"),
+        ('{"a.com": {"app": "blog", "port": 80, "tls": 1}}', "tls: 1 is neither"),
         ('{"a.com": {"app": "blog", "port": 80, "ports": 1}}', "unknown keys ports"),
     ],
 )
@@ -201,11 +268,11 @@ def test_a_www_name_that_is_a_domain_of_its_own_is_refused():
 
 
 def test_container_names_come_from_the_environment_or_not_at_all():
-    assert parse_container("CERTBOT_CONTAINER", {}) is None
-    assert parse_container("CERTBOT_CONTAINER", {"CERTBOT_CONTAINER": ""}) is None
-    assert parse_container("CERTBOT_CONTAINER", {"CERTBOT_CONTAINER": "certbot"}) == "certbot"
-    with pytest.raises(InputError, match="CERTBOT_CONTAINER"):
-        parse_container("CERTBOT_CONTAINER", {"CERTBOT_CONTAINER": "x y"})
+    assert parse_container("HAPROXY_CONTAINER", {}) is None
+    assert parse_container("HAPROXY_CONTAINER", {"HAPROXY_CONTAINER": ""}) is None
+    assert parse_container("HAPROXY_CONTAINER", {"HAPROXY_CONTAINER": "haproxy"}) == "haproxy"
+    with pytest.raises(InputError, match="HAPROXY_CONTAINER"):
+        parse_container("HAPROXY_CONTAINER", {"HAPROXY_CONTAINER": "x y"})
 
 
 def test_networks_are_parsed_and_spelled_canonically():

@@ -148,8 +148,17 @@ def test_a_job_comes_after_those_it_names(stack):
     assert settings.job_order(stack) == ["hasetup", "certs"]
 
 
+def test_sites_are_served_over_https_where_the_proxy_publishes_its_port(stack):
+    assert settings.serves_https(stack, "web1")
+    plain = settings.Application(build_dir="HAProxy", ipv6_web=True, ports=[80, "8443:443"])
+    other = settings.Application(build_dir="X", ports=[443], env={"domains": ["example.com"], "http_port": 80})
+    without = stack.model_copy(update={"applications": {"haproxy": plain, "blog": other}})
+    assert not settings.serves_https(without, "web1"), "only the proxy's own port 443 counts"
+    assert not any(route["tls"] for route in settings.domains_map(without, "web1").values())
+
+
 def test_the_proxy_learns_each_served_domain(stack):
-    route = {"app": "blog", "port": 8080, "path": "/healthz", "www": True, "tls": False}
+    route = {"app": "blog", "port": 8080, "path": "/healthz", "www": True, "tls": True}
     assert settings.domains_map(stack, "web1") == {"example.com": route, "penguin.example.co.uk": route}
     assert json.dumps(settings.domains_map(stack, "web1"))
 

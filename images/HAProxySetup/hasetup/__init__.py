@@ -1,1 +1,1 @@
-"""hasetup: domains in, a validated and reloaded HAProxy configuration out. Standard library only."""
+"""hasetup: domains in, a validated and reloaded HAProxy configuration out. Standard library and openssl only."""

@@ -6,32 +6,67 @@ import os
 import sys
 from collections.abc import Mapping
 
-from hasetup import access
-from hasetup.apply import ApplyError, Files, apply
+from hasetup import access, certificates
+from hasetup.apply import ApplyError, Checker, Files, apply, haproxy_check
+from hasetup.certificates import Loader, Prepared
 from hasetup.config import render
-from hasetup.domains import InputError, parse_container, parse_domains, parse_networks
+from hasetup.domains import InputError, parse_container, parse_domains, parse_hsts, parse_networks
 
 
-def main(environment: Mapping[str, str], files: Files) -> int:
-    """Run with these variables on this volume; messages go to stdout, errors to stderr."""
+def main(
+    environment: Mapping[str, str],
+    files: Files,
+    *,
+    check: Checker = haproxy_check,
+    loads: Loader = certificates.haproxy_loads,
+) -> int:
+    """Run with these variables on this volume; messages go to stdout, errors to stderr.
+
+    `check` judges a whole configuration, `loads` what a listener for https is to load.
+    """
     try:
         domains = parse_domains(environment.get("DOMAINS"))
         proxy = parse_container("HAPROXY_CONTAINER", environment) or "haproxy"
-        certbot = parse_container("CERTBOT_CONTAINER", environment)
         metrics_from = parse_networks(environment.get("METRICS_FROM", ""))
         logged = access.parse(environment)
+        hsts = parse_hsts(environment.get("HSTS", ""))
+        secure = any(domain.tls for domain in domains)
+        own = certificates.own_certificates(environment, files.certificates, loads) if secure else ()
     except InputError as error:
         print(f"hasetup: nothing was changed:\n{error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        return _unwritable(files, proxy, error)
     for domain in domains:
-        print(f"hasetup: {' and '.join(domain.names)} -> {domain.app}:{domain.port}")
-    text = render(domains, certbot=certbot, metrics_from=metrics_from, access=logged)
+        scheme = "https" if domain.tls else "http"
+        print(f"hasetup: {' and '.join(domain.names)} -> {domain.app}:{domain.port}, {scheme}")
+    prepared: Prepared | None = None
+    if secure:
+        try:
+            prepared = certificates.prepare(domains, own, files.certificates, loads)
+            files.acme_map.touch()
+        except OSError as error:
+            return _unwritable(files, proxy, error)
+        for note in prepared.notes:
+            print(f"hasetup: {note}")
+    crt_list = str(prepared.crt_list) if prepared else None
+    text = render(domains, crt_list=crt_list, hsts=hsts, metrics_from=metrics_from, access=logged)
     try:
-        print(f"hasetup: {apply(text, files, proxy=proxy)}")
+        print(f"hasetup: {apply(text, files, proxy=proxy, check=check, force=bool(prepared and prepared.replaced))}")
     except ApplyError as error:
         print(f"hasetup: {error}", file=sys.stderr)
         return 1
+    if prepared:
+        certificates.tidy(files.certificates, domains, prepared.crt_list)
     return 0
+
+
+def _unwritable(files: Files, proxy: str, error: OSError) -> int:
+    print(
+        f"hasetup: cannot write to {files.root}: {error}; it must be the volume that {proxy} has at /etc/haproxy",
+        file=sys.stderr,
+    )
+    return 1
 
 
 if __name__ == "__main__":

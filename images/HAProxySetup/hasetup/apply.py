@@ -50,6 +50,16 @@ class Files:
         return self.root / "haproxy.cfg.new"
 
     @property
+    def certificates(self) -> Path:
+        """Keys and certificates, for the proxy's user alone."""
+        return self.root / "certs"
+
+    @property
+    def acme_map(self) -> Path:
+        """What the proxy knows of the ACME client's account; the client writes it."""
+        return self.root / "acme.map"
+
+    @property
     def run(self) -> Path:
         """Sockets, lock and saved state."""
         return self.root / "run"
@@ -78,24 +88,33 @@ def haproxy_check(path: Path) -> str | None:
     return "\n".join([said, *quoted])
 
 
-def apply(text: str, files: Files, *, proxy: str, check: Checker = haproxy_check, lock_seconds: float = 120.0) -> str:
+def apply(
+    text: str,
+    files: Files,
+    *,
+    proxy: str,
+    check: Checker = haproxy_check,
+    lock_seconds: float = 120.0,
+    force: bool = False,
+) -> str:
     """Make `text` the live configuration; returns the sentence for the log. Raises ApplyError.
 
-    `proxy` is the proxy's container name, for the messages.
+    `proxy` is the proxy's container name, for the messages. With `force` it is reloaded even if the text is the
+    same: a file that it names has changed.
     """
     try:
         files.run.mkdir(exist_ok=True)
         with _locked(files.run / "lock", lock_seconds):
-            return _apply(text, files, proxy, check)
+            return _apply(text, files, proxy, check, force)
     except OSError as error:
         raise ApplyError(
             f"cannot write to {files.root}: {error}; it must be the volume that {proxy} has at /etc/haproxy"
         ) from error
 
 
-def _apply(text: str, files: Files, proxy: str, check: Checker) -> str:
+def _apply(text: str, files: Files, proxy: str, check: Checker, force: bool) -> str:
     before = _read(files.live)
-    if before == text and _read(files.good) == text:
+    if before == text and _read(files.good) == text and not force:
         return f"nothing has changed, {proxy} keeps running as it is"
     _write(files.new, text)
     if (complaint := check(files.new)) is not None:

@@ -1,7 +1,7 @@
 """The text of haproxy.cfg for a set of domains. Pure: the same domains give the same bytes.
 
-Valid for HAProxy 2.6 (bookworm) and 3.0 (trixie). TLS is an addition here: a second frontend that shares
-`_request_rules("https")` and `_routes()`, and a redirect in the first.
+Valid for HAProxy 2.6 (bookworm) and 3.0 (trixie). Leaves alone: which certificate is whose (`certificates`
+writes the list that the frontend for https names).
 """
 
 from __future__ import annotations
@@ -22,6 +22,15 @@ NAMES_A_LINE = 8
 _RESOLVED = "resolvers docker resolve-prefer ipv4 init-addr last,none"
 ACME = "/.well-known/acme-challenge/"
 RUN = "/etc/haproxy/run"
+# What the account of the ACME client adds to a challenge: the line `thumbprint ...`, written by the client.
+ACME_MAP = "/etc/haproxy/acme.map"
+
+# TLS 1.2 with forward secrecy and authenticated encryption, and TLS 1.3.
+_CIPHERS = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384"
+    ":ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+)
+_SUITES = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 
 # Everything a proxy may say about the visitor. CGI-like servers read `_` as `-`, hence both.
 _FORGEABLE = (
@@ -33,14 +42,16 @@ _FORGEABLE = (
 def render(
     domains: Sequence[Domain],
     *,
-    certbot: str | None = None,
+    crt_list: str | None = None,
+    hsts: str | None = None,
     metrics_from: Sequence[str] = (),
     access: Access = Access(),  # noqa: B008 - it can't be changed
 ) -> str:
     """The whole configuration.
 
-    `certbot`: container that answers ACME challenges on port 80. `metrics_from`: networks that may read stats
-    and metrics; none means this container only. `access`: how requests are logged.
+    `crt_list`: file that says which certificate is for which name; without it nothing listens for https.
+    `hsts`: value of Strict-Transport-Security. `metrics_from`: networks that may read stats and metrics; none
+    means this container only. `access`: how requests are logged.
     """
     applications = {domain.app: domain for domain in reversed(domains)}
     sections = [
@@ -49,11 +60,10 @@ def render(
         _defaults(),
         _resolvers(),
         _inside(metrics_from),
-        _http(domains, certbot, access),
+        _http(domains, access),
+        *([_https([domain for domain in domains if domain.tls], crt_list, hsts, access)] if crt_list else []),
         *(_application(applications[app]) for app in sorted(applications)),
     ]
-    if certbot:
-        sections.append(_certbot(certbot))
     return "\n\n".join("\n".join(section) for section in sections) + "\n"
 
 
@@ -80,6 +90,10 @@ def _global(access: Access) -> list[str]:
         f"    stats socket {RUN}/admin.sock mode 660 level admin expose-fd listeners",
         "    stats timeout 1m",
         f"    server-state-file {RUN}/state",
+        "    # No session tickets: their key would stay the same for as long as the proxy runs.",
+        "    ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets",
+        f"    ssl-default-bind-ciphers {_CIPHERS}",
+        f"    ssl-default-bind-ciphersuites {_SUITES}",
     ]
 
 
@@ -149,15 +163,29 @@ def _inside(metrics_from: Sequence[str]) -> list[str]:
     ]
 
 
-def _http(domains: Sequence[Domain], certbot: str | None, access: Access) -> list[str]:
+def _http(domains: Sequence[Domain], access: Access) -> list[str]:
     return [
         "frontend http",
         "    # Two binds: one for both families would show IPv4 visitors as ::ffff:a.b.c.d.",
         "    bind 0.0.0.0:80",
         "    bind [::]:80 v6only",
         *_request_rules("http", domains, access),
-        *_redirects("http", domains, challenges=certbot is not None),
-        *_routes(domains, certbot),
+        *_to_https([domain for domain in domains if domain.tls]),
+        *_to_the_bare_domain("http", [domain for domain in domains if not domain.tls]),
+        *_routes([domain for domain in domains if not domain.tls]),
+    ]
+
+
+def _https(domains: Sequence[Domain], crt_list: str, hsts: str | None, access: Access) -> list[str]:
+    """Who names no site of this server gets no certificate, and so learns of none."""
+    return [
+        "frontend https",
+        f"    bind 0.0.0.0:443 ssl crt-list {crt_list} strict-sni alpn h2,http/1.1",
+        f"    bind [::]:443 v6only ssl crt-list {crt_list} strict-sni alpn h2,http/1.1",
+        *_request_rules("https", domains, access),
+        *([f'    http-after-response set-header Strict-Transport-Security "{hsts}"'] if hsts else []),
+        *_to_the_bare_domain("https", domains),
+        *_routes(domains),
     ]
 
 
@@ -181,20 +209,34 @@ def _request_rules(scheme: str, domains: Sequence[Domain], access: Access) -> li
     ]
 
 
-def _redirects(scheme: str, domains: Sequence[Domain], *, challenges: bool) -> list[str]:
-    """www to the bare domain. A certificate for www is validated under www."""
-    names = sorted(f"www.{domain.name}" for domain in domains if domain.www)
-    if not names:
+def _to_https(domains: Sequence[Domain]) -> list[str]:
+    """Everything but the challenges of ACME, which the proxy itself answers once it knows the account."""
+    if not domains:
         return []
-    unless = f" !{{ path_beg {ACME} }}" if challenges else ""
+    www = sorted(f"www.{domain.name}" for domain in domains if domain.www)
     return [
-        *_acl("www", names),
-        f"    http-request redirect prefix {scheme}://%[var(txn.host),regsub(^www\\.,)] code 301 if www{unless}",
+        *_acl("secure", sorted(name for domain in domains for name in domain.names)),
+        *_acl("secure_www", www),
+        f"    acl challenge path_reg ^{ACME.replace('.', chr(92) + '.')}[A-Za-z0-9_-]+$",
+        f"    http-request set-var(txn.thumbprint) str(thumbprint),map({ACME_MAP}) if challenge",
+        "    http-request return status 200 content-type text/plain lf-string"
+        ' "%[path,field(4,/)].%[var(txn.thumbprint)]" if secure challenge { var(txn.thumbprint) -m found }',
+        *([f"    {_bare('https')} if secure_www"] if www else []),
+        "    http-request redirect prefix https://%[var(txn.host)] code 301 if secure",
     ]
 
 
-def _routes(domains: Sequence[Domain], certbot: str | None) -> list[str]:
-    lines = [f"    use_backend certbot if {{ path_beg {ACME} }}"] if certbot else []
+def _to_the_bare_domain(scheme: str, domains: Sequence[Domain]) -> list[str]:
+    names = sorted(f"www.{domain.name}" for domain in domains if domain.www)
+    return [*_acl("www", names), f"    {_bare(scheme)} if www"] if names else []
+
+
+def _bare(scheme: str) -> str:
+    return f"http-request redirect prefix {scheme}://%[var(txn.host),regsub(^www\\.,)] code 301"
+
+
+def _routes(domains: Sequence[Domain]) -> list[str]:
+    lines = []
     for app in sorted({domain.app for domain in domains}):
         names = sorted(name for domain in domains if domain.app == app for name in domain.names)
         for line in _chunks(names):
@@ -213,14 +255,6 @@ def _application(domain: Domain) -> list[str]:
         "    http-check expect status 200-399",
         f"    server-template {domain.app}- {SLOTS} {domain.app}:{domain.port} check inter 1s fastinter 500ms"
         f" downinter 500ms rise 1 fall 3 {_RESOLVED}",
-    ]
-
-
-def _certbot(container: str) -> list[str]:
-    return [
-        "backend certbot",
-        "    # Runs only while it asks for certificates: no health check, found by name.",
-        f"    server-template certbot- 2 {container}:80 {_RESOLVED}",
     ]
 
 

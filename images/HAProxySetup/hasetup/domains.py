@@ -1,4 +1,4 @@
-"""DOMAINS, METRICS_FROM and container names as typed values. Pure.
+"""DOMAINS, METRICS_FROM, HSTS and container names as typed values. Pure.
 
 Everything that ends up in the configuration passes here first: a value with a space, a quote or a line break
 in it would otherwise be a directive of its own.
@@ -16,6 +16,7 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\Z")
 _CONTAINER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?\Z")
 _PATH = re.compile(r"/[A-Za-z0-9/._~!$&()*+,;=:@%?-]*\Z")
+_HSTS = re.compile(r"(?:max-age=)?([0-9]{1,10})((?:; ?(?:includeSubDomains|preload))*)\Z")
 _KEYS = frozenset({"app", "port", "path", "www", "tls"})
 
 
@@ -32,6 +33,7 @@ class Domain:
     port: int
     path: str = "/"  # asked by the health check
     www: bool = True  # answer www.<name> too, with a redirect
+    tls: bool = False  # served over https, and over http only sent there
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -84,12 +86,12 @@ def _domain(name: str, value: object, errors: list[str]) -> Domain | None:
         found.append(f"{at}.path: {path!r} is not a path: it starts with / and has no spaces or quotes")
     if not isinstance(www, bool):
         found.append(f"{at}.www: {www!r} is neither true nor false")
-    if tls is not False:
-        found.append(f"{at}.tls: {tls!r}; certificates are not served by this image yet, write false")
+    if not isinstance(tls, bool):
+        found.append(f"{at}.tls: {tls!r} is neither true nor false")
     if found:
         errors += found
         return None
-    return Domain(name, str(app), int(str(port)), str(path), bool(www))
+    return Domain(name, str(app), int(str(port)), str(path), bool(www), bool(tls))
 
 
 def _contradictions(domains: list[Domain]) -> list[str]:
@@ -128,3 +130,15 @@ def parse_networks(text: str) -> tuple[str, ...]:
         except ValueError as error:
             raise InputError(f"METRICS_FROM: {error}") from error
     return tuple(networks)
+
+
+def parse_hsts(text: str) -> str | None:
+    """The value of Strict-Transport-Security from `31536000` or `31536000; includeSubDomains`; None when empty."""
+    if not text.strip():
+        return None
+    match = _HSTS.match(text.strip())
+    if match is None:
+        raise InputError(
+            f"HSTS: {text!r} is not a time in seconds; write e.g. 31536000 or '31536000; includeSubDomains; preload'"
+        )
+    return f"max-age={match[1]}{match[2].replace('; ', ';').replace(';', '; ')}"

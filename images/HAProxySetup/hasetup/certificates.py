@@ -1,0 +1,311 @@
+"""Which certificate is for which name, and that the proxy can load each: files in, a list for the proxy out.
+
+Makes, in `certs/` of the volume shared with the proxy and the ACME client:
+
+    DOMAIN.pem     key and chain of a domain and its www; self-signed until the ACME client puts its own there
+    own/HASH.pem   a certificate of the stack file, which wins for every name that it covers
+    HASH.list      HAProxy's crt-list: which file is for which names
+
+What a configuration names never changes under it but for DOMAIN.pem: the last good configuration stays good.
+A file that the proxy can't load is kept as DOMAIN.pem.broken and replaced by a self-signed one. Leaves alone:
+obtaining certificates.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import fcntl
+import hashlib
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hasetup.domains import Domain, InputError
+
+PREFIX = "CERTIFICATE_"
+SELF_SIGNED = "Apiary self-signed"
+SELF_SIGNED_DAYS = 3650
+OPENSSL_SECONDS = 30
+
+# Takes the arguments of `bind ... ssl`, returns None when the proxy can load what they name, else its complaint.
+Loader = Callable[[str], str | None]
+
+_REQUEST = """\
+[req]
+distinguished_name = subject
+x509_extensions = server
+prompt = no
+[subject]
+CN = {subject}
+[server]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = serverAuth
+subjectAltName = {names}
+"""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What the first certificate of a PEM says."""
+
+    names: frozenset[str]  # lower case, `*.` in front where it is for every name one level below
+    expires: datetime.datetime
+    issuer: str
+
+    def covers(self, name: str) -> bool:
+        """Whether a visitor who asks for `name` would accept it, as far as names go."""
+        return name in self.names or f"*.{name.partition('.')[2]}" in self.names
+
+    def has_expired(self, now: datetime.datetime | None = None) -> bool:
+        """Whether visitors refuse it for its age."""
+        return self.expires <= (now or datetime.datetime.now(datetime.UTC))
+
+    @property
+    def is_self_signed(self) -> bool:
+        """Whether it is one that stands in until there is a better one."""
+        return self.issuer == SELF_SIGNED
+
+
+@dataclass(frozen=True)
+class Own:
+    """A certificate of the stack file."""
+
+    variable: str
+    pem: str
+    certificate: Certificate
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Certificates that are ready to be served."""
+
+    crt_list: Path
+    notes: tuple[str, ...]  # for the log: who has which, and what was wrong
+    replaced: bool  # whether a file has changed that the running proxy may have loaded
+
+
+def inspect(pem: str) -> Certificate | None:
+    """The first certificate in the text, None when there is none that can be read."""
+    words = ["-noout", "-issuer", "-enddate", "-dateopt", "iso_8601", "-nameopt", "RFC2253", "-ext", "subjectAltName"]
+    done = _openssl(["x509", *words], pem)
+    if done.returncode != 0:
+        return None
+    expires = re.search(r"^notAfter=(\S+ \S+)Z$", done.stdout, re.MULTILINE)
+    issuer = re.search(r"^issuer=(.*)$", done.stdout, re.MULTILINE)
+    if expires is None or issuer is None:
+        return None
+    common = re.search(r"CN=((?:[^,\\]|\\.)+)", issuer[1])
+    return Certificate(
+        frozenset(name.lower() for name in re.findall(r"DNS:([^\s,]+)", done.stdout)),
+        datetime.datetime.fromisoformat(f"{expires[1]}+00:00"),
+        re.sub(r"\\(.)", r"\1", common[1]) if common else issuer[1],
+    )
+
+
+def self_signed(names: Sequence[str]) -> str:
+    """Key and certificate for these names, which nobody trusts but every client can be told to accept."""
+    request = _REQUEST.format(subject=SELF_SIGNED, names=", ".join(f"DNS:{name}" for name in names))
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "-"]
+    done = _openssl(
+        ["req", "-x509", *key, "-out", "-", "-days", str(SELF_SIGNED_DAYS), "-config", "/dev/stdin"], request
+    )
+    if done.returncode != 0:
+        raise OSError(f"openssl makes no certificate for {names[0]}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def haproxy_loads(arguments: str) -> str | None:
+    """What HAProxy itself says of `bind ... ssl ARGUMENTS`."""
+    with tempfile.NamedTemporaryFile("w", suffix=".cfg") as file:
+        file.write(
+            "defaults\n    mode http\n    timeout client 1s\nfrontend check\n"
+            f"    bind 127.0.0.1:1 ssl {arguments} strict-sni\n    http-request deny\n"
+        )
+        file.flush()
+        done = subprocess.run(
+            ["haproxy", "-c", "-f", file.name], capture_output=True, text=True, timeout=60, check=False
+        )
+    if done.returncode == 0:
+        return None
+    said = [line for line in (done.stderr + done.stdout).splitlines() if line.startswith("[ALERT]")]
+    return said[0].split("' : ")[-1].rstrip(". ") if said else "haproxy -c says no more than that it can't"
+
+
+def own_certificates(environment: Mapping[str, str], folder: Path, loads: Loader = haproxy_loads) -> tuple[Own, ...]:
+    """The certificates in CERTIFICATE_* variables, the longest valid first. Raises InputError with all errors."""
+    found: list[Own] = []
+    errors: list[str] = []
+    for variable in sorted(name for name in environment if name.startswith(PREFIX)):
+        pem = environment[variable].strip() + "\n"
+        certificate = inspect(pem)
+        if certificate is None:
+            errors.append(f"{variable}: holds no certificate; give it the certificate, its chain and its key, as PEM")
+        elif not certificate.names:
+            errors.append(f"{variable}: its certificate names no host (no subjectAltName)")
+        elif (complaint := _loads_text(pem, folder, loads)) is not None:
+            errors.append(
+                f"{variable}: the proxy can't load it: {complaint}; give it the certificate first, its chain, "
+                "and the key that belongs to it, without a password"
+            )
+        else:
+            found.append(Own(variable, pem, certificate))
+    if errors:
+        raise InputError("\n".join(errors))
+    return tuple(sorted(found, key=lambda own: own.certificate.expires, reverse=True))
+
+
+def prepare(domains: Sequence[Domain], own: Sequence[Own], folder: Path, loads: Loader = haproxy_loads) -> Prepared:
+    """A list for the domains that are served over https, with every file in it there and fit to be loaded."""
+    secure = [domain for domain in domains if domain.tls]
+    _make_folder(folder)
+    with locked(folder):
+        lines, notes, replaced = _with_own(secure, own, folder)
+        managed = {folder / f"{domain.name}.pem": domain for domain in secure}
+        said: dict[Path, str] = {}
+        for path, domain in managed.items():
+            news, said[path] = _mend(path, domain.names, None)
+            replaced |= news
+        crt_list = _write_list(folder, lines)
+        # The proxy's own word is asked once for all, and for each only when something is wrong.
+        if loads(f"crt-list {crt_list}") is not None:
+            for path, domain in managed.items():
+                if (complaint := loads(f"crt {path}")) is not None:
+                    news, said[path] = _mend(path, domain.names, complaint)
+                    replaced |= news
+    return Prepared(crt_list, (*notes, *(said[path] for path in managed if path in lines)), replaced)
+
+
+def tidy(folder: Path, domains: Sequence[Domain], crt_list: Path) -> None:
+    """Remove lists and certificates that no configuration names any more; call it when the new one is live."""
+    with locked(folder):
+        listed = crt_list.read_text()
+        managed = {f"{domain.name}.pem{end}" for domain in domains if domain.tls for end in ("", ".broken")}
+        for path in [*folder.glob("*.pem*"), *folder.glob("*.list"), *folder.glob("own/*.pem")]:
+            if path.name not in managed and path != crt_list and f"{path} " not in listed:
+                path.unlink()
+
+
+def write_private(path: Path, text: str) -> None:
+    """Whole, on the disk, and for the owner's eyes before it takes the name."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One writer at a time: the ACME client and the start of the proxy take this lock too, for milliseconds."""
+    with (folder / "lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _make_folder(folder: Path) -> None:
+    for made in (folder, folder / "own"):
+        made.mkdir(exist_ok=True)
+        made.chmod(0o700)
+
+
+def _with_own(
+    secure: Iterable[Domain], own: Sequence[Own], folder: Path
+) -> tuple[dict[Path, list[str]], list[str], bool]:
+    """File -> names: the stack file's own where one covers the name, the domain's for the rest.
+
+    Besides, lines for the log, and whether a file was on the disk with another content.
+    """
+    lines: dict[Path, list[str]] = {}
+    notes: list[str] = []
+    replaced = False
+    used: set[str] = set()
+    for domain in secure:
+        for name in domain.names:
+            mine = [one for one in own if one.certificate.covers(name)]
+            valid = next((one for one in mine if not one.certificate.has_expired()), None)
+            if valid is None:
+                lines.setdefault(folder / f"{domain.name}.pem", []).append(name)
+                continue
+            path = folder / "own" / f"{hashlib.sha256(valid.pem.encode()).hexdigest()[:12]}.pem"
+            if path not in lines:
+                replaced |= path.exists() and path.read_text(errors="replace") != valid.pem
+                write_private(path, valid.pem)
+            lines.setdefault(path, []).append(name)
+            used.add(valid.variable)
+            notes.append(f"{name}: {valid.variable}, valid until {valid.certificate.expires:%Y-%m-%d}")
+    for one in own:
+        if one.certificate.has_expired():
+            notes.append(f"WARNING: {one.variable} expired on {one.certificate.expires:%Y-%m-%d} and is not used")
+        elif one.variable not in used:
+            names = ", ".join(sorted(one.certificate.names))
+            notes.append(f"WARNING: {one.variable} is used for no site here; it covers {names}")
+    return lines, notes, replaced
+
+
+def _mend(path: Path, names: Sequence[str], complaint: str | None) -> tuple[bool, str]:
+    """The file as it is when it will do, else a self-signed one in its place; whether it was replaced, and a line."""
+    name = names[0]
+    try:
+        path.chmod(0o600)
+        text = path.read_text(errors="replace")
+    except FileNotFoundError:
+        text = None
+    known = inspect(text) if text is not None else None
+    if text is not None and complaint is None:
+        if known is None:
+            complaint = "it holds no certificate"
+        elif not known.covers(name):
+            complaint = f"it is for {', '.join(sorted(known.names)) or 'no name'}"
+    if known is None or complaint is not None or (known.is_self_signed and _outdated(known, names)):
+        if complaint is not None:
+            path.replace(path.with_name(f"{path.name}.broken"))
+        write_private(path, self_signed(names))
+        if complaint is not None:
+            return True, (
+                f"WARNING: {path} is of no use: {complaint}; kept as {path.name}.broken. {name} gets a self-signed "
+                "certificate until the ACME client has run again"
+            )
+        return True, f"{name}: self-signed, until the ACME client has run"
+    if known.is_self_signed:
+        return False, f"{name}: self-signed, until the ACME client has run"
+    if known.has_expired():
+        return False, f"WARNING: {name}: the certificate of {known.issuer} expired on {known.expires:%Y-%m-%d}"
+    return False, f"{name}: by {known.issuer}, valid until {known.expires:%Y-%m-%d}"
+
+
+def _outdated(known: Certificate, names: Sequence[str]) -> bool:
+    return known.has_expired() or not all(known.covers(name) for name in names)
+
+
+def _write_list(folder: Path, lines: Mapping[Path, Sequence[str]]) -> Path:
+    text = "".join(f"{path} {' '.join(lines[path])}\n" for path in sorted(lines))
+    crt_list = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:12]}.list"
+    write_private(crt_list, text)
+    return crt_list
+
+
+def _loads_text(pem: str, folder: Path, loads: Loader) -> str | None:
+    _make_folder(folder)
+    path = folder / f".try.{os.getpid()}.pem"
+    try:
+        write_private(path, pem)
+        complaint = loads(f"crt {path}")
+        return complaint and re.sub(rf" '?{re.escape(str(path))}[^' ]*'?", " it", complaint)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _openssl(words: Sequence[str], text: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["openssl", *words], input=text, capture_output=True, text=True, timeout=OPENSSL_SECONDS, check=False
+    )
