@@ -8,9 +8,10 @@ import sys
 import tarfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Self
 
 import httpx
 import pytest
@@ -363,24 +364,94 @@ def test_a_killed_server_exists_and_is_silent_and_a_deleted_one_leaves_nothing(r
     assert servers.name(other.id) not in docker("volume", "ls", "-q")
 
 
-def test_down_leaves_nothing_but_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, region: Paths):
-    monkeypatch.setenv("APIARY_LAB_DIR", str(tmp_path / "other"))
+def test_make_down_leaves_nothing_but_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, region: Paths):
+    """Looked at from outside, with a server in it: Docker objects, processes and network namespaces."""
+    root = tmp_path / "checkout" / ".lab"
+    monkeypatch.setenv("APIARY_LAB_DIR", str(root))
     lab("up")
     paths = Paths.find()
     mine, theirs = network.load_plan(paths), network.load_plan(region)
     assert mine is not None
     assert theirs is not None
     assert mine.subnet != theirs.subnet
-    lab("down")
-    for kind in (["ps", "-aq"], ["volume", "ls", "-q"], ["network", "ls", "-q"]):
-        assert docker(*kind, "--filter", f"label={paths.label}") == ""
-        if kind[0] != "volume":
-            assert docker(*kind, "--filter", f"label={region.label}") != ""
+    Servers(root).create(replace(SPEC, ipv4=str(next(IPv4Network(mine.servers).hosts())), ipv6=None, prefix=None))
+    before, others = Belongings.of(paths), Belongings.of(region)
+    assert all(before.counted().values()), "else the look afterwards would prove nothing"
+    assert len(before.containers) >= 5, "four services and a server"
+    # The Makefile's `down` is of the folder that it is called in.
+    for part in ("Makefile", "lab", ".venv"):
+        (root.parent / part).symlink_to(CHECKOUT / part)
+    monkeypatch.delenv("APIARY_LAB_DIR")
+    subprocess.run(["make", "down"], cwd=root.parent, check=True, capture_output=True, timeout=120)
+    after = Belongings.of(paths)
+    assert after.counted() == dict.fromkeys(before.counted(), 0), after
+    assert not before.namespaces & namespaces()
+    assert others.counted() == Belongings.of(region).counted(), "another lab's stay"
     assert control.info(paths) is None
     assert not paths.region.exists()
+    assert paths.cache.exists()
+    monkeypatch.setenv("APIARY_LAB_DIR", str(root))
     error = lab("env", check=False)
     assert error.returncode == 1
     assert "python -m lab up" in error.stderr
+
+
+@dataclass(frozen=True)
+class Belongings:
+    """What of this machine is a region's, told by what anybody can see: names, labels, command lines."""
+
+    containers: frozenset[str]
+    networks: frozenset[str]
+    volumes: frozenset[str]
+    processes: frozenset[int]
+    namespaces: frozenset[int]  # network namespaces, by their inodes
+
+    @classmethod
+    def of(cls, paths: Paths) -> Self:
+        containers = _docker_objects(paths, "ps", "-a", "--format", "{{.Names}}")
+        pids = docker("inspect", "-f", "{{.State.Pid}}", *containers).split() if containers else []
+        return cls(
+            containers,
+            _docker_objects(paths, "network", "ls", "--format", "{{.Name}}"),
+            _docker_objects(paths, "volume", "ls", "--format", "{{.Name}}"),
+            _processes(paths),
+            frozenset(_inode(Path(f"/proc/{pid}/ns/net")) for pid in pids) - {0},
+        )
+
+    def counted(self) -> dict[str, int]:
+        return {field.name: len(getattr(self, field.name)) for field in fields(self)}
+
+
+def _docker_objects(paths: Paths, *listing: str) -> frozenset[str]:
+    """By label and by name: what has lost its label is found too."""
+    labelled = docker(*listing, "--filter", f"label={paths.label}").split()
+    return frozenset([*labelled, *(name for name in docker(*listing).split() if paths.hash in name)])
+
+
+def _processes(paths: Paths) -> frozenset[int]:
+    """Those that have the region's folder in their command line or environment."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+        except OSError:  # gone, or another user's
+            continue
+        if str(paths.root).encode() in words:
+            found.add(int(process.name))
+    return frozenset(found)
+
+
+def namespaces() -> set[int]:
+    """Every network namespace that a process is in, or that is kept by a name."""
+    places = [*Path("/proc").glob("[0-9]*/ns/net"), *Path("/run/netns").glob("*"), *Path("/run/docker/netns").glob("*")]
+    return {_inode(place) for place in places} - {0}
+
+
+def _inode(place: Path) -> int:
+    try:
+        return place.stat().st_ino
+    except OSError:  # gone, or another user's
+        return 0
 
 
 def _started(region: Paths) -> str:

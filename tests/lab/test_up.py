@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import time
 
 from tests.lab.hive import Hive
+
+SECONDS = 60  # seven on an idle machine
 
 
 def test_a_second_update_changes_nothing(hive: Hive) -> None:
     hive.expect_no_changes()
+
+
+def test_make_up_again_changes_nothing_and_takes_seconds(hive: Hive) -> None:
+    """As it is typed, with the lab, the update and the visit."""
+    hive.write()
+    before = hive.on_server("docker ps --no-trunc --format '{{.ID}} {{.CreatedAt}}'")
+    started = time.monotonic()
+    done = subprocess.run(
+        ["make", "up"], cwd=hive.program, env=hive.environment, check=False, capture_output=True, text=True, timeout=300
+    )
+    seconds = time.monotonic() - started
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert "nothing to do" in done.stderr, "the region was up"
+    assert re.search(r"Resources:\n +\d+ unchanged\n", done.stdout), done.stdout[-4000:]
+    assert done.stderr.count("the prober's own address") == 2, done.stdout[-4000:] + done.stderr[-2000:]
+    assert hive.on_server("docker ps --no-trunc --format '{{.ID}} {{.CreatedAt}}'") == before
+    assert seconds < SECONDS
 
 
 def test_a_refresh_finds_nothing_changed(hive: Hive) -> None:
