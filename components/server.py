@@ -82,7 +82,8 @@ class Server(pulumi.ComponentResource):
             name,
             host=self.connection.docker_host(),
             ssh_opts=self.connection.ssh_options(),
-            opts=own,
+            # Another region is another address: what is on the old host is deleted over the old one meanwhile.
+            opts=pulumi.ResourceOptions(parent=self, replace_on_changes=["host"]),
         )
 
         firewall = vultr.FirewallGroup(name, description=label, opts=own)
