@@ -23,7 +23,7 @@ import pulumi_docker as docker
 from pulumi_command import remote
 
 import settings
-from components.container import container
+from components.container import container, renamed
 from components.host import Host
 from components.image import Image
 from components.labels import PROXY
@@ -53,6 +53,7 @@ class Application(pulumi.ComponentResource):
         host: Host,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        opts = pulumi.ResourceOptions.merge(renamed(args.settings), opts)
         super().__init__("apiary:docker:Application", name, None, opts)
         own = args.settings
         self.container = container(

@@ -24,6 +24,16 @@ NEVER_APPLIED = ["healthcheck", "init", "tmpfs"]
 LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
 
 
+def renamed(settings: Container) -> pulumi.ResourceOptions:
+    """Options of a component whose container had another name before.
+
+    What the component is made of takes part in it, since all of that is called `NAME` or `NAME-...`. Without
+    this a new component would be made before the old one goes, and find its port or address taken.
+    """
+    old = settings.renamed_from
+    return pulumi.ResourceOptions(aliases=[pulumi.Alias(name=old)] if old else None)
+
+
 def container(
     name: str,
     kind: str,

@@ -31,7 +31,7 @@ class Secrets(pulumi.ComponentResource):
                 length=PASSWORD_LENGTH,
                 # Safe to write anywhere: in a URL, a shell, an SQL string, a configuration file.
                 special=False,
-                opts=pulumi.ResourceOptions(parent=self),
+                opts=pulumi.ResourceOptions(parent=self, aliases=_aliases(secret, stack)),
             ).result
             for secret in sorted({password_name(asker, wanted) for asker, wanted in self._references()})
         }
@@ -65,6 +65,13 @@ def password_name(asker: str, reference: SecretRef) -> str:
     """
     database = (reference.database or asker) if reference.kind == "password" else None
     return "/".join(part for part in (reference.application, database, reference.kind) if part)
+
+
+def _aliases(secret: str, stack: settings.Stack) -> list[pulumi.Alias] | None:
+    """A password of an application that had another name before stays what it was: its data know no other."""
+    application, _, rest = secret.partition("/")
+    served = stack.applications.get(application)
+    return [pulumi.Alias(name=f"{served.renamed_from}/{rest}")] if served and served.renamed_from else None
 
 
 class Lookup:

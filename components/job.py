@@ -17,7 +17,7 @@ import pulumi_docker as docker
 from pulumi_command import remote
 
 import settings
-from components.container import container
+from components.container import container, renamed
 from components.host import Host
 from components.image import Image
 
@@ -58,6 +58,7 @@ class Job(pulumi.ComponentResource):
         host: Host,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        opts = pulumi.ResourceOptions.merge(renamed(args.settings), opts)
         super().__init__("apiary:docker:Job", name, None, opts)
         job = container(
             name,

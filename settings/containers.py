@@ -24,6 +24,12 @@ class Container(Settings):
     server: k.Name | None = Field(
         default=None, description="Server it runs on; may be left out when there is one.", examples=["web1"]
     )
+    renamed_from: k.Name | None = Field(
+        default=None,
+        description="Name it had before, for the update that renames it: the old one makes way instead of standing "
+        "in it. Leave it out again afterwards.",
+        examples=["blog"],
+    )
     build_dir: k.Folder | None = Field(
         default=None,
         description="Folder of images/ that is built on the server. Either this or `image`.",

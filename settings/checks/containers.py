@@ -1,19 +1,21 @@
 """Checks of applications and jobs: names, servers, images, volumes, ports, order."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from settings.checks.common import Placed, placed
 from settings.container_texts import Port
 from settings.draft import Draft
 from settings.errors import did_you_mean, path_of, show
 from settings.jobs import circles
+from settings.models import Container
 from settings.order import needs
-from settings.references import ReferenceSyntaxError
+from settings.references import Reference, ReferenceSyntaxError, SecretRef, parse
 
 
 def check(draft: Draft, *, build_dirs: Collection[str] | None, playbooks: Collection[str] | None) -> None:
     """Report containers that clash with each other, or name what does not exist."""
     _names(draft)
+    _renamed(draft)
     for one in placed(draft):
         _server(draft, one)
         _source(draft, one, build_dirs)
@@ -35,6 +37,46 @@ def _names(draft: Draft) -> None:
             "applications",
             "secrets",
         )
+
+
+def _renamed(draft: Draft) -> None:
+    """Report old names that are still in use, and what a new name would take away."""
+    taken: dict[str, str] = {}
+    for one in placed(draft):
+        old = one.container.renamed_from
+        if old is None:
+            continue
+        at = (one.section, one.name, "renamed_from")
+        if old == one.name:
+            draft.report("is its name already; leave renamed_from out", *at)
+            continue
+        for section in ("applications", "jobs"):
+            if old in draft.names[section]:
+                draft.report(
+                    f"{show(old)} is still there, at {path_of(section, old)}; take that out, or leave renamed_from out",
+                    *at,
+                )
+        if first := taken.get(old):
+            draft.report(f"{show(old)} was renamed to {first} already; leave one of them out", *at)
+        taken.setdefault(old, path_of(one.section, one.name))
+        for key, reference in _readable(one.container):
+            if isinstance(reference, SecretRef) and reference.kind == "password" and reference.database is None:
+                draft.report(
+                    f"would ask for a new database called {show(one.name)} now; to keep that of {show(old)} write "
+                    f'"_{reference.application}:{old}^password"',
+                    one.section,
+                    one.name,
+                    "env",
+                    key,
+                )
+
+
+def _readable(container: Container) -> Iterator[tuple[str, Reference]]:
+    for key, value in container.env.items():
+        try:
+            yield key, parse(value, key=key)
+        except ReferenceSyntaxError:
+            continue  # reported by the checks of references
 
 
 def _server(draft: Draft, one: Placed) -> None:

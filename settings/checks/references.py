@@ -69,7 +69,7 @@ def _known(draft: Draft, name: str, section: str, sign: str, at: tuple[Key, ...]
     if not draft.whole(section) and not known:
         return False  # the whole section could not be read; that is reported
     what = {"applications": "an application", "jobs": "a job", "secrets": "a secret"}[section]
-    near = closest(name, known)
+    near = _renamed(draft, name) or closest(name, known)
     remedy = f'did you mean "{sign}{near}"?' if near else did_you_mean(name, known, sign=sign)
     if _SENSITIVE.search(str(at[-1])) and near is None:
         remedy = f'for plain text write "{sign[0] * 2}" in place of its first "{sign[0]}"; ' + remedy
@@ -77,3 +77,8 @@ def _known(draft: Draft, name: str, section: str, sign: str, at: tuple[Key, ...]
     else:
         draft.report(f'"{sign}{name}" is not {what}; {remedy}', *at)
     return False
+
+
+def _renamed(draft: Draft, name: str) -> str | None:
+    """What a container is called now that was called `name` before."""
+    return next((one.name for one in placed(draft) if one.container.renamed_from == name), None)

@@ -6,12 +6,13 @@ not stay the same, so each of these is also a promise about all the others.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.engine.plans import operations
+from tests.engine.plans import Step, operations
 from tests.engine.workplace import Project
 
 Elsewhere = Callable[[dict[str, Any]], Project]
@@ -187,7 +188,98 @@ def test_a_rebuilt_server_takes_all_that_is_on_it_along_and_leaves_the_other_alo
     assert not [name for name in changed if "web1" in name or name.split()[1] in ("site", "shop", "haproxy", "hasetup")]
 
 
+def test_a_server_moves_to_another_region_in_one_update_that_contacts_nobody_too_late(
+    elsewhere: Elsewhere, edited: dict[str, Any]
+) -> None:
+    """Its address changes, so that whoever asks the old host for anything must ask while the host still is."""
+    edited["config"]["apiary:servers"]["web1"]["region"] = "lax"
+    steps = elsewhere(edited).steps()
+    changed = operations(steps)
+    assert changed["vultr:ReservedIp web1"] == changed["pulumi:docker web1"] == BESIDE
+    assert changed["vultr:Instance web1"] == STOPPED_FIRST
+    gone = steps.index(("delete-replaced", "vultr:Instance web1"))
+    last = [name for operation, name in steps[gone + 1 :] if operation in ("delete", "delete-replaced")]
+    assert last == ["pulumi:docker web1", "vultr:ReservedIp web1"], "these need no host"
+    for on_the_host in ("docker:Container site", "docker:Network web1", "command:Command web1/NginxStatic"):
+        assert steps.index(("delete-replaced", on_the_host)) < gone < steps.index(("create-replacement", on_the_host))
+    assert ("same", "tls:PrivateKey web1-host-key") in steps
+    assert changed["vultr:DnsRecord example.com/@/A"] == UPDATED
+    assert not [name for name in changed if "web2" in name or name.split()[1] in ("collector", "report")]
+
+
 @pytest.mark.parametrize("plan", ["vc2-4c-8gb"])
 def test_a_larger_plan_keeps_the_server(elsewhere: Elsewhere, edited: dict[str, Any], plan: str) -> None:
     edited["config"]["apiary:servers"]["web2"]["plan"] = plan
     assert operations(elsewhere(edited).steps()) == {"vultr:Instance web2": UPDATED}
+
+
+def renamed(config: dict[str, Any], section: str, old: str, new: str) -> None:
+    """Rename a container where it stands, as somebody would in the file."""
+    entries = config[f"apiary:{section}"]
+    config[f"apiary:{section}"] = {
+        new if name == old else name: {**entry, "renamed_from": old} if name == old else entry
+        for name, entry in entries.items()
+    }
+
+
+def under(new: str, old: str, steps: list[Step]) -> list[Step]:
+    """The steps with the old name's, which are its deletions, told under the new one."""
+    return [(operation, re.sub(rf" {old}(?=$|-)", f" {new}", name)) for operation, name in steps]
+
+
+# The engine tells it in another order where the names differ; what counts is that the old one goes first.
+STOPPED_FIRST_UNDER_ANOTHER_NAME = ("delete-replaced", "create-replacement", "replace")
+
+
+def test_a_renamed_proxy_goes_before_its_port_and_address_are_taken_again(
+    elsewhere: Elsewhere, edited: dict[str, Any]
+) -> None:
+    renamed(edited["config"], "applications", "haproxy", "front")
+    edited["config"]["apiary:jobs"]["hasetup"]["env"]["haproxy_container"] = "$front"
+    assert operations(under("front", "haproxy", elsewhere(edited).steps())) == {
+        **container("front", STOPPED_FIRST),
+        "command:Command front-stop-first-release": STOPPED_FIRST_UNDER_ANOTHER_NAME,
+        **job("hasetup"),
+    }
+
+
+def test_a_renamed_site_is_released_beside_the_old_one(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
+    renamed(edited["config"], "applications", "site", "pages")
+    assert operations(under("pages", "site", elsewhere(edited).steps())) == {
+        **container("pages", BESIDE),
+        **routed("pages", BESIDE),
+        **job("hasetup"),
+    }
+
+
+def test_a_renamed_job_runs_under_its_new_name(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
+    renamed(edited["config"], "jobs", "report", "digest")
+    assert operations(under("digest", "report", elsewhere(edited).steps())) == {
+        **container("digest", STOPPED_FIRST),
+        "command:Command digest-run": STOPPED_FIRST_UNDER_ANOTHER_NAME,
+    }
+
+
+def test_a_renamed_database_keeps_its_passwords_and_its_data(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
+    config = edited["config"]
+    renamed(config, "applications", "postgres", "db")
+    config["apiary:applications"]["shop"]["env"] |= {"db_host": "$db", "db_password": "_db^password"}
+    config["apiary:applications"]["db"]["env"]["postgres_password"] = "_db^adminpass"
+    config["apiary:jobs"]["dbsetup"]["after"] = ["db"]
+    steps = under("db", "postgres", elsewhere(edited).steps())
+    assert operations(steps) == {
+        **container("db", STOPPED_FIRST),
+        "command:Command db-stop-first-release": STOPPED_FIRST_UNDER_ANOTHER_NAME,
+        **container("shop", BESIDE),
+        **routed("shop", BESIDE),
+        **job("dbsetup"),
+    }
+    for kept in ("random:RandomPassword db/adminpass", "random:RandomPassword db/shop/password"):
+        assert ("same", kept) in steps
+
+
+def test_after_a_rename_its_line_may_go(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
+    """And may stay as well: a name that nothing has any more is no difference."""
+    edited["config"]["apiary:applications"]["site"]["renamed_from"] = "before"
+    edited["config"]["apiary:jobs"]["report"]["renamed_from"] = "earlier"
+    assert operations(elsewhere(edited).steps()) == {}

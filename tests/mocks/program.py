@@ -42,6 +42,7 @@ class Registered:
     replace_on_changes: tuple[str, ...]
     ignore_changes: tuple[str, ...]
     secret_outputs: frozenset[str]
+    aliases: tuple[str, ...]  # names that it had before
 
 
 @dataclass
@@ -129,6 +130,7 @@ class Recorder(mocks.MockMonitor):
                     replace_on_changes=tuple(request.replaceOnChanges),
                     ignore_changes=tuple(request.ignoreChanges),
                     secret_outputs=frozenset(request.additionalSecretOutputs),
+                    aliases=tuple(alias.spec.name for alias in request.aliases),
                 )
             )
         return answer

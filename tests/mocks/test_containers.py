@@ -194,3 +194,36 @@ def test_a_setting_that_is_taken_away_replaces_the_container(stack_file: dict[st
 def test_a_job_runs_again_for_its_container_s_sake_alone(graph: Graph) -> None:
     for name in ("hasetup-run", "site-rolling-release", "site-drain"):
         assert graph.one(COMMAND, name).inputs["update"] == "true"
+
+
+@pytest.mark.parametrize(
+    ("section", "old", "new"), [("applications", "haproxy", "front"), ("jobs", "dbsetup", "roles")]
+)
+def test_a_renamed_component_is_the_same_under_its_old_name(
+    program: Any, stack_file: dict[str, Any], section: str, old: str, new: str
+) -> None:
+    stack_file["jobs"]["hasetup"]["env"]["haproxy_container"] = "$postgres"
+    stack_file[section][new] = {**stack_file[section].pop(old), "renamed_from": old}
+    graph = program(stack_file, secret_keys=("secrets",))
+    component = graph.one(f"apiary:docker:{'Application' if section == 'applications' else 'Job'}", new)
+    assert component.aliases == (old,)
+    # The engine derives the old names of the parts from it, where they begin with its name.
+    parts = [part.name for part in graph if part.parent == component.urn]
+    assert len(parts) == 2
+    assert all(part.startswith(new) for part in parts)
+    assert not [other.name for other in graph if other.aliases and other != component]
+
+
+def test_a_renamed_application_keeps_the_passwords_that_it_was_set_up_with(
+    program: Any, stack_file: dict[str, Any]
+) -> None:
+    applications = stack_file["applications"]
+    applications["db"] = {**applications.pop("postgres"), "renamed_from": "postgres"}
+    applications["db"]["env"] = {"postgres_password": "_db^adminpass"}
+    applications["shop"]["env"] |= {"db_host": "$db", "db_password": "_db^password"}
+    stack_file["jobs"]["dbsetup"]["after"] = ["db"]
+    graph = program(stack_file, secret_keys=("secrets",))
+    assert {secret.name: secret.aliases for secret in graph.of_type("random:index/randomPassword:RandomPassword")} == {
+        "db/adminpass": ("postgres/adminpass",),
+        "db/shop/password": ("postgres/shop/password",),
+    }

@@ -476,6 +476,20 @@ CASES = [
         'zones["example.com"].records[0]',
         '"a.internal.',
     ),
+    # renames
+    ((*BLOG, "renamed_from"), "blog", "applications.blog.renamed_from", "is its name already; leave renamed_from out"),
+    (
+        (*BLOG, "renamed_from"),
+        "postgres",
+        "applications.blog.renamed_from",
+        '"postgres" is still there, at applications.postgres; take that out, or leave renamed_from out',
+    ),
+    (
+        ("jobs", "certs", "renamed_from"),
+        "hasetup",
+        "jobs.certs.renamed_from",
+        '"hasetup" is still there, at jobs.hasetup',
+    ),
     # references
     (
         (*BLOG, "env", "db_host"),
@@ -611,3 +625,36 @@ def test_server_private_addresses_differ():
     raw = good()
     raw["servers"]["web2"] = {"plan": "p", "region": "ams", "os": 1, "private_ip": "192.168.150.10"}
     assert report(raw)["servers.web2.private_ip"].startswith("192.168.150.10 is taken by servers.web1.private_ip")
+
+
+def test_one_name_becomes_only_one_other():
+    raw = good()
+    raw["applications"]["blog"]["renamed_from"] = "site"
+    raw["applications"]["postgres"]["renamed_from"] = "site"
+    assert report(raw) == {
+        "applications.postgres.renamed_from": '"site" was renamed to applications.blog already; leave one of them out'
+    }
+
+
+def test_who_refers_to_an_old_name_is_told_the_new_one():
+    raw = good()
+    raw["applications"]["db"] = raw["applications"].pop("postgres") | {"renamed_from": "postgres"}
+    raw["applications"]["blog"]["env"] |= {"db_host": "$postgres", "db_password": "_postgres:blog^password"}
+    assert report(raw) == {
+        "applications.blog.env.db_host": '"$postgres" is not an application; did you mean "$db"?',
+        "applications.blog.env.db_password": '"_postgres" is not an application; did you mean "_db"?',
+    }
+
+
+def test_a_rename_takes_no_application_s_database_away():
+    """The database is called as the application that asks, where it has no name of its own."""
+    raw = good()
+    raw["applications"]["weblog"] = raw["applications"].pop("blog") | {"renamed_from": "blog"}
+    raw["applications"]["weblog"]["env"] |= {"db_password": "_postgres^password"}
+    (found,) = report(raw).items()
+    assert found == (
+        "applications.weblog.env.db_password",
+        'would ask for a new database called "weblog" now; to keep that of "blog" write "_postgres:blog^password"',
+    )
+    raw["applications"]["weblog"]["env"]["db_password"] = "_postgres:blog^password"
+    settings.load(raw, name="test")
