@@ -59,7 +59,10 @@ for name, wanted in stack.servers.items():
     volumes = Volumes(name, names_on(stack, name), server, bootstrap)
     hosts[name] = Host(server, bootstrap, network, volumes, plan)
 
-zones = {zone: Zone(zone, records(stack, zone, hosts)) for zone in settings.zones_of(stack)}
+zones = {
+    zone: Zone(zone, records(stack, zone, hosts), protect=zone in stack.zones and stack.zones[zone].protect)
+    for zone in settings.zones_of(stack)
+}
 
 for name, application in stack.applications.items():
     if application.dns:

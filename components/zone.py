@@ -2,7 +2,7 @@
 
 Makes a vultr.DnsDomain and one vultr.DnsRecord for each planned record. Leaves alone: the delegation at the
 registrar, and records that somebody made by hand, as long as the zone itself is wanted: it goes with all that is in
-it when the stack file has no name in it any more.
+it when the stack file has no name in it any more, unless it is protected.
 """
 
 from __future__ import annotations
@@ -61,10 +61,21 @@ def _key(plan: settings.RecordPlan) -> str:
 class Zone(pulumi.ComponentResource):
     """One zone, named by its domain."""
 
-    def __init__(self, name: str, records: Sequence[Record], opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        records: Sequence[Record],
+        *,
+        protect: bool = False,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
         super().__init__("apiary:dns:Zone", name, None, opts)
-        own = pulumi.ResourceOptions(parent=self)
-        domain = vultr.DnsDomain(name, domain=name, opts=own)
+        domain = vultr.DnsDomain(
+            name,
+            domain=name,
+            # The zone alone: its records come and go.
+            opts=pulumi.ResourceOptions(parent=self, protect=protect),
+        )
         for record in records:
             vultr.DnsRecord(
                 # `/` because no domain name holds one: a-b.example and b.example must not meet.

@@ -159,3 +159,9 @@ class Zone(Settings):
         description="Further records of the zone.",
         examples=[[{"type": "MX", "data": "mail.example.com", "priority": 10}]],
     )
+    protect: bool = Field(
+        default=False,
+        description="Whether an update that would delete the zone, with all that was written into it by hand, is "
+        "refused before it begins.",
+        examples=[True],
+    )

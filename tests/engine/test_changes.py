@@ -6,6 +6,7 @@ not stay the same, so each of these is also a promise about all the others.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.engine.plans import Step, operations
-from tests.engine.workplace import Project
+from tests.engine.workplace import Project, Workplace
 
 Elsewhere = Callable[[dict[str, Any]], Project]
 
@@ -283,3 +284,31 @@ def test_after_a_rename_its_line_may_go(elsewhere: Elsewhere, edited: dict[str, 
     edited["config"]["apiary:applications"]["site"]["renamed_from"] = "before"
     edited["config"]["apiary:jobs"]["report"]["renamed_from"] = "earlier"
     assert operations(elsewhere(edited).steps()) == {}
+
+
+@pytest.mark.parametrize("protected", [True, False])
+def test_a_protected_zone_is_deleted_by_no_update_that_forgets_its_last_name(
+    workplace: Workplace, settled_hive: Project, edited: dict[str, Any], protected: bool
+) -> None:
+    """Refused in the preview, before anything else of the update is done."""
+    zone = "vultr:index/dnsDomain:DnsDomain::example.net"
+    before = settled_hive.run("stack", "export").stdout
+    state = json.loads(before)
+    for resource in state["deployment"]["resources"]:
+        if resource["urn"].endswith(zone):
+            resource["protect"] = protected
+    edited["config"]["apiary:servers"]["web1"]["dns"]["web"].remove("shop.example.net")
+    del edited["config"]["apiary:applications"]["shop"]["env"]["domains"]
+    project = workplace.project(f"zone-{protected}", settled_hive.stack, edited)
+    assert project.run("stack", "import", stdin=json.dumps(state)).status == 0
+    try:
+        preview = project.run("preview")
+    finally:
+        assert project.run("stack", "import", stdin=before).status == 0
+    if protected:
+        assert preview.status != 0
+        assert "example.net" in preview.output
+        assert "protect" in preview.output
+    else:
+        assert preview.status == 0, preview.output
+        assert "vultr:index:DnsDomain example.net delete" in preview.output

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.mocks.program import Graph
 
 RECORD = "vultr:index/dnsRecord:DnsRecord"
@@ -49,3 +51,10 @@ def test_a_priority_that_nobody_gave_is_never_a_difference(graph: Graph) -> None
     """Vultr reads back -1 for it."""
     for record in graph.of_type(RECORD):
         assert record.ignore_changes == (() if record.inputs["type"] == "MX" else ("priority",))
+
+
+def test_only_a_protected_zone_is_protected_and_its_records_are_not(program: Any, stack_file: dict[str, Any]) -> None:
+    stack_file["zones"]["example.com"]["protect"] = True
+    graph = program(stack_file, secret_keys=("secrets",))
+    assert [one.name for one in graph if one.protect] == ["example.com"]
+    assert graph.one("vultr:index/dnsDomain:DnsDomain", "example.com").protect
