@@ -47,7 +47,7 @@ except settings.SettingsError as report:
 access = Access("access")
 secrets = Secrets("secrets", stack)
 playbooks = read_folder(PLAYBOOKS)
-images = Images({folder.name: read_folder(folder) for folder in IMAGES.iterdir() if folder.is_dir()})
+images = Images({folder.name: read_folder(folder) for folder in IMAGES.iterdir() if folder.is_dir()}, stack.secrets)
 
 hosts: dict[str, Host] = {}
 for name, wanted in stack.servers.items():

@@ -74,6 +74,7 @@ def variables(
                 for port in application.published
             ],
             "apiary_ssh_from": wanted.ssh_from or [],
+            "apiary_git": any(container.git for container in stack.containers_on(server).values()),
             "apiary_registry_mirrors": list(wanted.registry_mirrors),
         }
 

@@ -1,14 +1,19 @@
-"""A container image on the server that runs it: built from a folder, or pulled by name.
+"""A container image on the server that runs it: built from a folder or a git repository, or pulled by name.
 
 Makes one remote command. An image that is built gets a tag from its content, so only a changed folder builds
 again, containers follow by their tag, and the old image goes when the last container of it has gone. The
 failing step's own output is the error. Leaves alone: what it is built from (`FROM`).
+
+Of a repository the content is a commit. Where the stack file names a branch or a tag, a second command looks it
+up on the server, once: the state then has the commit, so that neither a plan nor an update of something else
+asks the network. Replacing that command looks again (operations/jobs.py), and builds only what has moved.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,6 +33,12 @@ BUILD = """\
 set -u
 base64 -d | DOCKER_BUILDKIT=0 docker build --force-rm {options} --tag {tag} - 2>&1 | stdbuf -oL fold -b -w 4000
 exit "${{PIPESTATUS[1]}}"
+"""
+LOOK_UP = "apiary-git commit {url} {ref}"
+BUILD_GIT = """\
+set -u
+apiary-git build {options} 2>&1 | stdbuf -oL fold -b -w 4000
+exit "${{PIPESTATUS[0]}}"
 """
 PULL = """\
 set -u
@@ -66,6 +77,32 @@ class BuiltImage:
 
 
 @dataclass(frozen=True)
+class GitImage:
+    """An image built on the server from a repository that the server fetches."""
+
+    git: settings.Git
+    build_args: Mapping[str, str] = field(default_factory=dict)
+    token: str | None = field(default=None, repr=False)  # that may read the repository
+
+    def tag(self, commit: str) -> str:
+        """`apiary/site:<12 hex digits of all that goes into it>`, by the last part of the repository's name."""
+        recipe = json.dumps([self.git.url, commit, self.git.dir, dict(self.build_args)], sort_keys=True)
+        name = self.git.url.rstrip("/").rsplit("/", 1)[-1].removesuffix(".git").lower()
+        return f"apiary/{'-'.join(re.findall('[a-z0-9]+', name)) or 'git'}:{_short(recipe)}"
+
+    def resource_name(self) -> str:
+        """As Docker writes it, `https://git.example.org/site.git#main:sub/folder`."""
+        git = self.git
+        at = git.branch or git.tag or git.commit or ""
+        return (
+            git.url
+            + (f"#{at}" if at or git.dir else "")
+            + (f":{git.dir}" if git.dir else "")
+            + (f"-{_short(json.dumps(dict(self.build_args), sort_keys=True))}" if self.build_args else "")
+        )
+
+
+@dataclass(frozen=True)
 class NamedImage:
     """An image that a registry has, pulled when the server does not have it yet."""
 
@@ -83,28 +120,41 @@ class NamedImage:
 class Image(pulumi.ComponentResource):
     """One image on one server; containers of `tag` depend on this component."""
 
-    tag: str
+    tag: pulumi.Output[str]
 
     def __init__(
         self,
         name: str,
-        source: BuiltImage | NamedImage,
+        source: BuiltImage | GitImage | NamedImage,
         server: Server,
         bootstrap: Bootstrap,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("apiary:docker:Image", name, None, opts)
-        self.tag = source.tag()
-        tag = shlex.quote(self.tag)
+        create: pulumi.Input[str]
+        stdin: pulumi.Input[str] | None = None
+        match source:
+            case BuiltImage():
+                self.tag = pulumi.Output.from_input(source.tag())
+                create = BUILD.format(tag=shlex.quote(source.tag()), options=shlex.join(_options(source)))
+                stdin = source.context.base64
+            case GitImage():
+                stdin = pulumi.Output.secret(json.dumps({"token": source.token})) if source.token else None
+                commit = self._commit(name, source.git, server, bootstrap, stdin)
+                self.tag = commit.apply(source.tag)
+                create = commit.apply(lambda found: BUILD_GIT.format(options=_git_options(source, found)))
+            case NamedImage():
+                self.tag = pulumi.Output.from_input(source.tag())
+                create = PULL.format(tag=shlex.quote(source.tag()))
         remote.Command(
             name,
             connection=server.connection.command(),
-            create=BUILD.format(tag=tag, options=_options(source))
-            if isinstance(source, BuiltImage)
-            else PULL.format(tag=tag),
-            stdin=source.context.base64 if isinstance(source, BuiltImage) else None,
+            create=create,
+            stdin=stdin,
             update="cat >/dev/null",
-            delete=server.instance.id.apply(lambda instance: REMOVE.format(tag=tag, instance=instance)),
+            delete=pulumi.Output.all(self.tag, server.instance.id).apply(
+                lambda known: REMOVE.format(tag=shlex.quote(known[0]), instance=known[1])
+            ),
             triggers=[server.instance.id, self.tag],
             logging=remote.Logging.STDOUT_AND_STDERR,
             add_previous_output_in_env=False,
@@ -117,19 +167,48 @@ class Image(pulumi.ComponentResource):
         )
         self.register_outputs({"tag": self.tag})
 
+    def _commit(
+        self,
+        name: str,
+        git: settings.Git,
+        server: Server,
+        bootstrap: Bootstrap,
+        stdin: pulumi.Input[str] | None,
+    ) -> pulumi.Output[str]:
+        """The commit that is built: the one written, or the one that a branch or tag was at when it was looked up.
+
+        A rebuilt server gets the same commit: it is in the state, not on the server.
+        """
+        if git.commit is not None:
+            return pulumi.Output.from_input(git.commit)
+        found = remote.Command(
+            f"{name}-commit",
+            connection=server.connection.command(),
+            create=LOOK_UP.format(url=shlex.quote(git.url), ref=shlex.quote(git.ref)),
+            stdin=stdin,
+            add_previous_output_in_env=False,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[bootstrap], deleted_with=server.instance),
+        )
+        commit: pulumi.Output[str] = found.stdout.apply(lambda printed: printed.strip())
+        return commit
+
 
 class Images:
     """The images of all servers, each made once: containers of one recipe share it."""
 
-    def __init__(self, contexts: Mapping[str, Archive]) -> None:
-        """`contexts` has the folders of images/ by their name."""
+    def __init__(self, contexts: Mapping[str, Archive], secrets: Mapping[str, str]) -> None:
+        """`contexts` has the folders of images/ by their name, `secrets` the stack's."""
         self._contexts = contexts
+        self._secrets = secrets
         self._made: dict[str, Image] = {}
 
     def of(self, container: settings.Container, name: str, host: Host) -> Image:
         """The image of `container` on `host`, the server `name`."""
-        source: BuiltImage | NamedImage
-        if container.build_dir is not None:
+        source: BuiltImage | GitImage | NamedImage
+        if container.git is not None:
+            secret = container.git.secret_name
+            source = GitImage(container.git, container.build_args, self._secrets[secret] if secret else None)
+        elif container.build_dir is not None:
             source = BuiltImage(container.build_dir, self._contexts[container.build_dir], container.build_args)
         else:
             source = NamedImage(str(container.image))
@@ -143,8 +222,24 @@ def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _options(source: BuiltImage) -> str:
+def _options(source: BuiltImage | GitImage) -> list[str]:
+    """What `docker build` is told besides its context and tag."""
     options = ["--label", f"{STACK}={stack_tag()}"]
     for key, value in sorted(source.build_args.items()):
         options += ["--build-arg", f"{key}={value}"]
-    return shlex.join(options)
+    return options
+
+
+def _git_options(source: GitImage, commit: str) -> str:
+    """What apiary-git is told: `docker inspect` of a container then says which commit runs."""
+    git = source.git
+    labels = [f"org.opencontainers.image.source={git.url}", f"org.opencontainers.image.revision={commit}"]
+    return shlex.join(
+        [
+            *([] if git.commit else ["--ref", git.ref]),
+            *(["--dir", git.dir] if git.dir else []),
+            *(git.url, commit, source.tag(commit)),
+            *("--", *_options(source)),
+            *(option for label in labels for option in ("--label", label)),
+        ]
+    )

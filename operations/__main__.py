@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from operations import graph, heal, jobs, revive
+from operations import graph, heal, jobs, releases, revive
 from operations.cli import PROGRAM, OperationError, Pulumi
 
 
@@ -40,6 +40,8 @@ def _run(pulumi: Pulumi, options: argparse.Namespace) -> int:
             revive.revive(pulumi, options.server, yes=options.yes, force=options.force)
         case "run":
             return jobs.run(pulumi, options.job)
+        case "release":
+            releases.release(pulumi, options.application)
         case "graph":
             graph.write(pulumi, options.file or PROGRAM / ".apiary" / options.stack / "graph.svg")
     return 0
@@ -73,6 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     reviving.add_argument("--yes", action="store_true", help="don't ask; needed where there is no terminal")
     reviving.add_argument("--force", action="store_true", help="even if it answers, or is not proved dead")
     verb("run", "run a job again, in a fresh container").add_argument("job", help="NAME or SERVER:NAME")
+    verb("release", "release what is new on the git branch of an application").add_argument(
+        "application", help="NAME or SERVER:NAME"
+    )
     drawing = verb("graph", "draw the stack's graph of resources as SVG")
     drawing.add_argument("--file", type=Path, help="default: .apiary/STACK/graph.svg")
     return parser

@@ -48,6 +48,8 @@ installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = i
 packages=(ansible-core ca-certificates conntrack docker.io iproute2 iptables ndppd openssh-server python3 tzdata ufw unattended-upgrades)
 # systemd-timesyncd drives out any other time daemon: only where there is none.
 if ! command -v chronyd ntpd ntpsec >/dev/null; then packages+=(systemd-timesyncd); fi
+# Where images are built from git, and nowhere else.
+if grep -q '"apiary_git": true' vars.json; then packages+=(git); fi
 
 missing=()
 for package in "${packages[@]}"; do installed "$package" || missing+=("$package"); done

@@ -9,7 +9,7 @@ from settings.domains import RecordPlan, Route, dns_records, domains_map, serves
 from settings.errors import Problem, SettingsError
 from settings.jobs import job_order
 from settings.loading import load
-from settings.models import Application, Container, Health, Job, Record, Server, Stack, Zone
+from settings.models import Application, Container, Git, Health, Job, Record, Server, Stack, Zone
 from settings.plans import plan
 from settings.reach import Opening, openings
 from settings.references import Lookup, parse, resolve
@@ -18,6 +18,7 @@ __all__ = [
     "AddressError",
     "Application",
     "Container",
+    "Git",
     "Health",
     "Job",
     "Lookup",

@@ -11,11 +11,54 @@ from typing import Literal
 
 from pydantic import Field
 
-from settings import container_texts
+from settings import container_texts, git_texts
 from settings import kinds as k
 from settings.container_texts import OpenPort, Port, VolumeMount
 from settings.kinds import Settings
 from settings.references import Reference, parse
+
+
+class Git(Settings):
+    """A repository whose Dockerfile is built on the server. Of `branch`, `tag` and `commit` one at most."""
+
+    url: k.GitUrl = Field(
+        description="Where it is, by https (or http, where nothing is secret).",
+        examples=["https://git.example.org/team/site.git"],
+    )
+    branch: k.GitRef | None = Field(
+        default=None,
+        description="Branch whose newest commit is built: the first time, and whenever `make run` or `make release` "
+        "asks for it. The repository's default branch when nothing is said.",
+        examples=["main"],
+    )
+    tag: k.GitRef | None = Field(default=None, description="Tag that is built.", examples=["v1.4"])
+    commit: k.GitCommit | None = Field(
+        default=None,
+        description="Commit that is built, wherever its branch has gone.",
+        examples=["0a1b2c3d4e5f60718293a4b5c6d7e8f901234567"],
+    )
+    dir: k.GitFolder | None = Field(
+        default=None,
+        description="Folder of it with the Dockerfile, and all that is built from; its top when left out.",
+        examples=["sites/blog"],
+    )
+    secret: k.SecretSetting | None = Field(
+        default=None,
+        description="Token that may read a private one. It is used to fetch, and gets into no image and no log.",
+        examples=["_secrets^git_token"],
+    )
+
+    @property
+    def ref(self) -> str:
+        """What is looked up in the repository: `refs/heads/main`, `refs/tags/v1.4`, `HEAD`."""
+        if self.tag is not None:
+            return f"refs/tags/{self.tag}"
+        return "HEAD" if self.branch is None else f"refs/heads/{self.branch}"
+
+    @property
+    def secret_name(self) -> str | None:
+        """Name in `secrets` of the token."""
+        return None if self.secret is None else git_texts.secret_name(self.secret)
 
 
 class Container(Settings):
@@ -32,17 +75,22 @@ class Container(Settings):
     )
     build_dir: k.Folder | None = Field(
         default=None,
-        description="Folder of images/ that is built on the server. Either this or `image`.",
+        description="Folder of images/ that is built on the server. Either this, `image` or `git`.",
         examples=["HAProxy"],
     )
     image: k.Image | None = Field(
         default=None,
-        description="Image that is pulled. Either this or `build_dir`.",
+        description="Image that is pulled. Either this, `build_dir` or `git`.",
         examples=["postgres:15"],
+    )
+    git: Git | None = Field(
+        default=None,
+        description="Repository that is built on the server. Either this, `build_dir` or `image`.",
+        examples=[{"url": "https://git.example.org/team/site.git", "branch": "main", "dir": "sites/blog"}],
     )
     build_args: dict[str, k.Argument] = Field(
         default_factory=dict,
-        description="Build arguments, with `build_dir` only.",
+        description="Build arguments, with `build_dir` or `git`.",
         examples=[{"VERSION": "1.2"}],
     )
     env: dict[k.EnvKey, k.EnvValue] = Field(

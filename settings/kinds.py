@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainValidator
 
-from settings import addresses, container_texts, texts
+from settings import addresses, container_texts, git_texts, texts
 from settings.errors import show
 
 
@@ -86,4 +86,9 @@ Slug = Annotated[str, Kind("identifier"), AfterValidator(texts.slug)]
 Folder = Annotated[str, Kind("folder name"), AfterValidator(texts.folder)]
 Playbook = Annotated[str, Kind("file name"), AfterValidator(texts.playbook)]
 Image = Annotated[str, Kind("image name"), AfterValidator(texts.image)]
+GitUrl = Annotated[str, Kind("URL of a repository"), AfterValidator(git_texts.url)]
+GitRef = Annotated[str, Kind("name"), AfterValidator(git_texts.ref)]
+GitCommit = Annotated[str, Kind("commit"), AfterValidator(git_texts.commit)]
+GitFolder = Annotated[str, Kind("folder"), AfterValidator(git_texts.folder)]
+SecretSetting = Annotated[str, Kind("reference to a secret"), AfterValidator(git_texts.secret)]
 SecretName = Annotated[str, Kind("name"), AfterValidator(texts.secret_name)]

@@ -9,7 +9,7 @@ made from these lines. Leaves alone: whatever needs more than one setting (`chec
 from pydantic import Field
 
 from settings import kinds as k
-from settings.containers import Application, Container, Health, Job
+from settings.containers import Application, Container, Git, Health, Job
 from settings.hosts import Dns, Record, Server, Zone
 from settings.kinds import Settings
 
@@ -17,6 +17,7 @@ __all__ = [
     "Application",
     "Container",
     "Dns",
+    "Git",
     "Health",
     "Job",
     "Record",

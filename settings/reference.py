@@ -12,7 +12,7 @@ from typing import Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from settings import references
-from settings.containers import Application, Container, Health, Job
+from settings.containers import Application, Container, Git, Health, Job
 from settings.hosts import Dns, DockerIpv6, Ipv6, Record, Server, Zone
 from settings.kinds import Kind, Settings
 from settings.models import Stack
@@ -47,6 +47,7 @@ _SECTIONS: tuple[tuple[str, type[Settings]], ...] = (
     ("`servers.NAME.ipv6.docker`", DockerIpv6),
     ("`servers.NAME.dns`", Dns),
     ("`applications.NAME` and `jobs.NAME`", Container),
+    ("`applications.NAME.git` and `jobs.NAME.git`", Git),
     ("`applications.NAME`", Application),
     ("`applications.NAME.health`", Health),
     ("`jobs.NAME`", Job),

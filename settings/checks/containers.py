@@ -11,6 +11,8 @@ from settings.models import Container
 from settings.order import needs
 from settings.references import Reference, ReferenceSyntaxError, SecretRef, parse
 
+SOURCES = ("build_dir", "image", "git")
+
 
 def check(draft: Draft, *, build_dirs: Collection[str] | None, playbooks: Collection[str] | None) -> None:
     """Report containers that clash with each other, or name what does not exist."""
@@ -19,6 +21,7 @@ def check(draft: Draft, *, build_dirs: Collection[str] | None, playbooks: Collec
     for one in placed(draft):
         _server(draft, one)
         _source(draft, one, build_dirs)
+        _git(draft, one)
         _mounts(draft, one)
     _ports(draft)
     _order(draft)
@@ -98,16 +101,38 @@ def _server(draft: Draft, one: Placed) -> None:
 def _source(draft: Draft, one: Placed, build_dirs: Collection[str] | None) -> None:
     at = (one.section, one.name)
     container = one.container
-    if container.build_dir is not None and container.image is not None:
-        draft.report("build_dir and image exclude each other; leave one out", *at, "image")
-    if container.build_dir is None and container.image is None:
-        if draft.whole(*at, "build_dir") and draft.whole(*at, "image"):
-            draft.report("has no image; write build_dir: (a folder of images/) or image: (a name to pull)", *at)
-    elif container.build_dir is None and container.build_args and draft.whole(*at, "build_dir"):
-        draft.report("only an image built from build_dir takes build arguments; leave them out", *at, "build_args")
+    written = [source for source in SOURCES if getattr(container, source) is not None]
+    if len(written) > 1:
+        draft.report(f"{' and '.join(written)} exclude each other; leave one out", *at, written[-1])
+    if not written and all(draft.whole(*at, source) for source in SOURCES):
+        draft.report(
+            "has no image; write build_dir: (a folder of images/), image: (a name to pull) or git: (a repository)", *at
+        )
+    elif written == ["image"] and container.build_args and all(draft.whole(*at, source) for source in SOURCES):
+        draft.report(
+            "only an image built from build_dir or git takes build arguments; leave them out", *at, "build_args"
+        )
     if build_dirs is not None and container.build_dir is not None and container.build_dir not in build_dirs:
         remedy = did_you_mean(container.build_dir, build_dirs)
         draft.report(f"{show(container.build_dir)} is not a folder of images/; {remedy}", *at, "build_dir")
+
+
+def _git(draft: Draft, one: Placed) -> None:
+    git = one.container.git
+    if git is None:
+        return
+    at = (one.section, one.name, "git")
+    written = [name for name in ("branch", "tag", "commit") if getattr(git, name) is not None]
+    if len(written) > 1:
+        draft.report(f"{' and '.join(written)} exclude each other; leave one out", *at, written[-1])
+    if git.secret_name is None:
+        return
+    if git.url.startswith("http://"):
+        draft.report("http:// would show the token to everybody on the way; write https://", *at, "url")
+    known = draft.names["secrets"]
+    if git.secret_name not in known and draft.whole("secrets"):
+        remedy = did_you_mean(git.secret_name, known, sign="_secrets^")
+        draft.report(f"{show(git.secret_name)} is not a secret; {remedy}", *at, "secret")
 
 
 def _mounts(draft: Draft, one: Placed) -> None:

@@ -94,7 +94,7 @@ class Answers(Providers):
             case "docker:index/container:Container":
                 return {**_CONTAINER, **super()._computed(args), **_given(args.inputs)}
             case "command:remote:Command":
-                return {"stdout": "", "stderr": ""}
+                return {"stdout": "", "stderr": "", **super()._computed(args)}
             case _:
                 return super()._computed(args)
 

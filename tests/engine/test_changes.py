@@ -15,9 +15,11 @@ import pytest
 
 from tests.engine.plans import Step, operations
 from tests.engine.workplace import Project, Workplace
+from tests.mocks.program import COMMIT
 
 Elsewhere = Callable[[dict[str, Any]], Project]
 
+FEED = "command:Command web2/https://git.example.org/feed.git#main:job"
 CREATED = ("create",)
 DELETED = ("delete",)
 UPDATED = ("update",)
@@ -186,6 +188,8 @@ def test_a_rebuilt_server_takes_all_that_is_on_it_along_and_leaves_the_other_alo
         assert gone < steps.index(("create-replacement", on_the_host))
     for command in ("web2", "web2/Echo", "collector-stop-first-release", "report-run"):
         assert "create-replacement" in changed[f"command:Command {command}"]
+    assert ("same", f"{FEED}-commit") in steps, "the commit that ran there before, wherever its branch has gone"
+    assert "create-replacement" in changed[FEED]
     assert not [name for name in changed if "web1" in name or name.split()[1] in ("site", "shop", "haproxy", "hasetup")]
 
 
@@ -206,6 +210,32 @@ def test_a_server_moves_to_another_region_in_one_update_that_contacts_nobody_too
     assert ("same", "tls:PrivateKey web1-host-key") in steps
     assert changed["vultr:DnsRecord example.com/@/A"] == UPDATED
     assert not [name for name in changed if "web2" in name or name.split()[1] in ("collector", "report")]
+
+
+def test_another_branch_is_looked_up_and_built_before_the_old_image_goes(
+    elsewhere: Elsewhere, edited: dict[str, Any]
+) -> None:
+    edited["config"]["apiary:jobs"]["feed"]["git"]["branch"] = "next"
+    following = FEED.replace("#main", "#next")
+    plan = operations(elsewhere(edited).steps())
+    for image in (f"apiary:Image {following.split()[1]}", following, f"{following}-commit"):
+        assert plan[image] == CREATED
+    for image in (FEED, f"{FEED}-commit"):
+        assert plan[image] == DELETED
+    assert plan["docker:Container feed"] == STOPPED_FIRST
+    assert "create-replacement" in plan["command:Command feed-run"]
+
+
+def test_a_commit_in_place_of_its_branch_is_known_beforehand_and_asks_nobody(
+    elsewhere: Elsewhere, edited: dict[str, Any]
+) -> None:
+    git = edited["config"]["apiary:jobs"]["feed"]["git"]
+    del git["branch"]
+    git["commit"] = COMMIT
+    plan = operations(elsewhere(edited).steps())
+    assert plan[FEED.replace("#main", f"#{COMMIT}")] == CREATED
+    assert not [name for name, how in plan.items() if name.endswith("-commit") and how != DELETED]
+    assert "docker:Container feed" not in plan, "it is the commit that the branch was at, so the image is the same"
 
 
 @pytest.mark.parametrize("plan", ["vc2-4c-8gb"])

@@ -19,6 +19,7 @@ from pulumi.runtime import mocks, rpc
 from pulumi.runtime.stack import run_pulumi_func
 
 ROOT = Path(__file__).resolve().parents[2]
+COMMIT = "0a1b2c3d4e5f60718293a4b5c6d7e8f901234567"  # where every branch is
 PREFIXES = {"web1": "2001:db8:77:1", "web2": "2001:db8:77:2"}
 
 
@@ -76,26 +77,28 @@ class Providers(mocks.Mocks):
         return f"{args.name}-id", {**args.inputs, **self._computed(args)}
 
     def _computed(self, args: mocks.MockResourceArgs) -> dict[str, Any]:
+        computed: dict[str, Any] = {}
         match args.typ:
             case "vultr:index/reservedIp:ReservedIp":
-                return {"subnet": f"192.0.2.{len(args.name)}", "subnetSize": 32}
+                computed = {"subnet": f"192.0.2.{len(args.name)}", "subnetSize": 32}
             case "vultr:index/instance:Instance":
                 prefix = PREFIXES[args.name]
-                return {"v6Network": f"{prefix}::", "v6MainIp": f"{prefix}:5400:ff:fe00:1", "mainIp": "192.0.2.4"}
+                computed = {"v6Network": f"{prefix}::", "v6MainIp": f"{prefix}:5400:ff:fe00:1", "mainIp": "192.0.2.4"}
             case "tls:index/privateKey:PrivateKey":
-                return {
+                computed = {
                     "privateKeyOpenssh": pulumi.Output.secret(f"private key {args.name}\n"),
                     "publicKeyOpenssh": f"ssh-ed25519 {args.name}\n",
                 }
             case "random:index/randomPassword:RandomPassword":
-                return {"result": pulumi.Output.secret(f"generated {args.name}")}
+                computed = {"result": pulumi.Output.secret(f"generated {args.name}")}
             case "docker:index/container:Container":
-                return {
+                computed = {
                     "name": f"{args.name}-1234567",
                     "networkDatas": [{"ipAddress": "172.30.0.130", "globalIpv6Address": "2001:db8:77:1:0:2:8000:1"}],
                 }
-            case _:
-                return {}
+            case "command:remote:Command" if str(args.inputs.get("create")).startswith("apiary-git commit "):
+                computed = {"stdout": f"{COMMIT}\n"}
+        return computed
 
 
 class Recorder(mocks.MockMonitor):

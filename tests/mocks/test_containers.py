@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 from typing import Any
 
 import pytest
 
 from components.container import NEVER_APPLIED
-from tests.mocks.program import Graph, Registered
+from tests.mocks.program import COMMIT, Graph, Registered
 
 CONTAINER = "docker:index/container:Container"
 COMMAND = "command:remote:Command"
@@ -227,3 +229,64 @@ def test_a_renamed_application_keeps_the_passwords_that_it_was_set_up_with(
         "db/adminpass": ("postgres/adminpass",),
         "db/shop/password": ("postgres/shop/password",),
     }
+
+
+GIT = {"url": "https://git.example.org/team/Feed.git", "branch": "main", "dir": "job", "secret": "_secrets^mail"}
+FEED = "web1/https://git.example.org/team/Feed.git#main:job"
+
+
+def test_a_branch_is_looked_up_once_and_its_commit_is_built(stack_file: dict[str, Any], program: Any) -> None:
+    stack_file["jobs"]["feed"] = {"git": GIT, "build_args": {"A": "b c"}}
+    graph = program(stack_file)
+    [looked_up] = [one for one in graph.of_type(COMMAND) if one.name.endswith("-commit")]
+    assert looked_up.inputs["create"] == f"apiary-git commit {GIT['url']} refs/heads/main"
+    assert "triggers" not in looked_up.inputs, "a rebuilt server gets the commit that was there before"
+    built = graph.one(COMMAND, looked_up.name.removesuffix("-commit"))
+    tag = graph.one(CONTAINER, "feed").inputs["image"]
+    assert re.fullmatch("apiary/feed:[0-9a-f]{12}", tag)
+    assert f"apiary-git build --ref refs/heads/main --dir job {GIT['url']} {COMMIT} {tag} -- " in built.inputs["create"]
+    assert "--build-arg 'A=b c'" in built.inputs["create"]
+    assert f"--label org.opencontainers.image.revision={COMMIT}" in built.inputs["create"]
+    assert built.inputs["triggers"] == ["web1-id", tag]
+    assert f"docker image rm {tag}" in built.inputs["delete"]
+
+
+def test_a_repository_s_token_is_told_in_secret_and_on_standard_input_alone(
+    stack_file: dict[str, Any], program: Any
+) -> None:
+    stack_file["jobs"]["feed"] = {"git": GIT}
+    graph = program(stack_file)
+    for command in (graph.one(COMMAND, FEED), graph.one(COMMAND, f"{FEED}-commit")):
+        assert "stdin" in command.secret_inputs
+        assert json.loads(command.inputs["stdin"]) == {"token": "correct horse"}
+        others = {key: value for key, value in command.inputs.items() if key != "stdin"}
+        assert "correct horse" not in str(others)
+
+
+@pytest.mark.parametrize(
+    ("written", "name", "looked_up"),
+    [
+        ({}, "", "HEAD"),
+        ({"dir": "a/b"}, "#:a/b", "HEAD"),
+        ({"tag": "v1"}, "#v1", "refs/tags/v1"),
+        ({"commit": COMMIT, "dir": "a"}, f"#{COMMIT}:a", None),
+    ],
+)
+def test_what_is_built_of_a_repository_is_named_as_docker_does(
+    stack_file: dict[str, Any], program: Any, written: dict[str, str], name: str, looked_up: str | None
+) -> None:
+    stack_file["jobs"]["feed"] = {"git": {"url": GIT["url"], **written}}
+    graph = program(stack_file)
+    built = graph.one(COMMAND, f"web1/{GIT['url']}{name}")
+    assert f" {COMMIT} " in built.inputs["create"]
+    found = [one.inputs["create"] for one in graph.of_type(COMMAND) if one.name.endswith("-commit")]
+    assert found == ([f"apiary-git commit {GIT['url']} {looked_up}"] if looked_up else [])
+
+
+def test_git_is_installed_where_it_is_needed_alone(stack_file: dict[str, Any], program: Any) -> None:
+    def cargo(graph: Graph) -> str:
+        return base64.b64decode(graph.one(COMMAND, "web1").inputs["stdin"]).decode(errors="replace")
+
+    assert '"apiary_git": false' in cargo(program(stack_file))
+    stack_file["jobs"]["feed"] = {"git": {"url": GIT["url"]}}
+    assert '"apiary_git": true' in cargo(program(stack_file))

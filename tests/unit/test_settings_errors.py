@@ -23,6 +23,7 @@ def put(raw, path, value):
 
 BLOG = ("applications", "blog")
 WEB1 = ("servers", "web1")
+SITE = "https://git.example.org/team/site.git"
 DOCKER = (*WEB1, "ipv6", "docker")
 RECORDS = ("zones", "example.com", "records")
 
@@ -247,7 +248,7 @@ CASES = [
         ("jobs", "x"),
         {},
         "jobs.x",
-        "has no image; write build_dir: (a folder of images/) or image: (a name to pull)",
+        "has no image; write build_dir: (a folder of images/), image: (a name to pull) or git: (a repository)",
     ),
     (
         (*BLOG, "build_dir"),
@@ -259,7 +260,76 @@ CASES = [
         ("jobs", "certs", "build_args"),
         {"a": "b"},
         "jobs.certs.build_args",
-        "only an image built from build_dir takes",
+        "only an image built from build_dir or git takes",
+    ),
+    # repositories
+    (("jobs", "certs", "git"), {"url": SITE}, "jobs.certs.git", "image and git exclude each other; leave one out"),
+    (("jobs", "x"), {"git": {}}, "jobs.x.git.url", 'missing; write e.g. url: "https://git.example.org/team/site.git"'),
+    (
+        ("jobs", "x"),
+        {"git": {"url": "git@github.com:me/site.git"}},
+        "jobs.x.git.url",
+        '"git@github.com:me/site.git" goes by SSH; write https://github.com/me/site.git, and for a private one secret:',
+    ),
+    (("jobs", "x"), {"git": {"url": "ssh://git.example.org/x"}}, "jobs.x.git.url", '"ssh://" is not used here; write'),
+    (("jobs", "x"), {"git": {"url": "https://git.example.org"}}, "jobs.x.git.url", '"https://git.example.org" is not'),
+    (
+        ("jobs", "x"),
+        {"git": {"url": "https://me:hunter2@git.example.org/x"}},
+        "jobs.x.git.url",
+        "holds a password, which would be kept in plain text; take it out, and for a private one secret: _secrets^NAME",
+    ),
+    (("jobs", "x"), {"git": {"url": SITE, "ref": "x"}}, "jobs.x.git.ref", "unknown setting; known here: branch, "),
+    (("jobs", "x"), {"git": {"url": SITE, "branch": "a b"}}, "jobs.x.git.branch", '"a b" is not the name of a branch'),
+    (
+        ("jobs", "x"),
+        {"git": {"url": SITE, "branch": "--upload-pack=x"}},
+        "jobs.x.git.branch",
+        '"--upload-pack=x" is not the name of a branch or tag; write e.g. "main"',
+    ),
+    (
+        ("jobs", "x"),
+        {"git": {"url": SITE, "branch": "refs/heads/main"}},
+        "jobs.x.git.branch",
+        '"refs/heads/main" is a whole ref; write the bare name, "main"',
+    ),
+    (("jobs", "x"), {"git": {"url": SITE, "tag": 1.1}}, "jobs.x.git.tag", "must be text, but YAML read it as a number"),
+    (
+        ("jobs", "x"),
+        {"git": {"url": SITE, "commit": "0a1b2c3"}},
+        "jobs.x.git.commit",
+        '"0a1b2c3" is not a whole commit; write its 40 digits',
+    ),
+    (
+        ("jobs", "x"),
+        {"git": {"url": SITE, "branch": "main", "tag": "v1"}},
+        "jobs.x.git.tag",
+        "branch and tag exclude each other; leave one out",
+    ),
+    (
+        ("jobs", "x"),
+        {"git": {"url": SITE, "dir": "../x"}},
+        "jobs.x.git.dir",
+        '"../x" is not a folder of the repository',
+    ),
+    (("jobs", "x"), {"git": {"url": SITE, "dir": "/x"}}, "jobs.x.git.dir", '"/x" is not a folder of the repository; '),
+    (
+        ("jobs", "x"),
+        {"git": {"url": SITE, "secret": "ghp_hunter2"}},
+        "jobs.x.git.secret",
+        "is no reference to a secret; write _secrets^NAME, and set NAME with pulumi config set --secret",
+    ),
+    (
+        ("jobs", "x"),
+        {"git": {"url": SITE, "secret": "_secrets^mail_pasword"}},
+        "jobs.x.git.secret",
+        '"mail_pasword" is not a secret; did you mean "_secrets^mail_password"?',
+    ),
+    (
+        ("jobs", "x"),
+        {"git": {"url": "http://git.example.org/x", "secret": "_secrets^mail_password"}},
+        "jobs.x.git.url",
+        "http:// would show the token to everybody on the way; write https://",
     ),
     ((*BLOG, "server"), "web2", "applications.blog.server", '"web2" is not a server; did you mean "web1"?'),
     (

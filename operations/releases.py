@@ -1,0 +1,38 @@
+"""Releases what is new in the repository of an application's image: what `make run` does for a job.
+
+Leaves alone: images from a folder, which are released by `pulumi up`, and images by name.
+"""
+
+from __future__ import annotations
+
+from operations.cli import OperationError, Pulumi, say
+from operations.jobs import find, look_ups
+from operations.state import Resource, State
+
+APPLICATION = "apiary:docker:Application"
+
+
+def release(pulumi: Pulumi, wanted: str) -> None:
+    """Look up the branch of `NAME` or `SERVER:NAME`, and build and release the application if it has moved.
+
+    Raises OperationError when there is nothing to look up, and when the update fails.
+    """
+    state = State.of(pulumi.export())
+    container = find(state, wanted, APPLICATION)
+    asked = look_ups(state, container)
+    if not asked:
+        raise OperationError(
+            f"{container.name} is not built from a branch or a tag of a git repository; "
+            "change it in the stack file, or its image's folder, and say pulumi up"
+        )
+    say(f"release {container.name}: looking up its branch, then what is new in it")
+    targets = [part for urn in asked for part in ("--target-replace", urn)]
+    pulumi.run("up", "--yes", "--skip-preview", *targets, "--target-dependents")
+    after = State.of(pulumi.export())
+    commit = ", ".join(sorted(_commit(resource) for resource in after.resources if resource.urn in asked))
+    same = find(after, wanted, APPLICATION).id == container.id
+    say(f"release {container.name}: {'nothing new, it is still' if same else 'done, it is'} at {commit}")
+
+
+def _commit(resource: Resource) -> str:
+    return str(resource.outputs.get("stdout", "")).strip()

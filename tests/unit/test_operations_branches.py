@@ -1,0 +1,121 @@
+"""`make run` and `make release` look a branch up again, and only where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, cast
+
+import pytest
+
+from operations import jobs, releases
+from operations.cli import OperationError, Pulumi
+
+PREFIX = "urn:pulumi:lab::apiary::"
+BEFORE, AFTER = "a" * 40, "b" * 40
+
+
+def resource(kind: str, name: str, **more: Any) -> dict[str, Any]:
+    return {"urn": f"{PREFIX}{kind}::{name}", "type": kind.rsplit("$", 1)[-1], **more}
+
+
+PROVIDER = resource("pulumi:providers:docker", "web1", id="p")
+LOOKED_UP = resource(
+    "apiary:docker:Image$command:remote:Command", "web1/https://x/site.git#main-commit",
+    inputs={"create": "apiary-git commit https://x/site.git refs/heads/main"}, outputs={"stdout": BEFORE},
+)  # fmt: skip
+# A branch may be called like that.
+BUILT = resource(
+    "apiary:docker:Image$command:remote:Command", "web1/https://x/site.git#main-commit2",
+    inputs={"create": "set -u\napiary-git build ..."},
+)  # fmt: skip
+FOLDER = resource("apiary:docker:Image$command:remote:Command", "web1/Echo", inputs={"create": "docker build"})
+
+
+def container(kind: str, name: str, *images: dict[str, Any], id_: str = "c") -> dict[str, Any]:
+    return resource(
+        f"apiary:docker:{kind}$docker:index/container:Container", name, id=id_,
+        provider=f"{PROVIDER['urn']}::p", dependencies=[image["urn"] for image in images],
+    )  # fmt: skip
+
+
+@dataclass
+class Engine:
+    """A stack whose `up` does what a test says."""
+
+    resources: list[dict[str, Any]]
+    does: Callable[[list[dict[str, Any]]], None] = lambda _: None
+    ran: list[tuple[str, ...]] = field(default_factory=list)
+
+    def export(self) -> dict[str, Any]:
+        return {"deployment": {"resources": self.resources}}
+
+    def run(self, *arguments: str, **_: Any) -> None:
+        self.ran.append(arguments)
+        self.does(self.resources)
+
+    @property
+    def replaced(self) -> list[str]:
+        [arguments] = self.ran
+        assert "--target-dependents" in arguments
+        return [urn for option, urn in pairwise(arguments) if option == "--target-replace"]
+
+
+def stack(**more: Any) -> Engine:
+    return Engine(
+        [
+            *(PROVIDER, LOOKED_UP, BUILT, FOLDER),
+            container("Application", "shop", BUILT, LOOKED_UP),
+            container("Application", "echo", FOLDER),
+            container("Job", "feed", BUILT, LOOKED_UP),
+            container("Job", "hasetup", FOLDER),
+        ],
+        **more,
+    )
+
+
+def test_a_job_of_a_branch_is_run_as_the_branch_is_now() -> None:
+    engine = stack()
+    assert jobs.run(cast(Pulumi, engine), "web1:feed") == 0
+    feed = next(one["urn"] for one in engine.resources if one["urn"].endswith("::feed"))
+    assert engine.replaced == [LOOKED_UP["urn"], feed]
+
+
+def test_a_job_of_a_folder_is_run_and_nothing_is_looked_up() -> None:
+    engine = stack()
+    jobs.run(cast(Pulumi, engine), "hasetup")
+    assert [urn.rsplit("::", 1)[-1] for urn in engine.replaced] == ["hasetup"]
+
+
+def test_a_release_looks_the_branch_up_and_leaves_the_rest_to_what_has_changed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def moves(resources: list[dict[str, Any]]) -> None:
+        resources[1] = {**LOOKED_UP, "outputs": {"stdout": AFTER}}
+        resources[4] = container("Application", "shop", BUILT, LOOKED_UP, id_="another")
+
+    engine = stack(does=moves)
+    releases.release(cast(Pulumi, engine), "web1:shop")
+    assert engine.replaced == [LOOKED_UP["urn"]], "where the branch has not moved nothing is released"
+    assert f"done, it is at {AFTER}" in capsys.readouterr().out
+
+
+def test_a_branch_that_has_not_moved_is_said_so(capsys: pytest.CaptureFixture[str]) -> None:
+    releases.release(cast(Pulumi, stack()), "shop")
+    assert f"nothing new, it is still at {BEFORE}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ("echo", "echo is not built from a branch or a tag of a git repository; change it in the stack file"),
+        ("shpo", "the state has no application 'shpo'; it has: web1:echo, web1:shop"),
+        ("feed", "the state has no application 'feed'; it has: web1:echo, web1:shop"),
+    ],
+)
+def test_what_has_no_branch_is_refused_and_nothing_is_done(wanted: str, message: str) -> None:
+    engine = stack()
+    with pytest.raises(OperationError, match=message):
+        releases.release(cast(Pulumi, engine), wanted)
+    assert engine.ran == []
