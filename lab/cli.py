@@ -138,10 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(paths: Paths, options: argparse.Namespace) -> int:
     match options.verb:
-        case "up":
-            up(paths)
-        case "prepare":
-            prepare(paths)
+        case "up" | "prepare":
+            (up if options.verb == "up" else prepare)(paths)
         case "down":
             down(paths, options.all)
         case "status":
@@ -162,6 +160,8 @@ def _run(paths: Paths, options: argparse.Namespace) -> int:
             return visit.visit(paths)
         case "fault":
             fault(paths, options.fault, options.clear)
+        case "commit":
+            print(services.commit(paths, options.repository, Path(options.folder), options.branch))
         case "logs":
             return logs(paths, options.name)
     return 0
@@ -190,6 +190,10 @@ def _parser() -> argparse.ArgumentParser:
     faults = verbs.add_parser("fault", help="make the emulator fail: key=value ...; without words, show")
     faults.add_argument("fault", nargs="*")
     faults.add_argument("--clear", action="store_true", help="remove all faults")
+    committing = verbs.add_parser("commit", help="put the files of a folder into a repository of the lab's git server")
+    committing.add_argument("repository", help="its name, e.g. site")
+    committing.add_argument("folder")
+    committing.add_argument("--branch", default="main")
     verbs.add_parser("logs", help="the end of a log").add_argument("name", nargs="?")
     return parser
 

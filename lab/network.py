@@ -29,6 +29,9 @@ CANDIDATES = (
     "172.31.0.0/16",
     "10.117.0.0/16",
     "10.211.0.0/16",
+    "10.143.0.0/16",
+    "10.177.0.0/16",
+    "10.233.0.0/16",
     "192.168.0.0/16",
 )
 
@@ -53,6 +56,10 @@ class Plan:
     @property
     def nameserver(self) -> str:
         return self._host(53)
+
+    @property
+    def git(self) -> str:
+        return self._host(60)
 
     @property
     def prober(self) -> str:

@@ -1,13 +1,15 @@
-"""The region's own containers: DNS server, registry, and the two probers.
+"""The region's own containers: DNS server, registry, git server, and the two probers.
 
-Makes: `ns`, `registry`, `prober` and `prober-routed`, each with a fixed address of the plan. Their programs
+Makes: `ns`, `registry`, `git`, `prober` and `prober-routed`, each with a fixed address of the plan. Their programs
 come from the tools image and from this folder, mounted read-only. Leaves alone: servers and the emulator.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import subprocess
+import tarfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +20,10 @@ from lab.network import Plan
 from lab.paths import Paths
 from lab.shell import LabError, docker, docker_json, say, succeeds, wait_for
 
-DNS = Path(__file__).resolve().parent / "dns.py"
+HERE = Path(__file__).resolve().parent
+DNS = HERE / "dns.py"
+GIT = HERE / "repositories.py"
+CONTENT = HERE / "git"  # each folder is a repository's first commit
 READY_SECONDS = 15.0
 
 REGISTRY_CONFIG = """
@@ -88,6 +93,8 @@ def services(paths: Paths, plan: Plan) -> list[Service]:
                 network.SITE,
                 "--host",
                 f"registry.lab.internal={plan.registry}",
+                "--host",
+                f"git.lab.internal={plan.git}",
             ],
             ["dig", "+short", "+time=1", "+tries=1", "@127.0.0.1", "-x", plan.gateway],
             ["-v", f"{DNS}:/dns.py:ro", "-v", f"{paths.root}:/state:ro"],
@@ -102,6 +109,13 @@ def services(paths: Paths, plan: Plan) -> list[Service]:
             ],
             ["curl", "-sf", "-o", "/dev/null", "http://127.0.0.1/v2/"],
             ["-e", f"CONFIG={REGISTRY_CONFIG}", "-v", f"{paths.registry}:/storage:ro"],
+        ),
+        Service(
+            "git",
+            plan.git,
+            ["python3", "-u", "/repositories.py", "--from", "/content", "--to", "/srv/git"],
+            ["git", "ls-remote", "http://127.0.0.1/site.git", "HEAD"],
+            ["-v", f"{GIT}:/repositories.py:ro", "-v", f"{CONTENT}:/content:ro"],
         ),
         Service(
             "prober",
@@ -260,9 +274,25 @@ def probe(paths: Paths, command: Sequence[str], routed: bool, servers: Sequence[
     return subprocess.run(["docker", "exec", "-i", name, *command], check=False).returncode
 
 
+def commit(paths: Paths, repository: str, folder: Path, branch: str) -> str:
+    """Puts the files of a folder into one of the git server's repositories; returns the commit. Raises LabError."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.add(folder, ".")
+    command = ["python3", "/repositories.py", "--to", "/srv/git", "--commit", repository, "--branch", branch]
+    done = subprocess.run(
+        ["docker", "exec", "-i", paths.name("git"), *command], input=packed.getvalue(), capture_output=True, check=False
+    )
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise LabError(f"committing to {repository}", said[-1] if said else "no answer", "python -m lab up")
+    return done.stdout.decode().strip()
+
+
 def _recipe(service: Service, image: str) -> str:
     """Changes when the container would be made differently, or would run another program."""
-    program = DNS.read_bytes() if service.name == "ns" else b""
+    programs = {"ns": [DNS], "git": [GIT, *sorted(file for file in CONTENT.rglob("*") if file.is_file())]}
+    program = b"".join(file.read_bytes() for file in programs.get(service.name, []))
     return hashlib.sha256(repr((service, image)).encode() + program).hexdigest()[:12]
 
 

@@ -21,4 +21,4 @@ def machines(hive: Hive) -> list[str]:
     """The containers of the region that are none of its own services."""
     everything = ["docker", "ps", "-a", "--filter", f"label={hive.paths.label}", "--format", "{{.Names}}"]
     names = subprocess.run(everything, check=True, capture_output=True, text=True).stdout.split()
-    return [name for name in names if not name.endswith(("-ns", "-registry", "-prober", "-prober-routed"))]
+    return [name for name in names if not name.endswith(("-ns", "-registry", "-git", "-prober", "-prober-routed"))]
