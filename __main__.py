@@ -27,6 +27,7 @@ from components.network import Network, subnets
 from components.reverse import Reverse
 from components.server import Server, ServerArgs
 from components.volumes import Volumes, names_on
+from components.vpc import Vpc
 from components.zone import Zone, records
 from settings.order import container_order, waits_for, zones_before
 
@@ -49,15 +50,17 @@ secrets = Secrets("secrets", stack)
 playbooks = read_folder(PLAYBOOKS)
 images = Images({folder.name: read_folder(folder) for folder in IMAGES.iterdir() if folder.is_dir()}, stack.secrets)
 
+vpcs = {region: Vpc(region, subnet) for region, subnet in stack.private_nets().items()}
+
 hosts: dict[str, Host] = {}
 for name, wanted in stack.servers.items():
-    server = Server(name, ServerArgs.of(stack, name), access)
+    server = Server(name, ServerArgs.of(stack, name), access, vpcs[wanted.region] if wanted.private_ip else None)
     plan = server.prefix.apply(partial(settings.plan, stack, name))
     told = variables(stack, name, server.instance.id, plan)
     bootstrap = Bootstrap(name, BootstrapArgs(playbooks, wanted.playbook, told), server)
     network = Network(name, subnets(plan), server, bootstrap)
     volumes = Volumes(name, names_on(stack, name), server, bootstrap)
-    hosts[name] = Host(server, bootstrap, network, volumes, plan)
+    hosts[name] = Host(server, bootstrap, network, volumes, plan, wanted.private_ip)
 
 zones = {
     zone: Zone(zone, records(stack, zone, hosts), protect=zone in stack.zones and stack.zones[zone].protect)

@@ -78,6 +78,12 @@ class Application(pulumi.ComponentResource):
                     ip="0.0.0.0",  # noqa: S104
                 )
                 for port in own.published
+            ]
+            + [
+                docker.ContainerPortArgs(
+                    internal=port.container, external=port.host, protocol=port.proto, ip=host.private_ip
+                )
+                for port in own.private_published
             ],
             healthcheck=_healthcheck(own.health),
             optional=[own.health.model_dump()],

@@ -73,6 +73,16 @@ def variables(
                 for _, application in sorted(applications.items())
                 for port in application.published
             ],
+            "apiary_private_ip": wanted.private_ip,
+            "apiary_private_peers": sorted(stack.private_peers(server).values()),
+            "apiary_private_ports": [
+                {"proto": proto, "port": port}
+                for proto, port in sorted(
+                    (port.proto, port.host)
+                    for application in stack.applications_on(server).values()
+                    for port in application.private_published
+                )
+            ],
             "apiary_ssh_from": wanted.ssh_from or [],
             "apiary_git": any(container.git for container in stack.containers_on(server).values()),
             "apiary_registry_mirrors": list(wanted.registry_mirrors),

@@ -84,8 +84,9 @@ class Lookup:
         self._jobs = jobs
 
     def host(self, application: str) -> pulumi.Output[str]:
-        """The application's alias on the network."""
-        return pulumi.Output.from_input(application)
+        """The application's alias on the network; from another server, the private address it is published on."""
+        here, there = (self._stack.server_of(self._stack.containers()[name]) for name in (self._asker, application))
+        return pulumi.Output.from_input(application if here == there else str(self._stack.servers[there].private_ip))
 
     def job(self, job: str) -> pulumi.Output[str]:
         """The name that the engine gave the job's container."""

@@ -25,3 +25,4 @@ class Host:
     network: Network
     volumes: Volumes
     plan: pulumi.Output[settings.Plan]  # its addresses
+    private_ip: str | None  # its address on the stack's private network

@@ -2,7 +2,7 @@
 
 Makes: reserved IPv4, firewall group and rules, SSH host key, instance with IPv6, reverse DNS of both
 families, and the Docker provider that everything on the host uses. Leaves alone: what runs on the host
-(bootstrap.py and later) and forward DNS (zone.py).
+(bootstrap.py and later), its address on the private network included, and forward DNS (zone.py).
 
 The graph is tied so that a rebuild is one replace that carries everything on the host along:
 the provider depends on the reserved address only, so it is known in every preview, and the instance depends
@@ -25,6 +25,7 @@ import settings
 from components.access import Access
 from components.connection import Connection
 from components.labels import stack_tag
+from components.vpc import Vpc
 
 ANYWHERE = {"v4": "0.0.0.0/0", "v6": "::/0"}
 
@@ -64,7 +65,14 @@ class Server(pulumi.ComponentResource):
     ipv6: pulumi.Output[str]  # the host's own address; changes with a rebuild
     prefix: pulumi.Output[str]  # the instance's public network, `2001:db8:1:2::/64`; changes with a rebuild
 
-    def __init__(self, name: str, args: ServerArgs, access: Access, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        args: ServerArgs,
+        access: Access,
+        vpc: Vpc | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
         super().__init__("apiary:host:Server", name, None, opts)
         own = pulumi.ResourceOptions(parent=self)
         label = f"{stack_tag()}-{name}"
@@ -111,6 +119,8 @@ class Server(pulumi.ComponentResource):
             enable_ipv6=True,
             reserved_ip_id=reserved.id,
             firewall_group_id=firewall.id,
+            # Empty, not left out: what is left out stays as it was.
+            vpc_ids=[vpc.id] if vpc else [],
             ssh_key_ids=[access.ssh_key_id],
             # Secret, because the private key in it is.
             user_data=pulumi.Output.all(host_key.private_key_openssh, host_key.public_key_openssh).apply(

@@ -60,6 +60,8 @@ def down(paths: Paths, everything: bool) -> None:
         if engine.answers():
             if (paths.run / "ip6tables").exists():
                 services.allow_bridge(paths, "-D")
+            if network.vpcs(paths):
+                network.untrack_vpcs(paths, images.tools(paths))
             engine.clean(paths)
             if everything:
                 images.remove_all()

@@ -1,12 +1,13 @@
 """The region's network: one Docker bridge, IPv4 by Docker, IPv6 by the servers themselves.
 
-Makes: the bridge `apiary-lab-HASH`, and fe80::1 on it as the servers' IPv6 gateway. Leaves alone: the host's
-routes, firewall and forwarding. The servers' /64s are not routed anywhere: neighbours resolve each address
-by NDP, as on a provider's link.
+Makes: the bridge `apiary-lab-HASH`, and fe80::1 on it as the servers' IPv6 gateway; a bridge for each VPC that
+servers are on, and one rule of the host's firewall about it. Leaves alone: the host's routes and forwarding. The
+servers' /64s are not routed anywhere: neighbours resolve each address by NDP, as on a provider's link.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import socket
 import struct
@@ -23,6 +24,8 @@ PROBERS = "2001:db8:77:ffff::/64"  # the on-link prober: ::100
 ROUTED = "2001:db8:77:fffe::/64"  # the prober that reaches the servers' prefixes by routes: ::100
 GATEWAY6 = "fe80::1"
 CHOICE_SECONDS = 120.0
+HIDDEN = IPv4Network("198.18.0.0/15")  # for benchmarks: nobody routes it
+VPC = "apiary.lab.vpc"  # label of the network of a VPC, its value the VPC's id
 CANDIDATES = (
     "10.88.0.0/16",
     "10.89.0.0/16",
@@ -118,7 +121,8 @@ def mtu(table: Path = Path("/proc/net/route")) -> int:
 def ensure(paths: Paths) -> Plan:
     """The region's network, made when missing. The plan is kept in `.lab/plan.json`."""
     plan = load_plan(paths)
-    mine = docker("network", "ls", "-q", "--filter", f"label={paths.label}").split()
+    named = f"name=^{paths.name('net')}$"
+    mine = docker("network", "ls", "-q", "--filter", f"label={paths.label}", "--filter", named).split()
     if plan and mine:
         return plan
     for network in mine:
@@ -187,6 +191,80 @@ def ensure_gateway6(paths: Paths, image: str) -> None:
         link,
         "nodad",
         step="IPv6 gateway of the lab network",
+    )
+
+
+def vpcs(paths: Paths) -> list[str]:
+    """The networks of the region's VPCs, as they exist, by name."""
+    mine = ["--filter", f"label={paths.label}", "--filter", f"label={VPC}"]
+    return docker("network", "ls", *mine, "--format", "{{.Name}}", step="looking for VPCs").split()
+
+
+def vpc(paths: Paths, id: str) -> str:
+    """The name of a VPC's network, made or not."""
+    return paths.name(f"vpc-{id}")
+
+
+def ensure_vpc(paths: Paths, id: str, image: str) -> str:
+    """A bridge of a VPC's own: one segment, which nothing routes. Its name.
+
+    What the servers write on it is theirs: the engine's own subnet on it is a hidden one, so that any number of VPCs
+    may be on the same private network.
+    """
+    name = vpc(paths, id)
+    if name in vpcs(paths):
+        return name
+    with exclusive(paths.cache / "network.lock", CHOICE_SECONDS, "choosing a subnet"):
+        taken = [*routes(), *_docker_subnets()]
+        hidden = next(net for net in HIDDEN.subnets(new_prefix=24) if not any(net.overlaps(one) for one in taken))
+        docker(
+            "network",
+            "create",
+            "--label",
+            paths.label,
+            "--label",
+            f"{VPC}={id}",
+            "--subnet",
+            str(hidden),
+            "--opt",
+            f"com.docker.network.bridge.name={_vpc_link(name)}",
+            "--opt",
+            "com.docker.network.bridge.enable_ip_masquerade=false",
+            "--opt",
+            f"com.docker.network.driver.mtu={mtu()}",
+            name,
+            step="the network of a VPC",
+        )
+    _untracked(paths, name, image, "-I")
+    return name
+
+
+def remove_vpc(paths: Paths, name: str, image: str) -> None:
+    """Removes the network of a VPC, which nobody may be on, and what the host's firewall was told of it."""
+    _untracked(paths, name, image, "-D")
+    docker("network", "rm", name, step="removing the network of a VPC")
+
+
+def untrack_vpcs(paths: Paths, image: str) -> None:
+    """Takes back what the host's firewall was told of every VPC, before their networks go."""
+    for name in vpcs(paths):
+        _untracked(paths, name, image, "-D")
+
+
+def _vpc_link(name: str) -> str:
+    return f"vpc{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+
+def _untracked(paths: Paths, name: str, image: str, action: str) -> None:
+    """Where bridged frames pass the host's firewall, its address translation would rewrite them: it may have a rule
+    for the same private network. So they are not tracked. Taking back what was never said is no error."""
+    rule = f"PREROUTING -i {_vpc_link(name)} -j CT --notrack"
+    there = f"iptables -t raw -C {rule} 2>/dev/null"
+    script = f"{there} || iptables -t raw -I {rule}" if action == "-I" else f"! {there} || iptables -t raw -D {rule}"
+    docker(
+        *("run", "--rm", "--label", paths.label, "--network", "host", "--cap-add", "NET_ADMIN"),
+        *(image, "sh", "-c", script),
+        step="the lab's rule for a VPC in the firewall",
     )
 
 

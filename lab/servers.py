@@ -1,9 +1,9 @@
 """The region's servers: systemd containers with a bare Debian, seen from inside as a provider's machine.
 
 Makes, for one instance: the container `apiary-lab-HASH-<id>` and the volume of the same name for its
-/var/lib/docker; its disk, addresses and cloud-init seed. Leaves alone: everything inside after the first
-boot. The address plan is the emulator's; user data is honoured once per instance by the server's own cloud-
-init.
+/var/lib/docker; its disk, addresses and cloud-init seed; for each VPC that a server is on, a bridge network of its own.
+Leaves alone: everything inside after the first boot. The address plan is the emulator's; user data is honoured once per
+instance by the server's own cloud-init.
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from lab import engine, images, network, registry
-from lab.api.backend import ServerSpec
+from lab.api.backend import PrivateLink, ServerSpec
 from lab.paths import Paths
 from lab.shell import LabError, docker, docker_json, succeeds
 
-__all__ = ["ServerSpec", "Servers", "seed"]
+__all__ = ["PrivateLink", "ServerSpec", "Servers", "seed"]
 
 SEED = "var/lib/cloud/seed/nocloud"
+PRIVATE = "var/lib/lab/private"  # the MAC address and, when it was made with it, the address of the link to its VPC
 STOP_SECONDS = 25  # for a clean shutdown; then it is pulled
 INSTANCE = "apiary.lab.instance"
 
@@ -31,6 +34,7 @@ class Servers:
 
     def __init__(self, directory: str | Path | None = None) -> None:
         self._paths = Paths.find(directory)
+        self._wiring = threading.Lock()  # a VPC's network comes with its first server and goes with its last one
 
     def name(self, server_id: str, /) -> str:
         """The container's and the volume's name."""
@@ -93,6 +97,9 @@ class Servers:
         try:
             docker(*arguments, image, step=f"creating server {spec.label}", timeout=120)
             docker("cp", "-", f"{name}:/", stdin=seed(spec), step=f"seeding server {spec.label}")
+            if spec.private:
+                with self._wiring:
+                    self._connect(name, spec.private)
             docker("start", name, step=f"starting server {spec.label}", timeout=120)
         except LabError:
             self.delete(spec.id)
@@ -144,6 +151,42 @@ class Servers:
                     f"Docker does not remove the volume {name}",
                     f"docker volume rm {name}",
                 )
+        with self._wiring:
+            self._forget_networks()
+
+    def wire(self, server_id: str, link: PrivateLink | None, /) -> None:
+        """Plugs the server into this VPC, and out of any other, while it runs or not. Configures nothing in it.
+
+        Raises LabError.
+        """
+        if not self.exists(server_id):
+            return
+        name, step = self.name(server_id), "wiring a server"
+        with self._wiring:
+            wanted = network.vpc(self._paths, link.vpc) if link else None
+            plugged = [one for one in network.vpcs(self._paths) if name in _members(one)]
+            if plugged == ([wanted] if wanted else []):
+                return
+            for one in plugged:
+                if self.running(server_id):
+                    docker("exec", name, "sh", "-c", "! [ -e /sys/class/net/enp6s0 ] || ip link del enp6s0", step=step)
+                docker("network", "disconnect", "-f", one, name, step=step)
+            docker("cp", "-", f"{name}:/", stdin=_tar({PRIVATE: f"{link.mac}\n" if link else ""}), step=step)
+            if link:
+                self._connect(name, link)
+                if self.running(server_id):
+                    script = "for path in /sys/class/net/eth*; do lab-private ${path##*/}; done"
+                    docker("exec", name, "sh", "-c", script, step=step)
+            self._forget_networks()
+
+    def _connect(self, name: str, link: PrivateLink) -> None:
+        made = network.ensure_vpc(self._paths, link.vpc, images.tools(self._paths))
+        docker("network", "connect", made, name, step="wiring a server")
+
+    def _forget_networks(self) -> None:
+        for one in network.vpcs(self._paths):
+            if not _members(one):
+                network.remove_vpc(self._paths, one, images.tools(self._paths))
 
     def exists(self, server_id: str, /) -> bool:
         """Whether the container exists. Raises LabError when the engine does not answer."""
@@ -167,7 +210,7 @@ class Servers:
 
 
 def seed(spec: ServerSpec) -> bytes:
-    """A tar with the NoCloud seed at its place, readable by root only."""
+    """A tar with the NoCloud seed at its place, and what the server's private link is, readable by root only."""
     metadata = {
         "instance-id": spec.id,
         "local-hostname": spec.hostname,
@@ -183,24 +226,41 @@ def seed(spec: ServerSpec) -> bytes:
             "users": [{"name": "root", "password": spec.root_password, "type": "text"}],
         },
     }
-    files = {
-        "user-data": spec.user_data or b"#cloud-config\n{}\n",
-        "meta-data": json.dumps(metadata).encode(),
-        "vendor-data": b"#cloud-config\n" + json.dumps(vendor).encode() + b"\n",
+    files: dict[str, str | bytes] = {
+        f"{SEED}/user-data": spec.user_data or b"#cloud-config\n{}\n",
+        f"{SEED}/meta-data": json.dumps(metadata),
+        f"{SEED}/vendor-data": f"#cloud-config\n{json.dumps(vendor)}\n",
     }
+    if spec.private:
+        files[PRIVATE] = f"{spec.private.mac} {spec.private.address}\n"
+    return _tar(files)
+
+
+def _tar(files: Mapping[str, str | bytes]) -> bytes:
+    """Files by their path, readable by root only."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(f"{SEED}/{name}")
+        for name, text in files.items():
+            content = text.encode() if isinstance(text, str) else text
+            entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(content), 0o600
             archive.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()
+
+
+def _members(network_name: str) -> list[str]:
+    """The names of the containers on a network, also of those that do not run."""
+    listed = docker(
+        "ps", "-a", "--filter", f"network={network_name}", "--format", "{{.Names}}", step="looking at a VPC"
+    )
+    return listed.split()
 
 
 def _environment(spec: ServerSpec, plan: network.Plan) -> dict[str, str]:
     """What PID 1's script sets up before systemd runs."""
     environment = {
         "LAB_HOSTNAME": spec.hostname,
+        "LAB_IPV4": spec.ipv4,
         "LAB_GATEWAY": plan.gateway,
         "LAB_NAMESERVER": plan.nameserver,
     }

@@ -20,6 +20,7 @@ from operations.state import (
     RESERVED_IP,
     REVERSE,
     SSH_KEY,
+    VPC,
     ZONE,
     Resource,
     State,
@@ -34,6 +35,7 @@ class Lists:
 
     instances: Sequence[Entry] = ()
     firewall_groups: Sequence[Entry] = ()
+    vpcs: Sequence[Entry] = ()
     ssh_keys: Sequence[Entry] = ()
     reserved_ips: Sequence[Entry] = ()
     domains: Sequence[Entry] = ()
@@ -68,6 +70,10 @@ def find(state: State, tag: str, lists: Lists) -> list[Lost]:
         *_named(
             state, FIREWALL, ("firewalls", "firewall group", "description"),
             [group for group in lists.firewall_groups if _is_label(group.get("description"), tag, state)],
+        ),
+        *_named(
+            state, VPC, ("vpcs", "VPC", "description"),
+            [vpc for vpc in lists.vpcs if vpc.get("description") == f"{tag}-{vpc.get('region')}"],
         ),
         *_named(
             state, SSH_KEY, ("ssh-keys", "SSH key", "name"),

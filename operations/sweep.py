@@ -93,6 +93,7 @@ def _lists(api: Account, state: State) -> lost.Lists:
     return lost.Lists(
         instances=api.list("/instances", "instances"),
         firewall_groups=groups,
+        vpcs=api.list("/vpcs", "vpcs"),
         ssh_keys=api.list("/ssh-keys", "ssh_keys"),
         reserved_ips=api.list("/reserved-ips", "reserved_ips"),
         domains=domains,

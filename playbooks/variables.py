@@ -90,6 +90,19 @@ def _ssh_from(variables: Variables, client: str | None) -> list[str]:
     return errors
 
 
+def _private(variables: Variables) -> list[str]:
+    own, peers = variables.get("apiary_private_ip"), variables.get("apiary_private_peers", [])
+    errors = _ports(variables, "apiary_private_ports", addressed=False)
+    for key, value in [("apiary_private_ip", own)] * (own is not None) + [("apiary_private_peers", ip) for ip in peers]:
+        try:
+            ipaddress.IPv4Address(value)
+        except ValueError:
+            errors.append(f"{key}: {value!r} is not an IPv4 address")
+    if own is None and (peers or variables.get("apiary_private_ports")):
+        errors.append("apiary_private_ip: missing, but there are private peers or ports")
+    return errors
+
+
 def check(variables: Variables, ssh_client: str | None = None) -> None:
     """Raises BadVariables with every error at once.
 
@@ -106,6 +119,7 @@ def check(variables: Variables, ssh_client: str | None = None) -> None:
     errors += _addresses(variables.get("apiary_addresses", []), "apiary_addresses", variables)
     errors += _ports(variables, "apiary_published", addressed=True)
     errors += _ports(variables, "apiary_published_ipv4", addressed=False)
+    errors += _private(variables)
     errors += _ssh_from(variables, ssh_client)
     if errors:
         raise BadVariables("\n".join(errors))

@@ -128,6 +128,11 @@ def unquoted(number: int) -> str | None:
     return ":".join(digits) if number == 0 and len(digits) > 1 else None
 
 
+def private_net(address: str) -> IPv4Network:
+    """Return the private network that a server's `private_ip` lies in: the /24 around it, one for each region."""
+    return IPv4Network(f"{address}/24", strict=False)
+
+
 @dataclass(frozen=True)
 class Plan:
     """Every address of one server, as canonical text; the IPv6 ones are None while the prefix is unknown.

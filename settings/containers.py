@@ -206,10 +206,16 @@ class Application(Container):
         "address's reverse name is the first of them.",
         examples=[["mc.example.com"]],
     )
+    private: list[k.PortSetting] = Field(
+        default_factory=list,
+        description="Ports published on the server's `private_ip` alone, for the other servers of the stack and nobody "
+        "else; spelled as in `ports`.",
+        examples=[[5432]],
+    )
     stateful: bool = Field(
         default=False,
         description="Whether two must never run at once: the old one stops before the new one starts. "
-        "So it is anyway with published ports, an address of its own, or a volume that it writes to.",
+        "So it is anyway with published or private ports, an address of its own, or a volume that it writes to.",
         examples=[True],
     )
     health: Health = Field(
@@ -235,6 +241,11 @@ class Application(Container):
         """Whether it has an IPv6 address of its own."""
         return self.ipv6_web or self.static_ipv6 is not None
 
+    @cached_property
+    def private_published(self) -> tuple[Port, ...]:
+        """`private`, parsed, in order."""
+        return tuple(container_texts.parse_port(port) for port in self.private)
+
     @property
     def domains(self) -> tuple[str, ...]:
         """The domains it serves, `env.domains`; none when that is `all` or missing."""
@@ -258,7 +269,7 @@ class Application(Container):
         Nothing may be theirs exclusively: no published port, no address of their own, nothing they write to.
         """
         writes = any(not mount.read_only for mount in self.mounts)
-        return not (self.ports or self.ipv6_web or self.static_ipv6 or self.stateful or writes)
+        return not (self.ports or self.private or self.ipv6_web or self.static_ipv6 or self.stateful or writes)
 
 
 class Job(Container):

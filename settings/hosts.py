@@ -76,7 +76,7 @@ class Server(Settings):
     )
     private_ip: k.PrivateIpv4 | None = Field(
         default=None,
-        description="Address that `dns.private` names lead to. Apiary does not make the private network itself yet.",
+        description="Its address on the private network (VPC) of the stack's servers in its region, a /24 around it.",
         examples=["192.168.150.10"],
     )
     ipv6: Ipv6 = Field(

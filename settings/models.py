@@ -9,6 +9,7 @@ made from these lines. Leaves alone: whatever needs more than one setting (`chec
 from pydantic import Field
 
 from settings import kinds as k
+from settings.addresses import private_net
 from settings.containers import Application, Container, Git, Health, Job
 from settings.hosts import Dns, Record, Server, Zone
 from settings.kinds import Settings
@@ -71,6 +72,21 @@ class Stack(Settings):
     def applications_on(self, server: str) -> dict[str, Application]:
         """The applications of a server by name."""
         return {name: app for name, app in self.applications.items() if self.server_of(app) == server}
+
+    def private_peers(self, server: str) -> dict[str, str]:
+        """The private addresses of the other servers on a server's private network, by name; none without one."""
+        own = self.servers[server]
+        return {
+            name: other.private_ip
+            for name, other in self.servers.items()
+            if name != server and own.private_ip and other.private_ip and other.region == own.region
+        }
+
+    def private_nets(self) -> dict[str, str]:
+        """The private network of each region that has one, in CIDR."""
+        return {
+            server.region: str(private_net(server.private_ip)) for server in self.servers.values() if server.private_ip
+        }
 
     def jobs_on(self, server: str) -> dict[str, Job]:
         """The jobs of a server by name."""

@@ -13,6 +13,15 @@ from typing import Any, Protocol, cast
 
 
 @dataclass(frozen=True)
+class PrivateLink:
+    """A machine's interface on a VPC, with what the API reports of it."""
+
+    vpc: str  # UUID
+    mac: str
+    address: str  # with length: "10.1.96.3/20"
+
+
+@dataclass(frozen=True)
 class ServerSpec:
     """One machine to make. Addresses are those the API reports for it."""
 
@@ -26,6 +35,7 @@ class ServerSpec:
     user_data: bytes  # cloud-init user data, decoded; may be empty
     ssh_keys: list[str]  # public keys in authorized_keys format
     root_password: str
+    private: PrivateLink | None = None  # on this VPC from its first boot on
 
 
 class Backend(Protocol):
@@ -39,6 +49,8 @@ class Backend(Protocol):
     def exists(self, server_id: str, /) -> bool: ...
     def running(self, server_id: str, /) -> bool: ...
     def kill(self, server_id: str, /) -> None: ...
+    def wire(self, server_id: str, link: PrivateLink | None, /) -> None:
+        """Give an existing machine this interface on a VPC in place of whatever it has; None takes it away."""
 
 
 class MemoryServers:
@@ -48,6 +60,7 @@ class MemoryServers:
         self._lock = threading.Lock()
         self._power: dict[str, bool] = {}
         self.specs: dict[str, ServerSpec] = {}
+        self.wires: dict[str, PrivateLink | None] = {}
         self.calls: list[tuple[str, str]] = []
         self.refuse: str | None = None  # when set, the next create fails with this message
 
@@ -83,6 +96,11 @@ class MemoryServers:
             self.calls.append(("delete", server_id))
             self._power.pop(server_id, None)
             self.specs.pop(server_id, None)
+
+    def wire(self, server_id: str, link: PrivateLink | None, /) -> None:
+        with self._lock:
+            self.calls.append(("wire", server_id))
+            self.wires[server_id] = link
 
     def exists(self, server_id: str, /) -> bool:
         return server_id in self._power

@@ -179,6 +179,8 @@ def update(region: Region, call: Call) -> Reply:
         networking.leave(region, instance, vpc["id"])
     for vpc in joins:
         networking.join(region, instance, vpc)
+    if leaves or joins:
+        region.machines.wire(instance["id"])
     if ipv6:
         networking.enable_ipv6(region, instance)
     _settle(region, instance, plan or instance["plan"], os_id or instance["os_id"])

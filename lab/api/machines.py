@@ -16,7 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from lab.api.backend import Backend, ServerSpec
+from lab.api.backend import Backend, PrivateLink, ServerSpec
 from lab.api.catalogue import PLANS
 from lab.api.store import Store
 
@@ -73,6 +73,16 @@ class Machines:
             await self._call(self.backend.kill, id_)
 
         return self._spawn("kill", id_, work)
+
+    def wire(self, id_: str) -> Task:
+        """Give the machine the VPC interface that the state says, now; one that is still to be built gets it then."""
+
+        async def work(id_: str) -> None:
+            instance = self._store.table("instances").get(id_)
+            if instance is not None and instance["status"] == "active":
+                await self._call(lambda id_: self.backend.wire(id_, private_link(self._store, instance)), id_)
+
+        return self._spawn("wire", id_, work)
 
     def resize(self, id_: str, plan: str) -> Task:
         """Move the machine to another plan; it reboots."""
@@ -153,7 +163,7 @@ class Machines:
         try:
             if instance.get("_wipe") or await self._call(self.backend.exists, id_):
                 await self._call(self.backend.delete, id_)
-            await self._call(self.backend.create, specification(instance))
+            await self._call(self.backend.create, specification(self._store, instance))
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             log.exception("building instance %s (%s) failed", id_, instance["label"])
@@ -197,7 +207,15 @@ def rebuild(instance: JSON) -> None:
         instance.pop(field, None)
 
 
-def specification(instance: JSON) -> ServerSpec:
+def private_link(store: Store, instance: JSON) -> PrivateLink | None:
+    """The instance's interface on the first VPC that it is on."""
+    for entry in instance["_vpcs"]:
+        size = store.get("vpcs", entry["id"])["v4_subnet_mask"]
+        return PrivateLink(entry["id"], entry["mac_address"], f"{entry['ip_address']}/{size}")
+    return None
+
+
+def specification(store: Store, instance: JSON) -> ServerSpec:
     """What the backend has to make for this instance."""
     network = instance["v6_network"]
     return ServerSpec(
@@ -211,4 +229,5 @@ def specification(instance: JSON) -> ServerSpec:
         user_data=base64.b64decode(instance["_user_data"]),
         ssh_keys=list(instance["_ssh_keys"]),
         root_password=instance["_root_password"],
+        private=private_link(store, instance),
     )

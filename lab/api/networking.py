@@ -160,6 +160,7 @@ def attach_vpc(region: Region, call: Call) -> Reply:
     """Join a VPC."""
     instance = _get(region, call)
     join(region, instance, vpc_of(region, fields.text(call.body, "vpc_id", None), instance["region"]))
+    region.machines.wire(instance["id"])
     return 204, None
 
 
@@ -169,6 +170,7 @@ def detach_vpc(region: Region, call: Call) -> Reply:
     if not any(entry["id"] == id_ for entry in instance["_vpcs"]):
         raise gone("vpcs")
     leave(region, instance, id_)
+    region.machines.wire(instance["id"])
     return 204, None
 
 

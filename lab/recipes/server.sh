@@ -56,13 +56,43 @@ CFG
 # Without a datasource search: ds-identify would look for disks and disable cloud-init.
 printf 'policy: enabled\n' > /etc/cloud/ds-identify.cfg
 
+cat > /sbin/lab-private <<'PRIVATE'
+#!/bin/sh
+# The link to a VPC as the provider's hypervisor makes it: a name and a MAC address of its own. A server that was made
+# with it finds its assigned address there at each boot; one that got it later has to configure it.
+set -u
+mac='' address=''
+[ ! -e /var/lib/lab/private ] || read -r mac address < /var/lib/lab/private
+ip link set "$1" down
+ip -4 addr flush dev "$1"
+[ "$1" = enp6s0 ] || ip link set "$1" name enp6s0
+[ -z "$mac" ] || ip link set enp6s0 address "$mac"
+echo 0 > /proc/sys/net/ipv6/conf/enp6s0/disable_ipv6
+if [ -n "$address" ]; then
+    ip addr add "$address" brd + dev enp6s0
+    ip link set enp6s0 up
+fi
+PRIVATE
+chmod 755 /sbin/lab-private
+
 cat > /sbin/lab-init <<'INIT'
 #!/bin/sh
 # PID 1 until systemd takes over: what a hypervisor and its DHCP do for a real server.
 set -u
 LAB_HOSTNAME=${LAB_HOSTNAME:-localhost}
-link=eth0
-[ -e /sys/class/net/ens3 ] && link=ens3
+# The engine names the links in any order: the public one has the instance's address.
+link=eth0 private=
+for path in /sys/class/net/eth* /sys/class/net/ens3 /sys/class/net/enp6s0; do
+    [ -e "$path" ] || continue
+    case "$(ip -o -4 addr show dev "${path##*/}")" in
+        *" ${LAB_IPV4:-no address}/"*) link=${path##*/} ;;
+        *) private=${path##*/} ;;
+    esac
+done
+[ "$private" != "$link" ] || private=
+if [ -n "$private" ]; then
+    lab-private "$private"
+fi
 ip link set "$link" down
 [ "$link" = ens3 ] || ip link set "$link" name ens3
 for scope in all default ens3; do

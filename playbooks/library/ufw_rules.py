@@ -2,7 +2,7 @@
 """Ansible module: converges the ufw rules that bear our comment, and turns ufw on. Users' own rules stay.
 
     ufw_rules:
-      interface: ens3                                # the public one
+      interfaces: [ens3, enp6s0]                     # the public one, and the private one if there is one
       networks: ["2001:db8:1:2:0:2::/96", ...]       # containers' networks, either family
       published: [{address, proto, port, last}]      # containers' public IPv6 addresses; ports from `port` to `last`
       ssh_from: []                                   # addresses or networks; empty: from anywhere
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import ipaddress
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +41,7 @@ class Rule:
 
 
 def desired(
-    interface: str, networks: Iterable[str], published: Iterable[Mapping[str, Any]], ssh_from: Iterable[str]
+    interfaces: Sequence[str], networks: Iterable[str], published: Iterable[Mapping[str, Any]], ssh_from: Iterable[str]
 ) -> list[Rule]:
     """The rules of a web host, in the order in which they are safe to add.
 
@@ -58,15 +58,18 @@ def desired(
             # The gateways of these networks are addresses of the host: nobody logs in there.
             Rule(f"host closed at {network}", ("deny", "from", "any", "to", network), first=True),
             Rule(f"host closed to {network}", ("deny", "from", network, "to", "any"), first=True),
-            Rule(
-                f"no forged {network}",
-                ("deny", "in", "on", interface, "from", network, "to", "any"),
-                routed=True,
-                first=True,
+            *(
+                Rule(
+                    f"no forged {network}" + (f" on {interface}" if interface != interfaces[0] else ""),
+                    ("deny", "in", "on", interface, "from", network, "to", "any"),
+                    routed=True,
+                    first=True,
+                )
+                for interface in interfaces
             ),
             Rule(
-                f"way out of {network} by {interface}",
-                ("allow", "out", "on", interface, "from", network, "to", "any"),
+                f"way out of {network} by {interfaces[0]}",
+                ("allow", "out", "on", interfaces[0], "from", network, "to", "any"),
                 routed=True,
             ),
             # Where br_netfilter is loaded, traffic between two containers of one bridge is forwarded
@@ -130,7 +133,7 @@ def main() -> None:
 
     module = AnsibleModule(
         argument_spec={
-            "interface": {"type": "str", "required": True},
+            "interfaces": {"type": "list", "elements": "str", "required": True},
             "networks": {"type": "list", "elements": "str", "required": True},
             "published": {"type": "list", "elements": "dict", "default": []},
             "ssh_from": {"type": "list", "elements": "str", "default": []},
@@ -146,7 +149,7 @@ def main() -> None:
         return str(out)
 
     try:
-        wanted = desired(options["interface"], options["networks"], options["published"], options["ssh_from"])
+        wanted = desired(options["interfaces"], options["networks"], options["published"], options["ssh_from"])
     except (ValueError, KeyError) as error:
         module.fail_json(msg=f"a rule cannot be made: {error}")
     missing, stale = plan(wanted, ufw("show", "added"))

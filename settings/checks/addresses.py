@@ -2,7 +2,7 @@
 
 from ipaddress import IPv4Address, IPv4Network
 
-from settings.addresses import Suffix, parse_suffix
+from settings.addresses import Suffix, parse_suffix, private_net
 from settings.checks.common import applications_on
 from settings.draft import Draft
 from settings.errors import Key, path_of
@@ -13,6 +13,7 @@ _DOCKER_DEFAULT = IPv4Network("172.17.0.0/16")
 def check(draft: Draft) -> None:
     """Report addresses that can't be used together on one server."""
     private: dict[str, str] = {}
+    nets: dict[str, str] = {}  # region -> the server whose address says where its private network lies
     for name, server in draft.stack.servers.items():
         _networks(draft, name)
         _statics(draft, name)
@@ -22,6 +23,24 @@ def check(draft: Draft) -> None:
             if first := private.get(server.private_ip):
                 draft.report(f"{server.private_ip} is taken by {first}; write another address", *at)
             private.setdefault(server.private_ip, path_of(*at))
+            _private(draft, name, nets.setdefault(server.region, name))
+
+
+def _private(draft: Draft, name: str, first: str) -> None:
+    """Report a private address that can't be on the private network of its region."""
+    at = ("servers", name, "private_ip")
+    address = str(draft.stack.servers[name].private_ip)
+    net = private_net(str(draft.stack.servers[first].private_ip))
+    if IPv4Address(address) not in net:
+        draft.report(
+            f"{address} lies outside {net}, the private network of this region that servers.{first}.private_ip "
+            f'begins; write an address in it, e.g. "{net[11]}"',
+            *at,
+        )
+    elif IPv4Address(address) in (net.network_address, net.broadcast_address):
+        draft.report(f'{address} is the address of {net} as a whole; write another, e.g. "{net[10]}"', *at)
+    elif net.overlaps(_DOCKER_DEFAULT):
+        draft.report(f"{net} overlaps Docker's default bridge, {_DOCKER_DEFAULT}; write an address elsewhere", *at)
 
 
 def _networks(draft: Draft, name: str) -> None:
@@ -40,8 +59,8 @@ def _networks(draft: Draft, name: str) -> None:
     if net.overlaps(_DOCKER_DEFAULT):
         message = f"{net} overlaps Docker's default bridge, {_DOCKER_DEFAULT}; write another, e.g. 172.30.0.0/24"
         draft.report(message, "servers", name, "ipv4_net")
-    if server.private_ip is not None and IPv4Address(server.private_ip) in net:
-        message = f"{net} holds the server's own private_ip {server.private_ip}; write another network"
+    if server.private_ip is not None and net.overlaps(private_net(server.private_ip)):
+        message = f"{net} overlaps the private network around private_ip {server.private_ip}; write another network"
         draft.report(message, "servers", name, "ipv4_net")
 
 

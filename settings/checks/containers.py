@@ -3,11 +3,10 @@
 from collections.abc import Collection, Iterator
 
 from settings.checks.common import Placed, placed
-from settings.container_texts import Port
 from settings.draft import Draft
 from settings.errors import did_you_mean, path_of, show
 from settings.jobs import circles
-from settings.models import Container
+from settings.models import Application, Container
 from settings.order import needs
 from settings.references import Reference, ReferenceSyntaxError, SecretRef, parse
 
@@ -146,19 +145,39 @@ def _mounts(draft: Draft, one: Placed) -> None:
 
 
 def _ports(draft: Draft) -> None:
-    taken: dict[tuple[str | None, int, str], tuple[str, Port]] = {}
+    taken: dict[tuple[str | None, int, str], str] = {}
     for name, app in draft.stack.applications.items():
         server = next(one.server for one in placed(draft) if one[:2] == ("applications", name))
-        for index, port in enumerate(app.published):
-            at = ("applications", name, "ports", index)
-            spelt = f"port {port.host}/{port.proto}"
-            if (port.host, port.proto) == (22, "tcp"):
-                draft.report(f'{spelt} is the server\'s own, for SSH; write another, e.g. "2222:22"', *at)
-            if server is None:
-                continue
-            if first := taken.get((server, port.host, port.proto)):
-                draft.report(f"{spelt} of {server} is published by {first[0]} already; write another port", *at)
-            taken.setdefault((server, port.host, port.proto), (path_of(*at), port))
+        for section, ports in (("ports", app.published), ("private", app.private_published)):
+            for index, port in enumerate(ports):
+                at = ("applications", name, section, index)
+                spelt = f"port {port.host}/{port.proto}"
+                if (port.host, port.proto) == (22, "tcp"):
+                    draft.report(f'{spelt} is the server\'s own, for SSH; write another, e.g. "2222:22"', *at)
+                if server is None:
+                    continue
+                if first := taken.get((server, port.host, port.proto)):
+                    draft.report(f"{spelt} of {server} is published by {first} already; write another port", *at)
+                taken.setdefault((server, port.host, port.proto), path_of(*at))
+        _private(draft, name, app, server)
+
+
+def _private(draft: Draft, name: str, app: Application, server: str | None) -> None:
+    at = ("applications", name, "private")
+    for index, port in enumerate(app.private_published):
+        for first, other in enumerate(app.published):
+            if (other.container, other.proto) == (port.container, port.proto):
+                draft.report(
+                    f"port {port.container}/{port.proto} of the container is published to everybody by "
+                    f"{path_of('ports', first)}; leave it out of one of them",
+                    *(*at, index),
+                )
+    own = draft.stack.servers.get(server or "")
+    if app.private and own and own.private_ip is None and draft.whole("servers", str(server), "private_ip"):
+        draft.report(
+            f'{server} is on no private network; write servers.{server}.private_ip as well, e.g. "192.168.150.10"',
+            *at,
+        )
 
 
 def _order(draft: Draft) -> None:

@@ -5,6 +5,7 @@ import re
 from settings.checks.common import Placed, placed
 from settings.draft import Draft
 from settings.errors import Key, closest, did_you_mean, show
+from settings.models import Application
 from settings.references import (
     AppRef,
     JobRef,
@@ -53,13 +54,35 @@ def _container(draft: Draft, one: Placed, section: str, name: str, at: tuple[Key
         return
     if not _known(draft, name, section, sign, at):
         return
-    there = next((its.server for its in placed(draft) if its[:2] == (section, name)), None)
-    if there is not None and one.server is not None and there != one.server:
-        draft.report(
-            f'"{sign}{name}" runs on {there}, this container on {one.server}, and they share no network; '
-            "move one of them, or write a public name",
-            *at,
+    there = next((its for its in placed(draft) if its[:2] == (section, name)), None)
+    if there is not None and there.server is not None and one.server is not None and there.server != one.server:
+        remedy = _out_of_reach(draft, one.server, there)
+        if remedy:
+            draft.report(f'"{sign}{name}" runs on {there.server}, this container on {one.server}, {remedy}', *at)
+
+
+def _out_of_reach(draft: Draft, here: str, there: Placed) -> str | None:
+    """Why a container of another server can't be reached from `here`, and what to write; None when it can be."""
+    if not isinstance(there.container, Application):
+        return "and the name of a job means something on its own server only; move one of them"
+    servers = draft.stack.servers
+    if here not in servers or there.server not in servers:
+        return None  # what is wrong with it is reported there
+    if servers[here].region != servers[there.server].region:
+        return (
+            f"and a private network does not reach from {servers[here].region} to {servers[there.server].region}; "
+            "move one of them, or write a public name"
         )
+    lacking = [name for name in (here, there.server) if servers[name].private_ip is None]
+    if lacking:
+        return (
+            "and they share no network; write private_ip for "
+            + " and ".join(f"servers.{name}" for name in lacking)
+            + f", and the port in applications.{there.name}.private"
+        )
+    if not there.container.private and draft.whole("applications", there.name, "private"):
+        return f"and publishes nothing there; write its port, e.g. private: [5432], in applications.{there.name}"
+    return None
 
 
 def _known(draft: Draft, name: str, section: str, sign: str, at: tuple[Key, ...]) -> bool:

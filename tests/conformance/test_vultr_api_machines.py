@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 import pytest
 
-from lab.api import instances
+from lab.api import instances, plain
 from lab.api.addresses import Addresses
 from lab.api.backend import MemoryServers
 from lab.api.errors import ApiError
@@ -220,3 +220,33 @@ def test_the_request_log_never_takes_more_than_twice_its_limit(tmp_path):
         requests.add("GET", f"/v2/x/{number}", route="/v2/x", status=200, seconds=0.001, fault=None)
     assert sum(file.stat().st_size for file in path.parent.iterdir()) <= 2 * (2000 + 200)
     assert requests.counts == {"GET /v2/x 200": 200}
+
+
+def test_a_machine_is_made_on_its_vpc_and_wired_when_that_changes(tmp_path):
+    servers = MemoryServers()
+
+    async def life():
+        here = region(tmp_path, servers)
+
+        def vpc(subnet):
+            body = {"region": "ewr", "v4_subnet": subnet, "v4_subnet_mask": 24}
+            return plain.create_vpc(here, call(body=body))[1]["vpc"]["id"]
+
+        first, second = vpc("192.168.150.0"), vpc("192.168.151.0")
+        id_ = create(here, attach_vpc=[first])["id"]
+        await here.machines.settle()
+        spec = servers.specs[id_]
+        assert spec.private is not None
+        assert (spec.private.vpc, spec.private.address) == (first, "192.168.150.3/24")
+        assert read(here, id_)["internal_ip"] == "192.168.150.3"
+        for body, wired in (
+            ({"attach_vpc": [second], "detach_vpc": [first]}, (second, "192.168.151.3/24")),
+            ({"detach_vpc": [second]}, None),
+        ):
+            instances.update(here, call(params={"id": id_}, body=body))
+            await here.machines.settle()
+            link = servers.wires[id_]
+            assert (link and (link.vpc, link.address)) == wired
+        assert read(here, id_)["internal_ip"] == ""
+
+    asyncio.run(life())

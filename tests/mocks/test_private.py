@@ -57,3 +57,68 @@ def test_the_cloud_is_narrowed_after_the_host(stack_file: dict[str, Any], progra
     narrow = {rule.name for rule in program(stack_file).of_type("vultr:index/firewallRule:FirewallRule")}
     assert narrow - wide == {"web1-tcp22-203.0.113.0/24"}
     assert wide - narrow == {"web1-tcp22-v4", "web1-tcp22-v6"}
+
+
+# --- the private network
+
+
+def two_servers(stack_file: dict[str, Any]) -> dict[str, Any]:
+    """`postgres` on a server of its own, `shop` asking it from web1."""
+    servers = stack_file["servers"]
+    servers["web1"]["private_ip"] = "192.168.150.10"
+    servers["web2"] = {
+        **{key: servers["web1"][key] for key in ("plan", "region", "os")},
+        "private_ip": "192.168.150.11",
+        "dns": {"private": ["db.internal.example.com"]},
+    }
+    for section in ("applications", "jobs"):
+        for container in stack_file[section].values():
+            container["server"] = "web1"
+    stack_file["applications"]["postgres"] |= {"server": "web2", "private": [5432]}
+    return stack_file
+
+
+def test_servers_with_a_private_address_are_on_one_vpc(stack_file: dict[str, Any], program: Any) -> None:
+    graph = program(two_servers(stack_file))
+    vpc = graph.one("vultr:index/vpc:Vpc", "ewr")
+    assert (vpc.inputs["v4Subnet"], vpc.inputs["v4SubnetMask"]) == ("192.168.150.0", 24)
+    # By this `make heal` knows it.
+    assert vpc.inputs["description"] == "apiary-test-ewr"
+    for name in ("web1", "web2"):
+        instance = graph.one("vultr:index/instance:Instance", name)
+        assert instance.inputs["vpcIds"] == ["ewr-id"]
+        assert instance.property_dependencies["vpcIds"] == {vpc.urn}
+
+
+def test_a_server_that_leaves_the_private_network_is_detached(graph: Graph) -> None:
+    """Left out, the attachment would stay, and the VPC could never be deleted."""
+    assert graph.one("vultr:index/instance:Instance", "web1").inputs["vpcIds"] == []
+    assert graph.of_type("vultr:index/vpc:Vpc") == []
+    assert told(graph, "web1")["apiary_private_ip"] is None
+
+
+def test_a_private_port_is_on_the_private_address_and_for_the_other_servers_alone(
+    stack_file: dict[str, Any], program: Any
+) -> None:
+    graph = program(two_servers(stack_file))
+    [port] = graph.one("docker:index/container:Container", "postgres").inputs["ports"]
+    assert (port["ip"], port["external"], port["internal"]) == ("192.168.150.11", 5432, 5432)
+    there = told(graph, "web2")
+    assert there["apiary_private_ip"] == "192.168.150.11"
+    assert there["apiary_private_peers"] == ["192.168.150.10"]
+    assert there["apiary_private_ports"] == [{"proto": "tcp", "port": 5432}]
+    # Neither firewall opens it to the world.
+    assert there["apiary_published_ipv4"] == []
+    assert not any(port == "5432" for _, port, _ in rules(graph))
+    assert told(graph, "web1")["apiary_private_ports"] == []
+
+
+def test_a_reference_to_another_server_is_its_private_address(stack_file: dict[str, Any], program: Any) -> None:
+    graph = program(two_servers(stack_file))
+    assert "DB_HOST=192.168.150.11" in graph.one("docker:index/container:Container", "shop").inputs["envs"]
+
+
+def test_private_names_lead_to_the_private_address(stack_file: dict[str, Any], program: Any) -> None:
+    records = program(two_servers(stack_file)).of_type("vultr:index/dnsRecord:DnsRecord")
+    found = [record.inputs for record in records if record.inputs["name"] == "db.internal"]
+    assert [(record["type"], record["data"]) for record in found] == [("A", "192.168.150.11")]

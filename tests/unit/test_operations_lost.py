@@ -15,6 +15,7 @@ VULTR = {
     "instance": "vultr:index/instance:Instance",
     "address": "vultr:index/reservedIp:ReservedIp",
     "firewall": "vultr:index/firewallGroup:FirewallGroup",
+    "vpc": "vultr:index/vpc:Vpc",
     "rule": "vultr:index/firewallRule:FirewallRule",
     "zone": "vultr:index/dnsDomain:DnsDomain",
     "record": "vultr:index/dnsRecord:DnsRecord",
@@ -75,6 +76,18 @@ def test_the_recorded_server_and_those_of_others_are_left_alone() -> None:
         recorded=[resource("instance", LABEL, "i-mine")],
         creating=[resource("instance", LABEL)],
     )
+
+
+def test_a_private_network_goes_only_when_its_creation_was_cut_off() -> None:
+    lost = {"id": "v-lost", "description": "apiary-prod-ewr", "region": "ewr"}
+    mine = {**lost, "id": "v-mine"}
+    others = {"id": "v-other", "description": "apiary-prod-ewr", "region": "ams"}
+    recorded = [resource("vpc", {"description": "apiary-prod-ewr"}, "v-mine")]
+    lists = Lists(vpcs=[lost, mine, others])
+    assert verdicts(lists, recorded) == {"/vpcs/v-lost": "ask"}
+    assert verdicts(lists, recorded, [resource("vpc", {"description": "apiary-prod-ewr"})]) == {
+        "/vpcs/v-lost": "remove"
+    }
 
 
 def test_a_witness_of_another_server_is_none() -> None:

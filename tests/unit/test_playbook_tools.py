@@ -9,6 +9,7 @@ import fcntl
 import http.server
 import importlib.machinery
 import importlib.util
+import ipaddress
 import os
 import socketserver
 import subprocess
@@ -43,6 +44,7 @@ public_interface = load(PLAYBOOKS / "library" / "public_interface.py")
 proxy = load(TOOLS / "apiary_proxy.py")
 await_tool = load(TOOLS / "apiary-await")
 drain_tool = load(TOOLS / "apiary-drain")
+private_tool = load(PLAYBOOKS / "roles" / "private" / "files" / "apiary-private")
 
 NET = "2001:db8:1:2:0:2::/96"
 WEB = "2001:db8:1:2:0:2:0:a"
@@ -137,12 +139,62 @@ def test_without_an_address_in_the_prefix_the_default_route_tells():
     assert public_interface.find(None, LINKS, [], []) is None
 
 
+# the private interface and its address
+
+PRIVATE = ipaddress.IPv4Network("192.168.150.0/24")
+
+
+def link(name: str, *addresses: str, kind: str = "", **more: object) -> dict[str, object]:
+    held = [{"family": "inet", "local": address, "prefixlen": 24} for address in addresses]
+    return {"ifname": name, "link_type": "ether", "linkinfo": {"info_kind": kind}, "addr_info": held, **more}
+
+
+OTHERS = [
+    link("lo", "127.0.0.1", link_type="loopback"),
+    link("enp1s0", "192.0.2.4"),
+    link("docker0", "172.17.0.1", kind="bridge"),
+    link("veth12ab", kind="veth", master="docker0"),
+    link("veth34cd", kind="veth"),  # a container that is just starting
+    link("wg0", "10.9.0.1", link_type="none"),
+]
+
+
+def test_the_private_interface_is_what_is_neither_public_nor_docker_s():
+    assert private_tool.find([*OTHERS, link("enp6s0")], "enp1s0", PRIVATE) == "enp6s0"
+
+
+def test_of_two_vpcs_the_one_with_an_address_of_the_network_is_meant():
+    two = [*OTHERS, link("enp6s0", "10.2.96.3"), link("enp7s0", "192.168.150.3")]
+    assert private_tool.find(two, "enp1s0", PRIVATE) == "enp7s0"
+
+
+def test_without_a_private_interface_or_with_several_it_says_what_to_do():
+    with pytest.raises(private_tool.PrivateError, match="whether the VPC is attached"):
+        private_tool.find(OTHERS, "enp1s0", PRIVATE)
+    with pytest.raises(private_tool.PrivateError, match=r"several interfaces .* enp6s0, enp7s0; detach"):
+        private_tool.find([*OTHERS, link("enp6s0"), link("enp7s0")], "enp1s0", PRIVATE)
+
+
+def test_only_another_machine_s_answer_says_that_the_address_is_taken():
+    own, other = bytes.fromhex("5a0000000001"), bytes.fromhex("5a0000000002")
+    assert private_tool.owner(private_tool.arp(other, "192.168.150.10", "0.0.0.0", 2), "192.168.150.10", own) == (
+        "5a:00:00:00:00:02"
+    )
+    for frame in (
+        private_tool.arp(own, "192.168.150.10", "192.168.150.10"),  # our own news
+        private_tool.arp(other, "192.168.150.9", "192.168.150.10"),  # somebody asks for us
+        private_tool.arp(other, "0.0.0.0", "192.168.150.10"),  # somebody probes
+        b"",
+    ):
+        assert private_tool.owner(frame, "192.168.150.10", own) is None
+
+
 # firewall rules
 
 
 def rules(published=(WEB,), ssh_from=()):
     entries = [{"address": address, "proto": "tcp", "port": 80} for address in published]
-    return ufw_rules.desired("ens3", [NET, "172.30.0.0/24"], entries, list(ssh_from))
+    return ufw_rules.desired(["ens3"], [NET, "172.30.0.0/24"], entries, list(ssh_from))
 
 
 def shown(some) -> str:
@@ -174,6 +226,27 @@ def test_no_routed_rule_from_outside_but_to_a_published_address_and_port():
 
 def test_denials_go_above_what_is_allowed():
     assert all(rule.command()[int(rule.routed)] == "prepend" for rule in rules() if rule.words[0] == "deny")
+
+
+def test_nobody_on_the_private_network_sends_in_the_name_of_a_container():
+    both = ufw_rules.desired(["ens3", "enp6s0"], [NET], [], [])
+    forged = {rule.words[3] for rule in both if rule.routed and rule.words[:3] == ("deny", "in", "on")}
+    assert forged == {"ens3", "enp6s0"}
+    # And no container goes out there by IPv6: the private network has none.
+    assert not any(rule.words[:4] == ("allow", "out", "on", "enp6s0") for rule in both)
+    assert len({rule.comment for rule in both}) == len(both)
+
+
+def test_private_variables_are_checked():
+    variables.check({**VARIABLES, "apiary_private_ip": "192.168.150.10", "apiary_private_peers": ["192.168.150.11"]})
+    with pytest.raises(variables.BadVariables) as error:
+        variables.check(
+            {**VARIABLES, "apiary_private_peers": ["db1"], "apiary_private_ports": [{"proto": "tcp", "port": 0}]}
+        )
+    text = str(error.value)
+    assert "apiary_private_ip: missing, but there are private peers or ports" in text
+    assert "apiary_private_peers: 'db1' is not an IPv4 address" in text
+    assert "apiary_private_ports[0].port: 0 is not a port" in text
 
 
 def test_ssh_from_some_networks_only():

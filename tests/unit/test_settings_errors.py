@@ -446,7 +446,7 @@ CASES = [
         (*WEB1, "ipv4_net"),
         "192.168.150.0/24",
         "servers.web1.ipv4_net",
-        "192.168.150.0/24 holds the server's own",
+        "192.168.150.0/24 overlaps the private",
     ),
     # domains
     (
