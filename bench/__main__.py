@@ -90,7 +90,7 @@ def edit(hive: Hive, report: Report) -> None:
     original, seen, ended = page.read_text(), [], []
     for number in range(RUNS):
         mark = f"bench-{number}"
-        watch = f"until curl -6 -ks --max-time 2 https://example.com/ | grep -q {mark}; do sleep 0.1; done"
+        watch = f"until curl -6 -s --max-time 2 https://example.com/ | grep -q {mark}; do sleep 0.1; done"
         command = ["docker", "exec", hive.paths.name("prober"), "timeout", str(WATCH_SECONDS), "bash", "-c", watch]
         page.write_text(original.replace("</body>", f"<!-- {mark} --></body>"))
         started = time.monotonic()

@@ -65,6 +65,10 @@ class Plan:
         return self._host(60)
 
     @property
+    def acme(self) -> str:
+        return self._host(54)
+
+    @property
     def prober(self) -> str:
         return self._host(100)
 
@@ -148,7 +152,7 @@ def ensure(paths: Paths) -> Plan:
         )
     details = {
         name: getattr(plan, name)
-        for name in ("gateway", "registry", "nameserver", "prober", "prober_routed", "servers")
+        for name in ("gateway", "registry", "nameserver", "acme", "prober", "prober_routed", "servers")
     }
     paths.plan.write_text(json.dumps({**asdict(plan), **details, "site": SITE}, indent=1) + "\n")
     return plan

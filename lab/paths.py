@@ -58,6 +58,11 @@ class Paths:
         return self.cache / "registry"
 
     @property
+    def acme(self) -> Path:
+        """What the region's ACME directory needs: its certificate and its configuration."""
+        return self.root / "acme"
+
+    @property
     def run(self) -> Path:
         return self.root / "run"
 

@@ -1,7 +1,7 @@
-"""The region's own containers: DNS server, registry, git server, and the two probers.
+"""The region's own containers: DNS server, registry, git server, ACME directory, and the two probers.
 
-Makes: `ns`, `registry`, `git`, `prober` and `prober-routed`, each with a fixed address of the plan. Their programs
-come from the tools image and from this folder, mounted read-only. Leaves alone: servers and the emulator.
+Makes: `ns`, `registry`, `git`, `acme`, `prober` and `prober-routed`, each with a fixed address of the plan. Their
+programs come from the tools image and from this folder, mounted read-only. Leaves alone: servers and the emulator.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab import images, network
+from lab import acme, images, network
 from lab.network import Plan
 from lab.paths import Paths
 from lab.shell import LabError, docker, docker_json, say, succeeds, wait_for
@@ -43,6 +43,15 @@ ip -6 addr replace {address}/128 dev eth0 nodad
 {route}
 echo nameserver {nameserver} > /etc/resolv.conf
 exec sleep infinity
+"""
+
+
+# Beside the servers as a prober is, so that it validates over IPv6; its log says what it asked whom.
+AUTHORITY = """
+ip route delete default
+ip -6 addr replace {address}/128 dev eth0 nodad
+ip -6 route replace {site} dev eth0
+exec pebble -strict -config /acme/pebble.json -dnsserver {nameserver}:53
 """
 
 
@@ -77,6 +86,9 @@ def services(paths: Paths, plan: Plan) -> list[Service]:
         nameserver=plan.nameserver,
         route=f"ip -6 route replace {network.PROBERS} dev eth0",
     )
+    authority = AUTHORITY.format(
+        address=network.PROBERS.replace("::/64", "::54"), site=network.SITE, nameserver=plan.nameserver
+    )
     return [
         Service(
             "ns",
@@ -95,6 +107,8 @@ def services(paths: Paths, plan: Plan) -> list[Service]:
                 f"registry.lab.internal={plan.registry}",
                 "--host",
                 f"git.lab.internal={plan.git}",
+                "--host",
+                f"{acme.HOST}={plan.acme}",
             ],
             ["dig", "+short", "+time=1", "+tries=1", "@127.0.0.1", "-x", plan.gateway],
             ["-v", f"{DNS}:/dns.py:ro", "-v", f"{paths.root}:/state:ro"],
@@ -116,6 +130,13 @@ def services(paths: Paths, plan: Plan) -> list[Service]:
             ["python3", "-u", "/repositories.py", "--from", "/content", "--to", "/srv/git"],
             ["git", "ls-remote", "http://127.0.0.1/site.git", "HEAD"],
             ["-v", f"{GIT}:/repositories.py:ro", "-v", f"{CONTENT}:/content:ro"],
+        ),
+        Service(
+            "acme",
+            plan.acme,
+            ["sh", "-c", authority],
+            ["curl", "-skf", "-o", "/dev/null", "https://127.0.0.1/dir"],
+            [*probing, "-e", "PEBBLE_VA_NOSLEEP=1", "-v", f"{acme.prepare(paths)}:/acme:ro"],
         ),
         Service(
             "prober",
@@ -183,6 +204,7 @@ def ensure(paths: Paths, plan: Plan, image: str) -> list[str]:
         )
     for service in changed:
         _await(paths, service)
+    acme.trust(paths, ("prober", "prober-routed"))
     return [service.name for service in changed]
 
 

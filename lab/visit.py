@@ -19,7 +19,7 @@ def visit(paths: Paths) -> int:
     """Print the site's answer over IPv6 and IPv4; 0 when both came and name the prober's own address."""
     failed = False
     for family, flag in (("IPv6", "-6"), ("IPv4", "-4")):
-        print(f"\n$ lab prober curl -k {flag} https://{SITE}/")
+        print(f"\n$ lab prober curl {flag} https://{SITE}/")
         answer = _ask(paths, flag)
         print(answer["shown"])
         own = _own_address(paths, flag)
@@ -32,7 +32,7 @@ def visit(paths: Paths) -> int:
 
 
 def _ask(paths: Paths, flag: str) -> dict[str, str]:
-    command = ["curl", "-ksS", flag, "--max-time", str(SECONDS), "-H", "Accept: application/json", f"https://{SITE}/"]
+    command = ["curl", "-sS", flag, "--max-time", str(SECONDS), "-H", "Accept: application/json", f"https://{SITE}/"]
     done = _in_prober(paths, command)
     try:
         answer = json.loads(done.stdout)

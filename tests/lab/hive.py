@@ -65,16 +65,20 @@ class Load:
 
 # Runs in the prober. Every request is a connection of its own, over each family in turn.
 STREAM = """
-import http.client, json, os, socket, sys, time
-host, path, flag, deadline = *sys.argv[1:4], time.monotonic() + float(sys.argv[4])
+import http.client, json, os, socket, ssl, sys, time
+scheme, host, path, flag, deadline = *sys.argv[1:5], time.monotonic() + float(sys.argv[5])
+trust, port = ssl.create_default_context(), {"http": 80, "https": 443}[scheme]
 requests, failed = 0, []
 while not os.path.exists(flag) and time.monotonic() < deadline:
     for family in (socket.AF_INET6, socket.AF_INET):
         requests += 1
         started = time.time()
         try:
-            address = socket.getaddrinfo(host, 80, family, socket.SOCK_STREAM)[0][4][0]
-            connection = http.client.HTTPConnection(address, 80, timeout=10)
+            address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0][4][0]
+            connection = http.client.HTTPConnection(address, port, timeout=10)
+            connection.connect()
+            if scheme == "https":
+                connection.sock = trust.wrap_socket(connection.sock, server_hostname=host)
             connection.request("GET", path, headers={"Host": host})
             answer = connection.getresponse()
             answer.read()
@@ -296,16 +300,20 @@ class Hive:
 
     # --- what is on the server
 
-    def on_server(self, command: str, check: bool = True) -> str:
+    def server_command(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """A command on the server, whatever its end."""
         servers = [one for one in Servers(self.paths.root).all() if one["state"] == "running"]
         assert len(servers) == 1, f"servers that run: {servers}"
-        done = subprocess.run(
-            ["docker", "exec", self.paths.name(servers[0]["id"]), "bash", "-c", command],
+        return subprocess.run(
+            ["docker", "exec", self.paths.name(servers[0]["id"]), *command],
             check=False,
             capture_output=True,
             text=True,
             timeout=300,
         )
+
+    def on_server(self, command: str, check: bool = True) -> str:
+        done = self.server_command("bash", "-c", command)
         assert not check or done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout
 
@@ -353,7 +361,7 @@ class Hive:
 
     def get(self, url: str, family: str, *options: str) -> tuple[int, str]:
         """(status, body) of a request from the prober; status 0 when there was no answer."""
-        done = self.prober("curl", "-ksS", family, "--max-time", "10", "-w", "\n%{http_code}", *options, url)
+        done = self.prober("curl", "-sS", family, "--max-time", "10", "-w", "\n%{http_code}", *options, url)
         body, _, status = done.stdout.rpartition("\n")
         return int(status or 0), body if done.returncode == 0 else done.stderr
 
@@ -364,8 +372,9 @@ class Hive:
     def load(self, host: str = "echo.example.net", path: str = "/", seconds: int = 600) -> Load:
         """A stream of requests until it is stopped, or for `seconds`."""
         flag = f"/tmp/stop-{time.monotonic_ns()}"
+        asked = [self.scheme, host, path, flag, str(seconds)]
         process = subprocess.Popen(
-            ["docker", "exec", self.paths.name("prober"), "python3", "-c", STREAM, host, path, flag, str(seconds)],
+            ["docker", "exec", self.paths.name("prober"), "python3", "-c", STREAM, *asked],
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

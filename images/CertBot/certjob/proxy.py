@@ -1,0 +1,180 @@
+"""The proxy, through the volume that is shared with it: challenges answered, certificates made live.
+
+A challenge needs no server of its own: the answer is the token and the account's thumbprint, so the proxy is told
+the thumbprint once and answers every challenge from then on. A certificate takes its file's place by rename, then
+that in the running proxy through the admin socket: no reload, no connection lost. Leaves alone: the configuration.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import http.client
+import os
+import re
+import secrets
+import socket
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from certjob.certificate import Certificate, read
+
+CHALLENGE = "/.well-known/acme-challenge/"
+SECONDS = 10.0
+POLL = 0.25
+
+
+class ProxyError(Exception):
+    """One line: what the proxy did not do."""
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """The proxy `host`, with its volume at `root`."""
+
+    host: str
+    root: Path = Path("/etc/haproxy")
+    http_port: int = 80
+    https_port: int = 443
+
+    @property
+    def certificates(self) -> Path:
+        """Where it has keys and certificates."""
+        return self.root / "certs"
+
+    @property
+    def _map(self) -> Path:
+        return self.root / "acme.map"
+
+    def own(self) -> dict[str, Certificate | None]:
+        """name -> certificate, for names that the stack file has a certificate of its own for."""
+        try:
+            named = re.search(r" crt-list (\S+) ", (self.root / "haproxy.cfg").read_text())
+            lines = Path(named[1]).read_text().splitlines() if named else []
+        except FileNotFoundError:
+            lines = []
+        found: dict[str, Certificate | None] = {}
+        for line in lines:
+            path, *names = line.split()
+            if Path(path).parent.name == "own":
+                known = read(Path(path).read_text()) if Path(path).exists() else None
+                found |= dict.fromkeys(names, known)
+        return found
+
+    def ready(self) -> bool:
+        """Whether hasetup has been here."""
+        return self.certificates.is_dir()
+
+    def learn(self, thumbprint: str) -> None:
+        """Have challenges answered for the account with this thumbprint, now and after every restart."""
+        line = f"thumbprint {thumbprint}\n"
+        if not self._map.exists() or self._map.read_text() != line:
+            _write(self._map, line, 0o644)
+        with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):  # it reads the file when it starts
+            if "not found" in self._ask(f"set map {self._map} thumbprint {thumbprint}"):
+                self._ask(f"add map {self._map} thumbprint {thumbprint}")
+
+    def answers(self, names: Mapping[str, object], thumbprint: str, seconds: float) -> dict[str, str]:
+        """name -> what came instead of the answer to a challenge, of those that did not give it in time."""
+        missing = dict.fromkeys(names, "")
+        deadline = time.monotonic() + seconds
+        while True:
+            token = secrets.token_urlsafe(16)
+            for name in list(missing):
+                wrong = self._challenge(name, token, f"{token}.{thumbprint}")
+                if wrong is None:
+                    del missing[name]
+                else:
+                    missing[name] = wrong
+            if not missing or time.monotonic() >= deadline:
+                return missing
+            time.sleep(POLL)
+
+    def _challenge(self, name: str, token: str, wanted: str) -> str | None:
+        connection = http.client.HTTPConnection(self.host, self.http_port, timeout=SECONDS)
+        try:
+            connection.request("GET", f"{CHALLENGE}{token}", headers={"Host": name})
+            answer = connection.getresponse()
+            body = answer.read(1000).decode(errors="replace")
+        except (OSError, http.client.HTTPException) as error:
+            return f"it does not answer: {error}"
+        finally:
+            connection.close()
+        if answer.status == 200 and body.strip() == wanted:
+            return None
+        return f"it answers with status {answer.status}"
+
+    def install(self, domain: str, pem: str) -> bool:
+        """Put a certificate in the domain's place, in the file and in the running proxy; whether anything was done.
+
+        Raises ProxyError when the proxy runs and does not serve it; the file is in place then.
+        """
+        path = self.certificates / f"{domain}.pem"
+        known = read(pem)
+        if known is None:
+            raise ProxyError(f"the certificate for {domain} is broken, or its key is another's; it was not installed")
+        with _locked(self.certificates / "lock"):
+            changed = not path.exists() or path.read_text(errors="replace") != pem
+            if changed:
+                _write(path, pem, 0o600)
+        served = self._served(domain)
+        if served is None or served == known.der:
+            return changed
+        # An empty line would end the payload.
+        payload = "\n".join(line for line in pem.splitlines() if line.strip())
+        said = self._ask(f"set ssl cert {path} <<\n{payload}\n")
+        if "Transaction" in said:
+            said = self._ask(f"commit ssl cert {path}")
+            if "Success" not in said:
+                self._ask(f"abort ssl cert {path}")
+        if self._served(domain) != known.der:
+            raise ProxyError(f"{path} is in place, but the running proxy serves another: {said.strip() or 'no answer'}")
+        return True
+
+    def _served(self, name: str) -> bytes | None:
+        """The certificate that a visitor of `name` gets now, b"" for none; None while the proxy does not run."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        try:
+            with socket.create_connection((self.host, self.https_port), SECONDS) as plain:
+                try:
+                    with context.wrap_socket(plain, server_hostname=name) as visitor:
+                        return visitor.getpeercert(binary_form=True) or b""
+                except (ssl.SSLError, OSError):
+                    return b""
+        except OSError:
+            return None
+
+    def _ask(self, command: str) -> str:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(SECONDS)
+            connection.connect(str(self.root / "run" / "admin.sock"))
+            connection.sendall(command.encode() + b"\n")
+            answer = bytearray()
+            while chunk := connection.recv(65536):
+                answer += chunk
+        return answer.decode(errors="replace")
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    """Whole and on the disk before it takes the name."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """hasetup and the start of the proxy take it too: nobody replaces what another is just putting there."""
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,223 @@
+"""One run: what is wanted, what is due, what can't be had yet; each domain by itself.
+
+A domain whose certificate can't be obtained is told and left for the next run, and blocks no other. The run fails
+(status 1) when nothing can work at all, when a certificate that sites depend on comes near its end and can't be
+renewed, or, with STRICT, when any domain is without one.
+"""
+
+from __future__ import annotations
+
+import datetime
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from certjob import certificate
+from certjob.authority import Authority, AuthorityError, RefusedError
+from certjob.certificate import Certificate
+from certjob.failures import Failures
+from certjob.proxy import Proxy, ProxyError
+from certjob.settings import Settings
+
+# A record that has just been made may take a moment to reach the name servers.
+DNS_SECONDS = 30.0
+# The proxy may be just about to reload.
+PROXY_SECONDS = 30.0
+OWN_WARNING = datetime.timedelta(days=14)
+
+Resolver = Callable[[str], bool]
+
+
+def resolves(name: str) -> bool:
+    """Whether a name has an address."""
+    try:
+        return bool(socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM))
+    except (OSError, UnicodeError):
+        return False
+
+
+@dataclass
+class Report:
+    """What became of each domain."""
+
+    served: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    at_risk: list[str] = field(default_factory=list)
+
+    def good(self, domain: str, text: str) -> None:
+        """The domain has what it needs."""
+        self.served.append(domain)
+        print(f"certbot: {domain}: {text}")
+
+    def bad(self, domain: str, text: str, *, at_risk: bool) -> None:
+        """The domain lacks something; `at_risk`: and somebody has to look."""
+        (self.at_risk if at_risk else self.failed).append(domain)
+        print(f"certbot: {'FAILED' if at_risk else 'not yet'}: {domain}: {text}", file=sys.stderr)
+
+    def status(self, strict: bool) -> int:
+        """The exit status, after a last line that sums up."""
+        parts = [f"{len(self.served)} served"]
+        parts += [f"{len(self.failed)} not yet ({', '.join(self.failed)})"] if self.failed else []
+        parts += [f"{len(self.at_risk)} FAILED ({', '.join(self.at_risk)})"] if self.at_risk else []
+        print(f"certbot: certificates: {'; '.join(parts)}")
+        return 1 if self.at_risk or (strict and self.failed) else 0
+
+
+@dataclass
+class Run:
+    """A run with everything it works on."""
+
+    settings: Settings
+    proxy: Proxy
+    authority: Authority
+    failures: Failures
+    now: datetime.datetime
+    resolver: Resolver = resolves
+    dns_seconds: float = DNS_SECONDS
+    proxy_seconds: float = PROXY_SECONDS
+    report: Report = field(default_factory=Report)
+
+    def run(self) -> int:
+        """Exit status. Raises AuthorityError when nothing can be had at all."""
+        own = self.proxy.own()
+        due: dict[str, tuple[tuple[str, ...], str]] = {}
+        for domain, names in self.settings.domains.items():
+            rest = tuple(name for name in names if name not in own)
+            if rest != names:
+                self._own(domain, [own[name] for name in names if name in own])
+            if rest and (reason := self._due(domain, rest)):
+                due[domain] = (rest, reason)
+        wanted = self._with_address(due)
+        if wanted:
+            thumbprint = self._prepare()
+            silent = self.proxy.answers(
+                {name: None for names in wanted.values() for name in names}, thumbprint, self.proxy_seconds
+            )
+            for domain, names in wanted.items():
+                if wrong := next((f"{name}: {silent[name]}" for name in names if name in silent), None):
+                    self._refused(
+                        domain,
+                        f"the proxy does not answer its challenge ({wrong}); run hasetup with this domain first",
+                    )
+                else:
+                    self._obtain(domain, names, due[domain][1])
+        return self.report.status(self.settings.strict)
+
+    def _own(self, domain: str, known: Iterable[Certificate | None]) -> None:
+        """A certificate of the stack file is nobody's to renew but its owner's: tell in time."""
+        ends = min((one.ends for one in known if one is not None), default=None)
+        if ends is not None and ends - self.now <= OWN_WARNING:
+            self.report.bad(domain, f"the stack file's own certificate ends on {ends:%Y-%m-%d}", at_risk=True)
+        else:
+            self.report.good(domain, "served with the stack file's own certificate")
+
+    def _known(self, domain: str) -> Certificate | None:
+        pem = self.authority.pem(domain)
+        return certificate.read(pem) if pem else None
+
+    def _due(self, domain: str, names: tuple[str, ...]) -> str | None:
+        """Why another certificate is wanted; None when there is a good one, which is served then."""
+        known = self._known(domain)
+        reason = certificate.why(known, names, self.now, self.settings.renew_days)
+        if known is None:
+            return reason
+        if (
+            reason
+            and reason.startswith("it lacks")
+            and not certificate.renewal_due(known, self.now, self.settings.renew_days)
+        ):
+            lacking = [name for name in names if name not in known.names]
+            if domain in known.names and not any(self.resolver(name) for name in lacking):
+                reason = None  # that is how it was made
+        if reason is None:
+            self.failures.clear(domain)
+            self._serve(domain, known, "")
+        return reason
+
+    def _serve(self, domain: str, known: Certificate, news: str) -> None:
+        pem = self.authority.pem(domain)
+        try:
+            changed = self.proxy.install(domain, pem or "")
+        except (ProxyError, OSError) as error:
+            self.report.bad(domain, f"not live yet: {error}; run hasetup", at_risk=True)
+            return
+        told = news or ("now served: " if changed else "")
+        self.report.good(
+            domain, f"{told}{', '.join(sorted(known.names))} by {known.issuer}, until {known.ends:%Y-%m-%d}"
+        )
+
+    def _with_address(self, due: dict[str, tuple[tuple[str, ...], str]]) -> dict[str, tuple[str, ...]]:
+        """The names that an authority could reach at all, of domains that may be tried now."""
+        found: dict[str, tuple[str, ...]] = {}
+        for domain in list(due):
+            failure = self.failures.of(domain)
+            if failure and (until := failure.waits(self.now)):
+                text = f"{failure.reason}; to be tried again after {until:%Y-%m-%d %H:%M} UTC"
+                self.report.bad(domain, text, at_risk=self._is_at_risk(domain))
+            else:
+                found[domain] = ()
+        deadline = time.monotonic() + self.dns_seconds
+        absent = {domain for domain in found if not self.resolver(domain)}
+        # Only for what is new: a name that was missing before is not waited for.
+        while any(self.failures.of(domain) is None for domain in absent) and time.monotonic() < deadline:
+            time.sleep(1)
+            absent = {domain for domain in absent if not self.resolver(domain)}
+        for domain in list(found):
+            if domain in absent:
+                del found[domain]
+                self._refused(domain, "has no address in DNS; is its zone delegated to your name servers?", pause=False)
+                continue
+            found[domain] = tuple(name for name in due[domain][0] if name == domain or self.resolver(name))
+            for name in set(due[domain][0]) - set(found[domain]):
+                print(f"certbot: {domain}: {name} has no address in DNS and is left out", file=sys.stderr)
+        return {domain: names for domain, names in found.items() if names}
+
+    def _prepare(self) -> str:
+        if not self.proxy.ready():
+            raise AuthorityError("hasetup has not run on this volume yet; write `after: [hasetup]` in this job")
+        self.authority.check()
+        thumbprint = self.authority.account()
+        self.proxy.learn(thumbprint)
+        return thumbprint
+
+    def _obtain(self, domain: str, names: tuple[str, ...], reason: str) -> None:
+        known = self._known(domain)
+        if known is None:
+            self.authority.forget(domain)
+        try:
+            self._ask(domain, names)
+        except RefusedError as error:
+            self._refused(domain, str(error), kind=error.kind)
+            return
+        fresh = self._known(domain)
+        if fresh is None:
+            self._refused(domain, "certbot has left no certificate that belongs to its key")
+            return
+        self.failures.clear(domain)
+        self._serve(domain, fresh, "renewed: " if known else "obtained: ")
+
+    def _ask(self, domain: str, names: tuple[str, ...]) -> None:
+        try:
+            self.authority.obtain(domain, names)
+        except RefusedError as error:
+            if error.kind != "accountDoesNotExist":
+                raise
+            # An authority that has forgotten us is asked as if for the first time, once.
+            self.authority.forget_account()
+            thumbprint = self._prepare()
+            self.proxy.answers(dict.fromkeys(names), thumbprint, self.proxy_seconds)
+            self.authority.obtain(domain, names)
+
+    def _refused(self, domain: str, reason: str, kind: str = "", *, pause: bool = True) -> None:
+        failure = self.failures.add(domain, reason, kind, self.now, pause=pause)
+        until = failure.waits(self.now)
+        text = f"{reason}; to be tried again after {until:%Y-%m-%d %H:%M} UTC" if until else reason
+        self.report.bad(domain, text, at_risk=self._is_at_risk(domain))
+
+    def _is_at_risk(self, domain: str) -> bool:
+        known = self._known(domain)
+        if known is None:
+            return False
+        return certificate.at_risk(known, self.now)

@@ -1,0 +1,136 @@
+"""The region's ACME directory: its own certificate, its configuration, and the visitors' trust in what it issues.
+
+Makes files in `.lab/acme` for Debian's pebble, which validates as Let's Encrypt does: it looks every name up in the
+region's DNS and asks the address for the challenge, over IPv6 first. What it issues is signed by an authority
+that it makes anew whenever it starts; the probers are given its root, as browsers have roots.
+
+Whom to trust for the directory itself, `https://acme.lab.internal/dir`, has to stand in stack files. So that
+authority is the same in every lab: its key follows from a sentence, is no secret, and may speak for
+`lab.internal` alone.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from lab.paths import Paths
+from lab.shell import LabError, docker, wait_for
+
+HOST = "acme.lab.internal"
+# A name that the authority refuses for its policy. (pebble 2.4 needs it to have no more labels than any name it is
+# asked for.)
+REFUSED = "refused.example"
+CONFIGURATION = {
+    "pebble": {
+        "listenAddress": "0.0.0.0:443",
+        "managementListenAddress": "127.0.0.1:15000",
+        "certificate": "/acme/cert.pem",
+        "privateKey": "/acme/key.pem",
+        "httpPort": 80,
+        "tlsPort": 443,
+        "domainBlocklist": [REFUSED],
+        "certificateValidityPeriod": 90 * 24 * 3600,  # seconds
+    }
+}
+ROOT_SECONDS = 10.0
+TRUSTED = "/usr/local/share/ca-certificates/acme.crt"
+_SENTENCE = b"The authority of the lab's ACME directory; its key is no secret"
+_NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Apiary lab ACME directory")])
+_START, _END = datetime.datetime(2026, 1, 1), datetime.datetime(2126, 1, 1)
+
+
+def authority() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    """Key and certificate of whom to trust for the directory: the same subject and key at every call."""
+    scalar = int.from_bytes(hashlib.sha256(_SENTENCE).digest(), "big")
+    key = ec.derive_private_key(scalar, ec.SECP256R1())
+    builder = _builder(key, _NAME, ca=True).add_extension(
+        x509.NameConstraints([x509.DNSName("lab.internal")], None), critical=True
+    )
+    return key, builder.sign(key, hashes.SHA256())
+
+
+def prepare(paths: Paths) -> Path:
+    """The folder with what the directory's server needs, made when it is not there."""
+    folder = paths.acme
+    folder.mkdir(exist_ok=True)
+    config = json.dumps(CONFIGURATION, indent=1)
+    if not (folder / "cert.pem").exists():
+        issuer, _ = authority()
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
+        builder = (
+            _builder(key, name, ca=False)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key()), critical=False)
+        )
+        (folder / "key.pem").write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        certificate = builder.sign(issuer, hashes.SHA256())
+        (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "pebble.json").write_text(config)
+    return folder
+
+
+def root(paths: Paths) -> str:
+    """The authority that the directory signs with, as PEM. Raises LabError."""
+    name = paths.name("acme")
+    command = ["exec", name, "curl", "-skf", "--max-time", "5", "https://127.0.0.1:15000/roots/0"]
+    found: list[str] = []
+
+    def asked() -> bool:
+        try:
+            found[:] = [docker(*command, step="asking the region's ACME directory for its root")]
+        except LabError:
+            return False
+        return True
+
+    if not wait_for(asked, ROOT_SECONDS):
+        found = [docker(*command, step="asking the region's ACME directory for its root")]
+    return found[0]
+
+
+def trust(paths: Paths, visitors: tuple[str, ...]) -> None:
+    """Have the probers trust what the directory signs now; one look at each where they do already."""
+    pem = root(paths)
+    script = (
+        f"cat > /tmp/acme.crt; cmp -s /tmp/acme.crt {TRUSTED} && exit; cp /tmp/acme.crt {TRUSTED}; "
+        "update-ca-certificates --fresh >/dev/null 2>&1"
+    )
+    for visitor in visitors:
+        docker(
+            "exec",
+            "-i",
+            paths.name(visitor),
+            "sh",
+            "-c",
+            script,
+            step=f"the trust of the {visitor}",
+            stdin=pem.encode(),
+        )
+
+
+def _builder(key: ec.EllipticCurvePrivateKey, name: x509.Name, *, ca: bool) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(_NAME)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(_START)
+        .not_valid_after(_END)
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=0 if ca else None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.KeyUsage(not ca, False, False, False, False, ca, ca, False, False), critical=True)
+    )
