@@ -48,6 +48,10 @@ revive: $(VENV)/.ready ## bring a dead or deleted server back with its IPv4: mak
 run: $(VENV)/.ready ## run a job again, in a fresh container: make run JOB=web1:hasetup
 	@$(call in_stack) $(RUN) -m operations run --stack $(STACK) $(JOB)
 
+.PHONY: start
+start: $(VENV)/.ready ## start a job's stopped container again: make start JOB=web1:hasetup
+	@$(call in_stack) $(RUN) -m operations start --stack $(STACK) $(JOB)
+
 .PHONY: release
 release: $(VENV)/.ready ## release what is new on the git branch of an application: make release APP=web1:shop
 	@$(call in_stack) $(RUN) -m operations release --stack $(STACK) $(APP)

@@ -19,6 +19,7 @@ from components.access import Access
 from components.application import Application, ApplicationArgs
 from components.archive import read_folder
 from components.bootstrap import Bootstrap, BootstrapArgs, variables
+from components.docker_access import DockerAccess, granted
 from components.environment import Secrets, environment
 from components.host import Host
 from components.image import Images
@@ -79,7 +80,10 @@ for name in container_order(stack):
     image = images.of(container, stack.server_of(container), host)
     variables_of = environment(name, stack, secrets, jobs)
     if name in stack.applications:
-        applications[name] = Application(name, ApplicationArgs(stack.applications[name], variables_of), image, host)
+        startable = granted(stack, name, jobs)
+        access_to_jobs = DockerAccess(name, startable, host) if startable else None
+        wanted_application = ApplicationArgs(stack.applications[name], variables_of, access_to_jobs)
+        applications[name] = Application(name, wanted_application, image, host)
     else:
         after: list[pulumi.Resource] = [{**applications, **jobs}[other] for other in waits_for(stack, name)]
         after += [zones[zone] for zone in zones_before(stack, name)]

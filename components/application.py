@@ -24,6 +24,7 @@ from pulumi_command import remote
 
 import settings
 from components.container import container, renamed
+from components.docker_access import DockerAccess
 from components.host import Host
 from components.image import Image
 from components.labels import PROXY
@@ -38,6 +39,7 @@ class ApplicationArgs:
 
     settings: settings.Application
     environment: Mapping[str, pulumi.Input[str]]  # upper-case names
+    access: DockerAccess | None = None  # to the jobs it refers to
 
 
 class Application(pulumi.ComponentResource):
@@ -87,7 +89,8 @@ class Application(pulumi.ComponentResource):
             ],
             healthcheck=_healthcheck(own.health),
             optional=[own.health.model_dump()],
-            opts=pulumi.ResourceOptions(parent=self),
+            folders=[args.access.folder] if args.access else [],
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.access] if args.access else None),
         )
         released = remote.Command(
             f"{name}-{'rolling' if own.is_rolling else 'stop-first'}-release",

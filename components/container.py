@@ -47,13 +47,14 @@ def container(
     network: docker.ContainerNetworksAdvancedArgs,
     labels: Mapping[str, str] | None = None,
     optional: Sequence[object] = (),
+    folders: Sequence[docker.ContainerVolumeArgs] = (),
     **more: Any,  # noqa: ANN401 - further arguments of docker.Container
 ) -> docker.Container:
     """A container of `settings` on `host`, under Pulumi's automatic name.
 
     `kind` is `applications` or `jobs`. With `stop_first` a replacement removes the old container before it
     makes the new one; without it both run side by side until all of the update has succeeded. `optional` are
-    further settings that replace the container when they are taken away.
+    further settings that replace the container when they are taken away. `folders` are mounted beside its own volumes.
     """
     return docker.Container(
         name,
@@ -69,7 +70,8 @@ def container(
                 read_only=mount.read_only,
             )
             for mount in settings.mounts
-        ],
+        ]
+        + list(folders),
         networks_advanced=[network],
         labels=container_labels(
             f"{kind}.{name}",

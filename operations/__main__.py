@@ -11,7 +11,7 @@ from operations.cli import PROGRAM, OperationError, Pulumi
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb; 0 when it is done, else a message and the status of what failed (`run`: of the job)."""
+    """Run one verb; 0 when it is done, else a message and the status of what failed (`run`, `start`: of the job)."""
     options = _parser().parse_args(arguments)
     pulumi = Pulumi(options.stack)
     try:
@@ -40,6 +40,8 @@ def _run(pulumi: Pulumi, options: argparse.Namespace) -> int:
             revive.revive(pulumi, options.server, yes=options.yes, force=options.force)
         case "run":
             return jobs.run(pulumi, options.job)
+        case "start":
+            return jobs.start(pulumi, options.job)
         case "release":
             releases.release(pulumi, options.application)
         case "graph":
@@ -75,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     reviving.add_argument("--yes", action="store_true", help="don't ask; needed where there is no terminal")
     reviving.add_argument("--force", action="store_true", help="even if it answers, or is not proved dead")
     verb("run", "run a job again, in a fresh container").add_argument("job", help="NAME or SERVER:NAME")
+    verb("start", "start a job's stopped container again").add_argument("job", help="NAME or SERVER:NAME")
     verb("release", "release what is new on the git branch of an application").add_argument(
         "application", help="NAME or SERVER:NAME"
     )

@@ -43,16 +43,24 @@ class Host:
 
     server: Server
 
+    @property
+    def _login(self) -> list[str]:
+        address = urlsplit(self.server.host)
+        return [
+            *self.server.ssh_options, "-o", f"ConnectTimeout={CONNECT_SECONDS}", "-o", "LogLevel=ERROR",
+            "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3",
+            "-p", str(address.port or 22), f"{address.username or 'root'}@{address.hostname}",
+        ]  # fmt: skip
+
+    def stream(self, *command: str) -> int:
+        """Run a command there with its output shown as it comes; its exit status, or 255 when the connection broke."""
+        return subprocess.run(
+            ["ssh", *self._login, shlex.join(command)], cwd=PROGRAM, check=False, stdin=subprocess.DEVNULL
+        ).returncode
+
     def run(self, *command: str, timeout: float = COMMAND_SECONDS) -> str:
         """What a command prints there. Raises Unreachable, Refused, or OperationError when the command fails."""
-        address = urlsplit(self.server.host)
-        done = _ssh(
-            [*self.server.ssh_options, "-o", f"ConnectTimeout={CONNECT_SECONDS}", "-o", "LogLevel=ERROR",
-             "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3",
-             "-p", str(address.port or 22), f"{address.username or 'root'}@{address.hostname}",
-             shlex.join(command)],
-            timeout,
-        )  # fmt: skip
+        done = _ssh([*self._login, shlex.join(command)], timeout)
         if done.returncode == 255 and any(refusal in done.stderr for refusal in REFUSALS):
             raise Refused(
                 f"server {self.server.name} answers but does not let us in: {done.stderr.strip()}; it is not dead. "

@@ -1,14 +1,18 @@
-"""Runs a job again through the engine: its container is deleted, recreated and run, as on its first day.
+"""A job once more: `run` in a fresh container, through the engine, as on its first day; `start` in the one it has.
 
-Where its image is of a branch, the branch is looked up first, and built if it has moved.
+Where its image is of a branch, `run` looks the branch up first, and builds it if it has moved.
 """
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 from operations.cli import OperationError, Pulumi, say
+from operations.hosts import Host, ensure_key
 from operations.state import CONTAINER, IMAGE, Resource, State
+from settings import Job
 
 JOB = "apiary:docker:Job"
 ENDED = re.compile(r"ended with status \"?(\d+)")
@@ -42,6 +46,55 @@ def run(pulumi: Pulumi, wanted: str) -> int:
         return statuses[-1] or 1
     say(f"run {container.name}: done")
     return 0
+
+
+# As the update and the scheduler run it: within its time limit, and stopped in its own time.
+START = """\
+timeout "$1" docker start --attach "$2"
+status=$?
+[ "$status" != 124 ] || docker stop --time "$3" "$2" >/dev/null
+exit "$status"
+"""
+
+
+def start(pulumi: Pulumi, wanted: str) -> int:
+    """Start the container of `NAME` or `SERVER:NAME` again, its output shown as it comes; the job's exit status.
+
+    Nothing changes in the stack. Raises OperationError when it could not be started.
+    """
+    state = State.of(pulumi.export())
+    container = find(state, wanted)
+    server = next(one for one in state.servers() if container.provider.startswith(f"{one.urn}::"))
+    name = str(container.outputs["name"])
+    ensure_key(pulumi, state)
+    host = Host(server)
+    if _state_of(host, name)["Running"]:
+        raise OperationError(
+            f"{container.name} runs already; its output: `docker logs --follow {name}` on {server.name}. "
+            "It was started by an update, the scheduler or by hand; wait for its end, then start it again"
+        )
+    job = json.loads(pulumi.setting(f"{pulumi.project}:jobs") or "{}").get(container.name, {})
+    seconds, grace = (job.get(key, Job.model_fields[key].default) for key in ("timeout", "grace_seconds"))
+    say(f"start {container.name}: {name} on {server.name}, for at most {seconds} s")
+    status = host.stream("sh", "-c", START, "sh", str(seconds), name, str(grace))
+    # The state of the container is the truth: 255 may be the job's status, or a connection that broke off; 124 its
+    # status, or the time limit.
+    ended = _state_of(host, name)
+    if ended["Running"]:
+        raise OperationError(
+            f"the connection to {server.name} broke off (status {status}), and {container.name} runs on; "
+            f"its output: `docker logs --follow {name}` there"
+        )
+    if status == 124 and ended["ExitCode"] != 124:
+        say(f"start {container.name}: stopped, because it ran for more than {seconds} seconds")
+        return status
+    say(f"start {container.name}: ended with status {ended['ExitCode']}")
+    return int(ended["ExitCode"])
+
+
+def _state_of(host: Host, container: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(host.run("docker", "inspect", "--format", "{{json .State}}", container))
+    return found
 
 
 def find(state: State, wanted: str, component: str = JOB) -> Resource:

@@ -9,6 +9,9 @@ from settings.domains import zones_served
 from settings.models import Container, Job, Stack
 from settings.references import AppRef, DomainsAll, JobRef
 
+# Where an application that refers to jobs finds the socket by which it may start them.
+SOCKET_FOLDER = "/run/apiary"
+
 
 def waits_for(stack: Stack, name: str) -> list[str]:
     """Return the containers that a job runs after: those it names in `after`, refers to, or routes visitors to."""
@@ -36,7 +39,7 @@ def zones_before(stack: Stack, name: str) -> list[str]:
 
 def needs(stack: Stack, name: str) -> list[str]:
     """Return the containers that have to be declared before `name`: what it waits for, and jobs it knows by name."""
-    return sorted({*waits_for(stack, name), *_jobs_named(stack.containers()[name])} - {name})
+    return sorted({*waits_for(stack, name), *jobs_named(stack.containers()[name])} - {name})
 
 
 def container_order(stack: Stack) -> list[str]:
@@ -53,5 +56,6 @@ def container_order(stack: Stack) -> list[str]:
     return order
 
 
-def _jobs_named(container: Container) -> list[str]:
-    return [reference.name for reference in container.environment.values() if isinstance(reference, JobRef)]
+def jobs_named(container: Container) -> list[str]:
+    """Return the jobs that a container refers to: it knows their names, and an application may start them."""
+    return sorted({reference.name for reference in container.environment.values() if isinstance(reference, JobRef)})

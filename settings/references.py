@@ -7,7 +7,7 @@ and the secrets themselves, which a Lookup may hold as anything it likes, an unr
 | value | means |
 |---|---|
 | `$app` | host name of an application; on another server, that server's `private_ip` |
-| `+job` | name of a job's container |
+| `+job` | name of a job's container; an application may start it then, and wait for it (docs/schedule.md) |
 | `_app^password`, `_app:database^password` | generated password of a database that `app` serves |
 | `_app^adminpass` | generated administrator's password of the database server `app` |
 | `_secrets^NAME` | the value of `secrets.NAME` |

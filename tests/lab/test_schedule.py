@@ -1,0 +1,123 @@
+"""What the scheduler promises on a real host: jobs run by the clock, and nothing else of Docker is within reach."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+from tests.lab.hive import Hive, until
+
+# Runs in the scheduler's container: says each request to the socket, and prints what came back.
+CLIENT = """
+import json, socket, sys
+answers = []
+for text in json.load(sys.stdin):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(60)
+        client.connect("/run/apiary/docker.sock")
+        client.sendall(text.encode("latin-1"))
+        received = b""
+        try:
+            while part := client.recv(65536):
+                received += part
+        except ConnectionResetError:
+            pass
+        answers.append(received.decode("latin-1"))
+print(json.dumps(answers))
+"""
+RUN_SECONDS = 130  # every minute, and what a loaded machine needs
+BODY = '{"Image":"debian:bookworm-slim","Cmd":["id"]}'
+CREATE = (
+    f"POST /containers/create HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n{BODY}"
+)
+
+
+def ended(whole: Hive) -> list[dict[str, Any]]:
+    """The record's runs of the job `tick`."""
+    lines = whole.on_server("cat /var/lib/docker/volumes/schedule/_data/runs.jsonl 2>/dev/null || true").splitlines()
+    return [run for run in map(json.loads, lines) if run["event"] == "ended" and run["job"] == "tick"]
+
+
+def name_of(whole: Hive, resource: str) -> str:
+    return whole.on_server(f"docker ps -a --filter label=apiary.resource={resource} --format '{{{{.Names}}}}'").strip()
+
+
+def ask(whole: Hive, *requests: str) -> list[str]:
+    """What the scheduler's socket answers to these requests, said from inside its container."""
+    inside = f"docker exec -i {whole.container('scheduler')} python3 -c {shlex.quote(CLIENT)}"
+    answers: list[str] = json.loads(whole.on_server(f"echo {shlex.quote(json.dumps(requests))} | {inside}"))
+    return answers
+
+
+def test_a_job_runs_by_the_clock_and_leaves_its_status_and_its_length(whole: Hive) -> None:
+    before = len(ended(whole))
+    until(lambda: len(ended(whole)) > before, RUN_SECONDS, "a run of tick")
+    run = ended(whole)[-1]
+    assert (run["status"], run["container"]) == (0, name_of(whole, "jobs.tick"))
+    assert 0 < run["seconds"] < 60
+    assert 0 <= run["late_ms"] < 60_000
+    assert run["due"].endswith(":00.000+00:00")
+    log = whole.on_server(f"docker logs {whole.container('scheduler')} 2>&1")
+    assert f"tick: ended with status 0 after {run['seconds']} s" in log
+
+
+def test_the_scheduler_can_start_and_await_its_jobs_and_nothing_else(whole: Hive) -> None:
+    job, other, proxy = (name_of(whole, one) for one in ("jobs.tick", "jobs.hasetup", "applications.haproxy"))
+    empty = "Host: docker\r\nContent-Length: 0\r\n\r\n"
+
+    started, waited = ask(
+        whole, f"POST /v1.41/containers/{job}/start HTTP/1.1\r\n{empty}",
+        f"POST /containers/{job}/wait HTTP/1.1\r\n{empty}",
+    )  # fmt: skip
+    assert started.split(" ")[1] in {"204", "304"}, started
+    assert '"StatusCode": 0' in waited
+
+    before = whole.on_server("docker ps -aq --no-trunc | sort")
+    hostile = [
+        CREATE,
+        f"POST /containers/{job}/exec HTTP/1.1\r\n{empty}",
+        f"POST /containers/{other}/start HTTP/1.1\r\n{empty}",
+        f"POST /containers/{proxy}/wait HTTP/1.1\r\n{empty}",
+        f"POST /containers/{proxy}/stop HTTP/1.1\r\n{empty}",
+        f"DELETE /containers/{job} HTTP/1.1\r\n{empty}",
+        f"GET /containers/{job}/json HTTP/1.1\r\n{empty}",
+        f"GET /containers/json HTTP/1.1\r\n{empty}",
+        f"POST //containers/{job}/start HTTP/1.1\r\n{empty}",
+        f"POST /containers/{job}/%2e%2e/{proxy}/restart HTTP/1.1\r\n{empty}",
+        f"POST /containers/{job}/..;/{proxy}/restart HTTP/1.1\r\n{empty}",
+        f"POST /containers/{job}/start?x=/../../{proxy}/stop HTTP/1.1\r\n{empty}",
+        f"POST http://docker/containers/{job}/start HTTP/1.1\r\n{empty}",
+        f"POST /containers/{job}/start HTTP/1.0\r\n{empty}",
+        f"POST /containers/{job}/start HTTP/1.1\r\nContent-Length: 0\r\nContent-Length: {len(CREATE)}\r\n\r\n{CREATE}",
+        f"POST /containers/{job}/start HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{CREATE}",
+        f"POST /containers/{job}/start HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n",
+    ]
+    for request, answer in zip(hostile, ask(whole, *hostile), strict=True):
+        assert answer.startswith(("HTTP/1.1 400 ", "HTTP/1.1 403 ")), f"{request!r}: {answer}"
+    assert whole.on_server("docker ps -aq --no-trunc | sort") == before
+    assert whole.on_server(f"docker inspect -f '{{{{.State.Running}}}}' {proxy}").strip() == "true"
+
+    mounts = whole.on_server(f"docker inspect -f '{{{{json .Mounts}}}}' {whole.container('scheduler')}")
+    assert {mount["Destination"] for mount in json.loads(mounts)} == {"/run/apiary", "/var/lib/jobscheduler"}
+
+
+def test_a_job_is_started_again_by_hand_with_its_output_and_its_status(whole: Hive) -> None:
+    done = whole.operations("start", "web1:hasetup")
+    assert "hasetup: " in done.stdout, "its own words"
+    assert "start hasetup: ended with status 0" in done.stdout
+    assert whole.operations("start", "nobody", check=False).returncode == 1
+    whole.expect_no_changes()
+
+
+def test_the_schedule_outlives_docker_the_access_and_the_host(whole: Hive) -> None:
+    """Each is restarted; the next run comes. None of them takes the scheduler's memory."""
+    whole.on_server("systemctl restart apiary-docker-access@scheduler.service")
+    whole.on_server("systemctl kill --signal KILL apiary-docker-access@scheduler.service")
+    whole.reboot()
+    running = "docker ps -q --filter label=apiary.resource=applications.scheduler"
+    until(lambda: whole.on_server(running, check=False).strip(), 120, "the scheduler is back")
+    before = len(ended(whole))
+    assert before, "it remembers"
+    until(lambda: len(ended(whole)) > before, RUN_SECONDS, "a run of tick after the reboot")
+    assert ended(whole)[-1]["status"] == 0
