@@ -34,9 +34,9 @@ generator() {
 
 [ -n "${SOURCE:-}" ] || fail 2 "there is no SOURCE; write the repository's URL into the job's env"
 # A job that is started again finds what its last run has left.
-work=/tmp/site-build
+work=${TMPDIR:-/tmp}/site-build
 rm -rf "$work"
-mkdir -p "$work" 2>/dev/null || fail 1 "/tmp is not writable; a read-only root needs a tmpfs at /tmp"
+mkdir -p "$work" 2>/dev/null || fail 1 "${TMPDIR:-/tmp} is not writable; a read-only root needs a tmpfs at /tmp"
 trap 'rm -rf "$work"' EXIT
 
 export HOME=$work GIT_TERMINAL_PROMPT=0 GIT_CONFIG_NOSYSTEM=1 GIT_ASKPASS=/bin/false
