@@ -41,6 +41,7 @@ def run(pulumi: Pulumi, wanted: str) -> int:
         )
     except OperationError:
         if not statuses:
+            say_where(state, State.of(pulumi.export()), container)
             raise
         say(f"run {container.name}: ended with status {statuses[-1]}")
         return statuses[-1] or 1
@@ -126,3 +127,20 @@ def look_ups(state: State, container: Resource) -> list[str]:
         and str(resource.inputs.get("create", "")).startswith("apiary-git commit ")
         and not resource.doomed
     ]
+
+
+def say_where(before: State, after: State, container: Resource) -> None:
+    """After a failure: say where its branch has moved, since every update now tries to build that."""
+    now = {resource.urn: _commit(resource) for resource in after.resources if not resource.doomed}
+    asked = look_ups(before, container)
+    for resource in before.resources:
+        commit = now.get(resource.urn)
+        if resource.urn in asked and commit and commit != _commit(resource):
+            say(
+                f"{container.name}: its branch is at {commit} now, and was at {_commit(resource)}; repair the branch "
+                f"and say this again, or write commit: {_commit(resource)} in place of the branch, and pulumi up"
+            )
+
+
+def _commit(look_up: Resource) -> str:
+    return str(look_up.outputs.get("stdout", "")).strip()

@@ -6,8 +6,8 @@ Leaves alone: images from a folder, which are released by `pulumi up`, and image
 from __future__ import annotations
 
 from operations.cli import OperationError, Pulumi, say
-from operations.jobs import find, look_ups
-from operations.state import Resource, State
+from operations.jobs import find, look_ups, say_where
+from operations.state import State
 
 APPLICATION = "apiary:docker:Application"
 
@@ -27,12 +27,14 @@ def release(pulumi: Pulumi, wanted: str) -> None:
         )
     say(f"release {container.name}: looking up its branch, then what is new in it")
     targets = [part for urn in asked for part in ("--target-replace", urn)]
-    pulumi.run("up", "--yes", "--skip-preview", *targets, "--target-dependents")
+    try:
+        pulumi.run("up", "--yes", "--skip-preview", *targets, "--target-dependents")
+    except OperationError:
+        say_where(state, State.of(pulumi.export()), container)
+        raise
     after = State.of(pulumi.export())
-    commit = ", ".join(sorted(_commit(resource) for resource in after.resources if resource.urn in asked))
+    commit = ", ".join(
+        str(resource.outputs.get("stdout", "")).strip() for resource in after.resources if resource.urn in asked
+    )
     same = find(after, wanted, APPLICATION).id == container.id
     say(f"release {container.name}: {'nothing new, it is still' if same else 'done, it is'} at {commit}")
-
-
-def _commit(resource: Resource) -> str:
-    return str(resource.outputs.get("stdout", "")).strip()

@@ -138,6 +138,7 @@ def test_a_release_that_can_t_be_built_leaves_the_old_one_and_says_why(whole: Hi
     done = whole.operations("release", "web1:notes", check=False)
     assert done.returncode != 0
     assert "the disk is on fire" in done.stdout
+    assert "its branch is at" in done.stdout, "and how to go back"
     assert whole.container("notes") == before
     served(whole, NOTES)
     commit.undo()

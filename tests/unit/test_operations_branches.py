@@ -106,6 +106,19 @@ def test_a_branch_that_has_not_moved_is_said_so(capsys: pytest.CaptureFixture[st
     assert f"nothing new, it is still at {BEFORE}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("verb", [releases.release, jobs.run])
+def test_a_branch_that_can_t_be_built_says_how_to_go_back(
+    verb: Callable[[Pulumi, str], object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(resources: list[dict[str, Any]]) -> None:
+        resources[1] = {**LOOKED_UP, "outputs": {"stdout": AFTER}}
+        raise OperationError("`pulumi up` failed (above)")
+
+    with pytest.raises(OperationError, match="failed"):
+        verb(cast(Pulumi, stack(does=fails)), "shop" if verb is releases.release else "feed")
+    assert f"its branch is at {AFTER} now, and was at {BEFORE}; repair the branch" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
