@@ -36,6 +36,11 @@ CANDIDATES = (
     "10.177.0.0/16",
     "10.233.0.0/16",
     "192.168.0.0/16",
+    # The tests have up to five regions side by side, beside that of `make up`.
+    "10.38.0.0/16",
+    "10.153.0.0/16",
+    "10.174.0.0/16",
+    "10.229.0.0/16",
 )
 
 
