@@ -37,6 +37,7 @@ class Resource:
     provider: str  # urn::id or empty
     dependencies: tuple[str, ...]  # urns
     doomed: bool  # replaced already, and still to be deleted
+    gone: bool  # deleted already, and still to be made anew: only a mark for the engine
     custom: bool  # a plugin's; else a component
 
     @property
@@ -97,8 +98,8 @@ class State:
         return frozenset(resource.id for resource in self.of_type(type_) if resource.id)
 
     def is_clean(self) -> bool:
-        """Whether no operation is open and nothing waits for its deletion."""
-        return not self.pending and not any(resource.doomed for resource in self.resources)
+        """Whether no operation is open and nothing waits to be deleted or to be made anew."""
+        return not self.pending and not any(resource.doomed or resource.gone for resource in self.resources)
 
     def servers(self) -> list[Server]:
         """Every server whose Docker provider is recorded, sorted by name."""
@@ -119,8 +120,14 @@ class State:
         )
 
     def on(self, server: Server) -> list[Resource]:
-        """What the state has in the server's Docker, or was creating there."""
-        everything = [*self.resources, *(resource for _, resource in self.pending)]
+        """What the state has in the server's Docker, or was creating there.
+
+        Of a server that is just being replaced that is nothing: it may well not answer.
+        """
+        everything = [
+            *(resource for resource in self.resources if not resource.gone),
+            *(resource for _, resource in self.pending),
+        ]
         return [resource for resource in everything if resource.provider.startswith(f"{server.urn}::")]
 
 
@@ -135,5 +142,6 @@ def _resource(entry: Mapping[str, Any]) -> Resource:
         provider=str(entry.get("provider") or ""),
         dependencies=tuple(entry.get("dependencies") or ()),
         doomed=bool(entry.get("delete")),
+        gone=bool(entry.get("pendingReplacement")),
         custom=bool(entry.get("custom", entry.get("id"))),
     )

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from operations import guard, heal, hosts, revive
+from operations import guard, heal, hosts, revive, sweep
 from operations.cli import OperationError, Pulumi
-from operations.state import Server
+from operations.state import CONTAINER, Server, State
 
 REPLACED = {"op": "replace", "urn": "a::vultr:index/instance:Instance::web1"}
 
@@ -42,6 +42,25 @@ def test_a_server_that_does_not_let_us_in_is_not_taken_for_dead(monkeypatch: pyt
 def test_a_server_that_does_not_answer_is(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(hosts.Unreachable, match="timed out"):
         answering(monkeypatch, 255, "ssh: connect to host 192.0.2.1 port 22: Connection timed out").run("true")
+
+
+@pytest.mark.parametrize(("mark", "dead"), [({}, ["web1"]), ({"pendingReplacement": True}, [])], ids=["there", "gone"])
+def test_a_server_that_a_killed_rebuild_has_emptied_is_not_taken_for_dead(
+    monkeypatch: pytest.MonkeyPatch, mark: dict[str, bool], dead: list[str]
+) -> None:
+    """It does not exist, or boots for the first time, and heal has to go on and make it."""
+    answering(monkeypatch, 255, "ssh: connect to host 192.0.2.1 port 22: No route to host")
+    urn = "urn:pulumi:prod::apiary::apiary:host:Server$pulumi:providers:docker::web1"
+    resources = [
+        {"urn": urn, "type": "pulumi:providers:docker", "id": "p", "inputs": {"host": "ssh://root@192.0.2.1:22"}},
+        {"urn": "urn:pulumi:prod::apiary::i::web1", "type": "vultr:index/instance:Instance", "id": "i"},
+        {"urn": "urn:pulumi:prod::apiary::c::blog", "type": CONTAINER, "id": "c", "provider": f"{urn}::p", **mark},
+    ]
+    state = State.of({"deployment": {"resources": resources}})
+    swept = sweep.Swept()
+    sweep.servers(Stack("prod"), state, swept)
+    assert [server.name for server, _ in swept.dead] == dead
+    assert state.is_clean() is not bool(mark)
 
 
 def test_no_server_is_dropped_without_a_terminal_to_ask_on(monkeypatch: pytest.MonkeyPatch) -> None:
