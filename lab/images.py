@@ -1,9 +1,9 @@
 """The images of the region, each named by the hash of its recipe and kept in `.lab/cache` as a tar as well.
 
-- base: a minimal Debian, what `debian:SUITE-slim` is; by mmdebstrap where that runs (root on Debian or
-Ubuntu),   else pulled from Docker Hub. Served to the servers by the region's registry. - server: the disk
-of a fresh cloud server (recipes/server.sh on the base). - tools: what the region's own containers run
-(recipes/tools.sh on the base).
+- base: a minimal Debian, what `debian:SUITE-slim` is; by mmdebstrap where that runs (root on Debian or Ubuntu), from
+  the machine's own mirror (mirror.py), else pulled from Docker Hub. Served to the servers by the region's registry.
+- server: the disk of a fresh cloud server (recipes/server.sh on the base).
+- tools: what the region's own containers run (recipes/tools.sh on the base).
 
 Leaves alone: every image that is not named apiary-lab-*; a `debian:...` of the user's is never retagged.
 """
@@ -15,11 +15,11 @@ import os
 import shutil
 from pathlib import Path
 
+from lab.mirror import of_this_machine
 from lab.paths import Paths
 from lab.shell import LabError, docker, exclusive, run_long, say, succeeds
 
 RECIPES = Path(__file__).resolve().parent / "recipes"
-MIRROR = "http://deb.debian.org"
 SUITES = {2136: "bookworm", 2625: "trixie"}  # Vultr's os id -> Debian's suite
 LABEL = "apiary.lab.image=1"
 BUILD_SECONDS = 900.0
@@ -35,7 +35,7 @@ def suite_of(os_id: int) -> str:
 
 def base(paths: Paths, suite: str) -> str:
     """The tag of the minimal Debian, made when missing; its tree is in `base_tar`."""
-    tag = f"apiary-lab-base:{suite}-{_hash(suite, MIRROR, *_sources(suite))}"
+    tag = f"apiary-lab-base:{suite}-{_hash(suite, *_origin(suite))}"
     if _loaded(tag) and base_tar(paths, suite).exists():
         return tag
     with exclusive(paths.cache / "base.lock", BUILD_SECONDS, "building images"):
@@ -65,7 +65,7 @@ def _base(paths: Paths, suite: str, tag: str) -> str:
 
 def base_tar(paths: Paths, suite: str) -> Path:
     """The file tree of the base, uncompressed (about 160 MB)."""
-    return paths.cache / f"base-{suite}-{_hash(suite, MIRROR, *_sources(suite))}.tar"
+    return paths.cache / f"base-{suite}-{_hash(suite, *_origin(suite))}.tar"
 
 
 def server(paths: Paths, suite: str) -> str:
@@ -92,7 +92,7 @@ def _derived(paths: Paths, suite: str, kind: str, change: str) -> str:
     Run and commit: works with every engine, with or without a builder.
     """
     recipe = (RECIPES / f"{kind}.sh").read_bytes()
-    tag = f"apiary-lab-{kind}:{suite}-{_hash(suite, MIRROR, *_sources(suite), recipe.decode(), change)}"
+    tag = f"apiary-lab-{kind}:{suite}-{_hash(suite, *_origin(suite), recipe.decode(), change)}"
     if _loaded(tag):
         return tag
     with exclusive(paths.cache / "images.lock", BUILD_SECONDS, "building images"):
@@ -121,7 +121,7 @@ def _build(paths: Paths, suite: str, kind: str, change: str, tag: str) -> str:
             f"building the {kind} image (Debian {suite})",
             log=paths.log / f"image-{kind}-{suite}.log",
             timeout=BUILD_SECONDS,
-            remedy=f"containers must reach {MIRROR}: check DNS and the firewall, then run it again",
+            remedy=f"containers must reach {of_this_machine().site}: check DNS and the firewall, then run it again",
         )
         docker("commit", "--change", change, "--change", f"LABEL {LABEL}", name, tag, timeout=300)
     finally:
@@ -149,13 +149,13 @@ def _mmdebstrap(paths: Paths, suite: str, tar: Path) -> None:
                 *_keyring(),
                 suite,
                 str(partial),
-                *_sources(suite),
+                *of_this_machine().sources(suite),
             ],
             f"building the Debian {suite} base by mmdebstrap",
             log=paths.log / f"image-base-{suite}.log",
             timeout=BUILD_SECONDS,
             env={"TMPDIR": str(scratch)},
-            remedy=f"this machine must reach {MIRROR} and have 1 GiB free; then run it again",
+            remedy=f"this machine must reach {of_this_machine().site} and have 1 GiB free; then run it again",
         )
         partial.rename(tar)
     finally:
@@ -216,12 +216,10 @@ def _keyring() -> list[str]:
     return [f"--keyring={ring}"] if ring.exists() else []
 
 
-def _sources(suite: str) -> list[str]:
-    return [
-        f"deb {MIRROR}/debian {suite} main",
-        f"deb {MIRROR}/debian {suite}-updates main",
-        f"deb {MIRROR}/debian-security {suite}-security main",
-    ]
+def _origin(suite: str) -> list[str]:
+    """Where the packages come from: with another mirror it is another image."""
+    mirror = of_this_machine()
+    return [mirror.site, *mirror.sources(suite)]
 
 
 def _loaded(tag: str) -> bool:
