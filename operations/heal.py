@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from operations import guard, recovery, sweep
 from operations.cli import OperationError, Pulumi, say
 from operations.hosts import Refused
-from operations.state import State
+from operations.state import State, without_gone
 
 # Of a server that is gone the reverse entries can't be read; the next update makes them anew.
 TOLERATED = re.compile(r"vultr:index[:/]reverseIpv[46]")
@@ -56,6 +56,8 @@ def heal(pulumi: Pulumi, wish: Wish) -> None:
             refresh(pulumi)
         else:
             say("  no operation is open; skipped (--refresh compares all the same)")
+
+        _forget_gone(pulumi)
 
         say(f"heal {pulumi.stack}: 4/5 {'destroy' if wish.destroy else 'up'}")
         if wish.destroy:
@@ -130,6 +132,13 @@ def _sweep(pulumi: Pulumi, state: State, wish: Wish) -> sweep.Swept:
     if not swept.removed:
         say("  nothing")
     return swept
+
+
+def _forget_gone(pulumi: Pulumi) -> None:
+    corrected = without_gone(pulumi.export())
+    if corrected is not None:
+        say("  what a replacement had deleted already is made anew")
+        pulumi.restore(corrected)
 
 
 def _forget_pending(pulumi: Pulumi) -> None:

@@ -145,3 +145,34 @@ def _resource(entry: Mapping[str, Any]) -> Resource:
         gone=bool(entry.get("pendingReplacement")),
         custom=bool(entry.get("custom", entry.get("id"))),
     )
+
+
+def without_gone(exported: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The exported state without what an interrupted replacement has deleted already; None where nothing is.
+
+    The engine would delete all of it again before it goes on, and some of it on a server that is gone. Without
+    it there is only to be made anew, which is what was left to do.
+    """
+    deployment = exported.get("deployment") or {}
+    entries = deployment.get("resources") or []
+    kept = [entry for entry in entries if not entry.get("pendingReplacement")]
+    if len(kept) == len(entries):
+        return None
+    # One that was made anew meanwhile has the same name.
+    gone = {entry["urn"] for entry in entries} - {entry["urn"] for entry in kept}
+    resources = [_without(entry, gone) for entry in kept]
+    return {**exported, "deployment": {**deployment, "resources": resources}}
+
+
+def _without(entry: Mapping[str, Any], gone: set[str]) -> dict[str, Any]:
+    """A resource that depends on nothing of `gone` any more."""
+    changed = dict(entry)
+    if "dependencies" in changed:
+        changed["dependencies"] = [urn for urn in changed["dependencies"] if urn not in gone]
+    if "propertyDependencies" in changed:
+        changed["propertyDependencies"] = {
+            key: [urn for urn in urns or () if urn not in gone] for key, urns in changed["propertyDependencies"].items()
+        }
+    if changed.get("deletedWith") in gone:
+        del changed["deletedWith"]
+    return changed
