@@ -2,7 +2,8 @@
 
 Makes files in `.lab/acme` for Debian's pebble, which validates as Let's Encrypt does: it looks every name up in the
 region's DNS and asks the address for the challenge, over IPv6 first. What it issues is signed by an authority
-that it makes anew whenever it starts; the probers are given its root, as browsers have roots.
+that it makes anew whenever it starts; the probers are given the root of each, as browsers have roots: what was
+issued before stays good.
 
 Whom to trust for the directory itself, `https://acme.lab.internal/dir`, has to stand in stack files. So that
 authority is the same in every lab: its key follows from a sentence, is no secret, and may speak for
@@ -41,7 +42,17 @@ CONFIGURATION = {
     }
 }
 ROOT_SECONDS = 10.0
-TRUSTED = "/usr/local/share/ca-certificates/acme.crt"
+# Runs in a prober: roots on standard input, each into a file of its own; nothing more when they are there.
+TRUST = """
+import hashlib, pathlib, subprocess, sys
+folder, end = pathlib.Path("/usr/local/share/ca-certificates"), "-----END CERTIFICATE-----\\n"
+roots = {hashlib.sha256(root.encode()).hexdigest()[:12]: root + end for root in sys.stdin.read().split(end)[:-1]}
+missing = [name for name in roots if not (folder / f"acme-{name}.crt").exists()]
+for name in missing:
+    (folder / f"acme-{name}.crt").write_text(roots[name])
+if missing:
+    subprocess.run(["update-ca-certificates"], check=True, capture_output=True)
+"""
 _SENTENCE = b"The authority of the lab's ACME directory; its key is no secret"
 _NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Apiary lab ACME directory")])
 _START, _END = datetime.datetime(2026, 1, 1), datetime.datetime(2126, 1, 1)
@@ -102,23 +113,16 @@ def root(paths: Paths) -> str:
 
 
 def trust(paths: Paths, visitors: tuple[str, ...]) -> None:
-    """Have the probers trust what the directory signs now; one look at each where they do already."""
+    """Have the probers trust what the directory signs now, and what it has signed before."""
     pem = root(paths)
-    script = (
-        f"cat > /tmp/acme.crt; cmp -s /tmp/acme.crt {TRUSTED} && exit; cp /tmp/acme.crt {TRUSTED}; "
-        "update-ca-certificates --fresh >/dev/null 2>&1"
-    )
+    known = paths.acme / "roots.pem"
+    roots = known.read_text() if known.exists() else ""
+    if pem not in roots:
+        roots += pem
+        known.write_text(roots)
     for visitor in visitors:
-        docker(
-            "exec",
-            "-i",
-            paths.name(visitor),
-            "sh",
-            "-c",
-            script,
-            step=f"the trust of the {visitor}",
-            stdin=pem.encode(),
-        )
+        command = ["exec", "-i", paths.name(visitor), "python3", "-c", TRUST]
+        docker(*command, step=f"the trust of the {visitor}", stdin=roots.encode())
 
 
 def _builder(key: ec.EllipticCurvePrivateKey, name: x509.Name, *, ca: bool) -> x509.CertificateBuilder:

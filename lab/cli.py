@@ -70,7 +70,7 @@ def down(paths: Paths, everything: bool) -> None:
             say("no Docker engine answers: its objects, if any, stay; run `down` again when it does")
         for file in (paths.region, paths.plan, paths.root / "ca.pem"):
             file.unlink(missing_ok=True)
-        for folder in (paths.state, paths.run, paths.root / "ca", *([paths.root] if everything else [])):
+        for folder in (paths.state, paths.run, paths.root / "ca", paths.acme, *([paths.root] if everything else [])):
             shutil.rmtree(folder, ignore_errors=True)
     say(f"the region is gone ({time.monotonic() - started:.1f} s)")
 

@@ -1,5 +1,5 @@
-"""The hive of the lab tests, for hours instead of minutes."""
+"""The hives of the lab tests, for hours instead of minutes."""
 
-from tests.lab.conftest import hive, region, settled
+from tests.lab.conftest import hive, region, settled, whole, whole_region
 
-__all__ = ["hive", "region", "settled"]
+__all__ = ["hive", "region", "settled", "whole", "whole_region"]
