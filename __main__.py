@@ -79,13 +79,13 @@ for name in container_order(stack):
     host = hosts[stack.server_of(container)]
     image = images.of(container, stack.server_of(container), host)
     variables_of = environment(name, stack, secrets, jobs)
+    after: list[pulumi.Resource] = [{**applications, **jobs}[other] for other in waits_for(stack, name)]
     if name in stack.applications:
         startable = granted(stack, name, jobs)
         access_to_jobs = DockerAccess(name, startable, host) if startable else None
-        wanted_application = ApplicationArgs(stack.applications[name], variables_of, access_to_jobs)
+        wanted_application = ApplicationArgs(stack.applications[name], variables_of, access_to_jobs, after)
         applications[name] = Application(name, wanted_application, image, host)
     else:
-        after: list[pulumi.Resource] = [{**applications, **jobs}[other] for other in waits_for(stack, name)]
         after += [zones[zone] for zone in zones_before(stack, name)]
         jobs[name] = Job(name, JobArgs(stack.jobs[name], variables_of, after), image, host)
 

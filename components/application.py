@@ -40,6 +40,7 @@ class ApplicationArgs:
     settings: settings.Application
     environment: Mapping[str, pulumi.Input[str]]  # upper-case names
     access: DockerAccess | None = None  # to the jobs it refers to
+    after: Sequence[pulumi.Resource] = ()  # what has to be done before it starts: the jobs that make its databases
 
 
 class Application(pulumi.ComponentResource):
@@ -90,7 +91,7 @@ class Application(pulumi.ComponentResource):
             healthcheck=_healthcheck(own.health),
             optional=[own.health.model_dump()],
             folders=[args.access.folder] if args.access else [],
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.access] if args.access else None),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*([args.access] if args.access else []), *args.after]),
         )
         released = remote.Command(
             f"{name}-{'rolling' if own.is_rolling else 'stop-first'}-release",

@@ -1,7 +1,8 @@
 """What the containers of a stack get as their environment: every reference resolved to what it stands for.
 
-Makes a random.RandomPassword for each generated secret that the stack file refers to, once, so that it stays
-the same until it is asked to change. Everything else is plain text or the output of another component.
+Makes a random.RandomPassword for each generated secret that the stack file refers to and for each database that it
+uses, once, so that it stays the same until `rotate` asks for another one. Everything else is plain text or the output
+of another component.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pulumi_random as random
 
 import settings
 from components.job import Job
+from settings import databases
 from settings.references import SecretRef
 
 PASSWORD_LENGTH = 32
@@ -31,40 +33,71 @@ class Secrets(pulumi.ComponentResource):
                 length=PASSWORD_LENGTH,
                 # Safe to write anywhere: in a URL, a shell, an SQL string, a configuration file.
                 special=False,
+                keepers=_keepers(stack, secret),
                 opts=pulumi.ResourceOptions(parent=self, aliases=_aliases(secret, stack)),
             ).result
-            for secret in sorted({password_name(asker, wanted) for asker, wanted in self._references()})
+            for secret in sorted(_names(stack))
         }
         self.register_outputs({})
 
     def __getitem__(self, secret: str) -> pulumi.Output[str]:
         return self._passwords[secret]
 
-    def databases(self) -> pulumi.Output[str]:
-        """`{"postgres": {"shop": "its password"}}` as JSON, secret: every database that a container refers to."""
-        wanted: dict[str, dict[str, pulumi.Output[str]]] = {}
-        for asker, reference in self._references():
-            if reference.kind == "password":
-                databases = wanted.setdefault(reference.application, {})
-                databases[reference.database or asker] = self[password_name(asker, reference)]
+    def databases(self, job: str) -> pulumi.Output[str]:
+        """What the job makes, as JSON, secret: all databases of all database servers on its own host.
+
+        `{"postgres": {"kind": "postgresql", "host": "postgres", "adminpass": "its password",
+        "databases": {"shop": {"password": "its password"}}}}`
+        """
+        wanted = {
+            server: {
+                "kind": self._stack.applications[server].engine,
+                "host": server,
+                "adminpass": self[_admin(server)],
+                "databases": {
+                    name: {"password": self[_password(databases.Database(server, name))]}
+                    for name in databases.served(self._stack, server)
+                },
+            }
+            for server in databases.made_by(self._stack, job)
+        }
         return pulumi.Output.secret(pulumi.Output.json_dumps(wanted, sort_keys=True))
 
-    def _references(self) -> list[tuple[str, SecretRef]]:
-        return [
-            (asker, reference)
-            for asker, container in self._stack.containers().items()
+
+def password_name(stack: settings.Stack, asker: str, reference: SecretRef) -> str:
+    """Name of a generated password: `postgres/shop/password`, `postgres/adminpass`."""
+    if reference.kind == "adminpass":
+        return _admin(reference.application)
+    return _password(databases.meant(asker, stack.containers()[asker], reference))
+
+
+def _admin(server: str) -> str:
+    return f"{server}/adminpass"
+
+
+def _password(database: databases.Database) -> str:
+    return f"{database.server}/{database.name}/password"
+
+
+def _names(stack: settings.Stack) -> set[str]:
+    """The names of all generated passwords."""
+    found: set[str] = set()
+    for asker, container in stack.containers().items():
+        found |= {_password(one) for one in databases.used(asker, container)}
+        found |= {_admin(server) for server in databases.made_by(stack, asker)}
+        found |= {
+            password_name(stack, asker, reference)
             for reference in container.environment.values()
             if isinstance(reference, SecretRef)
-        ]
+        }
+    return found
 
 
-def password_name(asker: str, reference: SecretRef) -> str:
-    """Name of a generated password: `postgres/shop/password`, `postgres/adminpass`.
-
-    Without a database in the reference it is the one named as the container that asks.
-    """
-    database = (reference.database or asker) if reference.kind == "password" else None
-    return "/".join(part for part in (reference.application, database, reference.kind) if part)
+def _keepers(stack: settings.Stack, secret: str) -> dict[str, str] | None:
+    """What the password is kept for; another one, and another password is generated."""
+    server, name, *_ = secret.split("/")
+    version = stack.applications[server].rotate.get(name)
+    return None if version is None else {"version": version}
 
 
 def _aliases(secret: str, stack: settings.Stack) -> list[pulumi.Alias] | None:
@@ -94,7 +127,7 @@ class Lookup:
 
     def password(self, reference: SecretRef) -> pulumi.Output[str]:
         """A generated password, secret."""
-        return self._secrets[password_name(self._asker, reference)]
+        return self._secrets[password_name(self._stack, self._asker, reference)]
 
     def secret(self, name: str) -> pulumi.Output[str]:
         """A secret of the stack file."""
@@ -107,7 +140,7 @@ class Lookup:
 
     def databases(self) -> pulumi.Output[str]:
         """The databases to create, as JSON."""
-        return self._secrets.databases()
+        return self._secrets.databases(self._asker)
 
 
 def environment(

@@ -19,6 +19,7 @@ _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)", re.ASCII)
 _MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 _MEMORY = re.compile(r"(\d{1,9})([mg])", re.ASCII)
 _VOLUME_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
+_DATABASE_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
 _PATH = re.compile(r"/[^:\x00-\x1f]*")
 _SOCKETS = ("/run/docker.sock", "/var/run/docker.sock")
 # fmt: off
@@ -69,6 +70,35 @@ class VolumeMount:
     host_path: str | None
     path: str
     read_only: bool
+
+
+@dataclass(frozen=True)
+class DatabaseUse:
+    """A database that a container uses: on the application `server`; `name` None for the one named after itself."""
+
+    server: str
+    name: str | None
+
+
+def database_name(text: str) -> str:
+    """Check the name of a database and its role: as PostgreSQL and MySQL both take it without ado."""
+    if not _DATABASE_NAME.fullmatch(text):
+        raise ValueError(
+            f"{show(text)} is not a usable name of a database; write lower-case letters, digits and _ , "
+            "a letter first, at most 32 characters"
+        )
+    return text
+
+
+def parse_database(text: str) -> DatabaseUse:
+    """Read a database: `postgres` (the application that serves it), `mysql:shared` (and the database's name)."""
+    server, colon, name = text.partition(":")
+    if not server or (colon and not name):
+        raise ValueError(
+            f'{show(text)} is not a database; write the application that serves it, "postgres", '
+            'and if need be its name, "postgres:shop"'
+        )
+    return DatabaseUse(server, database_name(name) if colon else None)
 
 
 def env_key(text: str) -> str:

@@ -13,9 +13,14 @@ from pydantic import Field
 
 from settings import container_texts, git_texts
 from settings import kinds as k
-from settings.container_texts import OpenPort, Port, VolumeMount
+from settings.container_texts import DatabaseUse, OpenPort, Port, VolumeMount
 from settings.kinds import Settings
 from settings.references import Reference, parse
+
+Engine = Literal["postgresql", "mysql"]
+# What kind of database server an application is, where that needs no saying.
+_ENGINES_BY_FOLDER: Mapping[str, Engine] = {"PostgreSQL": "postgresql", "MariaDB": "mysql"}
+_ENGINES_BY_IMAGE: Mapping[str, Engine] = {"postgres": "postgresql", "mariadb": "mysql", "mysql": "mysql"}
 
 
 class Git(Settings):
@@ -99,6 +104,12 @@ class Container(Settings):
         examples=[{"http_port": 8080, "db_host": "$postgres"}],
         repr=False,  # values may be secrets
     )
+    db: list[k.DatabaseSetting] = Field(
+        default_factory=list,
+        description="Databases it uses: the application that serves one, and its name (else its own, `-` as `_`). "
+        "A job with `_dbmap` makes them before it starts.",
+        examples=[["postgres", "mysql:shared"]],
+    )
     volumes: list[k.VolumeSetting] = Field(
         default_factory=list,
         description="Named volumes (`name:/path`) or folders of the server (`/folder:/path`); `:ro`.",
@@ -133,6 +144,11 @@ class Container(Settings):
     def mounts(self) -> tuple[VolumeMount, ...]:
         """`volumes`, parsed, in order."""
         return tuple(container_texts.parse_volume(text) for text in self.volumes)
+
+    @cached_property
+    def databases(self) -> tuple[DatabaseUse, ...]:
+        """`db`, parsed, in order."""
+        return tuple(container_texts.parse_database(text) for text in self.db)
 
     @cached_property
     def environment(self) -> Mapping[str, Reference]:
@@ -218,6 +234,18 @@ class Application(Container):
         "So it is anyway with published or private ports, an address of its own, or a volume that it writes to.",
         examples=[True],
     )
+    database: Engine | None = Field(
+        default=None,
+        description="What it serves, where it is a database server; known by itself for the images PostgreSQL, "
+        "MariaDB, `postgres`, `mariadb`, `mysql`.",
+        examples=["postgresql"],
+    )
+    rotate: dict[k.Argument, k.Text] = Field(
+        default_factory=dict,
+        description="Passwords to generate anew, on a database server: the name of a database, or `adminpass`; "
+        "another value, another password.",
+        examples=[{"shop": "2026-11", "adminpass": "2026-11"}],
+    )
     health: Health = Field(
         default_factory=Health, description="How it proves that it serves.", examples=[{"path": "/healthz"}]
     )
@@ -245,6 +273,14 @@ class Application(Container):
     def private_published(self) -> tuple[Port, ...]:
         """`private`, parsed, in order."""
         return tuple(container_texts.parse_port(port) for port in self.private)
+
+    @property
+    def engine(self) -> Engine | None:
+        """What kind of database server it is; None when it is none, or nothing says so."""
+        if self.database is not None or self.build_dir is not None:
+            return self.database or _ENGINES_BY_FOLDER.get(str(self.build_dir))
+        bare = (self.image or "").partition("@")[0].rpartition("/")[2].partition(":")[0]
+        return _ENGINES_BY_IMAGE.get(bare)
 
     @property
     def domains(self) -> tuple[str, ...]:

@@ -55,6 +55,11 @@ def _volume(value: str) -> str:
     return value
 
 
+def _database(value: str) -> str:
+    container_texts.parse_database(value)
+    return value
+
+
 Text = Annotated[str, Kind("text"), AfterValidator(texts.plain_text)]
 Argument = Annotated[str, Kind("text")]
 Name = Annotated[str, Kind("name"), AfterValidator(texts.name)]
@@ -69,6 +74,7 @@ EnvValue = Annotated[
 PortSetting = Annotated[int | str, Kind("port"), PlainValidator(_port)]
 OpenSetting = Annotated[str, Kind("protocol and port"), PlainValidator(_open)]
 VolumeSetting = Annotated[str, Kind("volume"), AfterValidator(_volume)]
+DatabaseSetting = Annotated[str, Kind("database"), AfterValidator(_database)]
 AbsolutePath = Annotated[str, Kind("absolute path"), AfterValidator(container_texts.absolute_path)]
 Duration = Annotated[str, Kind("duration"), AfterValidator(container_texts.duration)]
 Memory = Annotated[str, Kind("amount of memory"), AfterValidator(container_texts.memory)]

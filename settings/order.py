@@ -1,24 +1,29 @@
 """Which container has to be there before which.
 
-Makes: the order in which a stack's containers are declared, and what a job waits for. Leaves alone: circles,
-which are reported with the whole file (`checks`); applications, which find each other by name at run time and
-wait for nobody.
+Makes: the order in which a stack's containers are declared, and what each waits for: a job for what it names, an
+application for the jobs that make its databases and for nobody else, since applications find each other by name at
+run time. Leaves alone: circles, which are reported with the whole file (`checks`).
 """
 
+from settings import databases
 from settings.domains import zones_served
 from settings.models import Container, Job, Stack
-from settings.references import AppRef, DomainsAll, JobRef
+from settings.references import AppRef, DbMap, DomainsAll, JobRef
 
 # Where an application that refers to jobs finds the socket by which it may start them.
 SOCKET_FOLDER = "/run/apiary"
 
 
 def waits_for(stack: Stack, name: str) -> list[str]:
-    """Return the containers that a job runs after: those it names in `after`, refers to, or routes visitors to."""
+    """Return the containers that one starts after: the jobs that make its databases, and for a job those it names in
+    `after`, refers to, routes visitors to, or makes databases on.
+    """
     container = stack.containers()[name]
+    servers = {one.server for one in databases.used(name, container)} - {name}
+    found = [job for server in servers for job in databases.makers(stack, server)]
     if not isinstance(container, Job):
-        return []
-    found = list(container.after)
+        return sorted(set(found) - {name})
+    found += container.after
     for reference in container.environment.values():
         match reference:
             case AppRef(other):
@@ -26,6 +31,8 @@ def waits_for(stack: Stack, name: str) -> list[str]:
             case DomainsAll():
                 served = stack.applications_on(stack.server_of(container))
                 found += [other for other, application in served.items() if application.domains]
+            case DbMap():
+                found += databases.made_by(stack, name)
     return sorted(set(found) - {name})
 
 

@@ -8,7 +8,7 @@ range is missed; what may be a secret has neither.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict, get_args, get_origin
+from typing import Any, Literal, TypedDict, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -121,7 +121,14 @@ def setting_at(model: type[Settings], loc: Sequence[Key]) -> Setting | None:
 
 
 def _described(field: FieldInfo) -> Setting:
-    return Setting(field.examples[0] if field.examples else None, get_args(field.annotation), field.is_required())
+    return Setting(field.examples[0] if field.examples else None, _choices(field.annotation), field.is_required())
+
+
+def _choices(annotation: object) -> tuple[object, ...]:
+    """Return the words of `Literal[...]` or `Literal[...] | None`; none for anything else."""
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    return next((words for inner in get_args(annotation) if (words := _choices(inner))), ())
 
 
 def _item(setting: Setting) -> Setting | None:

@@ -8,7 +8,7 @@ and the secrets themselves, which a Lookup may hold as anything it likes, an unr
 |---|---|
 | `$app` | host name of an application; on another server, that server's `private_ip` |
 | `+job` | name of a job's container; an application may start it then, and wait for it (docs/schedule.md) |
-| `_app^password`, `_app:database^password` | generated password of a database that `app` serves |
+| `_app^password`, `_app:database^password` | generated password of a database of `app`; by default that of `db` |
 | `_app^adminpass` | generated administrator's password of the database server `app` |
 | `_secrets^NAME` | the value of `secrets.NAME` |
 | `_dbmap` | the databases to create, as JSON |
@@ -57,7 +57,7 @@ class JobRef:
 
 @dataclass(frozen=True)
 class SecretRef:
-    """`_application:database^kind`; without a database, the one named as the container that asks."""
+    """`_application:database^kind`; without a database, the one that `databases.meant` says."""
 
     application: str
     database: str | None

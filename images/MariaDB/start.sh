@@ -28,7 +28,7 @@ mounted "$root" || refuse "nothing is mounted at $root: the data would go with t
 [ -w "$root" ] || refuse "$root is not writable for $(id -un) (uid $(id -u))" \
     "mount an empty named volume there, or give the folder to that user"
 exec 9>>"$root/.apiary-lock"
-flock --wait 30 9 || refuse "another container works on the data in $root; stop that one first"
+flock --wait 10 9 || refuse "another container works on the data in $root; stop that one first"
 
 # --- the data folder
 

@@ -36,7 +36,7 @@ mounted "$root" || where=$data
 
 # PostgreSQL looks for another server by its process number, which says nothing in a container.
 exec 9>>"$where/.apiary-lock"
-flock --wait 30 9 || refuse "another container works on the data in $where; stop that one first"
+flock --wait 10 9 || refuse "another container works on the data in $where; stop that one first"
 
 # --- the cluster
 

@@ -6,7 +6,7 @@ alone: single settings, which the models check.
 
 from collections.abc import Collection
 
-from settings.checks import addresses, containers, domains, firewall, reach, records, references, schedule
+from settings.checks import addresses, containers, databases, domains, firewall, reach, records, references, schedule
 from settings.draft import Draft
 
 
@@ -20,3 +20,4 @@ def check(draft: Draft, *, build_dirs: Collection[str] | None = None, playbooks:
     records.check(draft)
     references.check(draft)
     schedule.check(draft)
+    databases.check(draft)

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 
 from settings.checks.common import Placed, placed
+from settings.databases import own_name
 from settings.draft import Draft
 from settings.errors import did_you_mean, path_of, show
 from settings.jobs import circles
@@ -61,16 +62,20 @@ def _renamed(draft: Draft) -> None:
         if first := taken.get(old):
             draft.report(f"{show(old)} was renamed to {first} already; leave one of them out", *at)
         taken.setdefault(old, path_of(one.section, one.name))
+        before = own_name(old)
+        new = f"would ask for a new database called {show(own_name(one.name))} now; to keep that of {show(old)} write "
+        for index, use in enumerate(one.container.databases):
+            if use.name is None:
+                draft.report(f'{new}"{use.server}:{before}"', one.section, one.name, "db", index)
+        listed = {use.server for use in one.container.databases}
         for key, reference in _readable(one.container):
-            if isinstance(reference, SecretRef) and reference.kind == "password" and reference.database is None:
-                draft.report(
-                    f"would ask for a new database called {show(one.name)} now; to keep that of {show(old)} write "
-                    f'"_{reference.application}:{old}^password"',
-                    one.section,
-                    one.name,
-                    "env",
-                    key,
-                )
+            if (
+                isinstance(reference, SecretRef)
+                and reference.kind == "password"
+                and reference.database is None
+                and reference.application not in listed
+            ):
+                draft.report(f'{new}"_{reference.application}:{before}^password"', one.section, one.name, "env", key)
 
 
 def _readable(container: Container) -> Iterator[tuple[str, Reference]]:
@@ -194,7 +199,7 @@ def _order(draft: Draft) -> None:
         section = "jobs" if circle[0] in draft.stack.jobs else "applications"
         way = " needs ".join([*circle, circle[0]])
         draft.report(
-            f"these wait for each other: {way}; take one out of after, or one reference out of env",
+            f"these wait for each other: {way}; take one out of after or db, or one reference out of env",
             section,
             circle[0],
         )

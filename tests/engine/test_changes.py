@@ -122,6 +122,33 @@ def test_another_way_to_release_is_seen_in_the_preview_and_releases_nothing(
     }
 
 
+def test_a_rotated_password_is_in_the_database_before_its_application_is_released(
+    elsewhere: Elsewhere, edited: dict[str, Any]
+) -> None:
+    edited["config"]["apiary:applications"]["postgres"]["rotate"] = {"shop": "2026-11"}
+    steps = elsewhere(edited).steps()
+    assert operations(steps) == {
+        "random:RandomPassword postgres/shop/password": BESIDE,
+        **job("dbsetup"),
+        **container("shop", BESIDE),
+        **routed("shop", BESIDE),
+    }
+    told = steps.index(("create-replacement", "command:Command dbsetup-run"))
+    assert told < steps.index(("create-replacement", "docker:Container shop"))
+
+
+def test_a_rotated_administrator_s_password_restarts_the_server_before_the_job_that_uses_it(
+    elsewhere: Elsewhere, edited: dict[str, Any]
+) -> None:
+    edited["config"]["apiary:applications"]["postgres"]["rotate"] = {"adminpass": "2026-11"}
+    steps = elsewhere(edited).steps()
+    assert {name.split()[1] for name in operations(steps)} == {
+        "postgres/adminpass", "postgres", "postgres-stop-first-release", "dbsetup", "dbsetup-run",
+    }  # fmt: skip
+    restarted = steps.index(("create-replacement", "command:Command postgres-stop-first-release"))
+    assert restarted < steps.index(("create-replacement", "command:Command dbsetup-run"))
+
+
 def test_another_domain_of_a_site_brings_records_and_a_new_map(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
     config = edited["config"]
     config["apiary:servers"]["web1"]["dns"]["web"].append("press.example.com")

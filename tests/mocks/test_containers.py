@@ -88,7 +88,12 @@ def test_references_become_what_they_stand_for(graph: Graph) -> None:
     assert shop["DOMAINS"] == "shop.example.net"
     assert json.loads(env(graph.one(CONTAINER, "hasetup"))["DOMAINS"])["example.com"]["app"] == "site"
     assert json.loads(env(graph.one(CONTAINER, "dbsetup"))["DBMAP"]) == {
-        "postgres": {"shop": "generated postgres/shop/password"}
+        "postgres": {
+            "kind": "postgresql",
+            "host": "postgres",
+            "adminpass": "generated postgres/adminpass",
+            "databases": {"shop": {"password": "generated postgres/shop/password"}},
+        }
     }
 
 
@@ -135,6 +140,30 @@ def test_a_job_runs_after_what_it_names(graph: Graph) -> None:
     run = graph.one(COMMAND, "dbsetup-run")
     assert graph.one(COMMAND, "postgres-stop-first-release").urn in run.dependencies
     assert "timeout 120" in run.inputs["create"]
+
+
+def test_an_application_starts_after_its_database_was_made(graph: Graph) -> None:
+    made = graph.one(COMMAND, "dbsetup-run").urn
+    assert made in graph.one(CONTAINER, "shop").dependencies
+    assert made not in graph.one(CONTAINER, "site").dependencies
+
+
+def test_a_listed_database_is_made_though_nobody_refers_to_its_password(
+    stack_file: dict[str, Any], program: Any
+) -> None:
+    stack_file["applications"]["site"]["db"] = ["postgres:my_site"]
+    graph = program(stack_file)
+    made = json.loads(env(graph.one(CONTAINER, "dbsetup"))["DBMAP"])["postgres"]["databases"]
+    assert made["my_site"] == {"password": "generated postgres/my_site/password"}
+    assert graph.one(COMMAND, "dbsetup-run").urn in graph.one(CONTAINER, "site").dependencies
+
+
+def test_a_password_is_kept_for_as_long_as_rotate_says_the_same(stack_file: dict[str, Any], program: Any) -> None:
+    stack_file["applications"]["postgres"]["rotate"] = {"shop": "2026-11"}
+    graph = program(stack_file)
+    password = "random:index/randomPassword:RandomPassword"
+    assert graph.one(password, "postgres/shop/password").inputs["keepers"] == {"version": "2026-11"}
+    assert "keepers" not in graph.one(password, "postgres/adminpass").inputs
 
 
 def test_volumes_are_never_deleted(graph: Graph) -> None:

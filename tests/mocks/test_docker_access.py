@@ -34,6 +34,6 @@ def test_its_socket_is_there_before_the_application_and_nobody_else_mounts_it(gr
 
 
 def test_a_job_that_names_another_gets_no_access_to_it(stack_file: dict[str, Any], program: Any) -> None:
-    stack_file["jobs"]["dbsetup"]["env"]["then"] = "+hasetup"
+    stack_file["jobs"]["hasetup"]["env"]["then"] = "+dbsetup"
     graph = program(stack_file)
     assert [c.name for c in graph.of_type(COMMAND) if "docker-access" in c.name] == ["scheduler-docker-access"]

@@ -1,0 +1,80 @@
+"""Databases: who uses which, on which server, and which job makes them.
+
+Makes: pure functions of a stack's containers. A database and its role have one name and one password; a container
+uses those that its `db` lists and those whose password its `env` refers to. Leaves alone: whether such a server or
+name may be (`checks.databases`), and the passwords themselves (the components).
+"""
+
+from dataclasses import dataclass
+
+from settings.models import Application, Container, Stack
+from settings.references import SecretRef, spell
+
+
+@dataclass(frozen=True, order=True)
+class Database:
+    """One database, with the role of its name."""
+
+    server: str  # the application that serves it
+    name: str
+
+
+def own_name(container: str) -> str:
+    """Return the name of a container's own database: `my-shop` has `my_shop`."""
+    return container.replace("-", "_")
+
+
+def listed(asker: str, container: Container) -> list[Database]:
+    """Return the databases of `db`, in order."""
+    return [Database(use.server, use.name or own_name(asker)) for use in container.databases]
+
+
+def meant(asker: str, container: Container, reference: SecretRef) -> Database:
+    """Return the database of a `^password` reference: the one it names, else the one of `db`, else the asker's own."""
+    if reference.database is not None:
+        return Database(reference.application, reference.database)
+    own = [one for one in listed(asker, container) if one.server == reference.application]
+    return own[0] if own else Database(reference.application, own_name(asker))
+
+
+def used(asker: str, container: Container) -> list[Database]:
+    """Return every database that a container uses, sorted. Raises ReferenceSyntaxError."""
+    referred = [
+        meant(asker, container, reference)
+        for reference in container.environment.values()
+        if isinstance(reference, SecretRef) and reference.kind == "password"
+    ]
+    return sorted({*listed(asker, container), *referred})
+
+
+def served(stack: Stack, server: str) -> list[str]:
+    """Return the names of all databases that the containers of a stack use on one server application."""
+    found = {one.name for name, container in stack.containers().items() for one in used(name, container)
+             if one.server == server}  # fmt: skip
+    return sorted(found)
+
+
+def makes_databases(container: Container) -> bool:
+    """Whether a container is handed the databases to make."""
+    return "_dbmap" in container.env.values()
+
+
+def knows_adminpass(name: str, application: Application) -> bool:
+    """Whether an application is handed its own administrator's password."""
+    return spell(SecretRef(name, None, "adminpass")) in application.env.values()
+
+
+def made_by(stack: Stack, job: str) -> list[str]:
+    """Return the database servers on which a container makes databases: all of its own host, sorted."""
+    container = stack.containers()[job]
+    if not makes_databases(container):
+        return []
+    beside = stack.applications_on(stack.server_of(container))
+    return sorted(
+        name for name, application in beside.items() if application.engine and knows_adminpass(name, application)
+    )
+
+
+def makers(stack: Stack, server: str) -> list[str]:
+    """Return the jobs that make databases on one server application, sorted."""
+    return sorted(name for name in stack.jobs if server in made_by(stack, name))

@@ -1,0 +1,304 @@
+"""Databases, on the whole hive: made, used, rotated, left alone, and never lost. Also what the servers refuse."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.lab.hive import Hive, until
+
+SITES = {"guestbook": "guestbook.example.net", "diary": "diary.example.net"}
+SERVERS = {"postgres": "PostgreSQL", "mariadb": "MariaDB"}
+# Where each keeps its data, and the variable of the administrator's password.
+ROOTS = {"PostgreSQL": "/var/lib/postgresql", "MariaDB": "/var/lib/mysql"}
+VARIABLES = {"PostgreSQL": "POSTGRES_PASSWORD", "MariaDB": "MARIADB_ROOT_PASSWORD"}
+PARTS = ("postgres/guestbook/password", "mariadb/shared/password", "postgres/adminpass", "mariadb/adminpass")
+
+
+def passwords(hive: Hive) -> dict[str, str]:
+    """Every generated password by its name, from the state."""
+    state = json.loads(hive.output_of("stack", "export", "--show-secrets"))
+    return {
+        resource["urn"].rpartition("::")[2]: json.loads(resource["outputs"]["result"]["plaintext"])
+        for resource in state["deployment"]["resources"]
+        if resource["type"] == "random:index/randomPassword:RandomPassword"
+    }
+
+
+def keep(hive: Hive, note: str) -> None:
+    """Have both sites keep a note."""
+    for site in SITES.values():
+        status, body = hive.get(f"{hive.scheme}://{site}/", "-6", "--data", note)
+        assert status == 201, f"{site}: {status} {body}"
+
+
+def kept(hive: Hive, site: str) -> list[str]:
+    status, body = hive.get(f"{hive.scheme}://{site}/", "-4")
+    assert status == 200, f"{site}: {status} {body}"
+    return [note["note"] for note in json.loads(body)["notes"]]
+
+
+def logs_in(hive: Hive, server: str, name: str, password: str) -> bool:
+    """Whether a role may log in over the network with this password; fails when it does not answer at all."""
+    if SERVERS[server] == "PostgreSQL":
+        command = f"PGPASSWORD={password} psql --host postgres --username {name} --dbname {name} -Atc 'SELECT 1'"
+        denied = "password authentication failed"
+    else:
+        command = f"MYSQL_PWD={password} mariadb --host mariadb --user {name} -Ne 'SELECT 1' {name}"
+        denied = "Access denied"
+    said = hive.on_server(
+        f"docker exec {hive.container(server)} sh -c {shlex.quote(command)} 2>&1", check=False
+    ).strip()
+    assert said == "1" or denied in said, said
+    return said == "1"
+
+
+def image(hive: Hive, folder: str) -> str:
+    [tag] = hive.on_server(f"docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' apiary/{folder.lower()}").split()
+    return tag
+
+
+def test_both_databases_are_written_and_read_through_their_sites(whole: Hive) -> None:
+    keep(whole, "of the first day")
+    for site in SITES.values():
+        assert "of the first day" in kept(whole, site)
+
+
+def test_a_role_reaches_its_own_database_alone(whole: Hive) -> None:
+    known = passwords(whole)
+    assert logs_in(whole, "postgres", "guestbook", known["postgres/guestbook/password"])
+    for database in ("postgres", "template1"):
+        said = whole.on_server(
+            f"docker exec -e PGPASSWORD={known['postgres/guestbook/password']} {whole.container('postgres')} "
+            f"psql --host postgres --username guestbook --dbname {database} -Atc 'SELECT 1' 2>&1",
+            check=False,
+        )
+        assert "permission denied" in said, said
+    said = whole.on_server(
+        f"docker exec -e MYSQL_PWD={known['mariadb/shared/password']} {whole.container('mariadb')} "
+        "mariadb --host mariadb --user shared -Ne 'SHOW DATABASES'"
+    )
+    assert set(said.split()) == {"information_schema", "shared"}
+
+
+def test_a_rotation_is_one_update_and_costs_no_data(whole: Hive) -> None:
+    """Every password at once, the administrators' too, and new images of both servers in the same update."""
+    keep(whole, "before the rotation")
+    before = passwords(whole)
+    assert set(PARTS) <= set(before)
+    for folder in SERVERS.values():
+        (whole.program / "images" / folder / "changed").write_text("a new image\n")
+    applications = whole.settings["apiary:applications"]
+    applications["postgres"]["rotate"] = {"guestbook": "2", "adminpass": "2"}
+    applications["mariadb"]["rotate"] = {"shared": "2", "adminpass": "2"}
+    done = whole.up()
+    after = passwords(whole)
+    assert all(before[name] != after[name] for name in PARTS)
+    assert 'database "guestbook": password changed' in done.output
+    assert 'database "shared": password changed' in done.output
+    order = [name.rpartition("::")[2] for operation, name in done.steps if operation == "create-replacement"]
+    for server in SERVERS:
+        assert order.index(server) < order.index("dbsetup-run")
+    for application in SITES:
+        assert order.index("dbsetup-run") < order.index(application)
+
+    for server, name in (("postgres", "guestbook"), ("mariadb", "shared")):
+        assert logs_in(whole, server, name, after[f"{server}/{name}/password"])
+        assert not logs_in(whole, server, name, before[f"{server}/{name}/password"]), "the old one still works"
+    for site in SITES.values():
+        assert "before the rotation" in kept(whole, site)
+    keep(whole, "after the rotation")
+    whole.expect_no_changes()
+    _nowhere(whole, done.output, {before[name] for name in PARTS} | {after[name] for name in PARTS})
+
+
+def _nowhere(hive: Hive, output: str, secrets: set[str]) -> None:
+    """No password in what the update printed, what the containers log, in a process's arguments, or the state."""
+    names = [*SERVERS, *SITES]
+    logs = "".join(hive.on_server(f"docker logs {hive.container(name)} 2>&1") for name in names)
+    logs += hive.on_server(
+        "for job in $(docker ps -aq --filter label=apiary.resource=jobs.dbsetup); do docker logs $job 2>&1; done"
+    )
+    assert "as it should be" in logs or "password changed" in logs
+    arguments = hive.on_server("cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '", check=False)
+    assert "mariadbd" in arguments
+    for where, text in (
+        ("the update's output", output),
+        ("a log", logs),
+        ("a process's arguments", arguments),
+        ("the state", hive.output_of("stack", "export")),
+    ):
+        for secret in secrets:
+            assert secret not in text, f"a password is in {where}"
+
+
+def test_what_left_the_file_is_kept_and_said_and_comes_back_with_its_data(whole: Hive) -> None:
+    """One application gets another database; the other one goes, with its server, and all of its passwords."""
+    keep(whole, "before it left")
+    old = passwords(whole)
+    with whole.changed() as settings:
+        applications = settings["apiary:applications"]
+        applications["diary"]["db"] = ["mariadb:another"]
+        applications["diary"]["env"] |= {"db_name": "another", "db_user": "another"}
+        applications["mariadb"]["rotate"] = {"adminpass": "2"}
+        for name in ("guestbook", "postgres"):
+            del applications[name]
+        settings["apiary:servers"]["web1"]["dns"]["web"].remove(SITES["guestbook"])
+        done = whole.up()
+        assert 'database "another": database made, account made' in done.output
+        assert 'left alone: database "shared", role "shared"' in done.output
+        assert kept(whole, SITES["diary"]) == []
+        assert "postgres/guestbook/password" not in passwords(whole)
+        assert "pgdata" in whole.on_server("docker volume ls -q").split()
+    done = whole.up()
+    assert 'left alone: database "another", role "another"' in done.output
+    new = passwords(whole)
+    assert new["postgres/adminpass"] != old["postgres/adminpass"], "generated anew, and put in force by the server"
+    assert logs_in(whole, "postgres", "guestbook", new["postgres/guestbook/password"])
+    for site in SITES.values():
+        assert "before it left" in kept(whole, site)
+    whole.expect_no_changes()
+
+
+def test_data_survive_a_reboot_and_a_server_that_is_killed(whole: Hive) -> None:
+    keep(whole, "before the reboot")
+    for server in SERVERS:
+        whole.on_server(f"docker kill --signal KILL {whole.container(server)}")
+        whole.on_server(f"docker start $(docker ps -aq --filter label=apiary.resource=applications.{server})")
+    whole.reboot()
+    for site in SITES.values():
+        until(lambda site=site: whole.get(f"{whole.scheme}://{site}/", "-6")[0] == 200, 120, f"{site} is back")
+        assert "before the reboot" in kept(whole, site)
+
+
+# --- what the images refuse and heal, with containers of their own on the hive's server
+
+
+@pytest.fixture(params=SERVERS.values())
+def folder(request: pytest.FixtureRequest, whole: Hive) -> Iterator[str]:
+    """An image of a server, whose container `try` and volume `try` are gone afterwards."""
+    yield request.param
+    whole.on_server("docker rm --force try >/dev/null 2>&1; docker volume rm --force try >/dev/null")
+
+
+def run(hive: Hive, folder: str, options: str = "--volume try:{root}", value: str = "x") -> str:
+    """Run the image to its end, as the program runs containers; what it says."""
+    words = options.format(root=ROOTS[folder])
+    return hive.on_server(
+        f"timeout 100 docker run --rm --init --cap-drop ALL --security-opt no-new-privileges:true "
+        f"--env {VARIABLES[folder]}={value} {words} {image(hive, folder)} 2>&1",
+        check=False,
+    )
+
+
+def start(hive: Hive, folder: str) -> None:
+    hive.on_server(
+        f"docker run --detach --name try --init --cap-drop ALL --security-opt no-new-privileges:true "
+        f"--env {VARIABLES[folder]}=x --volume try:{ROOTS[folder]} {image(hive, folder)}"
+    )
+
+
+def healthy(hive: Hive) -> None:
+    state = "docker inspect --format '{{.State.Health.Status}}' try"
+    until(lambda: hive.on_server(state).strip() == "healthy", 120, "the server is healthy")
+
+
+def test_a_first_start_that_was_killed_half_way_is_made_good_by_the_next(whole: Hive, folder: str) -> None:
+    start(whole, folder)
+    half = f"docker exec try test -e {ROOTS[folder]}/data.new"
+    until(lambda: whole.on_server(f"{half} && echo yes", check=False).strip() == "yes", 60, "it has begun")
+    whole.on_server("docker kill --signal KILL try && docker start try")
+    healthy(whole)
+    assert "did not come to its end" in whole.on_server("docker logs try 2>&1")
+    whole.on_server(f"docker exec try test ! -e {ROOTS[folder]}/data.new")
+
+
+def test_data_of_another_version_and_of_another_container_are_not_touched(whole: Hive, folder: str) -> None:
+    start(whole, folder)
+    healthy(whole)
+    assert "another container works on the data" in run(whole, folder)
+    whole.on_server("docker stop --time 60 try")
+    assert whole.on_server("docker inspect --format '{{.State.ExitCode}}' try").strip() == "0", "it stops by itself"
+    mark = {"PostgreSQL": "PG_VERSION", "MariaDB": "apiary-version"}[folder]
+    data = "/var/lib/docker/volumes/try/_data/data"
+    listing = f"cd {data} && find . -type f -printf '%p %s %T@\\n' | sort"
+    whole.on_server(f"echo 9.6 > {data}/{mark}")
+    before = whole.on_server(listing)
+    said = run(whole, folder)
+    assert f"are {folder} 9.6, this image is {folder}" in said, said
+    assert "docs/databases.md" in said
+    assert whole.on_server(listing) == before
+
+
+def test_without_a_volume_or_a_password_it_does_not_start(whole: Hive, folder: str) -> None:
+    assert "nothing is mounted at" in run(whole, folder, options="")
+    assert f"{VARIABLES[folder]} is empty" in run(whole, folder, value="")
+
+
+def dbsetup(hive: Hive, wanted: dict[str, Any]) -> str:
+    network = hive.on_server("docker network ls -q --filter label=apiary.stack=apiary-lab").strip()
+    return hive.on_server(
+        f"docker run --rm --init --cap-drop ALL --network {network} --env WAIT_SECONDS=3 "
+        f"--env DBMAP={shlex.quote(json.dumps(wanted))} {image(hive, 'DBSetup')} 2>&1; echo status $?"
+    )
+
+
+def test_names_and_passwords_of_any_kind_mean_themselves(whole: Hive) -> None:
+    """On the real servers: quotes, wildcards and statements in them. The databases are dropped at the end."""
+    known = passwords(whole)
+    names = {"a_b%c": "p'w\"`\\;--", "axb": "x", "q\"u`o't\\e; DROP DATABASE shared;--": "%s {} $x"}
+    wanted = {
+        server: {
+            "kind": kind, "host": server, "adminpass": known[f"{server}/adminpass"],
+            "databases": {name: {"password": password} for name, password in names.items()},
+        }
+        for server, kind in (("postgres", "postgresql"), ("mariadb", "mysql"))
+    }  # fmt: skip
+    # Longer than an account of MySQL may be.
+    said = dbsetup(whole, wanted)
+    assert "a name is longer than 32 bytes" in said
+    assert said.endswith("status 2\n")
+    for server in wanted.values():
+        server["databases"] = {name[:32]: password for name, password in server["databases"].items()}
+    try:
+        made, again = dbsetup(whole, wanted), dbsetup(whole, wanted)
+        assert made.endswith("status 0\n"), made
+        assert again.count("as it should be") == 6, again
+        assert 'left alone: database "guestbook", role "guestbook"' in again, again
+    finally:
+        for name in (name[:32] for name in names):
+            mysql = name.replace("`", "``"), name.replace("'", "''").replace("\\", "\\\\")
+            for server, statements in (
+                ("mariadb", [f"DROP DATABASE IF EXISTS `{mysql[0]}`", f"DROP USER IF EXISTS '{mysql[1]}'@'%'"]),
+                (
+                    "postgres",
+                    [f'DROP {what} IF EXISTS "{name.replace(chr(34), chr(34) * 2)}"' for what in ("DATABASE", "ROLE")],
+                ),
+            ):
+                client = "psql --quiet --command" if server == "postgres" else "mariadb --user=mysql --execute"
+                for statement in statements:
+                    whole.on_server(f"docker exec {whole.container(server)} {client} {shlex.quote(statement)}")
+
+
+def test_a_wrong_administrator_s_password_is_told_with_the_way_out_and_keeps_no_other_server_waiting(
+    whole: Hive,
+) -> None:
+    known = passwords(whole)
+    wanted = {
+        "absent": {"kind": "mysql", "host": "absent", "adminpass": "wrongpass", "databases": {}},
+        "mariadb": {"kind": "mysql", "host": "mariadb", "adminpass": "wrongpass", "databases": {}},
+        "postgres": {
+            "kind": "postgresql", "host": "postgres", "adminpass": known["postgres/adminpass"],
+            "databases": {"guestbook": {"password": known["postgres/guestbook/password"]}},
+        },
+    }  # fmt: skip
+    said = dbsetup(whole, wanted)
+    assert said.endswith("status 1\n")
+    assert "absent: FAILED: no answer for 3 s" in said
+    assert "mariadb: FAILED: it refuses the password of its administrator" in said
+    assert 'postgres: database "guestbook": as it should be' in said
+    assert "wrongpass" not in said
