@@ -29,6 +29,7 @@ from lab.paths import CHECKOUT, Paths
 from lab.servers import Servers
 
 UP_SECONDS = 900
+LABEL = "apiary-lab-"  # of a server at Vultr, before its name
 SITES = {"example.com": "site", "echo.example.net": "echo"}
 PROBER = {"-6": "2001:db8:77:ffff::100", "-4": ""}  # the IPv4 one is of the region's plan
 
@@ -269,12 +270,14 @@ class Hive:
     def expect_nothing_left(self) -> None:
         """Nothing on the server or at Vultr that carries the stack's name and is not in its state."""
         state = json.dumps(json.loads(self.output_of("stack", "export")))
-        for container in self.on_server("docker ps -aq --no-trunc --filter label=apiary.stack=apiary-lab").split():
-            assert container in state, f"container {container} is not in the state"
-        for network in self.on_server("docker network ls -q --no-trunc --filter label=apiary.stack=apiary-lab").split():
-            assert network in state, f"network {network} is not in the state"
+        mine = "--no-trunc --filter label=apiary.stack=apiary-lab"
+        for server in self.servers():
+            for container in self.on_server(f"docker ps -aq {mine}", server=server).split():
+                assert container in state, f"container {container} of {server} is not in the state"
+            for network in self.on_server(f"docker network ls -q {mine}", server=server).split():
+                assert network in state, f"network {network} of {server} is not in the state"
         region = json.loads(self.paths.region.read_text())
-        for table in ("instances", "reserved_ips", "firewall_groups", "ssh_keys"):
+        for table in ("instances", "reserved_ips", "firewall_groups", "ssh_keys", "vpcs"):
             for key in region[table]:
                 assert key in state, f"{table} {key} is not in the state"
 
@@ -300,26 +303,35 @@ class Hive:
 
     # --- what is on the server
 
-    def server_command(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """A command on the server, whatever its end."""
-        servers = [one for one in Servers(self.paths.root).all() if one["state"] == "running"]
-        assert len(servers) == 1, f"servers that run: {servers}"
+    def servers(self) -> list[str]:
+        """The names of the servers that run, as the stack file has them."""
+        running = [one for one in Servers(self.paths.root).all() if one["state"] == "running"]
+        return sorted(one["name"].removeprefix(LABEL) for one in running)
+
+    def server_command(self, *command: str, server: str = "web1", stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """A command on a server, whatever its end."""
+        everywhere = [one for one in Servers(self.paths.root).all() if one["state"] == "running"]
+        servers = [one for one in everywhere if one["name"] == f"{LABEL}{server}"]
+        assert len(servers) == 1, f"servers that run: {everywhere}"
         return subprocess.run(
-            ["docker", "exec", self.paths.name(servers[0]["id"]), *command],
+            ["docker", "exec", "-i", self.paths.name(servers[0]["id"]), *command],
             check=False,
             capture_output=True,
             text=True,
+            input=stdin,
             timeout=300,
         )
 
-    def on_server(self, command: str, check: bool = True) -> str:
-        done = self.server_command("bash", "-c", command)
+    def on_server(self, command: str, check: bool = True, server: str = "web1", stdin: str = "") -> str:
+        """What a command prints that runs on a server, as root."""
+        done = self.server_command("bash", "-c", command, server=server, stdin=stdin)
         assert not check or done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def container(self, name: str) -> str:
+    def container(self, name: str, server: str = "web1") -> str:
         """Id of the running container of an application."""
-        found = self.on_server(f"docker ps -q --filter label=apiary.resource=applications.{name}").split()
+        label = f"apiary.resource=applications.{name}"
+        found = self.on_server(f"docker ps -q --filter label={label}", server=server).split()
         assert len(found) == 1, f"{len(found)} containers of {name} run"
         return found[0]
 
@@ -336,8 +348,8 @@ class Hive:
             if address
         )
 
-    def reboot(self) -> None:
-        self.lab("reboot", "apiary-lab-web1")
+    def reboot(self, server: str = "web1") -> None:
+        self.lab("reboot", f"{LABEL}{server}")
 
     # --- what its visitors see
 
