@@ -57,20 +57,20 @@ hosts: dict[str, Host] = {}
 for name, wanted in stack.servers.items():
     server = Server(name, ServerArgs.of(stack, name), access, vpcs[wanted.region] if wanted.private_ip else None)
     plan = server.prefix.apply(partial(settings.plan, stack, name))
-    told = variables(stack, name, server.instance.id, plan)
+    told = variables(stack, name, server.instance.id, server.ipv6, plan)
     bootstrap = Bootstrap(name, BootstrapArgs(playbooks, wanted.playbook, told), server)
     network = Network(name, subnets(plan), server, bootstrap)
     volumes = Volumes(name, names_on(stack, name), server, bootstrap)
-    hosts[name] = Host(server, bootstrap, network, volumes, plan, wanted.private_ip)
+    static = frozenset(settings.static_suffixes(stack, name))
+    hosts[name] = Host(server, bootstrap, network, volumes, plan, wanted.private_ip, static)
 
 zones = {
     zone: Zone(zone, records(stack, zone, hosts), protect=zone in stack.zones and stack.zones[zone].protect)
     for zone in settings.zones_of(stack)
 }
 
-for name, application in stack.applications.items():
-    if application.dns:
-        Reverse(name, application.dns[0], hosts[stack.server_of(application)])
+for name, reverse in settings.reverse_names(stack).items():
+    Reverse(name, reverse, hosts[stack.server_of(stack.applications[name])])
 
 applications: dict[str, Application] = {}
 jobs: dict[str, Job] = {}
@@ -96,7 +96,9 @@ pulumi.export(
             "ipv4": host.server.ipv4,
             "ipv6": host.server.ipv6,
             "prefix": host.server.prefix,
-            "web_ipv6": host.plan.apply(lambda addresses: addresses.web),
+            "web_ipv6": host.server.ipv6
+            if stack.servers[name].ipv6.is_nat
+            else host.plan.apply(lambda addresses: addresses.web),
             "host_key": host.server.connection.host_key,
         }
         for name, host in hosts.items()

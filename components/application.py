@@ -68,7 +68,10 @@ class Application(pulumi.ComponentResource):
             host=host,
             stop_first=not own.is_rolling,
             network=docker.ContainerNetworksAdvancedArgs(
-                name=host.network.id, aliases=[name], ipv6_address=_static_ipv6(name, own, host)
+                name=host.network.id,
+                aliases=[name],
+                ipv6_address=_static_ipv6(name, host),
+                ipv4_address=None if own.ipv4 else host.plan.apply(lambda addresses: addresses.ipv4_statics[name]),
             ),
             labels={PROXY: "true"} if own.ipv6_web else None,
             restart=own.restart,
@@ -123,8 +126,8 @@ class Application(pulumi.ComponentResource):
         self.register_outputs({"container": self.container.name})
 
 
-def _static_ipv6(name: str, application: settings.Application, host: Host) -> pulumi.Output[str] | None:
-    if not (application.ipv6_web or application.static_ipv6):
+def _static_ipv6(name: str, host: Host) -> pulumi.Output[str] | None:
+    if name not in host.with_static_ipv6:
         return None
     return host.plan.apply(lambda addresses: addresses.statics[name])
 

@@ -45,14 +45,15 @@ def variables(
     stack: settings.Stack,
     server: str,
     instance_id: pulumi.Input[str],
+    host_ipv6: pulumi.Input[str],
     plan: pulumi.Input[settings.Plan],
 ) -> pulumi.Output[dict[str, Any]]:
     """What the playbooks are told of a server: its addresses, and which of them visitors may reach."""
     wanted = stack.servers[server]
-    applications = stack.applications_on(server)
+    applications = sorted(stack.applications_on(server).items())
+    is_nat = wanted.ipv6.is_nat
 
-    def build(known: tuple[str, settings.Plan]) -> dict[str, Any]:
-        instance, addresses = known
+    def build(instance: str, own: str, addresses: settings.Plan) -> dict[str, Any]:
         return {
             "apiary_instance": instance,
             "apiary_timezone": wanted.timezone,
@@ -60,17 +61,29 @@ def variables(
             "apiary_bridge_subnet": addresses.bridge,
             "apiary_net_subnet": addresses.net,
             "apiary_net_subnet_ipv4": addresses.ipv4_net,
+            "apiary_ipv6_only": sorted(addresses.ipv4_statics.values()),
             "apiary_ndp": wanted.ndp,
-            "apiary_addresses": sorted(addresses.statics.values()),
+            "apiary_addresses": [] if is_nat else sorted(addresses.statics.values()),
             "apiary_published": [
                 {"address": addresses.statics[name], "proto": opened.proto, "port": opened.first, "last": opened.last}
-                for name, application in sorted(applications.items())
+                for name, application in applications
                 if name in addresses.statics
                 for opened in application.opened
             ],
+            # Only with NAT: what is forwarded from the server's own address, and where to.
+            "apiary_nat": {
+                "address": own,
+                "forwarded": [
+                    {"proto": port.proto, "port": port.host, "to": addresses.statics[name], "to_port": port.container}
+                    for name, application in applications
+                    for port in application.published
+                ],
+            }
+            if is_nat
+            else None,
             "apiary_published_ipv4": [
                 {"proto": port.proto, "port": port.host}
-                for _, application in sorted(applications.items())
+                for _, application in applications
                 for port in application.published
             ],
             "apiary_private_ip": wanted.private_ip,
@@ -88,7 +101,7 @@ def variables(
             "apiary_registry_mirrors": list(wanted.registry_mirrors),
         }
 
-    return pulumi.Output.all(instance_id, plan).apply(lambda known: build((known[0], known[1])))
+    return pulumi.Output.all(instance_id, host_ipv6, plan).apply(lambda known: build(*known))
 
 
 class Bootstrap(pulumi.ComponentResource):

@@ -26,3 +26,4 @@ class Host:
     volumes: Volumes
     plan: pulumi.Output[settings.Plan]  # its addresses
     private_ip: str | None  # its address on the stack's private network
+    with_static_ipv6: frozenset[str]  # applications that have a static IPv6 address in the plan

@@ -69,6 +69,36 @@ def _addresses(values: list[Any], where: str, variables: Variables) -> list[str]
     return errors
 
 
+def _ipv6_only(variables: Variables) -> list[str]:
+    errors: list[str] = []
+    for value in variables.get("apiary_ipv6_only", []):
+        try:
+            ipaddress.IPv4Address(value)
+        except ValueError:
+            errors.append(f"apiary_ipv6_only: {value!r} is not an IPv4 address")
+    return errors
+
+
+def _nat(variables: Variables) -> list[str]:
+    nat = variables.get("apiary_nat")
+    if nat is None:
+        return []
+    errors: list[str] = []
+    try:
+        ipaddress.IPv6Address(nat.get("address"))
+    except ValueError:
+        errors.append(f"apiary_nat.address: {nat.get('address')!r} is not an IPv6 address")
+    for index, entry in enumerate(nat.get("forwarded", [])):
+        where = f"apiary_nat.forwarded[{index}]"
+        if entry.get("proto") not in ("tcp", "udp"):
+            errors.append(f"{where}.proto: {entry.get('proto')!r} is neither tcp nor udp")
+        for key in ("port", "to_port"):
+            if not isinstance(entry.get(key), int) or not 0 < entry[key] < 65536:
+                errors.append(f"{where}.{key}: {entry.get(key)!r} is not a port; write 1 to 65535")
+        errors += _addresses([entry.get("to")], where + ".to", variables)
+    return errors
+
+
 def _ssh_from(variables: Variables, client: str | None) -> list[str]:
     sources = variables.get("apiary_ssh_from", [])
     errors: list[str] = []
@@ -120,6 +150,8 @@ def check(variables: Variables, ssh_client: str | None = None) -> None:
     errors += _ports(variables, "apiary_published", addressed=True)
     errors += _ports(variables, "apiary_published_ipv4", addressed=False)
     errors += _private(variables)
+    errors += _ipv6_only(variables)
+    errors += _nat(variables)
     errors += _ssh_from(variables, ssh_client)
     if errors:
         raise BadVariables("\n".join(errors))

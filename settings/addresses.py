@@ -141,7 +141,7 @@ class Plan:
     static addresses lie in the lower half, so that the two never meet.
     """
 
-    prefix: str | None  # the server's /64
+    prefix: str | None  # the server's /64; containers' addresses may lie in another, a private one
     bridge: str | None  # Docker's default bridge
     net: str | None  # the user-defined network of all containers
     net_gateway: str | None  # ::1 of `net`
@@ -151,6 +151,7 @@ class Plan:
     ipv4_gateway: str
     ipv4_range: str
     statics: Mapping[str, str] = field(default_factory=dict)  # application -> its static IPv6
+    ipv4_statics: Mapping[str, str] = field(default_factory=dict)  # application without IPv4 -> the IPv4 it has even so
 
     def application_ipv6(self, name: str) -> str | None:
         """Return the static IPv6 of an application, None if it has none or the prefix is unknown."""
@@ -165,9 +166,13 @@ def make_plan(
     web: str,
     ipv4_net: str,
     statics: Mapping[str, str],
+    private: str | None = None,
+    ipv4_statics: Mapping[str, str] | None = None,
 ) -> Plan:
     """Compute a server's plan from its suffixes; `statics` maps applications to suffixes. Raises
     AddressError.
+
+    With a `private` /64 the containers' addresses lie in that one, and are known without the server's.
     """
     ipv4 = IPv4Network(ipv4_net)
     unknown = Plan(
@@ -180,17 +185,20 @@ def make_plan(
         ipv4_net=str(ipv4),
         ipv4_gateway=str(ipv4[1]),
         ipv4_range=str(list(ipv4.subnets())[1]),
+        ipv4_statics=dict(ipv4_statics or {}),
     )
-    if prefix is None:
+    if prefix is not None:
+        unknown = replace(unknown, prefix=str(IPv6Network(prefix)))
+    held = private or prefix
+    if held is None:
         return unknown
-    net6 = IPv6Network(in_prefix(prefix, net))
+    net6 = IPv6Network(in_prefix(held, net))
     return replace(
         unknown,
-        prefix=str(IPv6Network(prefix)),
-        bridge=str(in_prefix(prefix, bridge)),
+        bridge=str(in_prefix(held, bridge)),
         net=str(net6),
         net_gateway=str(net6[1]),
         net_range=str(list(net6.subnets())[1]),
-        web=str(in_prefix(prefix, web)),
-        statics={name: str(in_prefix(prefix, suffix)) for name, suffix in statics.items()},
+        web=str(in_prefix(held, web)),
+        statics={name: str(in_prefix(held, suffix)) for name, suffix in statics.items()},
     )

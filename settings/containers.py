@@ -228,10 +228,17 @@ class Application(Container):
         "else; spelled as in `ports`.",
         examples=[[5432]],
     )
+    ipv4: bool = Field(
+        default=True,
+        description="Whether it speaks IPv4 with the world. `false`: it is reached, and reaches out, over IPv6 alone; "
+        "with other containers of the server it still speaks both.",
+        examples=[False],
+    )
     stateful: bool = Field(
         default=False,
         description="Whether two must never run at once: the old one stops before the new one starts. "
-        "So it is anyway with published or private ports, an address of its own, or a volume that it writes to.",
+        "So it is anyway with published or private ports, an address of its own, `ipv4: false`, or a volume that it "
+        "writes to.",
         examples=[True],
     )
     database: Engine | None = Field(
@@ -302,10 +309,12 @@ class Application(Container):
     def is_rolling(self) -> bool:
         """Whether a release starts the new container before the old one stops.
 
-        Nothing may be theirs exclusively: no published port, no address of their own, nothing they write to.
+        Nothing may be theirs exclusively: no published port, no address of their own (one without IPv4 has a fixed
+        IPv4 address, by which the firewall knows it), nothing they write to.
         """
         writes = any(not mount.read_only for mount in self.mounts)
-        return not (self.ports or self.private or self.ipv6_web or self.static_ipv6 or self.stateful or writes)
+        shared = not (self.ports or self.private or self.ipv6_web or self.static_ipv6 or self.stateful or writes)
+        return self.ipv4 and shared
 
 
 class Job(Container):

@@ -93,25 +93,36 @@ def dns_records(stack: Stack, server: str) -> list[RecordPlan]:
     that the lists of all servers together hold every record once.
     """
     dns = stack.servers[server].dns
+    is_nat = stack.servers[server].ipv6.is_nat
+    own: Source = "host_ipv6" if is_nat else "own_ipv6"
     plans = [
         *(_derived(stack, name, kind, source) for name in dns.public for kind, source in _HOST),
         *(
             _derived(stack, name, kind, source)
             for domain in dns.web
             for name in (domain, f"www.{domain}")
-            for kind, source in _WEB
+            for kind, source in (_HOST if is_nat else _WEB)
         ),
         *(_derived(stack, name, "A", "private_ip", data=stack.servers[server].private_ip) for name in dns.private),
     ]
     for app_name, app in stack.applications_on(server).items():
         for name in app.dns:
-            plans.append(replace(_derived(stack, name, "AAAA", "own_ipv6"), application=app_name))
+            plans.append(replace(_derived(stack, name, "AAAA", own), application=None if is_nat else app_name))
             if app.ports:
                 plans.append(_derived(stack, name, "A", "ipv4"))
     for name, zone in stack.zones.items():
         if _owner(stack, name) == server:
             plans += [_listed(name, zone, record) for record in zone.records]
     return plans
+
+
+def reverse_names(stack: Stack) -> dict[str, str]:
+    """Return the reverse name of every application's own public IPv6 address: the first of its names."""
+    return {
+        name: app.dns[0]
+        for name, app in stack.applications.items()
+        if app.dns and not stack.servers[stack.server_of(app)].ipv6.is_nat
+    }
 
 
 _HOST: tuple[tuple[str, Source], ...] = (("A", "ipv4"), ("AAAA", "host_ipv6"))

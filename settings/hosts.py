@@ -4,11 +4,12 @@ Makes: `Server`, `Dns`, `Zone`, `Record` and the IPv6 sections. Leaves alone: wh
 (`containers`), and whatever needs more than one setting (`checks`).
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from settings import kinds as k
+from settings.errors import show
 from settings.kinds import Settings
 
 RecordType = Literal["A", "AAAA", "CAA", "CNAME", "MX", "NS", "SRV", "TXT"]
@@ -35,13 +36,31 @@ class DockerIpv6(Settings):
 
 
 class Ipv6(Settings):
-    """IPv6 of a server."""
+    """IPv6 of a server. `ipv6: nat` is short for `ipv6: {mode: nat}`."""
 
+    mode: Literal["routed", "nat"] = Field(
+        default="routed",
+        description="`routed`: containers have public addresses in the server's /64. `nat`: they have private ones, "
+        "and published `ports` are forwarded from the server's own IPv6 address; for hosts without a /64 to divide.",
+        examples=["nat"],
+    )
     docker: DockerIpv6 = Field(
         default_factory=DockerIpv6,
-        description="How the server's /64 is divided.",
+        description="How the server's /64 (with `nat` a private one) is divided.",
         examples=[{"suffix_bridge": "1:0:0/96", "suffix_net": "2:0:0/96", "static_web": "2:0:a"}],
     )
+
+    @property
+    def is_nat(self) -> bool:
+        """Whether containers have private addresses only."""
+        return self.mode == "nat"
+
+
+def _spelt_out(value: object) -> object:
+    """Read `nat` as `{mode: nat}`."""
+    if isinstance(value, str) and value not in ("routed", "nat"):
+        raise ValueError(f"{show(value)} is not a way to give containers IPv6; write nat, or leave it out")
+    return {"mode": value} if isinstance(value, str) else value
 
 
 class Dns(Settings):
@@ -79,9 +98,9 @@ class Server(Settings):
         description="Its address on the private network (VPC) of the stack's servers in its region, a /24 around it.",
         examples=["192.168.150.10"],
     )
-    ipv6: Ipv6 = Field(
+    ipv6: Annotated[Ipv6, BeforeValidator(_spelt_out)] = Field(
         default_factory=Ipv6,
-        description="How the server's /64 is divided.",
+        description="How the server's /64 is divided; or `nat`, for private addresses.",
         examples=[{"docker": {"suffix_net": "2:0:0/96"}}],
     )
     ipv4_net: k.PrivateIpv4Net = Field(

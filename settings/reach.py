@@ -22,18 +22,19 @@ class Opening:
 
 def openings(stack: Stack, server: str) -> list[Opening]:
     """Return what a server's applications publish and open, sorted."""
-    return openings_of(stack.applications_on(server).values())
+    return openings_of(stack.applications_on(server).values(), is_nat=stack.servers[server].ipv6.is_nat)
 
 
-def openings_of(applications: Iterable[Application]) -> list[Opening]:
+def openings_of(applications: Iterable[Application], *, is_nat: bool) -> list[Opening]:
     """Return what applications publish and open, sorted: over IPv4 the server's ports, over IPv6 the containers' own.
 
-    SSH's port is left out: the firewall has rules of its own for it.
+    With `nat` it is the server's over both. SSH's port is left out: the firewall has rules of its own for it.
     """
     found: set[Opening] = set()
     for app in applications:
-        found |= {Opening(port.proto, str(port.host), "v4") for port in app.published}
-        if app.has_address:
+        for family in ("v4", "v6") if is_nat else ("v4",):
+            found |= {Opening(port.proto, str(port.host), family) for port in app.published}
+        if app.has_address and not is_nat:
             found |= {Opening(opened.proto, _range(opened.first, opened.last), "v6") for opened in app.opened}
     return sorted(opening for opening in found if (opening.protocol, opening.port) != ("tcp", "22"))
 

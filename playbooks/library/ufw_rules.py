@@ -123,8 +123,9 @@ def forgotten(stale: Iterable[str]) -> list[list[str]]:
             continue
         address, _, what = rest.partition(" ")
         port, _, proto = what.partition("/")
-        one = [] if ":" in port else ["--dport", port]
-        found.append(["-D", "-f", "ipv6", "-d", address, "-p", proto, *one])
+        one = [] if ":" in port else ["--reply-port-src", port]
+        # By who answers: with NAT the visitor asked another address.
+        found.append(["-D", "-f", "ipv6", "--reply-src", address, "-p", proto, *one])
     return found
 
 

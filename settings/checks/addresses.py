@@ -6,6 +6,7 @@ from settings.addresses import Suffix, parse_suffix, private_net
 from settings.checks.common import applications_on
 from settings.draft import Draft
 from settings.errors import Key, path_of
+from settings.plans import FIRST_IPV4
 
 _DOCKER_DEFAULT = IPv4Network("172.17.0.0/16")
 
@@ -56,6 +57,10 @@ def _networks(draft: Draft, name: str) -> None:
                 "suffix_net",
             )
     net = IPv4Network(server.ipv4_net)
+    without = [app_name for app_name, app in applications_on(draft, name).items() if not app.ipv4]
+    if len(without) > (room := net.num_addresses // 2 - FIRST_IPV4):
+        message = f"{net} has fixed addresses for {room} applications with ipv4: false, and there are {len(without)}"
+        draft.report(f"{message}; write a larger network", "servers", name, "ipv4_net")
     if net.overlaps(_DOCKER_DEFAULT):
         message = f"{net} overlaps Docker's default bridge, {_DOCKER_DEFAULT}; write another, e.g. 172.30.0.0/24"
         draft.report(message, "servers", name, "ipv4_net")
@@ -71,8 +76,8 @@ def _statics(draft: Draft, name: str) -> None:
     _inside(draft, name, docker.static_web, *web_path)
     for app_name, app in applications_on(draft, name).items():
         at = ("applications", app_name, "static_ipv6")
-        if app.static_ipv6 is None:
-            continue
+        if app.static_ipv6 is None or draft.stack.servers[name].ipv6.is_nat:
+            continue  # with NAT it is refused altogether (checks.reach)
         _inside(draft, name, app.static_ipv6, *at)
         if app.ipv6_web:
             draft.report("ipv6_web gives this application an address already; leave one of them out", *at)

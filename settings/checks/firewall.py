@@ -48,8 +48,8 @@ def _holds(outer: IPv4Network | IPv6Network, inner: IPv4Network | IPv6Network) -
 def _port_22(draft: Draft, name: str) -> None:
     """The cloud firewall knows ports, not a server's addresses: opened for a container, 22 is open for the host too."""
     for app_name, app in applications_on(draft, name).items():
-        if not app.has_address:
-            continue  # over IPv4 port 22 of the server is refused anyway
+        if not app.has_address or draft.stack.servers[name].ipv6.is_nat:
+            continue  # port 22 of the server itself is refused anyway
         published = [
             ("ports", index, port.proto, port.container, port.container) for index, port in enumerate(app.published)
         ]
@@ -67,7 +67,7 @@ def _port_22(draft: Draft, name: str) -> None:
 
 def _room(draft: Draft, name: str) -> None:
     server = draft.stack.servers[name]
-    opened = len(openings_of(applications_on(draft, name).values()))
+    opened = len(openings_of(applications_on(draft, name).values(), is_nat=server.ipv6.is_nat))
     sources = 2 if server.ssh_from is None else len(server.ssh_from)
     needed = 2 + sources + opened  # ICMP, SSH, and what is published or opened
     if needed > MOST_RULES:

@@ -29,17 +29,17 @@ def expect_open(hive: Hive, address: str, *ports: int) -> None:
 
 
 def expect_no_trace(hive: Hive, *texts: str) -> None:
-    """Neither the host nor Vultr has anything of an address, a name or a port left."""
+    """Neither the host nor Vultr has anything of an address, a name or a port (each a pattern) left."""
     places = {
         "ndppd": hive.on_server("cat /etc/ndppd.conf"),
         "ufw's rules": hive.on_server("ufw show added"),
         "ufw's files": hive.on_server("cat /etc/ufw/*.rules"),
         "the kernel's rules": hive.on_server("ip6tables-save; iptables-save"),
-        "connections": hive.on_server("conntrack -L -f ipv6 2>&1"),
+        "connections": hive.on_server("conntrack -L -f ipv6 2>/dev/null | sed /TIME_WAIT/d"),
         "the region": hive.paths.region.read_text(),
     }
     for text in texts:
-        word = re.compile(rf"\b{re.escape(text)}\b")  # no part of an id
+        word = re.compile(rf"\b{text}\b")  # no part of an id
         assert [place for place, content in places.items() if word.search(content)] == [], text
 
 
@@ -65,6 +65,83 @@ def download(hive: Hive) -> subprocess.Popen[str]:
     return subprocess.Popen([*words, "--speed-limit", "1", "--speed-time", "5", url], text=True, stderr=subprocess.PIPE)
 
 
+# Runs in the prober: lets one visitor in, and tells him his address.
+GREETER = """
+import socket, sys
+family = socket.AF_INET6 if sys.argv[1] == "-6" else socket.AF_INET
+listener = socket.create_server(("", 9998), family=family)
+listener.settimeout(60)
+print("ready", flush=True)
+visitor, address = listener.accept()
+visitor.sendall(address[0].encode())
+visitor.close()
+"""
+ASK = """
+import socket, sys
+try:
+    print(socket.create_connection((sys.argv[1], 9998), 10).recv(100).decode())
+except OSError as error:
+    print(error.strerror or error)
+"""
+
+
+def seen_from_outside(hive: Hive, application: str, family: str) -> str:
+    """The address that the world sees an application come from, or why it can't come."""
+    greeter = subprocess.Popen(
+        ["docker", "exec", hive.paths.name("prober"), "python3", "-c", GREETER, family],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert greeter.stdout is not None
+    assert greeter.stdout.readline() == "ready\n"
+    to = hive.own_address(family)
+    seen = hive.on_server(f"docker exec {hive.container(application)} python3 -c '{ASK}' {to}").strip()
+    hive.prober("python3", "-c", ASK, to)  # lets the greeter end, if nobody else came
+    greeter.wait(60)
+    return seen
+
+
+def test_without_ipv4_it_reaches_out_over_ipv6_alone_and_is_told_so_at_once(whole: Hive) -> None:
+    assert seen_from_outside(whole, "game", "-6") == own(whole)
+    assert seen_from_outside(whole, "game", "-4") == "Network is unreachable"
+    # Others do, and they may speak with it as with anybody on their network.
+    assert seen_from_outside(whole, "echo", "-4") == whole.server["ipv4"]
+    game = json.loads(whole.on_server(f"docker inspect {whole.container('game')}"))[0]["NetworkSettings"]["Networks"]
+    [ipv4] = [network["IPAddress"] for network in game.values()]
+    fetch = f'import urllib.request; print(urllib.request.urlopen("http://{ipv4}:{PORT}/", timeout=10).status)'
+    assert whole.on_server(f"docker exec {whole.container('echo')} python3 -c '{fetch}'").strip() == "200"
+
+
+def expect_forwarded(hive: Hive) -> None:
+    """With `ipv6: nat`: visitors come to the server's own address, and keep theirs; nobody gets past it."""
+    server = hive.server
+    hive.expect_served()
+    assert resolve(hive, "echo.example.net", "AAAA") == resolve(hive, "play.example.com", "AAAA") == [server["ipv6"]]
+    for family in ("-6", "-4"):
+        status, body = hive.get(f"http://play.example.com:{OTHER}/", family)
+        assert status == 200, body
+        assert json.loads(body)["peer"] == hive.own_address(family)
+        assert seen_from_outside(hive, "game", family) == server["ipv6" if family == "-6" else "ipv4"]
+    for routed in (False, True):
+        assert hive.scan([server["ipv6"]], routed=routed, ports=[5432, 8080, PORT, OTHER]) == [(server["ipv6"], OTHER)]
+    # A neighbour who sets a route to the private network finds it closed, also where a port is forwarded.
+    private = [address for address in hive.container_addresses() if address.startswith("fd")]
+    assert len(private) > 2
+    for address in private:
+        assert hive.prober("ip", "-6", "route", "replace", address, "via", server["ipv6"]).returncode == 0
+    try:
+        assert hive.scan(private, ports=[80, 8080, PORT, OTHER]) == []
+    finally:
+        for address in private:
+            hive.prober("ip", "-6", "route", "delete", address)
+
+
+def whole_net(hive: Hive) -> list[str]:
+    """Patterns of everything that lies in the public networks of a server's containers."""
+    prefix = hive.server["prefix"].removesuffix("::/64")
+    return [rf"{prefix}:0:[12]:[0-9a-f:]+"]
+
+
 def test_what_changes_leaves_nothing_behind(whole: Hive) -> None:
     old, new = own(whole, "b"), own(whole, "c")
     with whole.changed() as settings:
@@ -86,11 +163,19 @@ def test_what_changes_leaves_nothing_behind(whole: Hive) -> None:
         expect_open(whole, old)
         expect_open(whole, new, OTHER)
 
-        del settings["apiary:applications"]["game"]
+        # And from an address of its own to none.
+        settings["apiary:servers"]["web1"]["ipv6"] = "nat"
+        game.update(ports=[f"{OTHER}:{OTHER}"], ipv4=True)
+        del game["static_ipv6"], game["open"]
         whole.up()
-        expect_no_trace(whole, new, "play.example.com", str(OTHER))
+        expect_no_trace(whole, new, *whole_net(whole))
         expect_open(whole, new)
+        assert resolve(whole, "-x", new) == []
+        expect_forwarded(whole)
         whole.expect_nothing_left()
+        whole.expect_no_changes()
     whole.up()
+    expect_no_trace(whole, "APIARY-IN", "APIARY-OUT", "fd[0-9a-f:]+:0:2:0:a")
     expect_open(whole, old, PORT)
+    whole.expect_served()
     whole.expect_no_changes()

@@ -6,13 +6,16 @@ import base64
 import io
 import json
 import tarfile
+from ipaddress import IPv6Address, IPv6Network
 from typing import Any
 
 import pytest
 
 from tests.mocks.program import Graph
+from tests.unit.test_playbook_tools import variables
 
 OWN = "2001:db8:77:1:0:2:0:b"
+CONTAINER = "docker:index/container:Container"
 REVERSE = "vultr:index/reverseIpv6:ReverseIpv6"
 
 
@@ -71,3 +74,49 @@ def test_its_address_is_called_by_the_first_of_its_names_until_it_goes(mail: Gra
 
 def test_an_application_without_names_has_no_reverse_name(graph: Graph) -> None:
     assert {entry.name for entry in graph.of_type(REVERSE)} == {"web1"}
+
+
+@pytest.fixture
+def private(stack_file: dict[str, Any], program: Any) -> Graph:
+    """The small hive with `ipv6: nat`, and a mail server that publishes a port."""
+    stack_file["servers"]["web1"]["ipv6"] = "nat"
+    stack_file["applications"]["mail"] = {"build_dir": "Echo", "ports": ["2525:25"], "dns": ["mail.example.net"]}
+    graph: Graph = program(stack_file)
+    return graph
+
+
+def test_with_nat_what_is_published_is_forwarded_from_the_server_s_own_address(private: Graph) -> None:
+    host = "2001:db8:77:1:5400:ff:fe00:1"
+    containers = {one.name: one.inputs["networksAdvanced"][0] for one in private.of_type(CONTAINER)}
+    addresses = {name: network.get("ipv6Address") for name, network in containers.items()}
+    assert {name for name, address in addresses.items() if address} == {"haproxy", "mail"}
+    assert all(IPv6Address(addresses[name]) in IPv6Network("fd00::/8") for name in ("haproxy", "mail"))
+    told = told_to_the_host(private)
+    assert told["apiary_nat"] == {
+        "address": host,
+        "forwarded": [
+            {"proto": "tcp", "port": 80, "to": addresses["haproxy"], "to_port": 80},
+            {"proto": "tcp", "port": 2525, "to": addresses["mail"], "to_port": 25},
+        ],
+    }
+    assert told["apiary_addresses"] == [], "nobody is to be answered for"
+    variables.check(told)
+    for name in ("example.com/@", "example.com/www", "example.net/mail"):
+        assert private.one("vultr:index/dnsRecord:DnsRecord", f"{name}/AAAA").inputs["data"] == host
+    assert {entry.name for entry in private.of_type(REVERSE)} == {"web1"}
+
+
+def test_without_ipv4_the_host_is_told_whom_to_refuse_it(stack_file: dict[str, Any], program: Any) -> None:
+    stack_file["applications"]["shop"]["ipv4"] = False
+    graph = program(stack_file)
+    fixed = {one.name: one.inputs["networksAdvanced"][0].get("ipv4Address") for one in graph.of_type(CONTAINER)}
+    assert [name for name, address in fixed.items() if address] == ["shop"]
+    told = told_to_the_host(graph)
+    assert told["apiary_ipv6_only"] == [fixed["shop"]]
+    variables.check(told)
+
+
+def test_what_the_host_is_told_of_a_hive_is_accepted_there(mail: Graph, graph: Graph) -> None:
+    for one in (mail, graph):
+        variables.check(told_to_the_host(one))
+        assert told_to_the_host(one)["apiary_nat"] is None

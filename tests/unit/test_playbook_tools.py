@@ -83,6 +83,16 @@ def test_all_errors_of_the_variables_are_said_at_once():
     assert "apiary_published_ipv4[0].port" in text
 
 
+def test_what_can_t_be_forwarded_is_said():
+    entry = {"proto": "tcp", "port": 80, "to": WEB, "to_port": 80}
+    variables.check({**VARIABLES, "apiary_nat": {"address": "2001:db8::1", "forwarded": [entry]}})
+    bad = {"address": "here", "forwarded": [{**entry, "port": 0, "to": "2001:db8::1", "proto": "sctp"}]}
+    with pytest.raises(variables.BadVariables) as error:
+        variables.check({**VARIABLES, "apiary_nat": bad, "apiary_ipv6_only": ["2001:db8::1"]})
+    for text in ("apiary_nat.address", "[0].proto", "[0].port", "[0].to:", "apiary_ipv6_only"):
+        assert text in str(error.value)
+
+
 def test_a_missing_network_is_an_error_that_names_it():
     with pytest.raises(variables.BadVariables, match="apiary_net_subnet: None is not a network"):
         variables.check({key: value for key, value in VARIABLES.items() if key != "apiary_net_subnet"})
@@ -281,8 +291,8 @@ def test_a_rule_no_longer_wanted_goes_and_the_new_one_comes():
 def test_connections_through_a_rule_that_went_are_forgotten_and_no_others():
     stale = [f"published {WEB} 80/tcp", f"published {WEB} 6000:6010/udp", "ssh from any"]
     assert ufw_rules.forgotten(stale) == [
-        ["-D", "-f", "ipv6", "-d", WEB, "-p", "tcp", "--dport", "80"],
-        ["-D", "-f", "ipv6", "-d", WEB, "-p", "udp"],
+        ["-D", "-f", "ipv6", "--reply-src", WEB, "-p", "tcp", "--reply-port-src", "80"],
+        ["-D", "-f", "ipv6", "--reply-src", WEB, "-p", "udp"],
     ]
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
 import settings
@@ -15,7 +17,8 @@ from tests.unit.test_playbook_tools import ufw_rules
 from tests.unit.test_settings import good
 from tests.unit.test_settings_errors import report
 
-MAIL = "applications", "mail"
+# A whole stack file is read in each example; how long that takes says more of the machine than of the program.
+patiently = hypothesis(deadline=None)
 
 
 def hive(**mail: Any) -> dict[str, Any]:
@@ -42,17 +45,20 @@ ports = st.tuples(st.sampled_from(["tcp", "udp"]), st.integers(1, 65535), st.int
 )
 
 
+@patiently
 @given(ports)
 def test_opened_ports_are_read_as_they_are_spelt(port: OpenPort) -> None:
     assert parse_open(str(port)) == port
 
 
+@patiently
 @given(ports, ports)
 def test_opened_ports_overlap_exactly_when_they_share_one(one: OpenPort, other: OpenPort) -> None:
     shared = set(range(one.first, one.last + 1)) & set(range(other.first, other.last + 1))
     assert one.overlaps(other) == other.overlaps(one) == (one.proto == other.proto and bool(shared))
 
 
+@patiently
 @given(st.text(alphabet="tcpud/-0123456789 ", max_size=16) | st.text() | st.integers() | st.none() | st.booleans())
 def test_anything_is_opened_ports_or_an_error_that_says_what_to_write(value: object) -> None:
     try:
@@ -184,6 +190,7 @@ def test_a_port_published_without_an_own_address_is_no_matter_of_ipv6() -> None:
     assert rules(raw) - rules(good()) == {("v4", "tcp", "8080")}
 
 
+@patiently
 @given(st.lists(ports, max_size=8), st.lists(ports, max_size=8))
 def test_after_a_change_nothing_is_open_but_what_is_wanted_now(before: list[OpenPort], after: list[OpenPort]) -> None:
     """From any set of opened ports to any other: what ufw then holds of ours is what a first run would make."""
@@ -202,3 +209,135 @@ def test_after_a_change_nothing_is_open_but_what_is_wanted_now(before: list[Open
     left = [rule for rule in wanted(before) if rule.comment not in stale] + missing
     assert {rule.comment for rule in left} == {rule.comment for rule in wanted(after)}
     assert ufw_rules.plan(wanted(after), shown(left)) == ([], {})
+
+
+# --- private addresses (ipv6: nat)
+
+
+def with_nat(**mail: Any) -> dict[str, Any]:
+    """The good stack file with `ipv6: nat` and a mail server with these settings."""
+    raw = good()
+    raw["servers"]["web1"]["ipv6"] = "nat"
+    raw["applications"]["mail"] = {"image": "mail", **mail}
+    return raw
+
+
+def test_nat_is_a_word_or_a_setting() -> None:
+    assert load(with_nat()).servers["web1"].ipv6.is_nat
+    raw = with_nat()
+    raw["servers"]["web1"]["ipv6"] = {"mode": "nat", "docker": {"suffix_net": "5:0:0/96", "static_web": "5:0:a"}}
+    assert load(raw).servers["web1"].ipv6.is_nat
+    raw["servers"]["web1"]["ipv6"] = "natt"
+    path, message = said(raw)
+    assert path == "servers.web1.ipv6"
+    assert message == '"natt" is not a way to give containers IPv6; write nat, or leave it out'
+
+
+@pytest.mark.parametrize(
+    ("mail", "key", "remedy"),
+    [
+        ({"static_ipv6": "2:0:b"}, "static_ipv6", "leave it out, and publish ports, which are forwarded"),
+        ({"open": ["tcp/25", "udp/53"]}, "open", "publish them on the server's own instead: ports: [25, 53/udp]"),
+        ({"dns": ["mail.example.org"]}, "dns", "publish ports, and they lead to the server's own"),
+    ],
+)
+def test_with_nat_what_needs_a_public_address_is_refused(mail: dict[str, Any], key: str, remedy: str) -> None:
+    path, message = said(with_nat(**mail))
+    assert path == f"applications.mail.{key}"
+    assert message.startswith("servers.web1.ipv6 is nat, so containers have no public address")
+    assert remedy in message
+
+
+@patiently
+@given(st.integers(0, 2**64 - 1), st.sets(st.sampled_from([f"app{number}" for number in range(15)])))
+def test_with_nat_all_addresses_are_private_stay_over_a_rebuild_and_never_meet(bits: int, names: set[str]) -> None:
+    raw = with_nat()
+    raw["applications"] |= {name: {"image": "x", "ports": [8100 + int(name[3:])]} for name in names}
+    stack = load(raw)
+    plan = settings.plan(stack, "web1", str(IPv6Network((bits << 64, 64))))
+    assert set(plan.statics) == {"haproxy", *names}
+    assert len(set(plan.statics.values())) == len(plan.statics)
+    net = IPv6Network(str(plan.net))
+    assert net.subnet_of(IPv6Network("fd00::/8"))
+    lower = next(net.subnets())
+    assert all(IPv6Address(address) in lower for address in plan.statics.values())
+    assert str(plan.net_gateway) not in plan.statics.values()
+    before = settings.plan(stack, "web1", None)
+    assert (before.net, before.statics) == (plan.net, plan.statics), "the addresses hang on the server's prefix"
+
+
+def test_two_servers_and_two_stacks_have_private_networks_of_their_own() -> None:
+    raw = with_nat()
+    raw["servers"]["web2"] = {"plan": "p", "region": "ams", "os": 1, "ipv6": "nat"}
+    for section in ("applications", "jobs"):
+        for container in raw[section].values():
+            container["server"] = "web1"
+    found = {
+        settings.plan(settings.load(raw, name=stack), server, None).net
+        for stack in ("prod", "test")
+        for server in ("web1", "web2")
+    }
+    assert len(found) == 4
+
+
+def test_with_nat_every_name_leads_to_the_server_itself() -> None:
+    stack = load(with_nat(ports=[25], dns=["mail.example.org"]))
+    aaaa = [one for one in settings.dns_records(stack, "web1") if one.type == "AAAA" and one.source != "literal"]
+    assert {one.source for one in aaaa} == {"host_ipv6"}
+    assert {(one.zone, one.name) for one in aaaa} >= {
+        ("example.org", "mail"),
+        ("example.com", ""),
+        ("example.com", "www"),
+    }
+    assert settings.reverse_names(stack) == {}
+
+
+def test_with_nat_the_cloud_lets_the_server_s_ports_through_over_both_families() -> None:
+    assert rules(with_nat(ports=["2525:25"])) - rules(with_nat()) == {("v4", "tcp", "2525"), ("v6", "tcp", "2525")}
+
+
+# --- without IPv4
+
+
+def test_without_ipv4_nothing_is_published() -> None:
+    path, message = said(hive(ipv4=False, ports=["2525:25"]))
+    assert path == "applications.mail.ports"
+    assert message.endswith("open them over IPv6: open: [tcp/25]")
+    load(hive(ipv4=False, open=["tcp/25"]))
+
+
+@patiently
+@given(st.sets(st.sampled_from([f"app{number}" for number in range(60)])))
+def test_without_ipv4_the_firewall_knows_the_address_that_docker_hands_to_nobody_else(names: set[str]) -> None:
+    raw = good()
+    raw["applications"] |= {name: {"image": "x", "ipv4": False} for name in names}
+    plan = settings.plan(load(raw), "web1", "2001:db8:1:2::/64")
+    assert set(plan.ipv4_statics) == names
+    assert len(set(plan.ipv4_statics.values())) == len(names)
+    for address in map(IPv4Address, plan.ipv4_statics.values()):
+        assert address in IPv4Network(plan.ipv4_net)
+        assert address not in IPv4Network(plan.ipv4_range)
+        assert str(address) not in (plan.ipv4_gateway, str(IPv4Network(plan.ipv4_net)[0]))
+
+
+def test_more_without_ipv4_than_the_network_has_fixed_addresses_for_are_refused() -> None:
+    raw = good()
+    raw["servers"]["web1"]["ipv4_net"] = "10.1.2.0/28"
+    raw["applications"] |= {f"app{number}": {"image": "x", "ipv4": False} for number in range(7)}
+    path, message = said(raw)
+    assert path == "servers.web1.ipv4_net"
+    assert message.startswith("10.1.2.0/28 has fixed addresses for 6 applications with ipv4: false, and there are 7")
+
+
+def test_two_without_ipv4_can_t_run_side_by_side() -> None:
+    raw = good()
+    assert load(raw).applications["blog"].is_rolling
+    raw["applications"]["blog"]["ipv4"] = False
+    assert not load(raw).applications["blog"].is_rolling
+
+
+def test_without_ipv4_there_is_no_private_network_either() -> None:
+    raw = hive(ipv4=False, private=[5432])
+    path, message = said(raw)
+    assert path == "applications.mail.private"
+    assert message.startswith("the private network is IPv4, which ipv4: false takes away")
