@@ -105,3 +105,4 @@ pulumi.export(
     },
 )
 pulumi.export("sites", sorted(domain for name in stack.servers for domain in settings.domains_map(stack, name)))
+pulumi.export("passwords", secrets.shown())

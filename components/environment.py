@@ -43,6 +43,10 @@ class Secrets(pulumi.ComponentResource):
     def __getitem__(self, secret: str) -> pulumi.Output[str]:
         return self._passwords[secret]
 
+    def shown(self) -> pulumi.Output[dict[str, str]]:
+        """Every generated password by its name, secret: for the people who have to type one."""
+        return pulumi.Output.secret(pulumi.Output.all(**self._passwords))
+
     def databases(self, job: str) -> pulumi.Output[str]:
         """What the job makes, as JSON, secret: all databases of all database servers on its own host.
 

@@ -295,6 +295,10 @@ class Hive:
         found: dict[str, Any] = json.loads(self.output_of("stack", "output", "--json"))
         return found
 
+    def passwords(self) -> dict[str, str]:
+        """The generated passwords, as their owner reads them."""
+        return dict(json.loads(self.output_of("stack", "output", "passwords", "--show-secrets", "--json")))
+
     @property
     def server(self) -> dict[str, Any]:
         """The stack's exports of web1: ipv4, ipv6, prefix, web_ipv6, host_key."""
@@ -393,6 +397,16 @@ class Hive:
             stdin=subprocess.DEVNULL,
         )
         return Load(process, flag, self.paths.name("prober"))
+
+    def in_prober(self, *command: str) -> subprocess.Popen[str]:
+        """A command in the prober that goes on while the test does something else."""
+        return subprocess.Popen(
+            ["docker", "exec", self.paths.name("prober"), *command],
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+        )
 
     def scan(self, addresses: list[str], routed: bool = False, ports: Sequence[int] = PORTS) -> list[tuple[str, int]]:
         """Every (address, port) that accepts a TCP connection."""

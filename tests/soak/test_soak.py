@@ -16,6 +16,7 @@ import pytest
 from tests.lab.hive import PORTS, UP_SECONDS, Hive
 from tests.lab.test_firewall import every_address, intended
 from tests.lab.test_heal import DESTROY, UP, expect_healed
+from tests.lab.test_logs import lines_lost
 
 pytestmark = pytest.mark.timeout(6 * 3600)
 
@@ -70,6 +71,12 @@ def test_many_releases_lose_no_request(hive: Hive) -> None:
     requests, failed = load.stop()
     assert requests > 50 * ROUNDS
     assert failed == []
+
+
+def test_no_access_line_is_lost_in_a_minute_of_rotations_reloads_and_restarts(whole: Hive) -> None:
+    requests, lines, files = lines_lost(whole, seconds=60, pause=0.001)
+    print(f"{requests - lines} of {requests} lines lost, in {files} rotated files")
+    assert lines == requests
 
 
 def test_every_port_of_every_address_is_closed_but_the_intended(hive: Hive) -> None:

@@ -1,0 +1,1 @@
+"""reports: access logs in, a page of statistics a site out. Standard library and GoAccess only."""

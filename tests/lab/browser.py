@@ -1,0 +1,137 @@
+"""A real browser before the hive's sites: Debian's Chromium, headless, through a tunnel into the prober.
+
+Chromium resolves and reaches nothing by itself: every name is dialled by `nc` in the prober's namespace, as one
+more visitor of there, and names outside the lab are refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import socketserver
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PAGE_SECONDS = 120
+ZONES = (".example.com", ".example.net", ".example.org")
+QUIET = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--ignore-certificate-errors",
+    "--hide-scrollbars",
+    # So that scripts are through before the page is looked at, however busy the machine is.
+    "--virtual-time-budget=10000",
+)
+
+
+def chromium() -> str:
+    """Path of the browser; it is installed where that can be done, else the test is skipped."""
+    if found := shutil.which("chromium"):
+        return found
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        pytest.skip("there is no chromium here, and only root on Debian may install it: apt-get install chromium")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for words in (["update", "-q"], ["install", "-qy", "--no-install-recommends", "chromium"]):
+        subprocess.run(["apt-get", *words], check=True, env=environment, capture_output=True, timeout=600)
+    path = shutil.which("chromium")
+    assert path is not None, "apt-get has installed chromium, and it is not on PATH"
+    return path
+
+
+class _Tunnels(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    prober: str
+    family: str
+
+
+class _Tunnel(socketserver.BaseRequestHandler):
+    """One CONNECT."""
+
+    server: _Tunnels
+    request: socket.socket
+
+    def handle(self) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head and len(head) < 65536 and (more := self.request.recv(4096)):
+            head += more
+        words = head.split(b"\r\n")[0].decode(errors="replace").split()
+        host, _, port = words[1].rpartition(":") if len(words) == 3 and words[0] == "CONNECT" else ("", "", "")
+        if not f".{host}".endswith(ZONES) or not port.isdigit():
+            self.request.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+            return
+        dial = ["docker", "exec", "-i", self.server.prober, "nc", self.server.family, host, port]
+        process = subprocess.Popen(dial, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self.request.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+        back = threading.Thread(target=self._back, args=(process,), daemon=True)
+        back.start()
+        with contextlib.suppress(OSError):  # either side may have gone
+            while data := self.request.recv(65536):
+                process.stdin.write(data)
+        process.terminate()
+        process.wait()
+        back.join()
+
+    def _back(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        with contextlib.suppress(OSError):
+            while data := process.stdout.read(65536):
+                self.request.sendall(data)
+            self.request.shutdown(socket.SHUT_RDWR)
+
+
+@dataclass(frozen=True)
+class Browser:
+    """Chromium behind a tunnel."""
+
+    path: str
+    proxy: str
+
+    def text(self, url: str) -> str:
+        """The page's document as it stands after its scripts have run."""
+        return self._run("--dump-dom", url)
+
+    def picture(self, url: str, file: Path, size: str = "1400,2400") -> Path:
+        """What a person would see."""
+        self._run(f"--screenshot={file}", f"--window-size={size}", url)
+        assert file.stat().st_size > 0
+        return file
+
+    def _run(self, *words: str) -> str:
+        with tempfile.TemporaryDirectory(prefix="apiary-browser-") as profile:
+            done = subprocess.run(
+                [self.path, *QUIET, f"--user-data-dir={profile}", f"--proxy-server={self.proxy}", *words],
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=PAGE_SECONDS,
+            )
+        assert done.returncode == 0, f"chromium {words[:-1]}: {done.stderr[-3000:]}"
+        return done.stdout
+
+
+@contextlib.contextmanager
+def browser(prober: str, family: str = "-6") -> Iterator[Browser]:
+    """A browser that visits over one family, as the container `prober` does."""
+    path = chromium()
+    with _Tunnels(("127.0.0.1", 0), _Tunnel) as tunnels:
+        tunnels.prober, tunnels.family = prober, family
+        threading.Thread(target=tunnels.serve_forever, daemon=True).start()
+        yield Browser(path, f"http://127.0.0.1:{tunnels.server_address[1]}")
+        tunnels.shutdown()
