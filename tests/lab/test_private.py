@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from lab import network
-from tests.lab.hive import PORTS, SCAN, Hive, until
+from lab.servers import Servers
+from tests.lab.hive import LABEL, PORTS, SCAN, Hive, until
 
 WEB, DB = "192.168.150.10", "192.168.150.11"
+STRANGER = "192.168.150.77"
 PORT = 5432
 
 
@@ -70,6 +73,17 @@ def asked(hive: Hive) -> str:
     return hive.on_server(f'docker exec {hive.container("asker")} python3 -c "{program}"').strip()
 
 
+def ledger_heard(hive: Hive) -> int:
+    """Packets of new connections that the firewall of db1 has let through to the container."""
+    rules = hive.on_server("iptables -nvxL DOCKER", server="db1").splitlines()
+    return sum(int(rule.split()[0]) for rule in rules if f"dpt:{PORT}" in rule)
+
+
+def open_db1(hive: Hive, action: str) -> None:
+    """The negative control: for a moment DOCKER-USER lets everything through (-I), and then no more (-D)."""
+    hive.on_server(f"iptables {action} DOCKER-USER -j RETURN", server="db1")
+
+
 def test_a_container_reaches_the_other_server_s_private_port_by_its_reference(two: Hive) -> None:
     assert asked(two) == WEB
     two.expect_no_changes()
@@ -102,3 +116,109 @@ def test_a_peer_finds_nothing_but_ssh_and_the_private_port(two: Hive) -> None:
     # What Docker listens on is the published port: it answers nothing there itself.
     listening = two.on_server("ss -Hltnp", server="db1").splitlines()
     assert {line.split()[3] for line in listening if "dockerd" in line} == {f"{DB}:{PORT}"}
+
+
+@pytest.mark.parametrize("routed", [False, True], ids=["on_link", "routed"])
+def test_from_outside_nobody_reaches_it(two: Hive, routed: bool) -> None:
+    """Neither at the public addresses nor by a route to the private one."""
+    server = two.outputs()["servers"]["db1"]
+    two.prober("ip", "route", "replace", DB, "via", server["ipv4"], "dev", "eth0", routed=routed)
+    try:
+        everywhere = [(address, PORT) for address in (server["ipv4"], server["ipv6"], DB)]
+        assert knocks(two, everywhere, routed) == 0
+        open_db1(two, "-I")
+        try:
+            assert knocks(two, [(DB, PORT)], routed) == 1
+        finally:
+            open_db1(two, "-D")
+    finally:
+        two.prober("ip", "route", "delete", DB, routed=routed)
+
+
+def test_a_forged_private_source_is_heard_by_nobody(two: Hive) -> None:
+    """On the public side somebody claims to be web1. What decides is whether the packet gets to the container: an
+    answer would go to the true web1."""
+    ipv4 = two.outputs()["servers"]["db1"]["ipv4"]
+    forge = f"import socket; socket.create_connection(('{DB}', {PORT}), 2, ('{WEB}', 0))"
+    two.prober("ip", "address", "add", f"{WEB}/32", "dev", "eth0")
+    two.prober("ip", "route", "replace", DB, "via", ipv4, "dev", "eth0")
+    try:
+        before = ledger_heard(two)
+        two.prober("python3", "-c", forge)
+        assert ledger_heard(two) == before
+        open_db1(two, "-I")
+        try:
+            two.prober("python3", "-c", forge)
+            assert ledger_heard(two) > before
+        finally:
+            open_db1(two, "-D")
+    finally:
+        two.prober("ip", "route", "delete", DB)
+        two.prober("ip", "address", "delete", f"{WEB}/32", "dev", "eth0")
+
+
+def test_a_strange_machine_on_the_private_network_reaches_no_private_port(two: Hive) -> None:
+    [vpc] = network.vpcs(two.paths)
+    prober = two.paths.name("prober")
+    subprocess.run(["docker", "network", "connect", vpc, prober], check=True)
+    try:
+        two.prober("ip", "address", "add", f"{STRANGER}/24", "dev", "eth1")
+        # It is there: SSH of db1 is open to all.
+        assert knocks(two, [(DB, 22)], routed=False) == 1
+        assert knocks(two, [(DB, PORT)], routed=False) == 0
+        open_db1(two, "-I")
+        try:
+            assert knocks(two, [(DB, PORT)], routed=False) == 1
+        finally:
+            open_db1(two, "-D")
+    finally:
+        subprocess.run(["docker", "network", "disconnect", vpc, prober], check=True)
+
+
+def test_ssh_is_open_to_those_in_ssh_from_alone(two: Hive) -> None:
+    servers = two.outputs()["servers"]
+    web1, db1 = ([(servers[name][family], 22) for family in ("ipv4", "ipv6")] for name in ("web1", "db1"))
+    assert (knocks(two, web1, routed=False), knocks(two, web1, routed=True)) == (2, 0)
+    # The other server has no such list.
+    assert knocks(two, db1, routed=True) == 2
+    rules = json.loads(two.paths.region.read_text())["firewall_groups"].values()
+    [cloud] = [group["rules"].values() for group in rules if group["description"] == f"{LABEL}web1"]
+    assert sorted(f"{rule['subnet']}/{rule['subnet_size']}" for rule in cloud if rule["port"] == "22") == sorted(
+        [f"{region_plan(two).gateway}/32", f"{region_plan(two).prober}/32", "2001:db8:77:ffff::100/128"]
+    )
+
+
+def test_a_list_that_would_lock_this_machine_out_is_refused_and_narrows_nothing(two: Hive) -> None:
+    with two.changed() as settings:
+        settings["apiary:servers"]["db1"]["ssh_from"] = ["203.0.113.0/24"]
+        done = two.up(check=False)
+    assert done.status != 0
+    assert f"this update came from {region_plan(two).gateway}, which none of 203.0.113.0/24 holds" in done.output
+    ipv4 = two.outputs()["servers"]["db1"]["ipv4"]
+    assert knocks(two, [(ipv4, 22)], routed=True) == 1
+    groups = json.loads(two.paths.region.read_text())["firewall_groups"].values()
+    [cloud] = [group["rules"].values() for group in groups if group["description"] == f"{LABEL}db1"]
+    assert any(rule["port"] == "22" and rule["subnet"] == "0.0.0.0" for rule in cloud)
+    two.up()
+    two.expect_no_changes()
+
+
+def test_an_address_that_another_machine_has_is_refused(two: Hive) -> None:
+    """db1 may not take what web1 has, even when nobody but the network knows."""
+    servers = Servers(two.paths.root)
+    [db1] = [one["id"] for one in servers.all() if one["name"] == f"{LABEL}db1"]
+    taken = json.dumps({"address": f"{WEB}/24", "public": "ens3"})
+    two.on_server("systemctl stop apiary-private; cp /etc/apiary/private.json /tmp/private.json", server="db1")
+    try:
+        two.on_server(f"echo '{taken}' > /etc/apiary/private.json", server="db1")
+        done = subprocess.run(
+            ["docker", "exec", two.paths.name(db1), "apiary-private", "apply"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert "another machine on the private network (5a:" in done.stderr
+    finally:
+        two.on_server("cp /tmp/private.json /etc/apiary/; systemctl start apiary-private", server="db1")
+    assert asked(two) == WEB
