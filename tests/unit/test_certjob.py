@@ -322,6 +322,40 @@ def test_the_authority_s_own_words_are_told():
     assert _reason(challenge, "x") == "a.example: no AAAA (dns)"
 
 
+NONCE = '{\n  "type": "urn:ietf:params:acme:error:badNonce",\n  "detail": "JWS has an invalid anti-replay nonce"}'
+LIMIT = '{\n  "type": "urn:ietf:params:acme:error:rateLimited",\n  "detail": "too many"}'
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked", "kind"),
+    [
+        ([(1, "", NONCE), (1, "", NONCE), (0, "", "")], 3, None),
+        ([(1, "", NONCE)] * 9, 4, ""),
+        ([(1, "", NONCE + LIMIT), (0, "", "")], 1, "rateLimited"),
+        ([(1, "", "no problem of the authority's"), (0, "", "")], 1, ""),
+    ],
+    ids=["twice", "for ever", "and a limit", "none"],
+)
+def test_a_nonce_that_is_refused_again_costs_no_certificate(
+    tmp_path: Path, answers: list[tuple[int, str, str]], asked: int, kind: str | None
+):
+    calls: list[tuple[str, ...]] = []
+
+    class Nonces(Authority):
+        def _once(self, *words: str) -> tuple[int, str, str]:
+            calls.append(words)
+            return answers[len(calls) - 1]
+
+    authority = Nonces(parse(BASE), tmp_path)
+    if kind is None:
+        authority.obtain("example.com", ["example.com"])
+    else:
+        with pytest.raises(RefusedError) as refused:
+            authority.obtain("example.com", ["example.com"])
+        assert refused.value.kind == kind
+    assert len(calls) == asked
+
+
 def test_settings_are_let_s_encrypt_s_unless_something_else_is_said():
     assert parse(BASE).directory == PRODUCTION
     assert parse({**BASE, "TEST": "true"}).directory == STAGING

@@ -26,6 +26,9 @@ from certjob.settings import Settings
 SYSTEM_ROOTS = Path("/etc/ssl/certs/ca-certificates.crt")
 CERTBOT_SECONDS = 180
 DIRECTORY_SECONDS = 20
+# certbot repeats a request once when its nonce is refused, and gives up when that happens twice in a row, which means
+# nothing (RFC 8555, 6.5).
+ATTEMPTS = 4
 # An ACME problem as certbot's log has it.
 _PROBLEM = re.compile(r'"type": "urn:ietf:params:acme:error:(\w+)",\s*"detail": ("(?:[^"\\]|\\.)*")')
 
@@ -133,7 +136,14 @@ class Authority:
         return sorted((self.home / "accounts").glob("**/private_key.json"))
 
     def _certbot(self, verb: str, *words: str) -> tuple[int, str, str]:
-        """(exit status, what it said, its log)"""
+        """(exit status, what it said, its log); again as long as nothing but a nonce was refused."""
+        for _ in range(ATTEMPTS):
+            status, said, log = self._once(verb, *words)
+            if status == 0 or _problem(log)[0] or "acme:error:badNonce" not in log:
+                break
+        return status, said, log
+
+    def _once(self, verb: str, *words: str) -> tuple[int, str, str]:
         with tempfile.TemporaryDirectory() as scratch:
             folders = ["--config-dir", str(self.home), "--work-dir", f"{scratch}/work", "--logs-dir", f"{scratch}/logs"]
             command = ["certbot", verb, "--non-interactive", "--server", self.settings.directory, *folders, *words]
@@ -168,7 +178,7 @@ def thumbprint(key: dict[str, str]) -> str:
 
 
 def _problem(log: str) -> tuple[str, str]:
-    """(kind, detail) of the last problem that the authority told; a refused nonce is tried again by itself."""
+    """(kind, detail) of the last problem that the authority told, refused nonces aside."""
     found = [(kind, str(json.loads(detail))) for kind, detail in _PROBLEM.findall(log) if kind != "badNonce"]
     return found[-1] if found else ("", "")
 
