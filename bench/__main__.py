@@ -1,7 +1,7 @@
 """Measures the program in a region of its own, and prints a table: `python -m bench [--write]`.
 
-Makes: a region in `.lab/bench` (with the caches of the lab), the stack `lab` of a copy of the checkout in it;
-both are gone at the end, however it ends. `--write` puts the table into bench/RESULTS.md when all was measured.
+Makes: a region in `.lab/bench` (with the caches of the lab), and in it a stack of a copy of the checkout, first the small
+one of tests/lab/stacks/spine.yaml, then more and more applications; all is gone at the end, however it ends. `--write` puts the table into bench/RESULTS.md when all was measured.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from lab.servers import Servers
 from tests.lab.hive import Hive
 
 RUNS = 3
+STACK = CHECKOUT / "tests" / "lab" / "stacks" / "spine.yaml"
 CONNECTIONS, SECONDS = 16, 8
 WATCH_SECONDS = 300
 CLIENT = Path(load.__file__).read_text()
@@ -50,7 +51,7 @@ def main() -> int:
             cli.down(paths, everything=False)
             paths = Paths.find(root)  # `down` removes folders that `up` needs
             report.add("region up, caches warm", "s", seconds(lambda: cli.up(paths)))
-            measure(Hive.copy_of_the_checkout(paths, Path(folder)), report, counts)
+            measure(Hive.copy_of_the_checkout(paths, Path(folder), STACK), report, counts)
     finally:
         cli.down(Paths.find(root), everything=False)
     page = report.markdown(about)
@@ -61,9 +62,9 @@ def main() -> int:
 
 
 def measure(hive: Hive, report: Report, counts: list[int]) -> None:
-    """All figures of a stack: as it is in the lab first, then with more applications."""
+    """All figures of a stack: as it is first, then with more applications."""
     hive.pulumi("stack", "select", "--create")
-    report.add("first `pulumi up` of the lab stack, caches warm", "s", seconds(hive.up))
+    report.add("first `pulumi up` of the small stack, caches warm", "s", seconds(hive.up))
     hive.expect_served()
     size(hive, report)
     no_change(hive, report)
@@ -157,7 +158,7 @@ def size(hive: Hive, report: Report) -> None:
         size_of = int(hive.on_server(f"docker image inspect --format '{{{{.Size}}}}' {image}"))
         report.add(f"image {repository}", "MB", size_of / 1e6)
     used = [_memory(hive) for _ in range(RUNS)]
-    report.add("memory of the idle server with the lab stack", "MiB", *used)
+    report.add("memory of the idle server with the small stack", "MiB", *used)
     report.notes.append(
         "Memory is the sum of the proportional set sizes (PSS) of all processes of the server, in containers too; "
         "the kernel's own share is not in it. Image sizes are Docker's: layers that images share count in each."
