@@ -1,7 +1,8 @@
 """Measures the program in a region of its own, and prints a table: `python -m bench [--write]`.
 
-Makes: a region in `.lab/bench` (with the caches of the lab), and in it a stack of a copy of the checkout, first the small
-one of tests/lab/stacks/spine.yaml, then more and more applications; all is gone at the end, however it ends. `--write` puts the table into bench/RESULTS.md when all was measured.
+Makes: a region in `.lab/bench` (with the caches of the lab), and in it a stack of a copy of the checkout: first the
+small one of tests/lab/stacks/spine.yaml, then more and more applications. All is gone at the end, however it ends.
+`--write` puts the table into bench/RESULTS.md when all was measured.
 """
 
 from __future__ import annotations
