@@ -68,19 +68,19 @@ def test_a_new_site_brings_its_own_resources_and_is_made_known_to_the_proxy(
 
 def test_a_new_site_of_a_new_image_in_a_new_zone_brings_these_too(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
     config = edited["config"]
-    config["apiary:servers"]["web1"]["dns"]["web"].append("wiki.example.org")
+    config["apiary:servers"]["web1"]["dns"]["web"].append("wiki.new.example")
     config["apiary:applications"]["wiki"] = {
-        "server": "web1", "image": "nginx:1.27", "env": {"domains": ["wiki.example.org"], "http_port": 80},
+        "server": "web1", "image": "nginx:1.27", "env": {"domains": ["wiki.new.example"], "http_port": 80},
     }  # fmt: skip
     assert operations(elsewhere(edited).steps()) == {
         "apiary:Application wiki": CREATED,
         "apiary:Image web1/nginx:1.27": CREATED,
         "command:Command web1/nginx:1.27": CREATED,
-        "apiary:Zone example.org": CREATED,
-        "vultr:DnsDomain example.org": CREATED,
+        "apiary:Zone new.example": CREATED,
+        "vultr:DnsDomain new.example": CREATED,
         **container("wiki", CREATED),
         **routed("wiki", CREATED),
-        **records("wiki", "example.org", CREATED),
+        **records("wiki", "new.example", CREATED),
         **job("hasetup"),
     }
 
@@ -168,6 +168,7 @@ def test_a_removed_site_goes_with_all_it_had_and_its_data_stay(elsewhere: Elsewh
         del config[f"apiary:{section}"][name]
     plan = operations(elsewhere(edited).steps())
     assert plan.pop("docker:Volume web1/pgdata") in (DELETED, ("discard",))
+    assert plan.pop("command:Command web1") == BESIDE, "the bootstrap closes the private port"
     gone = {name: how for name, how in plan.items() if name not in job("hasetup")}
     assert set(gone.values()) == {DELETED}
     assert {*container("shop", DELETED), *routed("shop", DELETED), *records("shop", "example.net", DELETED)} <= set(

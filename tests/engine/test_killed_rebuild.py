@@ -12,7 +12,7 @@ from tests.engine.workplace import Project, Workplace
 
 ON_THE_HOST = ("docker:index/", "command:remote:", "vultr:index/instance:", "vultr:index/reverse")
 UPDATED = ("update",)
-OF_WEB2 = ("web2", "collector", "report")
+OF_WEB2 = ("web2", "collector", "report", "feed")
 
 
 def emptied(exported: dict[str, Any]) -> dict[str, Any]:
