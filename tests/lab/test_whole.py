@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import time
+from pathlib import Path
+
+from lab.paths import CHECKOUT
 from tests.lab.hive import Hive
+
+SECONDS = 90  # a tenth of it on an idle machine
 
 
 def test_the_whole_hive_is_served_and_settled(whole: Hive) -> None:
@@ -10,3 +18,24 @@ def test_the_whole_hive_is_served_and_settled(whole: Hive) -> None:
     whole.expect_no_changes()
     refreshed = whole.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes", check=False)
     assert refreshed.status == 0, refreshed.output[-4000:]
+
+
+def test_make_up_again_changes_nothing_and_takes_seconds(whole: Hive, tmp_path: Path) -> None:
+    """As it is typed, with the lab, the update and the visit."""
+    whole.write()
+    # The region is the checkout's, the stack that of the copy.
+    for part in ("Makefile", "lab", ".venv", "requirements-dev.txt"):
+        (tmp_path / part).symlink_to(CHECKOUT / part)
+    (tmp_path / "operations").symlink_to(whole.program / "operations")
+    before = whole.on_server("docker ps --no-trunc --format '{{.ID}} {{.CreatedAt}}'")
+    started = time.monotonic()
+    done = subprocess.run(
+        ["make", "up"], cwd=tmp_path, env=whole.environment, check=False, capture_output=True, text=True, timeout=300
+    )
+    seconds = time.monotonic() - started
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert "nothing to do" in done.stderr, "the region was up"
+    assert re.search(r"Resources:\n +\d+ unchanged\n", done.stdout), done.stdout[-4000:]
+    assert done.stderr.count("the prober's own address") == 2, done.stdout[-4000:] + done.stderr[-2000:]
+    assert whole.on_server("docker ps --no-trunc --format '{{.ID}} {{.CreatedAt}}'") == before
+    assert seconds < SECONDS
