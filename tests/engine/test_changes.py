@@ -352,19 +352,15 @@ def test_a_protected_zone_is_deleted_by_no_update_that_forgets_its_last_name(
 ) -> None:
     """Refused in the preview, before anything else of the update is done."""
     zone = "vultr:index/dnsDomain:DnsDomain::example.net"
-    before = settled_hive.run("stack", "export").stdout
-    state = json.loads(before)
+    state = json.loads(settled_hive.run("stack", "export").stdout)
     for resource in state["deployment"]["resources"]:
         if resource["urn"].endswith(zone):
             resource["protect"] = protected
     edited["config"]["apiary:servers"]["web1"]["dns"]["web"].remove("shop.example.net")
     del edited["config"]["apiary:applications"]["shop"]["env"]["domains"]
     project = workplace.project(f"zone-{protected}", settled_hive.stack, edited)
-    assert project.run("stack", "import", stdin=json.dumps(state)).status == 0
-    try:
+    with project.state(state):
         preview = project.run("preview")
-    finally:
-        assert project.run("stack", "import", stdin=before).status == 0
     if protected:
         assert preview.status != 0
         assert "example.net" in preview.output

@@ -22,6 +22,6 @@ def test_heal_costs_no_server_but_finishes_a_rebuild_that_was_killed(
         if under_way and resource["urn"].endswith("vultr:index/instance:Instance::web1"):
             resource["pendingReplacement"] = True  # the engine's mark between deletion and creation
     project = workplace.project(f"heal-{under_way}", settled_hive.stack, file)
-    assert project.run("stack", "import", stdin=json.dumps(state)).status == 0
-    exported = json.loads(project.run("stack", "export").stdout)
-    assert guard.lost_servers(project.plan(), exported) == lost
+    with project.state(state):
+        exported = json.loads(project.run("stack", "export").stdout)
+        assert guard.lost_servers(project.plan(), exported) == lost

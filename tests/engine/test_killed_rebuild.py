@@ -26,23 +26,18 @@ def emptied(exported: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_what_is_gone_is_only_made_anew(workplace: Workplace, settled_hive: Project, hive_file: dict[str, Any]) -> None:
-    before = settled_hive.run("stack", "export").stdout
     file = copy.deepcopy(hive_file)
     file["config"]["apiary:servers"]["web2"]["os"] = 2625
     project = workplace.project("killed", settled_hive.stack, file)
-    killed = emptied(json.loads(before))
+    killed = emptied(json.loads(settled_hive.run("stack", "export").stdout))
     gone = {short(one["urn"]) for one in killed["deployment"]["resources"] if one.get("pendingReplacement")}
-    try:
-        assert project.run("stack", "import", stdin=json.dumps(killed)).status == 0
+    with project.state(killed):
         plan = operations(project.steps())
-        assert any("delete-replaced" in how for how in plan.values()), "without help it deletes on a host that is gone"
-        corrected = without_gone(killed)
-        assert corrected is not None
-        imported = project.run("stack", "import", stdin=json.dumps(corrected))
-        assert imported.status == 0, imported.output
+    assert any("delete-replaced" in how for how in plan.values()), "without help it deletes on a host that is gone"
+    corrected = without_gone(killed)
+    assert corrected is not None
+    with project.state(corrected):
         plan = operations(project.steps())
-    finally:
-        assert settled_hive.run("stack", "import", stdin=before).status == 0
     assert {name for name, how in plan.items() if how == ("create",)} == gone
     assert {how for name, how in plan.items() if name not in gone} == {UPDATED}, "records follow"
 

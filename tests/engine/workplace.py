@@ -16,7 +16,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,20 @@ class Project:
         run = self.run("stack", "select", "--create")
         assert run.status == 0, run.output
         return self
+
+    @contextmanager
+    def state(self, exported: Mapping[str, Any]) -> Iterator[None]:
+        """The stack with another state for as long as the context lasts; other tests find the one that it had."""
+        before = self.run("stack", "export").stdout
+        self._import(json.dumps(exported))
+        try:
+            yield
+        finally:
+            self._import(before)
+
+    def _import(self, text: str) -> None:
+        done = self.run("stack", "import", stdin=text)
+        assert done.status == 0, done.output
 
     def plan(self, *arguments: str) -> Any:
         """What `pulumi preview --json` prints."""
