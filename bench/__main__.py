@@ -1,7 +1,8 @@
 """Measures the program in a region of its own, and prints a table: `python -m bench [--write]`.
 
-Makes: a region in `.lab/bench` (with the caches of the lab), and in it a stack of a copy of the checkout: first the
-small one of tests/lab/stacks/spine.yaml, then more and more applications. All is gone at the end, however it ends.
+Makes: a region in `.lab/bench` (with the caches of the lab), and in it stacks of a copy of the checkout: the small one
+of tests/lab/stacks/spine.yaml, with more and more applications; then, in a region as new, the whole hive of
+Pulumi.lab.yaml. All is gone at the end, however it ends.
 `--write` puts the table into bench/RESULTS.md when all was measured.
 """
 
@@ -17,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from bench import load
 from bench.report import Report, machine
@@ -48,11 +50,12 @@ def main() -> int:
     os.environ["PATH"] = f"{pulumi.parent}:{os.environ['PATH']}"
     about, report = machine(pulumi), Report()
     try:
+        report.add("region up, caches warm", "s", seconds(lambda: cli.up(renewed(root))))
         with tempfile.TemporaryDirectory(prefix="apiary-bench-") as folder:
-            cli.down(paths, everything=False)
-            paths = Paths.find(root)  # `down` removes folders that `up` needs
-            report.add("region up, caches warm", "s", seconds(lambda: cli.up(paths)))
-            measure(Hive.copy_of_the_checkout(paths, Path(folder), STACK), report, counts)
+            measure(Hive.copy_of_the_checkout(Paths.find(root), Path(folder), STACK), report, counts)
+        cli.up(renewed(root))
+        with tempfile.TemporaryDirectory(prefix="apiary-bench-") as folder:
+            measure_whole(Hive.copy_of_the_checkout(Paths.find(root), Path(folder)), report)
     finally:
         cli.down(Paths.find(root), everything=False)
     page = report.markdown(about)
@@ -67,14 +70,79 @@ def measure(hive: Hive, report: Report, counts: list[int]) -> None:
     hive.pulumi("stack", "select", "--create")
     report.add("first `pulumi up` of the small stack, caches warm", "s", seconds(hive.up))
     hive.expect_served()
-    size(hive, report)
+    memory(hive, report, "small stack")
     no_change(hive, report)
     edit(hive, report)
-    throughput(hive, report)
     for count in counts:
         grow(hive, count)
         report.add(f"`pulumi up` that grows the stack to {count} applications", "s", seconds(hive.up))
         no_change(hive, report)
+
+
+def renewed(root: Path) -> Paths:
+    """The folder of a region, with nothing of an older region in it."""
+    cli.down(Paths.find(root), everything=False)
+    return Paths.find(root)  # `down` removes folders that `up` needs
+
+
+def measure_whole(hive: Hive, report: Report) -> None:
+    """The figures of the whole hive: from an edit of the stack file to what the edit asked for."""
+    hive.pulumi("stack", "select", "--create")
+    started = time.monotonic()
+    done = hive.up()
+    report.add("first `pulumi up` of the whole hive, caches warm", "s", time.monotonic() - started)
+    report.add("resources of the whole hive", "", len(done.touched()))
+    hive.expect_served()
+    images(hive, report)
+    memory(hive, report, "whole hive")
+    no_change(hive, report)
+    throughput(hive, report)
+    new(hive, report, "a new site with its certificate", lambda name: {"build_dir": "NginxStatic"})
+    new(hive, report, "a new application with its database and certificate", with_database)
+
+
+def with_database(name: str) -> dict[str, Any]:
+    """The visitors' notes, in a database of their own."""
+    return {
+        "build_dir": "Notes",
+        "db": [f"postgres:{name}"],
+        "env": {
+            "db_kind": "postgresql",
+            "db_host": "$postgres",
+            "db_name": name,
+            "db_user": name,
+            "db_password": f"_postgres:{name}^password",
+        },
+        "health": {"path": "/healthz"},
+    }
+
+
+def new(hive: Hive, report: Report, what: str, application: Callable[[str], dict[str, Any]]) -> None:
+    """From the edit that adds one, to its first answer over IPv6 by https with a certificate that visitors trust."""
+    seen, ended, touched = [], [], []
+    for number in range(RUNS):
+        name = f"new{number}"
+        url = f"https://{name}.example.com/"
+        with hive.changed() as settings:
+            settings["apiary:servers"]["web1"]["dns"]["web"].append(f"{name}.example.com")
+            settings["apiary:applications"][name] = section = application(name)
+            section["env"] = {**section.get("env", {}), "domains": [f"{name}.example.com"], "http_port": 8080}
+            started = time.monotonic()
+            watch = hive.in_prober(
+                *("timeout", str(WATCH_SECONDS), "bash", "-c"),
+                f"until curl -6 -sf -o /dev/null --max-time 2 {url}; do sleep 0.1; done; date +%s.%N",
+            )
+            clock = time.time()
+            touched.append(len(hive.up().touched()))
+            ended.append(time.monotonic() - started)
+            out, err = watch.communicate(timeout=WATCH_SECONDS + 10)
+            if watch.returncode:
+                raise RuntimeError(f"{url} was never served: {err}")
+            seen.append(float(out) - clock)
+        hive.up()
+    report.add(f"{what}: edit to served", "s", *seen)
+    report.add(f"{what}: edit to the end of `pulumi up`", "s", *ended)
+    report.add(f"{what}: resources touched", "", *touched)
 
 
 def no_change(hive: Hive, report: Report) -> None:
@@ -92,7 +160,7 @@ def edit(hive: Hive, report: Report) -> None:
     original, seen, ended = page.read_text(), [], []
     for number in range(RUNS):
         mark = f"bench-{number}"
-        watch = f"until curl -6 -s --max-time 2 https://example.com/ | grep -q {mark}; do sleep 0.1; done"
+        watch = f"until curl -6 -s --max-time 2 {hive.scheme}://example.com/ | grep -q {mark}; do sleep 0.1; done"
         command = ["docker", "exec", hive.paths.name("prober"), "timeout", str(WATCH_SECONDS), "bash", "-c", watch]
         page.write_text(original.replace("</body>", f"<!-- {mark} --></body>"))
         started = time.monotonic()
@@ -152,18 +220,21 @@ def throughput(hive: Hive, report: Report) -> None:
     )
 
 
-def size(hive: Hive, report: Report) -> None:
-    """Images on the server, and the memory of the server just after its first update."""
+def images(hive: Hive, report: Report) -> None:
+    """The size of each image on the server."""
     listed = hive.on_server("docker images --format '{{.Repository}} {{.ID}}'").splitlines()
     for repository, image in sorted(line.split() for line in listed):
-        size_of = int(hive.on_server(f"docker image inspect --format '{{{{.Size}}}}' {image}"))
-        report.add(f"image {repository}", "MB", size_of / 1e6)
-    used = [_memory(hive) for _ in range(RUNS)]
-    report.add("memory of the idle server with the small stack", "MiB", *used)
+        size = int(hive.on_server(f"docker image inspect --format '{{{{.Size}}}}' {image}"))
+        report.add(f"image {repository}", "MB", size / 1e6)
     report.notes.append(
-        "Memory is the sum of the proportional set sizes (PSS) of all processes of the server, in containers too; "
-        "the kernel's own share is not in it. Image sizes are Docker's: layers that images share count in each."
+        "Image sizes are Docker's: layers that images share count in each. Memory is the sum of the proportional set "
+        "sizes (PSS) of all processes of the server, in containers too; the kernel's own share is not in it."
     )
+
+
+def memory(hive: Hive, report: Report, stack: str) -> None:
+    """The memory of the server just after its first update."""
+    report.add(f"memory of the idle server with the {stack}", "MiB", *(_memory(hive) for _ in range(RUNS)))
 
 
 def grow(hive: Hive, count: int) -> None:

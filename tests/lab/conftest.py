@@ -10,37 +10,10 @@ import pytest
 
 from lab import cli
 from lab.paths import CHECKOUT, Paths
+from tests.conftest import HIVES
 from tests.lab.hive import Hive
 
-# Hives side by side: a small one (stacks/spine.yaml) that is looked at and changed, another that is broken and
-# brought back, and the whole one of Pulumi.lab.yaml with everything in it. Each test leaves its hive as it found it.
-GROUPS = {
-    "whole": [
-        "test_whole",
-        "test_certificates",
-        "test_schedule",
-        "test_databases",
-        "test_logs",
-        "test_built_sites",
-        "test_addresses",
-        "test_private",
-    ],
-    "change": ["test_up", "test_visitors", "test_firewall", "test_changes", "test_jobs", "test_releases"],
-    "break": ["test_region", "test_heal", "test_rebuild", "test_destroy"],
-}
 SPINE = Path(__file__).parent / "stacks" / "spine.yaml"
-ORDER = [module for modules in GROUPS.values() for module in modules]
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    mine = [item for item in items if item.path.is_relative_to(here)]
-    for item in mine:
-        item.add_marker(pytest.mark.timeout(1500))
-        group = next(group for group, modules in GROUPS.items() if item.path.stem in modules)
-        item.add_marker(pytest.mark.xdist_group(group))
-    mine.sort(key=lambda item: ORDER.index(item.path.stem))
-    items[:] = [item for item in items if not item.path.is_relative_to(here)] + mine
 
 
 def _region(name: str) -> Iterator[Paths]:
@@ -117,7 +90,7 @@ def whole(whole_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive
 
 @pytest.fixture
 def hive(request: pytest.FixtureRequest) -> Hive:
-    """The hive of the test's group."""
-    name = "healed" if request.path.stem in GROUPS["break"] else "settled"
+    """The hive of the test's group (tests/conftest.py)."""
+    name = "healed" if request.path.stem in HIVES["break"] else "settled"
     found: Hive = request.getfixturevalue(name)
     return found

@@ -26,7 +26,8 @@ def test_make_up_again_changes_nothing_and_takes_seconds(whole: Hive, tmp_path: 
     # The region is the checkout's, the stack that of the copy.
     for part in ("Makefile", "lab", ".venv", "requirements-dev.txt"):
         (tmp_path / part).symlink_to(CHECKOUT / part)
-    (tmp_path / "operations").symlink_to(whole.program / "operations")
+    for part in ("operations", "settings"):
+        (tmp_path / part).symlink_to(whole.program / part)
     before = whole.on_server("docker ps --no-trunc --format '{{.ID}} {{.CreatedAt}}'")
     started = time.monotonic()
     done = subprocess.run(

@@ -1,0 +1,63 @@
+"""Which tests one worker runs one after another, and what begins first.
+
+Not by xdist's groups: its 3.8 has none with pytest 9.2, and says nothing (every test would be a group of its own, and
+every hive be brought up by every worker).
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+# What takes longest begins first: the hives, then what calls the real engine.
+ROOMS = ["lab", "engine", "conformance", "mocks", "unit", "soak"]
+# Hives side by side: a small one (lab/stacks/spine.yaml) that is looked at and changed, another that is broken and
+# brought back, and the whole one of Pulumi.lab.yaml with everything in it. Each test leaves its hive as it found it.
+HIVES = {
+    "whole": [
+        "test_whole",
+        "test_certificates",
+        "test_schedule",
+        "test_databases",
+        "test_logs",
+        "test_built_sites",
+        "test_addresses",
+        "test_private",
+    ],
+    "break": ["test_heal", "test_rebuild", "test_destroy"],
+    "change": ["test_up", "test_visitors", "test_firewall", "test_changes", "test_jobs", "test_releases"],
+    "no hive": ["test_region"],
+}
+LAB = [module for modules in HIVES.values() for module in modules]
+
+
+def hive_of(module: str) -> str:
+    """The hive of a module of tests/lab."""
+    return next(hive for hive, modules in HIVES.items() if module in modules)
+
+
+class ByHive(LoadScopeScheduling):
+    """Tests of one hive, and elsewhere those of one file, go to one worker."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = PurePath(nodeid.split("::")[0])
+        return hive_of(path.stem) if path.parent.name == "lab" else str(path)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByHive:
+    return ByHive(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent.name == "lab":
+            item.add_marker(pytest.mark.timeout(1500))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> tuple[int, int]:
+    room = item.path.parent.name
+    return ROOMS.index(room), LAB.index(item.path.stem) if room == "lab" else 0
