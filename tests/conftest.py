@@ -43,7 +43,7 @@ class ByHive(LoadScopeScheduling):
     """Tests of one hive, and elsewhere those of one file, go to one worker."""
 
     def _split_scope(self, nodeid: str) -> str:
-        path = PurePath(nodeid.split("::")[0])
+        path = PurePath(nodeid.split("::", maxsplit=1)[0])
         return hive_of(path.stem) if path.parent.name == "lab" else str(path)
 
 
