@@ -48,9 +48,10 @@ def main() -> int:
     paths = Paths.find(root)
     pulumi = tools.ensure_pulumi(paths)
     os.environ["PATH"] = f"{pulumi.parent}:{os.environ['PATH']}"
-    about, report = machine(pulumi), Report()
+    report = Report()
     try:
         report.add("region up, caches warm", "s", seconds(lambda: cli.up(renewed(root))))
+        about = machine(pulumi)  # Docker runs now, at the latest
         with tempfile.TemporaryDirectory(prefix="apiary-bench-") as folder:
             measure(Hive.copy_of_the_checkout(Paths.find(root), Path(folder), STACK), report, counts)
         cli.up(renewed(root))
