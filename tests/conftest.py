@@ -14,8 +14,9 @@ from xdist.scheduler import LoadScopeScheduling
 
 # What takes longest begins first: the hives, then what calls the real engine.
 ROOMS = ["lab", "engine", "conformance", "mocks", "unit", "soak"]
-# Hives side by side: a small one (lab/stacks/spine.yaml) that is looked at and changed, another that is broken and
-# brought back, and the whole one of Pulumi.lab.yaml with everything in it. Each test leaves its hive as it found it.
+# Hives side by side, each with the modules that use it one after another and leave it as they found it: the whole one
+# of Pulumi.lab.yaml, a small one (lab/stacks/spine.yaml) that is broken and brought back, another that is looked at
+# and changed, and one of two servers (lab/stacks/two.yaml).
 HIVES = {
     "whole": [
         "test_whole",
@@ -24,11 +25,10 @@ HIVES = {
         "test_databases",
         "test_logs",
         "test_built_sites",
-        "test_addresses",
-        "test_private",
     ],
     "break": ["test_heal", "test_rebuild", "test_destroy"],
     "change": ["test_up", "test_visitors", "test_firewall", "test_changes", "test_jobs", "test_releases"],
+    "two": ["test_private", "test_addresses"],
     "no hive": ["test_region"],
 }
 LAB = [module for modules in HIVES.values() for module in modules]

@@ -8,12 +8,12 @@ from signal import SIGKILL
 
 import pytest
 
-from lab import cli
+from lab import cli, network
 from lab.paths import CHECKOUT, Paths
 from tests.conftest import HIVES
-from tests.lab.hive import Hive
+from tests.lab.hive import PROBER, Hive
 
-SPINE = Path(__file__).parent / "stacks" / "spine.yaml"
+STACKS = Path(__file__).parent / "stacks"
 
 
 def _region(name: str) -> Iterator[Paths]:
@@ -46,9 +46,15 @@ def whole_region(worker_id: str) -> Iterator[Paths]:
     yield from _region(f"test-{worker_id}-whole")
 
 
+@pytest.fixture(scope="session")
+def two_region(worker_id: str) -> Iterator[Paths]:
+    """The region of the hive of two servers."""
+    yield from _region(f"test-{worker_id}-two")
+
+
 def _spine(region: Paths, program: Path) -> Hive:
     """The spine (stacks/spine.yaml) and a database-like container that nobody may reach, not up yet."""
-    found = Hive.copy_of_the_checkout(region, program, SPINE)
+    found = Hive.copy_of_the_checkout(region, program, STACKS / "spine.yaml")
     # Without an entrypoint, so that a test says what runs.
     shell = found.program / "images" / "Shell"
     shell.mkdir()
@@ -74,8 +80,22 @@ def settled(region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
 def healed(healed_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
     """The spine, whose first update was killed at the worst moment, and which `heal` has brought up."""
     found = _spine(healed_region, tmp_path_factory.mktemp("healed"))
+    # One image less to build on each server that it gets.
+    found.settings["apiary:applications"]["site"]["build_dir"] = "Echo"
     found.interrupt(["up", "--yes", "--skip-preview"], r"Instance web1 creating", [SIGKILL])
     found.operations("heal")
+    return found
+
+
+@pytest.fixture(scope="session")
+def two(two_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
+    """Two servers (stacks/two.yaml): SSH of web1 is open to this machine and to the on-link prober, of db1 to all."""
+    plan = network.load_plan(two_region)
+    assert plan is not None
+    found = Hive.copy_of_the_checkout(two_region, tmp_path_factory.mktemp("two"), STACKS / "two.yaml")
+    found.settings["apiary:servers"]["web1"]["ssh_from"] = [plan.gateway, plan.prober, PROBER["-6"]]
+    found.pulumi("stack", "select", "--create")
+    found.up()
     return found
 
 

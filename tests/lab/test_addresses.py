@@ -43,19 +43,19 @@ def expect_no_trace(hive: Hive, *texts: str) -> None:
         assert [place for place, content in places.items() if word.search(content)] == [], text
 
 
-def test_a_container_is_reached_at_its_own_name_and_sees_who_comes(whole: Hive) -> None:
-    assert resolve(whole, GAME, "AAAA") == [own(whole)]
-    assert resolve(whole, GAME, "A") == []
-    assert resolve(whole, "-x", own(whole)) == [f"{GAME}."]
-    status, body = whole.get(f"http://{GAME}:{PORT}/", "-6")
+def test_a_container_is_reached_at_its_own_name_and_sees_who_comes(two: Hive) -> None:
+    assert resolve(two, GAME, "AAAA") == [own(two)]
+    assert resolve(two, GAME, "A") == []
+    assert resolve(two, "-x", own(two)) == [f"{GAME}."]
+    status, body = two.get(f"http://{GAME}:{PORT}/", "-6")
     assert status == 200, body
     seen = json.loads(body)
-    assert (seen["peer"], seen["x_forwarded_for"]) == (whole.own_address("-6"), [])
+    assert (seen["peer"], seen["x_forwarded_for"]) == (two.own_address("-6"), [])
 
 
-def test_nothing_but_the_opened_port_answers_and_that_nowhere_else(whole: Hive) -> None:
-    expect_open(whole, own(whole), PORT)
-    assert whole.scan([whole.server["ipv4"], whole.server["ipv6"], whole.server["web_ipv6"]], ports=[PORT]) == []
+def test_nothing_but_the_opened_port_answers_and_that_nowhere_else(two: Hive) -> None:
+    expect_open(two, own(two), PORT)
+    assert two.scan([two.server["ipv4"], two.server["ipv6"], two.server["web_ipv6"]], ports=[PORT]) == []
 
 
 def download(hive: Hive) -> subprocess.Popen[str]:
@@ -101,15 +101,15 @@ def seen_from_outside(hive: Hive, application: str, family: str) -> str:
     return seen
 
 
-def test_without_ipv4_it_reaches_out_over_ipv6_alone_and_is_told_so_at_once(whole: Hive) -> None:
-    assert seen_from_outside(whole, "game", "-6") == own(whole)
-    assert seen_from_outside(whole, "game", "-4") == "Network is unreachable"
+def test_without_ipv4_it_reaches_out_over_ipv6_alone_and_is_told_so_at_once(two: Hive) -> None:
+    assert seen_from_outside(two, "game", "-6") == own(two)
+    assert seen_from_outside(two, "game", "-4") == "Network is unreachable"
     # Others do, and they may speak with it as with anybody on their network.
-    assert seen_from_outside(whole, "echo", "-4") == whole.server["ipv4"]
-    game = json.loads(whole.on_server(f"docker inspect {whole.container('game')}"))[0]["NetworkSettings"]["Networks"]
+    assert seen_from_outside(two, "echo", "-4") == two.server["ipv4"]
+    game = json.loads(two.on_server(f"docker inspect {two.container('game')}"))[0]["NetworkSettings"]["Networks"]
     [ipv4] = [network["IPAddress"] for network in game.values()]
     fetch = f'import urllib.request; print(urllib.request.urlopen("http://{ipv4}:{PORT}/", timeout=10).status)'
-    assert whole.on_server(f"docker exec {whole.container('echo')} python3 -c '{fetch}'").strip() == "200"
+    assert two.on_server(f"docker exec {two.container('echo')} python3 -c '{fetch}'").strip() == "200"
 
 
 def expect_forwarded(hive: Hive) -> None:
@@ -136,46 +136,46 @@ def expect_forwarded(hive: Hive) -> None:
             hive.prober("ip", "-6", "route", "delete", address)
 
 
-def whole_net(hive: Hive) -> list[str]:
+def public_networks(hive: Hive) -> list[str]:
     """Patterns of everything that lies in the public networks of a server's containers."""
     prefix = hive.server["prefix"].removesuffix("::/64")
     return [rf"{prefix}:0:[12]:[0-9a-f:]+"]
 
 
-def test_what_changes_leaves_nothing_behind(whole: Hive) -> None:
-    old, new = own(whole, "b"), own(whole, "c")
-    with whole.changed() as settings:
+def test_what_changes_leaves_nothing_behind(two: Hive) -> None:
+    old, new = own(two, "b"), own(two, "c")
+    with two.changed() as settings:
         game = settings["apiary:applications"]["game"]
-        visitor = download(whole)
+        visitor = download(two)
 
         game["open"] = [f"tcp/{OTHER}"]
-        assert "game" not in whole.up().touched(), "closing a port is no release"
+        assert "game" not in two.up().touched(), "closing a port is no release"
         assert visitor.wait(60) == 28, "who is connected must be cut off with the port"
-        expect_no_trace(whole, str(PORT))
-        expect_open(whole, old)
+        expect_no_trace(two, str(PORT))
+        expect_open(two, old)
 
         game.update(static_ipv6="2:0:c", dns=["play.example.com"], env={"http_port": OTHER})
-        whole.up()
-        expect_no_trace(whole, old, GAME)
-        assert resolve(whole, GAME, "AAAA") == resolve(whole, "-x", old) == []
-        assert resolve(whole, "play.example.com", "AAAA") == [new]
-        assert resolve(whole, "-x", new) == ["play.example.com."]
-        expect_open(whole, old)
-        expect_open(whole, new, OTHER)
+        two.up()
+        expect_no_trace(two, old, GAME)
+        assert resolve(two, GAME, "AAAA") == resolve(two, "-x", old) == []
+        assert resolve(two, "play.example.com", "AAAA") == [new]
+        assert resolve(two, "-x", new) == ["play.example.com."]
+        expect_open(two, old)
+        expect_open(two, new, OTHER)
 
         # And from an address of its own to none.
         settings["apiary:servers"]["web1"]["ipv6"] = "nat"
         game.update(ports=[f"{OTHER}:{OTHER}"], ipv4=True)
         del game["static_ipv6"], game["open"]
-        whole.up()
-        expect_no_trace(whole, new, *whole_net(whole))
-        expect_open(whole, new)
-        assert resolve(whole, "-x", new) == []
-        expect_forwarded(whole)
-        whole.expect_nothing_left()
-        whole.expect_no_changes()
-    whole.up()
-    expect_no_trace(whole, "APIARY-IN", "APIARY-OUT", "fd[0-9a-f:]+:0:2:0:a")
-    expect_open(whole, old, PORT)
-    whole.expect_served()
-    whole.expect_no_changes()
+        two.up()
+        expect_no_trace(two, new, *public_networks(two))
+        expect_open(two, new)
+        assert resolve(two, "-x", new) == []
+        expect_forwarded(two)
+        two.expect_nothing_left()
+        two.expect_no_changes()
+    two.up()
+    expect_no_trace(two, "APIARY-IN", "APIARY-OUT", "fd[0-9a-f:]+:0:2:0:a")
+    expect_open(two, old, PORT)
+    two.expect_served()
+    two.expect_no_changes()

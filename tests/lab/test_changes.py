@@ -9,9 +9,8 @@ from tests.lab.hive import Hive
 
 def test_a_changed_site_is_served_without_a_failed_request(hive: Hive) -> None:
     page = hive.program / "images" / "NginxStatic" / "site" / "index.html"
-    before = page.read_text()
     load = hive.load("example.com")
-    page.write_text(before.replace("</body>", "<p>a word more</p></body>"))
+    page.write_text(page.read_text().replace("</body>", "<p>a word more</p></body>"))
     done = hive.up()
     requests, failed = load.stop()
     assert done.touched() == {"web1/NginxStatic", "site", "site-rolling-release", "site-drain"}
@@ -20,25 +19,17 @@ def test_a_changed_site_is_served_without_a_failed_request(hive: Hive) -> None:
     assert failed == []
     images = hive.on_server("docker images --format '{{.Repository}}:{{.Tag}}' apiary/nginxstatic").split()
     assert len(images) == 1, f"the old image is still there: {images}"
-    page.write_text(before)
-    hive.up()
-    hive.expect_no_changes()
 
 
 def test_a_changed_environment_replaces_that_container_alone(hive: Hive) -> None:
-    with hive.changed() as settings:
-        settings["apiary:applications"]["echo"]["env"]["version"] = "two"
-        load = hive.load()
-        done = hive.up()
-        requests, failed = load.stop()
-        assert done.touched() == {"echo", "echo-rolling-release", "echo-drain"}
-        assert (
-            json.loads(hive.get("http://echo.example.net/", "-6", "-H", "Accept: application/json")[1])["version"]
-            == "two"
-        )
-        assert (requests > 50, failed) == (True, [])
-    hive.up()
-    hive.expect_no_changes()
+    hive.settings["apiary:applications"]["echo"]["env"]["version"] = "two"
+    load = hive.load()
+    done = hive.up()
+    requests, failed = load.stop()
+    assert done.touched() == {"echo", "echo-rolling-release", "echo-drain"}
+    answer = json.loads(hive.get("http://echo.example.net/", "-6", "-H", "Accept: application/json")[1])
+    assert answer["version"] == "two"
+    assert (requests > 50, failed) == (True, [])
 
 
 def test_a_new_domain_adds_its_records_and_its_route(hive: Hive) -> None:

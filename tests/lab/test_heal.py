@@ -45,12 +45,10 @@ def test_heal_on_a_healthy_stack_changes_nothing(hive: Hive) -> None:
     ids=["kill-create", "kill-await", "kill-delete", "one-interrupt", "two-interrupts"],
 )
 def test_a_change_that_was_killed_is_finished(hive: Hive, how: list[Signals], moment: str) -> None:
-    with hive.changed() as settings:
-        settings["apiary:applications"]["echo"]["env"]["version"] = f"killed at {moment}"
-        hive.interrupt(UP, moment, how)
-        hive.expect_served()
-        expect_healed(hive)
-    hive.up()
+    hive.settings["apiary:applications"]["echo"]["env"]["version"] = f"{moment}, {len(how)} x {how[0].name}"
+    hive.interrupt(UP, moment, how)
+    hive.expect_served()
+    expect_healed(hive)
 
 
 def test_a_destroy_that_was_killed_is_undone_by_heal(hive: Hive) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 
 import pytest
 
@@ -21,42 +20,6 @@ def region_plan(hive: Hive) -> network.Plan:
     plan = network.load_plan(hive.paths)
     assert plan is not None
     return plan
-
-
-@pytest.fixture(scope="module")
-def two(whole: Hive) -> Iterator[Hive]:
-    """The whole hive with a server more for the time of these tests: `ledger` on db1, and `asker` on web1 who asks it.
-
-    SSH of web1 is open to this machine and to the on-link prober, that of db1 to everybody.
-    """
-    plan = region_plan(whole)
-    with whole.changed() as settings:
-        servers = settings["apiary:servers"]
-        for section in ("apiary:applications", "apiary:jobs"):
-            for container in settings[section].values():
-                container.setdefault("server", "web1")
-        servers["web1"] |= {"private_ip": WEB, "ssh_from": [plan.gateway, plan.prober, "2001:db8:77:ffff::100"]}
-        servers["db1"] = {
-            **{key: servers["web1"][key] for key in ("plan", "region", "os", "registry_mirrors")},
-            "private_ip": DB,
-            "dns": {"private": ["db1.internal.example.com"]},
-        }
-        settings["apiary:applications"] |= {
-            "ledger": {"server": "db1", "build_dir": "Echo", "private": [PORT], "env": {"http_port": PORT}},
-            "asker": {"server": "web1", "build_dir": "Echo", "env": {"http_port": 8080, "ledger": "$ledger"}},
-        }
-        whole.up()
-        yield whole
-    whole.up()
-    assert whole.servers() == ["web1"]
-    region = json.loads(whole.paths.region.read_text())
-    assert not region["vpcs"]
-    assert not network.vpcs(whole.paths)
-    assert "enp6s0" not in whole.on_server("ip -o link")
-    assert "apiary-private" not in whole.on_server("systemctl list-unit-files")
-    # Port 22 is open again to whom it was closed.
-    assert knocks(whole, [(whole.server["ipv4"], 22), (whole.server["ipv6"], 22)], routed=True) == 2
-    whole.expect_no_changes()
 
 
 def knocks(hive: Hive, doors: list[tuple[str, int]], routed: bool) -> int:
@@ -222,3 +185,20 @@ def test_an_address_that_another_machine_has_is_refused(two: Hive) -> None:
     finally:
         two.on_server("cp /tmp/private.json /etc/apiary/; systemctl start apiary-private", server="db1")
     assert asked(two) == WEB
+
+
+def test_without_private_addresses_nothing_of_the_network_is_left(two: Hive) -> None:
+    """The second server leaves the stack; the tests of addresses go on with the first."""
+    applications = two.settings["apiary:applications"]
+    del two.settings["apiary:servers"]["db1"], applications["ledger"], applications["asker"]
+    for option in ("private_ip", "ssh_from"):
+        del two.settings["apiary:servers"]["web1"][option]
+    two.up()
+    assert two.servers() == ["web1"]
+    assert not json.loads(two.paths.region.read_text())["vpcs"]
+    assert not network.vpcs(two.paths)
+    assert "enp6s0" not in two.on_server("ip -o link")
+    assert "apiary-private" not in two.on_server("systemctl list-unit-files")
+    # Port 22 is open again to whom it was closed.
+    assert knocks(two, [(two.server["ipv4"], 22), (two.server["ipv6"], 22)], routed=True) == 2
+    two.expect_no_changes()

@@ -5,18 +5,14 @@ from __future__ import annotations
 from tests.lab.hive import Hive
 
 
-def test_five_releases_in_a_row_lose_no_request(hive: Hive) -> None:
+def test_releases_in_a_row_lose_no_request(hive: Hive) -> None:
     load = hive.load()
-    with hive.changed() as settings:
-        for number in range(5):
-            settings["apiary:applications"]["echo"]["env"]["version"] = f"release {number}"
-            hive.up()
-            assert (
-                f"release {number}" in hive.get("http://echo.example.net/", "-6", "-H", "Accept: application/json")[1]
-            )
-    hive.up()
+    for number in range(3):
+        hive.settings["apiary:applications"]["echo"]["env"]["version"] = f"release {number}"
+        hive.up()
+        assert f"release {number}" in hive.get("http://echo.example.net/", "-6", "-H", "Accept: application/json")[1]
     requests, failed = load.stop()
-    assert requests > 300
+    assert requests > 150
     assert failed == []
     hive.container("echo")
     hive.expect_no_changes()
@@ -27,10 +23,10 @@ def test_a_release_that_never_gets_healthy_leaves_the_old_one_serving(hive: Hive
     load = hive.load()
     with hive.changed() as settings:
         settings["apiary:applications"]["echo"]["env"]["unhealthy"] = "1"
-        settings["apiary:applications"]["echo"]["health"] = {"timeout": 8}
+        settings["apiary:applications"]["echo"]["health"] = {"timeout": 5}
         failed = hive.up(check=False)
         assert failed.status != 0
-        assert "not ready after 8 s" in failed.output
+        assert "not ready after 5 s" in failed.output
         assert "UNHEALTHY" in failed.output, "the container's last log lines say why"
         assert before in hive.on_server("docker ps -q --filter label=apiary.resource=applications.echo").split()
         again = hive.up(check=False)
