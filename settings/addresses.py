@@ -153,10 +153,6 @@ class Plan:
     statics: Mapping[str, str] = field(default_factory=dict)  # application -> its static IPv6
     ipv4_statics: Mapping[str, str] = field(default_factory=dict)  # application without IPv4 -> the IPv4 it has even so
 
-    def application_ipv6(self, name: str) -> str | None:
-        """Return the static IPv6 of an application, None if it has none or the prefix is unknown."""
-        return self.statics.get(name)
-
 
 def make_plan(
     prefix: str | None,

@@ -11,6 +11,9 @@ from decimal import Decimal, InvalidOperation
 
 from settings.errors import did_you_mean, kind_of, show
 
+_LONGEST = 128_000  # bytes; Linux takes 128 KiB (MAX_ARG_STRLEN) with a variable's name and the end
+_BUILD_ARG = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_HEALTH_TESTS = ("CMD", "CMD-SHELL", "NONE")
 _ENV_KEY = re.compile(r"[a-z_][a-z0-9_]*")
 _PORT = re.compile(r"(?:(\d{1,9}):)?(\d{1,9})(?:/(\w+))?", re.ASCII)
 _OPEN = re.compile(r"(tcp|udp)/(\d{1,9})(?:-(\d{1,9}))?", re.ASCII)
@@ -21,6 +24,7 @@ _MEMORY = re.compile(r"(\d{1,9})([mg])", re.ASCII)
 _VOLUME_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
 _DATABASE_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
 _PATH = re.compile(r"/[^:\x00-\x1f]*")
+_VOLUME = "letsencrypt:/etc/letsencrypt:ro"
 _SOCKETS = ("/run/docker.sock", "/var/run/docker.sock")
 # fmt: off
 CAPABILITIES = frozenset((
@@ -118,12 +122,12 @@ def env_value(value: object) -> str | int | bool | list[str]:
                 raise ValueError(  # noqa: TRY004 - pydantic takes ValueErrors only
                     f"a list here holds text, not {kind_of(item)}; write each item in quotes"
                 )
-            _refuse_unprintable(item)
+            argument(item)
             if "," in item:
                 raise ValueError("an item holds a comma, which separates items; write the whole value as one text")
         return value
     if isinstance(value, str):
-        return _refuse_unprintable(value)
+        return argument(value)
     if isinstance(value, (bool, int)):
         return value if abs(value) < 10**18 else _quote_number()
     if isinstance(value, float):
@@ -137,10 +141,30 @@ def _quote_number() -> int:
     raise ValueError("this number may not reach the container as it was written; write it in quotes")
 
 
-def _refuse_unprintable(text: str) -> str:
+def argument(text: str) -> str:
+    """Check text that a program is given, as an argument or a variable; no message repeats it, it may be a secret."""
     if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
-        raise ValueError("holds a character that an environment variable can't hold (NUL or half a surrogate pair)")
+        raise ValueError("holds a character that no program can be given (NUL or half a surrogate pair); take it out")
+    if (size := len(text.encode())) > _LONGEST:
+        raise ValueError(f"has {size} bytes, and a program can be given {_LONGEST} in one piece; put it into a file")
     return text
+
+
+def build_arg(text: str) -> str:
+    """Check the name of a build argument, which a Dockerfile declares with `ARG`."""
+    if not _BUILD_ARG.fullmatch(text):
+        raise ValueError("not a usable name of a build argument; write letters, digits and _ , no digit first")
+    return text
+
+
+def health_test(words: list[str]) -> list[str]:
+    """Check Docker's health command: it takes any first word, and never runs what stands behind an unknown one."""
+    if words and (words[0] not in _HEALTH_TESTS or (words[0] != "NONE") == (len(words) == 1)):
+        raise ValueError(
+            'is not a health command; write ["CMD", "pg_isready"] (program and arguments), ["CMD-SHELL", "a line for '
+            'the shell"] or ["NONE"]'
+        )
+    return words
 
 
 def parse_port(value: object) -> Port:
@@ -195,9 +219,9 @@ def parse_volume(text: str) -> VolumeMount:
     path, _, mode = rest.partition(":")
     if not rest or mode not in ("", "ro", "rw") or rest.endswith(":"):
         raise ValueError(f'{show(text)} is not a volume; write "name:/path", "name:/path:ro" or "/host/path:/path:ro"')
-    clean = _clean_path(path, text)
+    clean = _clean_path(path, text, _VOLUME)
     if source.startswith("/"):
-        host_path = _clean_path(source, text)
+        host_path = _clean_path(source, text, _VOLUME)
         if any(f"{socket}/".startswith(f"{host_path.rstrip('/')}/") for socket in _SOCKETS):
             raise ValueError(
                 f"{show(text)} would hand the container the Docker socket, that is the whole server; "
@@ -212,17 +236,15 @@ def parse_volume(text: str) -> VolumeMount:
     return VolumeMount(source, None, clean, mode == "ro")
 
 
-def _clean_path(path: str, whole: str) -> str:
+def _clean_path(path: str, whole: str, example: str) -> str:
     if not _PATH.fullmatch(path) or ".." in path.split("/"):
-        raise ValueError(
-            f'{show(whole)}: paths are absolute and without ".."; write e.g. "letsencrypt:/etc/letsencrypt:ro"'
-        )
+        raise ValueError(f'{show(whole)}: paths are absolute and without ".."; write e.g. "{example}"')
     return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
 def absolute_path(text: str) -> str:
     """Check a path inside a container."""
-    return _clean_path(text, text)
+    return _clean_path(text, text, "/run")
 
 
 def duration(text: str) -> str:
@@ -258,7 +280,7 @@ def parse_memory(text: str) -> int:
         raise ValueError(f'{show(text)} is not an amount of memory; write e.g. "256m" or "1g"')
     mib = int(match[1]) * (1024 if match[2] == "g" else 1)
     if not 6 <= mib <= 1024 * 1024:
-        raise ValueError(f'{show(text)} is out of range; write at least "6m"')
+        raise ValueError(f'{show(text)} is out of range; write "6m" to "1024g"')
     return mib
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from settings import container_texts, git_texts
 from settings import kinds as k
@@ -93,7 +93,7 @@ class Container(Settings):
         description="Repository that is built on the server. Either this, `build_dir` or `image`.",
         examples=[{"url": "https://git.example.org/team/site.git", "branch": "main", "dir": "sites/blog"}],
     )
-    build_args: dict[str, k.Argument] = Field(
+    build_args: dict[k.BuildArg, k.Argument] = Field(
         default_factory=dict,
         description="Build arguments, with `build_dir` or `git`.",
         examples=[{"VERSION": "1.2"}],
@@ -191,6 +191,11 @@ class Health(Settings):
         le=100,
     )
     start_period: k.Duration = Field(default="0s", description="Time in which failures do not count.", examples=["30s"])
+
+    @field_validator("test")
+    @classmethod
+    def _is_a_health_command(cls, test: list[str] | None) -> list[str] | None:
+        return None if test is None else container_texts.health_test(test)
 
 
 class Application(Container):

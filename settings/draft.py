@@ -12,10 +12,10 @@ from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
-from settings import texts
+from settings import container_texts, texts
 from settings.errors import Key, Problem, closest, did_you_mean, kind_of, path_of, show
 from settings.models import Application, Job, Record, Server, Settings, Stack, Zone
-from settings.plain import Finding, explain, owner_at, setting_at
+from settings.plain import Finding, explain, owner_at, setting_at, spelt
 
 _DEPTH = 8  # no setting lies deeper; YAML anchors can make data without an end
 _ROUNDS = 20  # each round takes at least one wrong piece out
@@ -28,8 +28,8 @@ M = TypeVar("M", bound=Settings)
 class Draft:
     """A stack as far as it could be read, and everything known to be wrong with it.
 
-    Paths given to `report` and `whole` are those of `stack`, from which wrong list items are gone; what is
-    reported counts as the stack file does.
+    Paths given to `report`, `whole` and `written` are those of `stack`, from which wrong list items are gone; what
+    is reported counts as the stack file does, so a message names another place by `written` too.
     """
 
     stack: Stack = field(default_factory=Stack.model_construct)
@@ -47,7 +47,7 @@ class Draft:
 
     def report(self, message: str, *keys: Key) -> None:
         """Add a problem of the whole file, unless what lies there could not be read in the first place."""
-        path = self._written(keys)
+        path = self.written(*keys)
         if not any(_within(path, unread) for unread in self.unread):
             self.problems.append(Problem(path, message))
 
@@ -57,11 +57,11 @@ class Draft:
 
     def whole(self, *keys: Key) -> bool:
         """Whether everything at and below a path could be read, so that what is absent is truly absent."""
-        path = self._written(keys)
+        path = self.written(*keys)
         doubts = self.unread | self.doubtful
         return _WHOLE_FILE not in doubts and not any(_within(one, path) or _within(path, one) for one in doubts)
 
-    def _written(self, keys: tuple[Key, ...]) -> str:
+    def written(self, *keys: Key) -> str:
         """Spell a path, counting list items as the stack file does."""
         counted: list[Key] = []
         for position, key in enumerate(keys):
@@ -131,7 +131,8 @@ def _section(value: object, section: str, draft: Draft) -> dict[str, object]:
     if isinstance(value, dict):
         return value
     if value is not None:
-        draft.refuse(f"must be a map from names to settings, not {kind_of(value)}", section)
+        example = spelt((section,), setting_at(Stack, (section,)))
+        draft.refuse(f"must be a map, not {kind_of(value)}; write e.g. {example}", section)
     return {}
 
 
@@ -229,7 +230,10 @@ def _secrets(section: dict[str, object], draft: Draft) -> dict[str, str]:
     for name, value in section.items():
         _check_name(texts.secret_name, "secrets", name, draft)
         if isinstance(value, str):
-            texts_by_name[name] = value
+            try:
+                texts_by_name[name] = container_texts.argument(value)
+            except ValueError as error:
+                draft.refuse(str(error), "secrets", name)
         elif value is None:
             draft.refuse("is empty; set it with pulumi config set --secret", "secrets", name)
         else:

@@ -92,6 +92,7 @@ class Server(Settings):
         description="Vultr's number of the operating system; changing it rebuilds the server.",
         examples=[2136],
         ge=1,
+        le=999_999,
     )
     private_ip: k.PrivateIpv4 | None = Field(
         default=None,

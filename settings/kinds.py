@@ -61,7 +61,8 @@ def _database(value: str) -> str:
 
 
 Text = Annotated[str, Kind("text"), AfterValidator(texts.plain_text)]
-Argument = Annotated[str, Kind("text")]
+Argument = Annotated[str, Kind("text"), AfterValidator(container_texts.argument)]
+BuildArg = Annotated[str, Kind("name"), AfterValidator(container_texts.build_arg)]
 Name = Annotated[str, Kind("name"), AfterValidator(texts.name)]
 Domain = Annotated[str, Kind("domain name"), AfterValidator(texts.domain)]
 RecordName = Annotated[str, Kind("name within the zone"), AfterValidator(texts.record_name)]

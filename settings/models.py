@@ -87,7 +87,3 @@ class Stack(Settings):
         return {
             server.region: str(private_net(server.private_ip)) for server in self.servers.values() if server.private_ip
         }
-
-    def jobs_on(self, server: str) -> dict[str, Job]:
-        """The jobs of a server by name."""
-        return {name: job for name, job in self.jobs.items() if self.server_of(job) == server}

@@ -2,8 +2,11 @@
 
 Makes: the order in which a stack's containers are declared, and what each waits for: a job for what it names, an
 application for the jobs that make its databases and for nobody else, since applications find each other by name at
-run time. Leaves alone: circles, which are reported with the whole file (`checks`).
+run time; and the circles that prevent such an order, which are reported with the whole file (`checks`).
 """
+
+from collections import deque
+from collections.abc import Mapping, Sequence
 
 from settings import databases
 from settings.domains import zones_served
@@ -61,6 +64,33 @@ def container_order(stack: Stack) -> list[str]:
         ready = [name for name in waiting if all(other in order for other in wanted[name])]
         order.append((ready or waiting)[0])
     return order
+
+
+def circles(waits: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """Return circles of names that wait for one another: the shortest through a name, each name once."""
+    found: list[list[str]] = []
+    for start in sorted(waits):
+        if not any(start in circle for circle in found) and (circle := _way_back(start, waits)):
+            found.append(circle)
+    return found
+
+
+def _way_back(start: str, waits: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the shortest circle through `start`, from it on; empty when there is none."""
+    came_from: dict[str, str] = {}
+    pending = deque([start])
+    while pending:
+        name = pending.popleft()
+        for other in waits.get(name, ()):
+            if other == start:
+                circle = [name]
+                while circle[-1] != start:
+                    circle.append(came_from[circle[-1]])
+                return circle[::-1]
+            if other not in came_from:
+                came_from[other] = name
+                pending.append(other)
+    return []
 
 
 def jobs_named(container: Container) -> list[str]:

@@ -53,7 +53,7 @@ def explain(finding: Finding, model: type[Settings], value: object) -> str:
             owner = owner_at(model, loc)
             message = f"unknown setting; {did_you_mean(str(loc[-1]), owner.model_fields if owner else ())}"
         case "missing":
-            message = f"missing; write e.g. {_example(loc, setting)}"
+            message = f"missing; write e.g. {spelt(loc, setting)}"
         case "value_error":
             message = str(finding["ctx"]["error"])
         case "literal_error":
@@ -65,7 +65,7 @@ def explain(finding: Finding, model: type[Settings], value: object) -> str:
         case kind if kind in _WANTED:
             message = _wrong_kind(_WANTED[kind], loc, setting, value)
         case _:
-            message = f"is not usable here; write e.g. {_example(loc, setting)}"
+            message = f"is not usable here; write e.g. {spelt(loc, setting)}"
     return message
 
 
@@ -74,13 +74,14 @@ def _wrong_kind(wanted: str, loc: Sequence[Key], setting: Setting | None, value:
         what = "is empty" if value is None else f"must be a map of settings, not {kind_of(value)}"
         return f"{what}; write its settings indented below its name"
     if value is None:
-        return f"is empty; write e.g. {_example(loc, setting)}, or leave it out"
+        or_not = "" if setting and setting.is_required else ", or leave it out"
+        return f"is empty; write e.g. {spelt(loc, setting)}{or_not}"
     if wanted == "text" and isinstance(value, (bool, int, float)):
-        example = f", e.g. {_example(loc, setting)}" if setting else ""
+        example = f", e.g. {spelt(loc, setting)}" if setting else ""
         return f"must be text, but YAML read it as {kind_of(value)}; write it in quotes{example}"
     if wanted == "a whole number" and isinstance(value, str) and value.isascii() and value.isdigit():
         return f"must be a whole number, not text; write {value[:20]} without quotes"
-    return f"must be {wanted}, not {kind_of(value)}; write e.g. {_example(loc, setting)}"
+    return f"must be {wanted}, not {kind_of(value)}; write e.g. {spelt(loc, setting)}"
 
 
 def _not_a_choice(setting: Setting | None, value: object) -> str:
@@ -97,7 +98,7 @@ def _listed(choices: Sequence[str]) -> str:
     return ", ".join(show(choice) for choice in choices)
 
 
-def _example(loc: Sequence[Key], setting: Setting | None) -> str:
+def spelt(loc: Sequence[Key], setting: Setting | None) -> str:
     """Spell a setting with its example as one line of YAML; an item or a map's value without its key."""
     if setting is None:
         return "what docs/configuration.md shows"
@@ -111,9 +112,9 @@ def setting_at(model: type[Settings], loc: Sequence[Key]) -> Setting | None:
     here: type[Settings] | None = model
     found: Setting | None = None
     for part in loc:
-        if here is None:
+        if here is None or isinstance(part, int):
             found = _item(found) if found else None
-        elif isinstance(part, str):
+        else:
             field = here.model_fields.get(part)
             here = _model_in(field.annotation) if field else None
             found = _described(field) if field else None

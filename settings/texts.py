@@ -57,7 +57,7 @@ def playbook(text: str) -> str:
 
 def image(text: str) -> str:
     """Check the name of an image, roughly: Docker has the last word."""
-    if not re.fullmatch(r"[a-z0-9][A-Za-z0-9._/:@-]*", text) or "://" in text:
+    if not re.fullmatch(r"[a-z0-9](?:[A-Za-z0-9._/:@-]*[A-Za-z0-9._-])?", text) or "://" in text:
         raise ValueError(
             f"{show(text)} is not an image name; write e.g. postgres:15 or registry.example.com/team/app:1.2"
         )
@@ -176,7 +176,8 @@ def ip_text(text: str, version: int) -> str:
     except ValueError:
         address = None
     if address is None or address.version != version or (isinstance(address, IPv6Address) and address.scope_id):
-        raise ValueError(f"{show(text)} is not an IPv{version} address")
+        example = "203.0.113.7" if version == 4 else "2001:db8:5::7"
+        raise ValueError(f"{show(text)} is not an IPv{version} address; write e.g. {example}")
     return str(address)
 
 

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv4Network
 from settings.addresses import Suffix, parse_suffix, private_net
 from settings.checks.common import applications_on
 from settings.draft import Draft
-from settings.errors import Key, path_of
+from settings.errors import Key
 from settings.plans import FIRST_IPV4
 
 _DOCKER_DEFAULT = IPv4Network("172.17.0.0/16")
@@ -23,7 +23,7 @@ def check(draft: Draft) -> None:
             at = ("servers", name, "private_ip")
             if first := private.get(server.private_ip):
                 draft.report(f"{server.private_ip} is taken by {first}; write another address", *at)
-            private.setdefault(server.private_ip, path_of(*at))
+            private.setdefault(server.private_ip, draft.written(*at))
             _private(draft, name, nets.setdefault(server.region, name))
 
 
@@ -72,7 +72,7 @@ def _networks(draft: Draft, name: str) -> None:
 def _statics(draft: Draft, name: str) -> None:
     docker = draft.stack.servers[name].ipv6.docker
     web_path: tuple[Key, ...] = ("servers", name, "ipv6", "docker", "static_web")
-    taken = {docker.static_web: path_of(*web_path)}
+    taken = {docker.static_web: draft.written(*web_path)}
     _inside(draft, name, docker.static_web, *web_path)
     for app_name, app in applications_on(draft, name).items():
         at = ("applications", app_name, "static_ipv6")
@@ -83,7 +83,7 @@ def _statics(draft: Draft, name: str) -> None:
             draft.report("ipv6_web gives this application an address already; leave one of them out", *at)
         elif first := taken.get(app.static_ipv6):
             draft.report(f"{app.static_ipv6} is taken by {first}; write another address", *at)
-        taken.setdefault(app.static_ipv6, path_of(*at))
+        taken.setdefault(app.static_ipv6, draft.written(*at))
 
 
 def _inside(draft: Draft, server: str, suffix: str, *at: Key) -> None:

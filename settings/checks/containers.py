@@ -5,10 +5,9 @@ from collections.abc import Collection, Iterator
 from settings.checks.common import Placed, placed
 from settings.databases import own_name
 from settings.draft import Draft
-from settings.errors import did_you_mean, path_of, show
-from settings.jobs import circles
+from settings.errors import did_you_mean, show
 from settings.models import Application, Container
-from settings.order import needs
+from settings.order import circles, needs
 from settings.references import Reference, ReferenceSyntaxError, SecretRef, parse
 
 SOURCES = ("build_dir", "image", "git")
@@ -55,13 +54,11 @@ def _renamed(draft: Draft) -> None:
             continue
         for section in ("applications", "jobs"):
             if old in draft.names[section]:
-                draft.report(
-                    f"{show(old)} is still there, at {path_of(section, old)}; take that out, or leave renamed_from out",
-                    *at,
-                )
+                there = draft.written(section, old)
+                draft.report(f"{show(old)} is still there, at {there}; take that out, or leave renamed_from out", *at)
         if first := taken.get(old):
             draft.report(f"{show(old)} was renamed to {first} already; leave one of them out", *at)
-        taken.setdefault(old, path_of(one.section, one.name))
+        taken.setdefault(old, draft.written(one.section, one.name))
         before = own_name(old)
         new = f"would ask for a new database called {show(own_name(one.name))} now; to keep that of {show(old)} write "
         for index, use in enumerate(one.container.databases):
@@ -140,13 +137,12 @@ def _git(draft: Draft, one: Placed) -> None:
 
 
 def _mounts(draft: Draft, one: Placed) -> None:
-    taken: dict[str, str] = {path: path_of("tmpfs", path) for path in one.container.tmpfs}
+    taken = {path: draft.written(one.section, one.name, "tmpfs", path) for path in one.container.tmpfs}
     for index, mount in enumerate(one.container.mounts):
-        here = path_of("volumes", index)
+        at = (one.section, one.name, "volumes", index)
         if mount.path in taken:
-            message = f"{mount.path} is taken by {taken[mount.path]}; mount one of them elsewhere"
-            draft.report(message, one.section, one.name, "volumes", index)
-        taken.setdefault(mount.path, here)
+            draft.report(f"{mount.path} is taken by {taken[mount.path]}; mount one of them elsewhere", *at)
+        taken.setdefault(mount.path, draft.written(*at))
 
 
 def _ports(draft: Draft) -> None:
@@ -163,7 +159,7 @@ def _ports(draft: Draft) -> None:
                     continue
                 if first := taken.get((server, port.host, port.proto)):
                     draft.report(f"{spelt} of {server} is published by {first} already; write another port", *at)
-                taken.setdefault((server, port.host, port.proto), path_of(*at))
+                taken.setdefault((server, port.host, port.proto), draft.written(*at))
         _private(draft, name, app, server)
 
 
@@ -174,7 +170,7 @@ def _private(draft: Draft, name: str, app: Application, server: str | None) -> N
             if (other.container, other.proto) == (port.container, port.proto):
                 draft.report(
                     f"port {port.container}/{port.proto} of the container is published to everybody by "
-                    f"{path_of('ports', first)}; leave it out of one of them",
+                    f"{draft.written('applications', name, 'ports', first)}; leave it out of one of them",
                     *(*at, index),
                 )
     own = draft.stack.servers.get(server or "")

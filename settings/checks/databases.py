@@ -6,7 +6,7 @@ from settings.checks.common import Placed, placed
 from settings.container_texts import database_name
 from settings.databases import Database, knows_adminpass, listed, makers, makes_databases, meant, own_name
 from settings.draft import Draft
-from settings.errors import Key, did_you_mean, path_of, show
+from settings.errors import Key, did_you_mean, show
 from settings.models import Application
 from settings.references import ReferenceSyntaxError, SecretRef, parse
 
@@ -51,7 +51,7 @@ def _is_served(draft: Draft, one: Placed, database: Database, at: tuple[Key, ...
     if server.engine is None:
         wheres = [draft.whole("applications", database.server, key) for key in ("database", "build_dir", "image")]
         if all(wheres):
-            hint = f"write database: postgresql (or mysql) in {path_of('applications', database.server)}"
+            hint = f"write database: postgresql (or mysql) in {draft.written('applications', database.server)}"
             draft.report(f"{show(database.server)} is not known to be a database server; if it is one, {hint}", *at)
         return False
     return _is_usable(draft, database, server, at)
@@ -91,7 +91,7 @@ def _no_maker(draft: Draft, server: str, at: tuple[Key, ...]) -> None:
             variable = "postgres_password" if application.engine == "postgresql" else "mariadb_root_password"
             draft.report(
                 f"{show(server)} has no administrator's password with which its databases could be made; write in "
-                f"{path_of('applications', server, 'env')}: {variable}: _{server}^adminpass",
+                f"{draft.written('applications', server, 'env')}: {variable}: _{server}^adminpass",
                 *at,
             )
     elif draft.whole("jobs") and not jobs:
@@ -135,7 +135,7 @@ def _shared(draft: Draft) -> None:
             users.setdefault(database, []).append((at, use.name is not None))
     for database, places in users.items():
         for at, spelt in places:
-            others = [path_of(*place) for place, _ in places if place[1] != at[1]]
+            others = [draft.written(*place) for place, _ in places if place[1] != at[1]]
             if not spelt and others:
                 draft.report(
                     f"{others[0]} has this database too; if they shall share it, write "
@@ -151,7 +151,7 @@ def _rotate(draft: Draft, name: str, application: Application, databases: set[st
     known = databases | ({ADMINPASS} if has_adminpass else set())
     for key in application.rotate:
         if key not in known and draft.whole("applications") and draft.whole("jobs"):
-            remedy = did_you_mean(key, known) if known else "no password of it is generated; leave it out"
+            remedy = did_you_mean(key, known) if known else "leave it out"
             draft.report(
                 f"is no password that is generated for {show(name)}; {remedy}", "applications", name, "rotate", key
             )

@@ -6,7 +6,7 @@ from settings import texts
 from settings.checks.common import Placed, placed
 from settings.domains import enclosing_zone
 from settings.draft import Draft
-from settings.errors import Key, did_you_mean, path_of, show
+from settings.errors import Key, did_you_mean, show
 from settings.models import Application, Dns
 
 
@@ -36,7 +36,7 @@ def _listed(draft: Draft) -> dict[str, str]:
         _name(draft, domain, kind, at)
         if first := seen.get(domain):
             draft.report(f"{show(domain)} is listed at {first} already; leave one out", *at)
-        seen.setdefault(domain, path_of(*at))
+        seen.setdefault(domain, draft.written(*at))
         if kind == "web":
             web.setdefault(domain, str(at[1]))
     for server_name, server in draft.stack.servers.items():
@@ -90,7 +90,7 @@ def _served_domain(
         return
     if first := served.get(domain):
         draft.report(f"{show(domain)} is served by {first} already; leave one out", *at)
-    served.setdefault(domain, path_of("applications", one.name))
+    served.setdefault(domain, draft.written("applications", one.name))
     if domain in listed:
         if one.server is not None and listed[domain] != one.server:
             message = f"{show(domain)} leads to {listed[domain]}, but this application runs on {one.server}"

@@ -5,7 +5,6 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from settings.checks.common import applications_on
 from settings.container_texts import parse_open
 from settings.draft import Draft
-from settings.errors import path_of
 from settings.reach import openings_of
 
 # Rules of a firewall group at Vultr.
@@ -35,7 +34,7 @@ def _sources(draft: Draft, name: str, sources: list[IPv4Network | IPv6Network]) 
     for index, source in enumerate(sources):
         for first, other in enumerate(sources):
             if first != index and _holds(other, source) and (other != source or first < index):
-                draft.report(f"{source} lies in {path_of(*at, first)}, {other}; leave it out", *at, index)
+                draft.report(f"{source} lies in {draft.written(*at, first)}, {other}; leave it out", *at, index)
                 break
 
 

@@ -3,7 +3,7 @@
 from settings.checks.common import server_of
 from settings.container_texts import OpenPort, parse_open
 from settings.draft import Draft
-from settings.errors import path_of, show
+from settings.errors import show
 from settings.models import Application
 
 
@@ -56,7 +56,7 @@ def _twice(draft: Draft, name: str, app: Application) -> None:
     """Report ports that `open` holds twice, or `ports` opens already at the same address."""
     at = ("applications", name)
     taken = [
-        (OpenPort(port.proto, port.container, port.container), path_of(*at, "ports", index))
+        (OpenPort(port.proto, port.container, port.container), draft.written(*at, "ports", index))
         for index, port in enumerate(app.published)
     ]
     for index, text in enumerate(app.open):
@@ -64,4 +64,4 @@ def _twice(draft: Draft, name: str, app: Application) -> None:
         first = next((path for other, path in taken if other.overlaps(wanted)), None)
         if first:
             draft.report(f"{show(text)} is opened by {first} already; leave one out", *at, "open", index)
-        taken.append((wanted, path_of(*at, "open", index)))
+        taken.append((wanted, draft.written(*at, "open", index)))

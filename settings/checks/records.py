@@ -8,7 +8,7 @@ from re import fullmatch
 from settings import texts
 from settings.domains import enclosing_zone, record_data
 from settings.draft import Draft
-from settings.errors import Key, path_of, show
+from settings.errors import Key, show
 from settings.models import Record
 
 
@@ -20,13 +20,13 @@ def check(draft: Draft) -> None:
         seen: dict[tuple[str, str, str], str] = {}
         for index, record in enumerate(zone.records):
             at = ("zones", zone_name, "records", index)
-            if not _usable(draft, zone_name, record, at):
-                continue
+            if not _usable(draft, zone_name, record, at) or not draft.whole(*at, "name"):
+                continue  # without its name it would be taken for one of the zone itself
             key = (record.name, record.type, record_data(record))
             if first := seen.get(key):
                 draft.report(f"the same record stands at {first}; leave one out", *at)
-            seen.setdefault(key, path_of(*at))
-            kinds.setdefault(record.name, {}).setdefault(record.type, path_of(*at))
+            seen.setdefault(key, draft.written(*at))
+            kinds.setdefault(record.name, {}).setdefault(record.type, draft.written(*at))
             full = f"{record.name}.{zone_name}".lstrip(".")
             if full in derived and record.type in ("A", "AAAA", "CNAME"):
                 message = f"{record.type} of {show(full)} follows from {derived[full]}; leave the record out"
@@ -50,14 +50,14 @@ def _derived(draft: Draft) -> dict[str, str]:
     for server_name, server in draft.stack.servers.items():
         dns = server.dns
         for kind, names in (("public", dns.public), ("private", dns.private), ("web", dns.web)):
-            path = path_of("servers", server_name, "dns", kind)
+            path = draft.written("servers", server_name, "dns", kind)
             for name in names:
                 found.setdefault(name, path)
                 if kind == "web":
                     found.setdefault(f"www.{name}", path)
     for app_name, app in draft.stack.applications.items():
         for name in app.dns:
-            found.setdefault(name, path_of("applications", app_name, "dns"))
+            found.setdefault(name, draft.written("applications", app_name, "dns"))
     return found
 
 
@@ -86,7 +86,7 @@ def _data_problem(kind: str, data: str) -> str | None:
             texts.domain(data.rstrip("."))
         elif kind == "SRV":
             match = fullmatch(r"(\d{1,5}) (\d{1,5}) (\S+)", data)
-            if not match:
+            if not match or int(match[1]) > 65535 or int(match[2]) > 65535:
                 return f'{show(data)} is not SRV data; write weight, port, target: "5 5060 sip.example.com"'
             texts.domain(match[3].rstrip("."))
         elif kind == "CAA" and not fullmatch(r'(0|128) [a-z0-9]+ "[^"]*"', data):

@@ -123,9 +123,8 @@ def test_a_plan_holds_every_address_of_a_server():
     assert made.bridge == "2001:db8:1:2:0:1::/96"
     assert made.net == "2001:db8:1:2:0:2::/96"
     assert made.net_gateway == "2001:db8:1:2:0:2:0:1"
-    assert made.web == made.application_ipv6("haproxy") == "2001:db8:1:2:0:2:0:a"
-    assert made.application_ipv6("mail") == "2001:db8:1:2:0:2:0:b"
-    assert made.application_ipv6("blog") is None
+    assert made.web == made.statics["haproxy"] == "2001:db8:1:2:0:2:0:a"
+    assert made.statics["mail"] == "2001:db8:1:2:0:2:0:b"
     assert (made.ipv4_gateway, made.ipv4_range) == ("172.30.0.1", "172.30.0.128/25")
 
 
@@ -133,7 +132,7 @@ def test_without_a_prefix_only_ipv4_is_planned():
     made = plan(None)
     assert made.ipv4_net == "172.30.0.0/24"
     assert (made.prefix, made.bridge, made.net, made.net_gateway, made.net_range, made.web) == (None,) * 6
-    assert made.application_ipv6("haproxy") is None
+    assert made.statics == {}
 
 
 @given(st.integers(0, 2**64 - 1).map(lambda bits: IPv6Network((bits << 64, 64))))

@@ -250,7 +250,7 @@ CASES = [
         ("applications", "site", "rotate"),
         {"x": "1"},
         "applications.site.rotate.x",
-        'is no password that is generated for "site"; n',
+        'is no password that is generated for "site"; leave it out',
     ),
     (
         ("applications", "postgres", "rotate"),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import settings
+from settings.container_texts import Port
 from tests.unit.test_settings import good
 from tests.unit.test_settings_errors import put, report
 
@@ -85,7 +86,7 @@ def test_a_private_port_on_another_server_makes_it_reachable():
     )
     put(raw, ("applications", "postgres", "private"), [5432])
     stack = loaded(raw)
-    assert stack.applications["postgres"].private_published == (settings.Port(5432, 5432, "tcp"),)
+    assert stack.applications["postgres"].private_published == (Port(5432, 5432, "tcp"),)
     assert not stack.applications["postgres"].is_rolling
     assert stack.private_peers("db1") == {"web1": "192.168.150.10"}
     assert stack.private_nets() == {"ewr": "192.168.150.0/24"}
@@ -144,7 +145,12 @@ def test_servers_of_a_region_are_on_one_private_network(address: str, message: s
             "private[1]",
             "port 5432/tcp of db1 is published by applications.postgres.private[0]",
         ),
-        ([5432], ["15432:5432"], "private[0]", "port 5432/tcp of the container is published to everybody by ports[0]"),
+        (
+            [5432],
+            ["15432:5432"],
+            "private[0]",
+            "port 5432/tcp of the container is published to everybody by applications.postgres.ports[0]",
+        ),
         ([], ["x"], "private[0]", '"x" is not a port'),
     ],
 )

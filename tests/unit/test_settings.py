@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import settings
-from settings.container_texts import duration, parse_volume
+from settings.container_texts import Port, VolumeMount, duration, go_duration, parse_volume
+from settings.domains import serves_https, zone_for
+from settings.order import container_order
 from settings.references import AppRef, DomainsAll, Literal
 
 GOOD = {
@@ -107,17 +109,16 @@ def test_secrets_and_environment_stay_out_of_the_representation(stack):
 def test_without_a_server_a_container_runs_on_the_only_one(stack):
     assert stack.server_of(stack.applications["blog"]) == "web1"
     assert list(stack.containers_on("web1")) == ["haproxy", "blog", "postgres", "mail", "certs", "hasetup"]
-    assert list(stack.jobs_on("web1")) == ["certs", "hasetup"]
 
 
 def test_ports_and_volumes_are_parsed(stack):
     assert stack.applications["haproxy"].published == (
-        settings.Port(80, 80, "tcp"),
-        settings.Port(443, 443, "tcp"),
-        settings.Port(8053, 53, "udp"),
+        Port(80, 80, "tcp"),
+        Port(443, 443, "tcp"),
+        Port(8053, 53, "udp"),
     )
-    assert stack.jobs["hasetup"].mounts == (settings.VolumeMount("haproxycfg", None, "/etc/haproxy", False),)
-    assert parse_volume("/srv//media/:/m/:ro") == settings.VolumeMount(None, "/srv/media", "/m", True)
+    assert stack.jobs["hasetup"].mounts == (VolumeMount("haproxycfg", None, "/etc/haproxy", False),)
+    assert parse_volume("/srv//media/:/m/:ro") == VolumeMount(None, "/srv/media", "/m", True)
 
 
 def test_limits_are_spelt_as_docker_reads_them_back(stack):
@@ -145,15 +146,15 @@ def test_only_what_owns_nothing_exclusively_is_released_rolling(stack):
 
 
 def test_a_job_comes_after_those_it_names(stack):
-    assert settings.job_order(stack) == ["hasetup", "certs"]
+    assert [name for name in container_order(stack) if name in stack.jobs] == ["hasetup", "certs"]
 
 
 def test_sites_are_served_over_https_where_the_proxy_publishes_its_port(stack):
-    assert settings.serves_https(stack, "web1")
+    assert serves_https(stack, "web1")
     plain = settings.Application(build_dir="HAProxy", ipv6_web=True, ports=[80, "8443:443"])
     other = settings.Application(build_dir="X", ports=[443], env={"domains": ["example.com"], "http_port": 80})
     without = stack.model_copy(update={"applications": {"haproxy": plain, "blog": other}})
-    assert not settings.serves_https(without, "web1"), "only the proxy's own port 443 counts"
+    assert not serves_https(without, "web1"), "only the proxy's own port 443 counts"
     assert not any(route["tls"] for route in settings.domains_map(without, "web1").values())
 
 
@@ -164,9 +165,9 @@ def test_the_proxy_learns_each_served_domain(stack):
 
 
 def test_zones_follow_from_the_public_suffix_list_unless_listed(stack):
-    assert settings.zone_for(stack, "www.penguin.example.co.uk") == ("example.co.uk", "www.penguin")
-    assert settings.zone_for(stack, "example.com") == ("example.com", "")
-    assert settings.zone_for(stack, "web1.internal.example.com") == ("internal.example.com", "web1")
+    assert zone_for(stack, "www.penguin.example.co.uk") == ("example.co.uk", "www.penguin")
+    assert zone_for(stack, "example.com") == ("example.com", "")
+    assert zone_for(stack, "web1.internal.example.com") == ("internal.example.com", "web1")
     assert {name: zone.ttl for name, zone in settings.zones_of(stack).items()} == {
         "example.co.uk": 300,
         "example.com": 600,
@@ -222,7 +223,7 @@ def test_with_several_servers_every_record_is_made_once():
 
 def test_a_plan_gives_each_application_its_own_address(stack):
     plan = settings.plan(stack, "web1", "2001:db8:1:2::/64")
-    assert plan.application_ipv6("haproxy") == plan.web == "2001:db8:1:2:0:2:0:a"
+    assert plan.statics["haproxy"] == plan.web == "2001:db8:1:2:0:2:0:a"
     assert plan.statics == {"haproxy": "2001:db8:1:2:0:2:0:a", "mail": "2001:db8:1:2:0:2:0:b"}
     assert settings.plan(stack, "web1", None).web is None
 
@@ -245,7 +246,7 @@ def test_durations_are_spelt_as_go_does(written, canonical):
 
 @given(st.integers(0, 24 * 3_600_000))
 def test_a_canonical_duration_stays_as_it_is(milliseconds):
-    spelt = settings.go_duration(milliseconds)
+    spelt = go_duration(milliseconds)
     assert duration(spelt) == spelt
 
 

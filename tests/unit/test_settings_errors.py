@@ -40,6 +40,7 @@ CASES = [
         "must be a whole number, not true or false; write e.g. os: 2136",
     ),
     ((*WEB1, "os"), 0, "servers.web1.os", "0 is too small; write at least 1"),
+    ((*WEB1, "os"), 10**23, "servers.web1.os", "a very large number is too large; write at most"),
     ((*WEB1, "plan"), None, "servers.web1.plan", 'is empty; write e.g. plan: "vc2-1c-2gb"'),
     (
         (*WEB1, "region"),
@@ -102,6 +103,30 @@ CASES = [
         "applications.blog.memory",
         '"256q" is not an amount of memory; write e.g. "256m"',
     ),
+    ((*BLOG, "memory"), "9999g", "applications.blog.memory", '"9999g" is out of range; write "6m" to "1024g"'),
+    ((*BLOG, "command"), ["a\0b"], "applications.blog.command[0]", "holds a character that no program can be given"),
+    (
+        (*BLOG, "tmpfs"),
+        {"tmp": "size=1m"},
+        "applications.blog.tmpfs.tmp",
+        '"tmp": paths are absolute and without "..";',
+    ),
+    (
+        (*BLOG, "health", "test"),
+        ["pg_isready"],
+        "applications.blog.health.test",
+        'is not a health command; write ["CMD", "pg_isready"] (program and arguments), ["CMD-SHELL", ',
+    ),
+    ((*BLOG, "health", "test"), ["CMD"], "applications.blog.health.test", "is not a health command; write"),
+    (
+        (*BLOG, "build_args"),
+        {"b c": "x"},
+        'applications.blog.build_args["b c"]',
+        "not a usable name of a build argument; write letters,",
+    ),
+    ((*BLOG, "env", "x"), "y" * 200_000, "applications.blog.env.x", "has 200000 bytes, and a program can be given"),
+    (("secrets", "x"), "y" * 200_000, "secrets.x", "has 200000 bytes, and a program can be given"),
+    (("applications", "mail", "image"), "mail:", "applications.mail.image", '"mail:" is not an image name; write e.g.'),
     (
         (*BLOG, "cpus"),
         "abc",
@@ -235,7 +260,7 @@ CASES = [
         (*BLOG, "volumes"),
         ["aa:/x", "bb:/x/"],
         "applications.blog.volumes[1]",
-        "/x is taken by volumes[0]; mount one",
+        "/x is taken by applications.blog.volumes[0]; mount one",
     ),
     # images and servers
     (
@@ -546,6 +571,18 @@ CASES = [
         'zones["example.com"].records[0]',
         '"a.internal.',
     ),
+    (
+        (*RECORDS, 0),
+        {"type": "SRV", "data": "5 70000 sip.example.com", "priority": 1, "name": "_sip._tcp"},
+        'zones["example.com"].records[0].data',
+        '"5 70000 sip.example.com" is not SRV data; write weight, port, target',
+    ),
+    (
+        (*RECORDS, 0),
+        None,
+        'zones["example.com"].records[0]',
+        'is empty; write e.g. {"type": "MX", "data": "mail.example.com", "priority": 10}, or leave it out',
+    ),
     # renames
     ((*BLOG, "renamed_from"), "blog", "applications.blog.renamed_from", "is its name already; leave renamed_from out"),
     (
@@ -631,6 +668,51 @@ def test_a_mistake_has_no_echo_where_it_is_only_missed():
         "applications.haproxy.ipv6_web",
         "applications.haproxy.ports",
     }
+
+
+def test_a_section_that_is_no_map_is_told_what_to_write():
+    raw = good() | {"servers": ["web1"], "secrets": "hunter2"}
+    found = report(raw)
+    assert found["servers"].startswith('must be a map, not a list; write e.g. servers: {"web1": {"plan": ')
+    assert found["secrets"] == 'must be a map, not text; write e.g. secrets: {"mail_password": "..."}'
+
+
+def test_what_has_to_be_there_is_not_offered_to_be_left_out():
+    raw = good()
+    put(raw, (*WEB1, "region"), None)
+    put(raw, (*WEB1, "timezone"), None)
+    assert report(raw) == {
+        "servers.web1.region": 'is empty; write e.g. region: "ewr"',
+        "servers.web1.timezone": 'is empty; write e.g. timezone: "Europe/Berlin", or leave it out',
+    }
+
+
+def test_another_place_is_named_as_the_stack_file_counts_it():
+    """What could not be read is gone from the lists that are checked, and is still there in the file."""
+    raw = good()
+    put(raw, (*WEB1, "ssh_from"), ["x", "203.0.113.7", "203.0.113.7/32"])
+    put(raw, (*WEB1, "dns", "public"), ["X", "web1.example.com", "web1.example.com"])
+    put(raw, ("applications", "haproxy", "ports"), ["x", 80, 81])
+    put(raw, ("applications", "mail", "open"), ["x", "tcp/25", "tcp/25"])
+    put(raw, (*BLOG, "volumes"), ["x", "aa:/x", "bb:/x"])
+    put(raw, (*BLOG, "ports"), [81])
+    put(raw, RECORDS, [{}, {"type": "TXT", "data": "x"}, {"type": "TXT", "data": "x"}])
+    found = report(raw)
+    for path, other in {
+        "servers.web1.ssh_from[2]": "servers.web1.ssh_from[1]",
+        "servers.web1.dns.public[2]": "servers.web1.dns.public[1]",
+        "applications.mail.open[2]": "applications.mail.open[1]",
+        "applications.blog.volumes[2]": "applications.blog.volumes[1]",
+        "applications.blog.ports[0]": "applications.haproxy.ports[2]",
+        'zones["example.com"].records[2]': 'zones["example.com"].records[1]',
+    }.items():
+        assert other in found[path]
+
+
+def test_a_record_without_a_usable_name_is_not_taken_for_one_of_the_zone_itself():
+    raw = good()
+    put(raw, RECORDS, [{"type": "A", "data": "9.9.9.9", "name": "a b"}, {"type": "A", "data": "9.9.9.9", "name": "ä"}])
+    assert set(report(raw)) == {'zones["example.com"].records[0].name', 'zones["example.com"].records[1].name'}
 
 
 def test_the_report_is_one_sorted_line_a_problem():

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import settings
 from settings.models import Application, Dns, Health, Job, Record, Server, Zone
+from settings.order import container_order
 from tests.unit.test_settings import good
 
 scalars = st.one_of(
@@ -58,7 +59,7 @@ def answer(raw):
         settings.dns_records(stack, server)
         settings.domains_map(stack, server)
         settings.plan(stack, server, "2001:db8:1:2::/64")
-    settings.job_order(stack)
+    container_order(stack)
     settings.zones_of(stack)
 
 
