@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -273,6 +274,16 @@ def test_a_proxy_that_is_down_finds_its_certificate_when_it_starts(tmp_path: Pat
     assert (tmp_path / "certs" / "a.example.pem").stat().st_mode & 0o777 == 0o600
     proxy.learn("thumb")
     assert (tmp_path / "acme.map").read_text() == "thumbprint thumb\n"
+
+
+def test_what_a_killed_run_left_stands_in_nobody_s_way(tmp_path: Path):
+    """In a container a process has the same number at every start."""
+    proxy = Proxy("127.0.0.1", tmp_path, 1, 1)
+    proxy.certificates.mkdir()
+    (proxy.certificates / f".a.example.pem.{os.getpid()}").write_text("half of a certificate")
+    assert proxy.install("a.example", pem := made("a.example"))
+    (left,) = proxy.certificates.glob("*.pem*")
+    assert (left.read_text(), left.stat().st_mode & 0o777) == (pem, 0o600)
 
 
 def test_the_stack_file_s_own_certificates_are_known_by_the_list_that_the_proxy_reads(tmp_path: Path):

@@ -8,6 +8,9 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from hypothesis import example, given
@@ -186,3 +189,35 @@ def like(granted: str, name: str) -> bool:
         wild.get(part) or re.escape(part[1] if part[0] == "\\" and len(part) == 2 else part) for part in parts
     )
     return re.fullmatch(expression, name, re.DOTALL) is not None
+
+
+def test_a_server_that_leaves_in_the_middle_fails_alone_and_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """MySQL, where it is asked by a login whether an account has its password."""
+    driver = FakeDriver()
+    monkeypatch.setitem(sys.modules, "pymysql", driver)
+    monkeypatch.delitem(sys.modules, "dbsetup.mysql", raising=False)
+    servers = {"mysql": {**GOOD["postgres"], "kind": "mysql"}}
+    assert main({"DBMAP": json.dumps(servers)}) == 1
+    said = capsys.readouterr().err
+    assert said == 'dbsetup: mysql: FAILED: account "shop" could not be tried: gone away; run this job again\n'
+
+
+class FakeDriver(ModuleType):
+    """pymysql with a MySQL 8 that has everything already, and lets its administrator in once."""
+
+    class MySQLError(Exception):
+        pass
+
+    def __init__(self) -> None:
+        super().__init__("pymysql")
+        self.logins = 0
+
+    def connect(self, **_: object) -> Any:
+        self.logins += 1
+        if self.logins > 1:
+            raise self.MySQLError(2006, "gone away")
+        connection = MagicMock()
+        connection.cursor().__enter__().fetchall.return_value = [("8.0.36",)]
+        return connection

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "images" / "HAProxySetup"))
 
+from hasetup import certificates
 from hasetup.__main__ import main
 from hasetup.apply import Files
 from hasetup.certificates import SELF_SIGNED, inspect, own_certificates, prepare, self_signed, tidy
@@ -224,6 +226,16 @@ def test_what_no_configuration_names_any_more_goes(folder: Path):
     )
 
 
+def test_what_a_killed_run_left_stands_in_nobody_s_way(folder: Path):
+    """In a container a process has the same number at every start."""
+    folder.mkdir()
+    (folder / f".example.com.pem.{os.getpid()}").write_text("half of a certificate, and longer than a whole one" * 999)
+    prepared = prepare([SITE], [], folder, loads)
+    assert loads(f"crt-list {prepared.crt_list}") is None
+    assert [path.name for path in folder.glob(".*")] == []
+    assert (folder / "example.com.pem").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_self_signed_one_grows_with_its_domain_s_names(folder: Path):
     folder.mkdir()
     (folder / "example.com.pem").write_text(self_signed(["example.com"]))
@@ -254,4 +266,20 @@ def test_a_broken_certificate_of_the_stack_file_changes_nothing(tmp_path: Path, 
     domains = {"example.com": {"app": "site", "port": 8080, "tls": True}}
     assert main({"DOMAINS": json.dumps(domains), "CERTIFICATE_A": "junk"}, files, loads=loads) == 2
     assert "nothing was changed:\nCERTIFICATE_A: holds no certificate" in capsys.readouterr().err
+    assert not files.live.exists()
+
+
+def test_a_program_that_does_not_end_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "haproxy").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "haproxy").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(certificates, "HAPROXY_SECONDS", 0.2)
+    domains = {"example.com": {"app": "site", "port": 8080, "tls": True}}
+    files = Files(tmp_path / "volume")
+    files.root.mkdir()
+    assert main({"DOMAINS": json.dumps(domains)}, files) == 1
+    said = capsys.readouterr().err
+    assert said == "hasetup: haproxy has not ended within 0.2 seconds; is the host overloaded? Run this job again\n"
     assert not files.live.exists()

@@ -121,10 +121,11 @@ class Store:
         file = self._files.get(site)
         if file is not None:
             try:
-                if os.path.samestat(file.path.stat(), os.fstat(file.fd)):
-                    return file
+                same = os.path.samestat(file.path.stat(), os.fstat(file.fd))
             except FileNotFoundError:
-                pass  # it is made anew
+                same = False  # it is made anew
+            if same:
+                return file
             os.close(self._files.pop(site).fd)
         return self._open(site)
 

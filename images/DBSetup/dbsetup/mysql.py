@@ -82,8 +82,11 @@ def _account(connection: Any, host: str, name: str, password: str, *, is_mariadb
 
 
 def _logs_in(host: str, name: str, password: str) -> bool:
+    """Whether an account has this password. Raises SetupError when nobody answers."""
     try:
         _connect(host, name, password, None).close()
+    except NotYet as error:
+        raise SetupError(f'account "{name}" could not be tried: {error}; run this job again') from None
     except SetupError:
         return False
     return True

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from hasetup import access, certificates
 from hasetup.apply import ApplyError, Checker, Files, apply, haproxy_check
-from hasetup.certificates import Loader, Prepared
+from hasetup.certificates import CertificateError, Loader, Prepared
 from hasetup.config import render
 from hasetup.domains import InputError, parse_container, parse_domains, parse_hsts, parse_networks
 
@@ -24,49 +24,46 @@ def main(
 
     `check` judges a whole configuration, `loads` what a listener for https is to load.
     """
+    proxy = environment.get("HAPROXY_CONTAINER") or "haproxy"
     try:
-        domains = parse_domains(environment.get("DOMAINS"))
-        proxy = parse_container("HAPROXY_CONTAINER", environment) or "haproxy"
-        metrics_from = parse_networks(environment.get("METRICS_FROM", ""))
-        logged = access.parse(environment)
-        hsts = parse_hsts(environment.get("HSTS", ""))
-        secure = any(domain.tls for domain in domains)
-        own = certificates.own_certificates(environment, files.certificates, loads) if secure else ()
+        print(f"hasetup: {_set_up(environment, files, check, loads)}")
     except InputError as error:
         print(f"hasetup: nothing was changed:\n{error}", file=sys.stderr)
         return 2
+    except (ApplyError, CertificateError) as error:
+        print(f"hasetup: {error}", file=sys.stderr)
+        return 1
     except OSError as error:
-        return _unwritable(files, proxy, error)
+        remedy = f"it must be the volume that {proxy} has at /etc/haproxy"
+        print(f"hasetup: cannot write to {files.root}: {error}; {remedy}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _set_up(environment: Mapping[str, str], files: Files, check: Checker, loads: Loader) -> str:
+    """What was done in the end. Raises InputError before anything is changed."""
+    domains = parse_domains(environment.get("DOMAINS"))
+    proxy = parse_container("HAPROXY_CONTAINER", environment) or "haproxy"
+    metrics_from = parse_networks(environment.get("METRICS_FROM", ""))
+    logged = access.parse(environment)
+    hsts = parse_hsts(environment.get("HSTS", ""))
+    secure = any(domain.tls for domain in domains)
+    own = certificates.own_certificates(environment, files.certificates, loads) if secure else ()
     for domain in domains:
         scheme = "https" if domain.tls else "http"
         print(f"hasetup: {' and '.join(domain.names)} -> {domain.app}:{domain.port}, {scheme}")
     prepared: Prepared | None = None
     if secure:
-        try:
-            prepared = certificates.prepare(domains, own, files.certificates, loads)
-            files.acme_map.touch()
-        except OSError as error:
-            return _unwritable(files, proxy, error)
+        prepared = certificates.prepare(domains, own, files.certificates, loads)
+        files.acme_map.touch()
         for note in prepared.notes:
             print(f"hasetup: {note}")
     crt_list = str(prepared.crt_list) if prepared else None
     text = render(domains, crt_list=crt_list, hsts=hsts, metrics_from=metrics_from, access=logged)
-    try:
-        print(f"hasetup: {apply(text, files, proxy=proxy, check=check, force=bool(prepared and prepared.replaced))}")
-    except ApplyError as error:
-        print(f"hasetup: {error}", file=sys.stderr)
-        return 1
+    done = apply(text, files, proxy=proxy, check=check, force=bool(prepared and prepared.replaced))
     if prepared:
         certificates.tidy(files.certificates, domains, prepared.crt_list)
-    return 0
-
-
-def _unwritable(files: Files, proxy: str, error: OSError) -> int:
-    print(
-        f"hasetup: cannot write to {files.root}: {error}; it must be the volume that {proxy} has at /etc/haproxy",
-        file=sys.stderr,
-    )
-    return 1
+    return done
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from hasetup import sockets
 from hasetup.access import TARGET
+from hasetup.files import write
 
 # Takes a file, returns None when it is valid, else what the checker says.
 Checker = Callable[[Path], str | None]
@@ -116,7 +117,7 @@ def _apply(text: str, files: Files, proxy: str, check: Checker, force: bool) -> 
     before = _read(files.live)
     if before == text and _read(files.good) == text and not force:
         return f"nothing has changed, {proxy} keeps running as it is"
-    _write(files.new, text)
+    write(files.new, text)
     if (complaint := check(files.new)) is not None:
         raise ApplyError(f"the configuration in {files.new} is not valid, {proxy} keeps the old one:\n{complaint}")
     saved = _save_state(files, text)
@@ -130,12 +131,12 @@ def _apply(text: str, files: Files, proxy: str, check: Checker, force: bool) -> 
         if before is None:
             files.live.unlink()
         else:
-            _write(files.live, before)
+            write(files.live, before)
         raise ApplyError(f"{proxy} did not reload, the old configuration is back: {error}") from error
     finally:
         # Loaded or not: at any later time these addresses would be old ones.
-        _write(files.run / "state", EMPTY_STATE)
-    _write(files.good, text)
+        write(files.run / "state", EMPTY_STATE)
+    write(files.good, text)
     without = "" if saved else " (without the servers' former state)"
     return f"{proxy} has reloaded the configuration{without}"
 
@@ -148,7 +149,7 @@ def _save_state(files: Files, text: str) -> bool:
         return False
     if not state.startswith("1\n"):
         return False
-    _write(files.run / "state", still_true(state, text))
+    write(files.run / "state", still_true(state, text))
     return True
 
 
@@ -172,19 +173,6 @@ def _read(path: Path) -> str | None:
         return path.read_text()
     except FileNotFoundError:
         return None
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole and on the disk before it takes the name."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -26,11 +26,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hasetup.domains import Domain, InputError
+from hasetup.files import write
 
 PREFIX = "CERTIFICATE_"
 SELF_SIGNED = "Apiary self-signed"
 SELF_SIGNED_DAYS = 3650
 OPENSSL_SECONDS = 30
+HAPROXY_SECONDS = 60
+PRIVATE = 0o600  # for the owner's eyes
 
 # Takes the arguments of `bind ... ssl`, returns None when the proxy can load what they name, else its complaint.
 Loader = Callable[[str], str | None]
@@ -48,6 +51,10 @@ keyUsage = critical, digitalSignature
 extendedKeyUsage = serverAuth
 subjectAltName = {names}
 """
+
+
+class CertificateError(Exception):
+    """No certificate can be made or judged; str() says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,7 @@ def self_signed(names: Sequence[str]) -> str:
         ["req", "-x509", *key, "-out", "-", "-days", str(SELF_SIGNED_DAYS), "-config", "/dev/stdin"], request
     )
     if done.returncode != 0:
-        raise OSError(f"openssl makes no certificate for {names[0]}: {done.stderr.strip()}")
+        raise CertificateError(f"openssl makes no certificate for {names[0]}: {done.stderr.strip()}")
     return done.stdout
 
 
@@ -128,9 +135,7 @@ def haproxy_loads(arguments: str) -> str | None:
             f"    bind 127.0.0.1:1 ssl {arguments} strict-sni\n    http-request deny\n"
         )
         file.flush()
-        done = subprocess.run(
-            ["haproxy", "-c", "-f", file.name], capture_output=True, text=True, timeout=60, check=False
-        )
+        done = _run(["haproxy", "-c", "-f", file.name], "", HAPROXY_SECONDS)
     if done.returncode == 0:
         return None
     said = [line for line in (done.stderr + done.stdout).splitlines() if line.startswith("[ALERT]")]
@@ -191,19 +196,6 @@ def tidy(folder: Path, domains: Sequence[Domain], crt_list: Path) -> None:
                 path.unlink()
 
 
-def write_private(path: Path, text: str) -> None:
-    """Whole, on the disk, and for the owner's eyes before it takes the name."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """One writer at a time: the ACME client and the start of the proxy take this lock too, for milliseconds."""
@@ -239,7 +231,7 @@ def _with_own(
             path = folder / "own" / f"{hashlib.sha256(valid.pem.encode()).hexdigest()[:12]}.pem"
             if path not in lines:
                 replaced |= path.exists() and path.read_text(errors="replace") != valid.pem
-                write_private(path, valid.pem)
+                write(path, valid.pem, PRIVATE)
             lines.setdefault(path, []).append(name)
             used.add(valid.variable)
             notes.append(f"{name}: {valid.variable}, valid until {valid.certificate.expires:%Y-%m-%d}")
@@ -269,7 +261,7 @@ def _mend(path: Path, names: Sequence[str], complaint: str | None) -> tuple[bool
     if known is None or complaint is not None or (known.is_self_signed and _outdated(known, names)):
         if complaint is not None:
             path.replace(path.with_name(f"{path.name}.broken"))
-        write_private(path, self_signed(names))
+        write(path, self_signed(names), PRIVATE)
         if complaint is not None:
             return True, (
                 f"WARNING: {path} is of no use: {complaint}; kept as {path.name}.broken. {name} gets a self-signed "
@@ -290,7 +282,7 @@ def _outdated(known: Certificate, names: Sequence[str]) -> bool:
 def _write_list(folder: Path, lines: Mapping[Path, Sequence[str]]) -> Path:
     text = "".join(f"{path} {' '.join(lines[path])}\n" for path in sorted(lines))
     crt_list = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:12]}.list"
-    write_private(crt_list, text)
+    write(crt_list, text, PRIVATE)
     return crt_list
 
 
@@ -298,7 +290,7 @@ def _loads_text(pem: str, folder: Path, loads: Loader) -> str | None:
     _make_folder(folder)
     path = folder / f".try.{os.getpid()}.pem"
     try:
-        write_private(path, pem)
+        write(path, pem, PRIVATE)
         complaint = loads(f"crt {path}")
         return complaint and re.sub(rf" '?{re.escape(str(path))}[^' ]*'?", " it", complaint)
     finally:
@@ -306,6 +298,13 @@ def _loads_text(pem: str, folder: Path, loads: Loader) -> str | None:
 
 
 def _openssl(words: Sequence[str], text: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["openssl", *words], input=text, capture_output=True, text=True, timeout=OPENSSL_SECONDS, check=False
-    )
+    return _run(["openssl", *words], text, OPENSSL_SECONDS)
+
+
+def _run(command: Sequence[str], text: str, seconds: float) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(command, input=text, capture_output=True, text=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise CertificateError(
+            f"{command[0]} has not ended within {seconds} seconds; is the host overloaded? Run this job again"
+        ) from error
