@@ -2,7 +2,7 @@
 
 Makes one user-defined bridge network on the server's second /96, where containers find each other by alias.
 IPv6 is routed, not translated, so a visitor's address reaches the container. What may be reached from
-outside is decided by the host's firewall (playbooks/), not here.
+outside, and with `ipv6: nat` the forwarding, is decided by the host's firewall (playbooks/), not here.
 """
 
 from __future__ import annotations

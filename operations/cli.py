@@ -102,13 +102,7 @@ class Pulumi:
 
     def ask(self, *arguments: str) -> str:
         """What `pulumi ARGUMENTS` prints on standard output. Raises OperationError when it fails."""
-        done = subprocess.run(
-            [_program(), *arguments, "--non-interactive"],
-            cwd=PROGRAM,
-            check=False,
-            capture_output=True,
-            text=True,
-        )
+        done = _asked(*arguments)
         if done.returncode != 0:
             raise OperationError(f"`pulumi {' '.join(arguments)}` failed:\n{(done.stderr or done.stdout).strip()}")
         return done.stdout
@@ -118,13 +112,7 @@ class Pulumi:
 
         Raises OperationError with the diagnostics, for a person to read, when there can be no such plan.
         """
-        done = subprocess.run(
-            [_program(), "preview", "--json", "--stack", self.stack, "--non-interactive"],
-            cwd=PROGRAM,
-            check=False,
-            capture_output=True,
-            text=True,
-        )
+        done = _asked("preview", "--json", "--stack", self.stack)
         try:
             plan: dict[str, Any] = json.loads(done.stdout)
         except ValueError:  # it did not come as far as a plan
@@ -146,10 +134,7 @@ class Pulumi:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Write back what `export` gave, changed. Raises OperationError when the engine refuses it."""
-        done = subprocess.run(
-            [_program(), "stack", "import", "--non-interactive", "--stack", self.stack],
-            cwd=PROGRAM, check=False, capture_output=True, text=True, input=json.dumps(state),
-        )  # fmt: skip
+        done = _asked("stack", "import", "--stack", self.stack, said=json.dumps(state))
         if done.returncode != 0:
             raise OperationError(f"the corrected state was refused:\n{(done.stderr or done.stdout).strip()}")
 
@@ -158,6 +143,12 @@ class Pulumi:
         values = json.loads(self.ask("config", "--stack", self.stack, "--show-secrets", "--json"))
         entry = values.get(key)
         return None if entry is None else str(entry["value"])
+
+
+def _asked(*arguments: str, said: str | None = None) -> subprocess.CompletedProcess[str]:
+    """`pulumi ARGUMENTS` to its end, with `said` on its standard input."""
+    command = [_program(), *arguments, "--non-interactive"]
+    return subprocess.run(command, cwd=PROGRAM, check=False, capture_output=True, text=True, input=said)
 
 
 @contextmanager

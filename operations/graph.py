@@ -117,7 +117,7 @@ def _home(urn: str, by_urn: Mapping[str, Resource], components: Mapping[str, Res
 
 
 def _rows(parts: list[Resource]) -> tuple[Row, ...]:
-    """One row a type, in the order of their first appearance by name."""
+    """One row a type, by package and type."""
     counts = Counter(_kind(part) for part in parts)
     return tuple(Row(package, type_, count) for (package, type_), count in sorted(counts.items()))
 

@@ -99,7 +99,7 @@ def refresh(pulumi: Pulumi) -> None:
             watch=lines.append,
         )
     except OperationError:
-        failed = {line for line in map(_plain, lines) if "failed**" in line or re.search(r"refreshing failed", line)}
+        failed = {line for line in map(_plain, lines) if "failed**" in line or "refreshing failed" in line}
         others = [line for line in failed if not TOLERATED.search(line) and "pulumi:pulumi:Stack" not in line]
         if others or not failed:
             raise
