@@ -92,7 +92,7 @@ def variables(
                 {"proto": proto, "port": port}
                 for proto, port in sorted(
                     (port.proto, port.host)
-                    for application in stack.applications_on(server).values()
+                    for _, application in applications
                     for port in application.private_published
                 )
             ],

@@ -19,7 +19,7 @@ from typing import Any
 Variables = dict[str, Any]
 
 NETWORK_EXAMPLES = {4: "172.30.0.0/24", 6: "2001:db8:1:2:0:1::/96"}
-LOG_DEFAULT = {"max-size": "10m", "max-file": "3"}
+LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
 
 
 class BadVariables(ValueError):
@@ -171,7 +171,7 @@ def daemon(variables: Variables) -> dict[str, Any]:
         "live-restore": True,
         "userland-proxy": False,
         "log-driver": "json-file",
-        "log-opts": {key: str(value) for key, value in {**LOG_DEFAULT, **variables.get("apiary_log", {})}.items()},
+        "log-opts": LOG_OPTIONS,
     }
     mirrors = variables.get("apiary_registry_mirrors", [])
     if mirrors:

@@ -49,9 +49,8 @@ def used(asker: str, container: Container) -> list[Database]:
 
 def served(stack: Stack, server: str) -> list[str]:
     """Return the names of all databases that the containers of a stack use on one server application."""
-    found = {one.name for name, container in stack.containers().items() for one in used(name, container)
-             if one.server == server}  # fmt: skip
-    return sorted(found)
+    everything = {one for name, container in stack.containers().items() for one in used(name, container)}
+    return sorted(one.name for one in everything if one.server == server)
 
 
 def makes_databases(container: Container) -> bool:

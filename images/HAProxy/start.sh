@@ -74,8 +74,11 @@ mend() { # mend FILE: every certificate that the configuration names can be load
         say "ERROR: $pem can't be loaded; kept as $pem.broken. Self-signed until HAProxySetup has run: $names"
         [ ! -e "$pem" ] || mv "$pem" "$pem.broken"
         # shellcheck disable=SC2086 # the names are words
-        (umask 077 && self_signed $names > "$config/certs/.start.$$")
-        mv "$config/certs/.start.$$" "$pem"
+        if (umask 077 && self_signed $names > "$config/certs/.start.$$"); then
+            mv "$config/certs/.start.$$" "$pem"
+        else
+            say "ERROR: openssl makes no certificate for $names; is there room in $config?"
+        fi
     done
     rm -f "$config/.start.$$"
 }

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import http.server
-import importlib.machinery
-import importlib.util
 import json
 import socket
 import socketserver
@@ -14,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from hypothesis import given
@@ -24,25 +21,13 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "images" / "JobScheduler"))
 
 from jobscheduler.docker import Docker, RefusedError, UnreachableError
 
+from tests.unit.scripts import load
+
 FILES = Path(__file__).parents[2] / "playbooks" / "roles" / "docker_access" / "files"
 
 
-def load(name: str) -> ModuleType:
-    """A script without a suffix."""
-    module_name = name.replace("-", "_")
-    spec = importlib.util.spec_from_loader(
-        module_name, importlib.machinery.SourceFileLoader(module_name, str(FILES / name))
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-access_tool = load("apiary-docker-access")
-grant_tool = load("apiary-access")
+access_tool = load(FILES / "apiary-docker-access")
+grant_tool = load(FILES / "apiary-access")
 
 OURS, THEIRS = "logs-1a2b3c4", "haproxy-5d6e7f8"
 

@@ -7,34 +7,19 @@ import copy
 import datetime
 import fcntl
 import http.server
-import importlib.machinery
-import importlib.util
 import ipaddress
 import os
 import socketserver
 import subprocess
-import sys
 import threading
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+from tests.unit.scripts import load
+
 PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
 TOOLS = PLAYBOOKS / "roles" / "tools" / "files"
-
-
-def load(path: Path) -> ModuleType:
-    """Imports a file that is no module of the program: scripts have no suffix, Ansible's lie where Ansible
-    looks."""
-    name = path.stem.replace("-", "_")
-    spec = importlib.util.spec_from_loader(name, importlib.machinery.SourceFileLoader(name, str(path)))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 os.environ["APIARY_LIB"] = str(TOOLS)
@@ -109,15 +94,13 @@ def test_a_run_that_would_lock_itself_out_is_refused():
 
 
 def test_docker_gets_the_bridge_subnet_and_leaves_ipv6_filtering_to_ufw():
-    daemon = variables.daemon(
-        {**VARIABLES, "apiary_registry_mirrors": ["http://mirror"], "apiary_log": {"max-file": 5}}
-    )
+    daemon = variables.daemon({**VARIABLES, "apiary_registry_mirrors": ["http://mirror"]})
     assert daemon["fixed-cidr-v6"] == "2001:db8:1:2:0:1::/96"
     assert daemon["ip6tables"] is False
     assert daemon["live-restore"] is True
     assert daemon["userland-proxy"] is False
     assert daemon["registry-mirrors"] == ["http://mirror"]
-    assert daemon["log-opts"] == {"max-size": "10m", "max-file": "5"}
+    assert daemon["log-opts"] == {"max-size": "10m", "max-file": "3"}
 
 
 def test_daemon_json_is_written_only_when_it_differs(tmp_path):
