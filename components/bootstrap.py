@@ -91,9 +91,7 @@ def variables(
             "apiary_private_ports": [
                 {"proto": proto, "port": port}
                 for proto, port in sorted(
-                    (port.proto, port.host)
-                    for _, application in applications
-                    for port in application.private_published
+                    (port.proto, port.host) for _, application in applications for port in application.private_published
                 )
             ],
             "apiary_ssh_from": wanted.ssh_from or [],

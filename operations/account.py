@@ -105,5 +105,8 @@ class Account:
             if not self.exists(path):
                 return
             if time.monotonic() > deadline:
-                raise OperationError(f"account: {path} is still there {PATIENCE_SECONDS:.0f} s after its deletion")
+                raise OperationError(
+                    f"account: {path} is still there {PATIENCE_SECONDS:.0f} s after its deletion; see in Vultr's "
+                    "portal what holds it, then run this again"
+                )
             time.sleep(2)

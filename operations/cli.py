@@ -73,7 +73,9 @@ class Pulumi:
             if self.stack in {name.rsplit("/", 1)[-1] for name in there} | set(there):
                 raise
             known = ", ".join(there) or "none"
-            raise OperationError(f"there is no stack {self.stack!r}; there are: {known}") from None
+            raise OperationError(
+                f"there is no stack {self.stack!r}; there are: {known}; a new one: pulumi stack init {self.stack}"
+            ) from None
 
     def run(self, *arguments: str, quiet: bool = False, watch: Callable[[str], None] | None = None) -> None:
         """Run `pulumi ARGUMENTS` on the stack, its output shown as it comes, or only on failure with `quiet`.
@@ -136,7 +138,8 @@ class Pulumi:
         """Write back what `export` gave, changed. Raises OperationError when the engine refuses it."""
         done = _asked("stack", "import", "--stack", self.stack, said=json.dumps(state))
         if done.returncode != 0:
-            raise OperationError(f"the corrected state was refused:\n{(done.stderr or done.stdout).strip()}")
+            said = (done.stderr or done.stdout).strip()
+            raise OperationError(f"the corrected state was refused, and the old one is as it was:\n{said}")
 
     def setting(self, key: str) -> str | None:
         """One plain setting of the stack file, decrypted; None when it is not set."""
