@@ -155,10 +155,11 @@ def _run(paths: Paths, options: argparse.Namespace) -> int:
         case "prober":
             if not options.command:
                 raise LabError("lab prober", "no command is given", "for example: prober curl -6 http://example.com")
-            _need_probers(paths)
+            _need_probers(paths, "lab prober")
             servers = Servers(paths.root).all() if options.routed else []
             return services.probe(paths, options.command, options.routed, servers)
         case "visit":
+            _need_probers(paths, "lab visit")
             return visit.visit(paths)
         case "fault":
             fault(paths, options.fault, options.clear)
@@ -213,10 +214,10 @@ def _base_tree(paths: Paths, suite: str) -> Path:
     return images.base_tar(paths, suite)
 
 
-def _need_probers(paths: Paths) -> None:
+def _need_probers(paths: Paths, step: str) -> None:
     if not succeeds(["docker", "exec", paths.name("prober"), "true"]):
-        docker("version", step="lab prober")
-        raise LabError("lab prober", "the region is not up", "python -m lab up")
+        docker("version", step=step)
+        raise LabError(step, "the region is not up", "python -m lab up")
 
 
 def _pair(word: str) -> tuple[str, Any]:

@@ -68,6 +68,8 @@ class Pulumi:
         try:
             self.run("stack", "select", *(["--create"] if create else []), self.stack, quiet=True)
         except OperationError:
+            if create:
+                raise
             # Asked only now: the list fails on a torn file of any stack, also of one that nobody means.
             there = sorted(str(entry["name"]) for entry in json.loads(self.ask("stack", "ls", "--json")))
             if self.stack in {name.rsplit("/", 1)[-1] for name in there} | set(there):
