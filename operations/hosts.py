@@ -133,9 +133,9 @@ class Host:
 
 def ensure_key(pulumi: Pulumi, state: State) -> None:
     """The stack's client key in its file, as the state has it: another checkout may have changed it since."""
-    file = pulumi.folder / "id_ed25519"
     if not any(resource.full_type == CLIENT_KEY for resource in state.resources):
         return
+    file = pulumi.folder / "id_ed25519"
     opened = State.of(pulumi.export(secrets=True))
     # Of two that a change of keys has left, the one that is on its way out opens no server for long.
     keys = (resource for resource in opened.resources if resource.full_type == CLIENT_KEY)
