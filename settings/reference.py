@@ -26,8 +26,9 @@ A stack file `Pulumi.<stack>.yaml` holds the sections below, each under the proj
 `apiary:applications` and so on. Unknown settings are errors, and every error of a file is reported at once,
 by its path.
 
-YAML may read unquoted text as something else: `no` and `on` as booleans, `2:0:10` and `53:53` as base-60
-numbers, `1.10` as 1.1. Suffixes, pairs of ports, versions and the like belong in quotes.
+YAML may read unquoted text as something else: `1.10` as 1.1, `017` as 15, `2026-11-25` as a point in time; other
+programs than Pulumi also read `no` and `on` as booleans, `2:0:10` and `53:53` as base-60 numbers. Suffixes, pairs of
+ports, versions, dates and the like belong in quotes.
 """
 
 _REFERENCES = """\

@@ -124,6 +124,12 @@ CASES = [
         'applications.blog.build_args["b c"]',
         "not a usable name of a build argument; write letters,",
     ),
+    (
+        (*BLOG, "env", "since"),
+        "2026-11-25 00:00:00 +0000 UTC",  # what Pulumi makes of an unquoted 2026-11-25
+        "applications.blog.env.since",
+        "YAML read this as a date or a time, which is handed over in another spelling; write it in quotes",
+    ),
     ((*BLOG, "env", "x"), "y" * 200_000, "applications.blog.env.x", "has 200000 bytes, and a program can be given"),
     (("secrets", "x"), "y" * 200_000, "secrets.x", "has 200000 bytes, and a program can be given"),
     (("applications", "mail", "image"), "mail:", "applications.mail.image", '"mail:" is not an image name; write e.g.'),
