@@ -15,6 +15,7 @@ from settings.errors import did_you_mean, show
 _NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _RECORD_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_URL_PATH = re.compile(r"/[A-Za-z0-9/._~!$&()*+,;=:@%?-]*")
 _PRIVATE_NETS = tuple(IPv4Network(net) for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 
 
@@ -182,9 +183,9 @@ def ip_text(text: str, version: int) -> str:
 
 
 def url_path(text: str) -> str:
-    """Check the path of a request."""
-    if not re.fullmatch(r"/[!-~]*", text):
-        raise ValueError(f'{show(text)} is not a path; write it from "/" on, without blanks, e.g. "/up"')
+    """Check the path of a request: one that the proxy's configuration can hold (hasetup/domains.py)."""
+    if not _URL_PATH.fullmatch(text):
+        raise ValueError(f'{show(text)} is not a path; write it from "/" on, without blanks, quotes or #, e.g. "/up"')
     return text
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from settings import texts
+
 IMAGES = Path(__file__).parents[2] / "images"
 DOCKERFILES = sorted(IMAGES.glob("*/Dockerfile"))
 CLEAN = (
@@ -54,6 +56,11 @@ def test_both_database_servers_refuse_the_data_of_another_version_in_the_same_wo
     ):
         part = _part(postgresql, first, last)
         assert _part(mariadb, first, last).replace("MariaDB", "PostgreSQL") == part
+
+
+def test_a_path_that_the_stack_file_may_have_is_one_that_the_proxy_s_setup_takes():
+    setup = (IMAGES / "HAProxySetup" / "hasetup" / "domains.py").read_text()
+    assert f'_PATH = re.compile(r"{texts._URL_PATH.pattern}\\Z")' in setup
 
 
 def test_what_the_proxy_signs_at_its_start_is_known_to_its_setup():

@@ -176,6 +176,7 @@ CASES = [
         "applications.blog.health.path",
         '"up" is not a path; write it from "/" on',
     ),
+    ((*BLOG, "health", "path"), "/a'b", "applications.blog.health.path", '"/a\'b" is not a path; write it from "/" on'),
     (
         (*BLOG, "env", "Debug"),
         "x",
