@@ -1,24 +1,20 @@
-"""The pages: one a site by GoAccess, and the one that lists them."""
+"""A site's pages under their names, and the page that lists the sites."""
 
 from __future__ import annotations
 
 import html
+import itertools
 import os
 import re
 import shutil
-import subprocess
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# As images/HAProxySetup/hasetup/access.py writes it; `%L` is the milliseconds until the answer was through.
-FORMAT = (
-    '--log-format=%v %h - - [%d:%t %^] "%r" %s %b "%R" "%u" %^/%^/%^/%^/%L %^',
-    "--date-format=%d/%b/%Y",
-    "--time-format=%H:%M:%S",
-)
-# One panel a row: in two columns a panel's last column, what it is about, is cut off on most screens.
-LOOK = '--html-prefs={"theme":"bright","layout":"vertical","perPage":20}'
+from reports.entries import Reading, read
+from reports.programs import Maker, ReportError
+
 _SITE = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+")
 _STYLE = """
 :root { color-scheme: light dark }
@@ -37,10 +33,6 @@ a { color: var(--honey) }
 """
 
 
-class ReportError(Exception):
-    """A page could not be made, the old one is still there; str() says why."""
-
-
 @dataclass(frozen=True)
 class Summary:
     """A row of the list."""
@@ -48,51 +40,52 @@ class Summary:
     site: str
     requests: int | None  # None: its page could not be made
     since: str  # "24/Nov/2026", empty without requests
+    page: bool  # there is one, now or still
+    complaints: tuple[str, ...] = ()  # of requests that are in no page
 
 
-def summary(site: str, first: bytes | None, requests: int) -> Summary:
-    """From a site's first line."""
-    match = re.search(rb"\[(\d\d/\w{3}/\d{4}):", first or b"")
-    return Summary(site, requests, match[1].decode() if match else "")
-
-
-def report(site: str, lines: Iterable[bytes], folder: Path, program: Sequence[str] = ("goaccess",)) -> Summary:
-    """Write the page of one site into `folder`; a site without requests keeps none. Raises ReportError."""
-    first: bytes | None = None
-    count = 0
+def report(site: str, lines: Iterable[bytes], folder: Path, make: Maker) -> Summary:
+    """Put the pages of one site into `folder`; a site without requests keeps none. Raises ReportError."""
+    reading = Reading()
+    entries = read(lines, reading)
+    first = next(entries, None)
+    if first is None:
+        if reading.unreadable:
+            raise ReportError(reading.complaint())
+        if folder.exists():
+            shutil.rmtree(folder)
+        return Summary(site, 0, "", False)
     folder.mkdir(exist_ok=True)
-    made = folder / ".new.html"  # GoAccess knows the format by the ending
-    command = [*program, "-", "--no-global-config", "--no-progress", *FORMAT, LOOK, f"--html-report-title={site}"]
-    # Into a file: a pipe of its own could fill while we write to the other.
-    with (folder / ".said").open("w+") as said:
-        running = subprocess.Popen(
-            [*command, f"--output={made}"], stdin=subprocess.PIPE, stdout=said, stderr=subprocess.STDOUT
-        )
-        assert running.stdin is not None  # noqa: S101 - it is a pipe
-        try:
-            with running.stdin as into:
-                for line in lines:
-                    first, count = first or line, count + 1
-                    into.write(line)
-        except BrokenPipeError:
-            pass  # it has ended, and says why
-        except BaseException:
-            running.kill()
-            running.wait()
-            raise
-        status = running.wait()
-        said.seek(0)
-        text = said.read().strip()
-    (folder / ".said").unlink()
-    if count and (status or not made.exists()):
-        made.unlink(missing_ok=True)
-        raise ReportError(f"{site}: goaccess ended with status {status} after {count} lines:\n{text}")
-    if count:
-        made.chmod(0o644)
-        made.rename(folder / "index.html")
-    else:
-        shutil.rmtree(folder)
-    return summary(site, first, count)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as new:
+            left_out = make(site, itertools.chain([first], entries), Path(new))
+            _publish(Path(new), folder)
+    except BaseException:
+        if not any(folder.iterdir()):
+            folder.rmdir()
+        raise
+    complaints = [reading.complaint()] if reading.unreadable else []
+    if left_out:
+        complaints.append(f"{left_out} of {reading.entries} requests are in no page: the program left them out")
+    return Summary(site, reading.entries, reading.since, True, tuple(complaints))
+
+
+def _publish(made: Path, folder: Path) -> None:
+    """Whole files under their names, the first page when all that it leads to is there; then away with all others."""
+    files = sorted(path.relative_to(made) for path in made.rglob("*") if path.is_file())
+    for file in sorted(files, key=lambda file: file.name == "index.html"):
+        (folder / file.parent).mkdir(parents=True, exist_ok=True)
+        (made / file).chmod(0o644)
+        (made / file).replace(folder / file)
+    kept = {folder / file for file in files}
+    kept |= {parent for path in kept for parent in path.parents} | {made}
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path in kept or made in path.parents:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        else:
+            path.unlink()
 
 
 def index(summaries: Sequence[Summary], made: str) -> str:
@@ -111,13 +104,13 @@ def index(summaries: Sequence[Summary], made: str) -> str:
 
 def _row(one: Summary) -> str:
     name = html.escape(one.site)
-    link = f'<a href="{name}/">{name}</a>'
+    link = f'<a href="{name}/">{name}</a>' if one.page else name
     if one.requests is None:
         cells = link, "not made anew: the job says why", ""
     elif one.requests:
         cells = link, f"{one.requests:,}", html.escape(one.since)
     else:
-        cells = name, "none yet", ""
+        cells = link, "none yet", ""
     return '<tr><td>{}</td><td class="number">{}</td><td>{}</td></tr>'.format(*cells)
 
 
