@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lab.paths import Paths
-from lab.shell import LabError, docker, wait_for
+from lab.shell import docker, succeeds, wait_for
 
 HOST = "acme.lab.internal"
 # A name that the authority refuses for its policy. (pebble 2.4 needs it to have no more labels than any name it is
@@ -96,20 +96,9 @@ def prepare(paths: Paths) -> Path:
 
 def root(paths: Paths) -> str:
     """The authority that the directory signs with, as PEM. Raises LabError."""
-    name = paths.name("acme")
-    command = ["exec", name, "curl", "-skf", "--max-time", "5", "https://127.0.0.1:15000/roots/0"]
-    found: list[str] = []
-
-    def asked() -> bool:
-        try:
-            found[:] = [docker(*command, step="asking the region's ACME directory for its root")]
-        except LabError:
-            return False
-        return True
-
-    if not wait_for(asked, ROOT_SECONDS):
-        found = [docker(*command, step="asking the region's ACME directory for its root")]
-    return found[0]
+    command = ["exec", paths.name("acme"), "curl", "-skf", "--max-time", "5", "https://127.0.0.1:15000/roots/0"]
+    wait_for(lambda: succeeds(["docker", *command]), ROOT_SECONDS)
+    return docker(*command, step="asking the region's ACME directory for its root")
 
 
 def trust(paths: Paths, visitors: tuple[str, ...]) -> None:

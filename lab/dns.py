@@ -26,7 +26,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from dnslib import AAAA, CAA, CNAME, MX, NS, PTR, QTYPE, RCODE, RR, SOA, SRV, TXT, A, DNSHeader, DNSRecord
+from dnslib import AAAA, CAA, CNAME, MX, NS, PTR, QTYPE, RCODE, RR, SOA, SRV, TXT, A, DNSError, DNSHeader, DNSRecord
 
 TTL = 300  # seconds, for records without one and for negative answers
 FORWARD_SECONDS = 5.0
@@ -132,7 +132,7 @@ def respond(zones: Zones, packet: bytes, tcp: bool, upstream: str) -> bytes | No
     """The bytes to send back for a packet, None for what is no query."""
     try:
         query = DNSRecord.parse(packet)
-    except Exception as error:
+    except DNSError as error:
         print(f"dns: malformed packet: {error}", file=sys.stderr, flush=True)
         return None
     if query.header.qr or not query.questions:

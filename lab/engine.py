@@ -150,13 +150,8 @@ def _probe(paths: Paths) -> list[str]:
 
 
 def _booted(name: str) -> bool:
-    done = subprocess.run(
-        ["docker", "exec", name, "systemctl", "is-system-running"],
-        capture_output=True,
-        timeout=30,
-        check=False,
-    )
-    return done.stdout.strip() in {b"running", b"degraded"}
+    said = "systemctl is-system-running | grep -qxE 'running|degraded'"
+    return succeeds(["docker", "exec", name, "/bin/sh", "-c", said])
 
 
 def _start(paths: Paths) -> None:

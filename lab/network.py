@@ -170,10 +170,7 @@ def bridge(paths: Paths) -> str:
 
 
 def ensure_gateway6(paths: Paths, image: str) -> None:
-    """Puts fe80::1 on the bridge.
-
-    By a container in the host's network namespace: the docker group is enough.
-    """
+    """Puts fe80::1 on the bridge."""
     link = bridge(paths)
     addresses = Path("/proc/net/if_inet6")
     if addresses.exists() and any(
@@ -181,26 +178,14 @@ def ensure_gateway6(paths: Paths, image: str) -> None:
         for line in addresses.read_text().splitlines()
     ):
         return
-    docker(
-        "run",
-        "--rm",
-        "--label",
-        paths.label,
-        "--network",
-        "host",
-        "--cap-add",
-        "NET_ADMIN",
-        image,
-        "ip",
-        "-6",
-        "addr",
-        "replace",
-        f"{GATEWAY6}/64",
-        "dev",
-        link,
-        "nodad",
-        step="IPv6 gateway of the lab network",
-    )
+    command = ["ip", "-6", "addr", "replace", f"{GATEWAY6}/64", "dev", link, "nodad"]
+    on_host(paths, image, *command, step="IPv6 gateway of the lab network")
+
+
+def on_host(paths: Paths, image: str, *command: str, step: str) -> None:
+    """Runs a command in the host's network namespace, by a container: the docker group is enough."""
+    rights = ["--network", "host", "--cap-add", "NET_ADMIN"]
+    docker("run", "--rm", "--label", paths.label, *rights, image, *command, step=step)
 
 
 def vpcs(paths: Paths) -> list[str]:
@@ -270,11 +255,7 @@ def _untracked(paths: Paths, name: str, image: str, action: str) -> None:
     rule = f"PREROUTING -i {_vpc_link(name)} -j CT --notrack"
     there = f"iptables -t raw -C {rule} 2>/dev/null"
     script = f"{there} || iptables -t raw -I {rule}" if action == "-I" else f"! {there} || iptables -t raw -D {rule}"
-    docker(
-        *("run", "--rm", "--label", paths.label, "--network", "host", "--cap-add", "NET_ADMIN"),
-        *(image, "sh", "-c", script),
-        step="the lab's rule for a VPC in the firewall",
-    )
+    on_host(paths, image, "sh", "-c", script, step="the lab's rule for a VPC in the firewall")
 
 
 def _docker_subnets() -> list[IPv4Network]:

@@ -130,6 +130,9 @@ class Handler(BaseHTTPRequestHandler):
         )
         head, _, content = done.stdout.partition(b"\r\n\r\n")
         fields = [line.split(": ", 1) for line in head.decode("latin-1").split("\r\n") if ": " in line]
+        if not fields:
+            said = done.stderr.decode(errors="replace").strip()
+            print(f"{self.requestline}: git http-backend ended with {done.returncode}: {said}", file=sys.stderr)
         status = next((value for name, value in fields if name.lower() == "status"), "200 OK" if fields else "500")
         self.send_response(int(status.split()[0]))
         for name, value in fields:
@@ -156,7 +159,10 @@ def main() -> None:
     parser.add_argument("--branch", default=BRANCH)
     options = parser.parse_args()
     if options.commit:
-        print(commit(options.to / f"{options.commit}.git", sys.stdin.buffer.read(), options.branch))
+        try:
+            print(commit(options.to / f"{options.commit}.git", sys.stdin.buffer.read(), options.branch))
+        except RuntimeError as error:
+            sys.exit(str(error))
         return
     options.to.mkdir(parents=True, exist_ok=True)
     for folder in sorted(options.content.iterdir()):

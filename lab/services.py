@@ -158,16 +158,7 @@ def services(paths: Paths, plan: Plan) -> list[Service]:
 def ensure(paths: Paths, plan: Plan, image: str) -> list[str]:
     """All services running and serving; the names of those that had to be made or started."""
     paths.registry.mkdir(parents=True, exist_ok=True)
-    lines = docker(
-        "ps",
-        "-a",
-        "--filter",
-        f"label={paths.label}",
-        "--filter",
-        "label=apiary.lab.service",
-        "--format",
-        '{{.Names}} {{.State}} {{.Label "apiary.lab.recipe"}}',
-    ).splitlines()
+    lines = _listed(paths, '{{.Names}} {{.State}} {{.Label "apiary.lab.recipe"}}')
     known = {name: (state, recipe) for name, state, recipe in (line.split(" ") for line in lines)}
     changed = []
     for service in services(paths, plan):
@@ -232,22 +223,8 @@ def allow_bridge(paths: Paths, action: str) -> None:
     """Adds ("-I") or removes ("-D") the host's rule that lets IPv6 pass between the ports of this bridge."""
     link = network.bridge(paths)
     rule = ["-i", link, "-o", link, "-m", "comment", "--comment", paths.name("link"), "-j", "ACCEPT"]
-    docker(
-        "run",
-        "--rm",
-        "--label",
-        paths.label,
-        "--network",
-        "host",
-        "--cap-add",
-        "NET_ADMIN",
-        images.tools(paths),
-        "ip6tables",
-        action,
-        "FORWARD",
-        *rule,
-        step="the lab's rule in the firewall",
-    )
+    command = ["ip6tables", action, "FORWARD", *rule]
+    network.on_host(paths, images.tools(paths), *command, step="the lab's rule in the firewall")
     marker = paths.run / "ip6tables"
     if action == "-I":
         marker.write_text(link)
@@ -257,17 +234,13 @@ def allow_bridge(paths: Paths, action: str) -> None:
 
 def status(paths: Paths) -> dict[str, str]:
     """Service -> "running", "exited" ... for those that exist."""
-    lines = docker(
-        "ps",
-        "-a",
-        "--filter",
-        f"label={paths.label}",
-        "--filter",
-        "label=apiary.lab.service",
-        "--format",
-        '{{.Label "apiary.lab.service"}} {{.State}}',
-    ).splitlines()
-    return dict(line.split(" ", 1) for line in lines)
+    return dict(line.split(" ", 1) for line in _listed(paths, '{{.Label "apiary.lab.service"}} {{.State}}'))
+
+
+def _listed(paths: Paths, shape: str) -> list[str]:
+    """A line in this shape (of `docker ps`) for each service that exists."""
+    mine = ["--filter", f"label={paths.label}", "--filter", "label=apiary.lab.service"]
+    return docker("ps", "-a", *mine, "--format", shape).splitlines()
 
 
 def route_to(paths: Paths, servers: Sequence[dict[str, str]]) -> None:
@@ -298,17 +271,14 @@ def probe(paths: Paths, command: Sequence[str], routed: bool, servers: Sequence[
 
 def commit(paths: Paths, repository: str, folder: Path, branch: str) -> str:
     """Puts the files of a folder into one of the git server's repositories; returns the commit. Raises LabError."""
+    step = f"committing to {repository}"
+    if not folder.is_dir():
+        raise LabError(step, f"{folder} is not a folder", "name the folder whose files are to be committed")
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         archive.add(folder, ".")
     command = ["python3", "/repositories.py", "--to", "/srv/git", "--commit", repository, "--branch", branch]
-    done = subprocess.run(
-        ["docker", "exec", "-i", paths.name("git"), *command], input=packed.getvalue(), capture_output=True, check=False
-    )
-    if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise LabError(f"committing to {repository}", said[-1] if said else "no answer", "python -m lab up")
-    return done.stdout.decode().strip()
+    return docker("exec", "-i", paths.name("git"), *command, step=step, stdin=packed.getvalue()).strip()
 
 
 def _recipe(service: Service, image: str) -> str:
@@ -320,13 +290,9 @@ def _recipe(service: Service, image: str) -> str:
 
 def _await(paths: Paths, service: Service) -> None:
     name = paths.name(service.name)
-
-    def ready() -> bool:
-        done = subprocess.run(["docker", "exec", name, *service.ready], capture_output=True, timeout=20, check=False)
-        return done.returncode == 0
-
+    ready = ["docker", "exec", name, *service.ready]
     started = time.monotonic()
-    if not wait_for(ready, READY_SECONDS):
+    if not wait_for(lambda: succeeds(ready), READY_SECONDS):
         state = docker_json("inspect", name)[0]["State"]["Status"]
         logs = docker("logs", "--tail", "8", name)
         raise LabError(

@@ -34,13 +34,14 @@ def ensure_pulumi(paths: Paths) -> Path:
     if not (paths.bin / "pulumi").exists():
         say("no `pulumi` on PATH: building one")
     # Standard output is for what a caller asked for, progress is not.
-    done = subprocess.run(command, check=False, timeout=BUILD_SECONDS, stdout=sys.stderr)
-    if done.returncode != 0:
-        raise LabError(
-            "building the Pulumi CLI",
-            "toolchain/build.sh failed (above)",
-            "do what it says, or install Pulumi and put it on PATH",
-        )
+    try:
+        done = subprocess.run(command, check=False, timeout=BUILD_SECONDS, stdout=sys.stderr)
+        why = "" if done.returncode == 0 else "toolchain/build.sh failed (above)"
+    except subprocess.TimeoutExpired:
+        why = f"toolchain/build.sh did not end within {BUILD_SECONDS} s"
+    if why:
+        remedy = "do what it says, or install Pulumi and put it on PATH"
+        raise LabError("building the Pulumi CLI", why, remedy)
     return paths.bin / "pulumi"
 
 

@@ -1,15 +1,14 @@
 """A visit to the lab's site, as `make up` ends with: from the prober, by name, over each family.
 
-Asks every site of the stack's outputs and shows what the first one that echoes says. Changes nothing.
+Asks the application that echoes what it sees of a request, and shows its answers. Changes nothing.
 """
 
 from __future__ import annotations
 
 import json
-import subprocess
 
 from lab.paths import Paths
-from lab.shell import LabError, say
+from lab.shell import LabError, run, say
 
 SITE = "echo.example.net"
 SECONDS = 10
@@ -33,26 +32,23 @@ def visit(paths: Paths) -> int:
 
 def _ask(paths: Paths, flag: str) -> dict[str, str]:
     command = ["curl", "-sS", flag, "--max-time", str(SECONDS), "-H", "Accept: application/json", f"https://{SITE}/"]
-    done = _in_prober(paths, command)
     try:
-        answer = json.loads(done.stdout)
-    except ValueError:
-        return {"shown": (done.stdout or done.stderr).strip(), "client": ""}
+        said = _in_prober(paths, command)
+    except LabError as error:
+        return {"shown": error.why, "client": ""}
+    try:
+        answer = json.loads(said)
+    except ValueError:  # another site's page, or one of the proxy's own
+        return {"shown": said.strip(), "client": ""}
     return {"shown": json.dumps(answer, indent=2), "client": str(answer.get("client", ""))}
 
 
 def _own_address(paths: Paths, flag: str) -> str:
-    done = _in_prober(paths, ["ip", "-json", flag, "address", "show", "dev", "eth0", "scope", "global"])
-    if done.returncode != 0:
-        raise LabError("lab visit", f"the prober does not answer: {done.stderr.strip()}", "python -m lab up")
-    return str(json.loads(done.stdout)[0]["addr_info"][0]["local"])
+    said = _in_prober(paths, ["ip", "-json", flag, "address", "show", "dev", "eth0", "scope", "global"])
+    return str(json.loads(said)[0]["addr_info"][0]["local"])
 
 
-def _in_prober(paths: Paths, command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["docker", "exec", paths.name("prober"), *command],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=SECONDS + 20,
-    )
+def _in_prober(paths: Paths, command: list[str]) -> str:
+    """What a command prints there. Raises LabError."""
+    exec_ = ["docker", "exec", paths.name("prober"), *command]
+    return run(exec_, "lab visit", timeout=SECONDS + 20, remedy="python -m lab up")

@@ -79,9 +79,10 @@ def control(region: Region, faults: Faults, requests: RequestLog) -> ASGIApp:
         else:
             raise refused(f"Unknown action {action!r}: delete, reboot, halt, start or kill")
         store.save()
-        await task
-        if action == "delete" and instance["id"] in store.table("deleting"):
-            raise ApiError(500, "The machine could not be deleted; see the emulator's log")
+        failed = await task
+        if failed is not None:
+            name = instance["label"] or instance["id"]
+            raise ApiError(500, f"{action} of {name}: {failed}; more in the emulator's log: python -m lab logs api")
         return JSONResponse({"instance": instance["id"], "action": action})
 
     async def show_faults(_: Request) -> Response:

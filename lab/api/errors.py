@@ -11,7 +11,6 @@ PLAN: Final = "Invalid plan chosen."
 ATTACHED: Final = "Floating IPv4 address is already attached to another server"
 NOT_ATTACHED: Final = "Reserved IP is not attached"
 VPC_IN_USE: Final = "The following servers are attached to this VPC network: "
-VPC2_IN_USE: Final = "The following servers are attached to this VPC 2.0 network: "
 
 #: What a read answers when the object does not exist; clients search the body for exactly these bytes.
 GONE: Final = {

@@ -22,7 +22,7 @@ from lab.api.store import Store
 
 log = logging.getLogger("lab.api")
 JSON = dict[str, Any]
-Task = asyncio.Task[None]
+Task = asyncio.Task[Exception | None]  # its result: what kept the work from being done
 A = TypeVar("A")
 R = TypeVar("R")
 
@@ -38,7 +38,7 @@ class Machines:
         self._removals: dict[str, Task] = {}
         self._tasks: set[Task] = set()
 
-    # What may be asked for. Each returns at once; the task ends when the work is done and never raises.
+    # What may be asked for. Each returns at once; the task ends when the work is done or has failed, and never raises.
 
     def build(self, id_: str) -> Task:
         """Make the machine of a pending instance (again, if something of it is there already)."""
@@ -122,12 +122,14 @@ class Machines:
     # How it is done.
 
     def _spawn(self, what: str, id_: str, work: Callable[[str], Any]) -> Task:
-        async def run() -> None:
+        async def run() -> Exception | None:
             async with self._locks.setdefault(id_, asyncio.Lock()):
                 try:
                     await work(id_)
-                except Exception:
+                except Exception as error:  # of Docker, of the disk, of this program: whoever waits is told
                     log.exception("%s of instance %s failed", what, id_)
+                    return error
+            return None
 
         task = asyncio.get_running_loop().create_task(run(), name=f"{what} {id_}")
         self._tasks.add(task)
@@ -165,14 +167,14 @@ class Machines:
                 await self._call(self.backend.delete, id_)
             await self._call(self.backend.create, specification(self._store, instance))
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            log.exception("building instance %s (%s) failed", id_, instance["label"])
-            instance.update(status="suspended", server_status="none", _failure=reason)
+            instance.update(status="suspended", server_status="none", _failure=f"{type(error).__name__}: {error}")
+            raise
         else:
             instance.pop("_wipe", None)
             instance.update(status="active", power_status="running", server_status="ok")
-        if id_ in self._store.table("instances"):
-            self._store.save()
+        finally:
+            if id_ in self._store.table("instances"):
+                self._store.save()
 
     async def _remove(self, id_: str) -> None:
         try:

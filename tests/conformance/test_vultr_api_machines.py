@@ -4,12 +4,15 @@ import asyncio
 import threading
 from ipaddress import IPv4Network, IPv6Network
 
+import httpx
 import pytest
 
 from lab.api import instances, plain
 from lab.api.addresses import Addresses
 from lab.api.backend import MemoryServers
+from lab.api.control import control
 from lab.api.errors import ApiError
+from lab.api.faults import Faults
 from lab.api.machines import Machines
 from lab.api.region import Call, Region
 from lab.api.requestlog import RequestLog
@@ -172,6 +175,31 @@ def test_an_address_in_use_is_passed_over_when_the_pool_comes_round(tmp_path):
     store.table("reserved_ips")["kept"] = {"ip_type": "v4", "subnet": "10.88.16.2"}
     store.table("counters")["ipv4"] = 4093
     assert [addresses.ipv4() for _ in range(2)] == ["10.88.31.254", "10.88.16.3"]
+
+
+class Stuck(MemoryServers):
+    """Does nothing any more once it runs."""
+
+    def reboot(self, server_id, /):
+        raise RuntimeError("no space left on device")
+
+    delete = reboot
+
+
+@pytest.mark.parametrize("action", ["reboot", "delete"])
+def test_who_asks_by_the_lab_s_own_handle_is_told_when_a_machine_does_not_follow(tmp_path, action):
+    async def life():
+        here = region(tmp_path, Stuck())
+        id_ = create(here)["id"]
+        await here.machines.settle()
+        handle = httpx.ASGITransport(control(here, Faults(), RequestLog(tmp_path / "requests.jsonl")))
+        async with httpx.AsyncClient(transport=handle, base_url="http://127.0.0.1") as client:
+            answer = await client.post(f"/instances/{id_}/{action}")
+        assert answer.status_code == 500
+        assert answer.json()["error"].startswith(f"{action} of web1: no space left on device; more in ")
+        await here.machines.close()
+
+    asyncio.run(life())
 
 
 def test_a_failed_build_says_why_once_and_is_tried_again_by_the_next_update(tmp_path):
