@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import time
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -14,7 +16,12 @@ from tests.lab.hive import Hive, until
 
 LOGS = "/var/lib/docker/volumes/accesslog/_data"
 STATS = "https://stats.example.net"
+PAGES = "/var/lib/docker/volumes/reports/_data"
 FAMILIES = ["-6", "-4"]
+# As AWStats knows a browser: what it takes for a program is no visitor.
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+# An element that a page must not have. A visitor may write it into all that is logged of him.
+TAKEN = """"'></script><script class=taken>document.title='taken'</script><img class=taken src=x onerror=alert(1)>"""
 
 # Runs in the prober: kept connections over both families, every request under a path of its own.
 REQUESTS = """
@@ -75,6 +82,32 @@ def lines_lost(hive: Hive, seconds: float, pause: float) -> tuple[int, int, int]
     return requests, len(lines_of(hive, "example.com", f"/{mark}/")), files
 
 
+class Taken(HTMLParser):
+    """The elements of a page that a visitor has put there, and all links."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.links: set[str] = set()
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if ("class", "taken") in attrs:
+            self.found.append(f"{tag} {attrs}")
+        self.links |= {value for name, value in attrs if name in ("href", "src", "action") and value}
+
+
+def visit_with_tags(hive: Hive) -> None:
+    """A browser's visit that tries to put elements into whatever shows the log, and one that says who he is."""
+    mark = f"tags-{time.monotonic_ns()}"
+    url = f"{hive.scheme}://example.com/?{mark}"
+    assert hive.get(url, "-6", "-A", FIREFOX)[0] == 200
+    tags = quote(TAKEN, safe="<>'\"=")
+    hive.get(f"{url}{tags}", "-6", "--globoff", "-A", f"{FIREFOX} {TAKEN}", "-e", f"https://example.org/{TAKEN}")
+    hive.get(f"{url}{quote(TAKEN)}", "-6", "-A", TAKEN, "-e", TAKEN)
+    until(lambda: len(lines_of(hive, "example.com", mark)) == 3, 15, "the visits are in the file")
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_visit_is_in_the_file_of_its_site_with_the_visitor_s_own_address(whole: Hive, family: str) -> None:
     mark = f"visit{family}-{time.monotonic_ns()}"
@@ -121,11 +154,34 @@ def test_the_statistics_ask_for_a_password(whole: Hive) -> None:
         assert whole.get(f"{STATS}/", family, "-u", f"admin:{password}")[0] == 200
 
 
+def test_awstats_makes_pages_that_show_the_visitor_s_ipv6_address_too(whole: Hive) -> None:
+    """As the job `reports` does with `env: {program: awstats}`: its image, and its volumes, of one site."""
+    visit_with_tags(whole)
+    job = whole.on_server("docker ps -aq --filter label=apiary.resource=jobs.reports").strip()
+    volumes = f"-v {LOGS}/example.com:/var/log/sites/example.com:ro -v reports:/srv/site"
+    image = f"$(docker inspect --format '{{{{.Image}}}}' {job})"
+    said = whole.on_server(f"docker run --rm --cap-drop ALL --env PROGRAM=awstats {volumes} {image} 2>&1")
+    assert re.search(r"^reports: example\.com: \d+ requests since ", said, re.MULTILINE), said
+    assert "ERROR" not in said
+    login = ["-u", f"admin:{whole.passwords()['stats/adminpass']}"]
+    status, first = whole.get(f"{STATS}/example.com/", "-6", *login)
+    assert status == 200
+    (hosts,) = set(re.findall(r"[0-9-]+\.allhosts\.html", first))
+    status, visitors = whole.get(f"{STATS}/example.com/{hosts}", "-6", *login)
+    assert status == 200
+    assert f">{whole.own_address('-6')}<" in visitors
+    pages = Taken(whole.on_server(f"cat {PAGES}/example.com/*.html"))
+    assert pages.found == []
+    files = set(whole.on_server(f"cd {PAGES}/example.com && find -type f -printf '%P\\n'").split())
+    leads = {link for link in pages.links if not link.startswith("#")}
+    assert leads - files == {"../", "http://www.awstats.org"}
+
+
 def test_the_page_of_statistics_shows_the_visitor_s_ipv6_address_in_a_browser(whole: Hive, tmp_path: Path) -> None:
     visitor = whole.own_address("-6")
-    assert whole.get(f"{whole.scheme}://example.com/", "-6")[0] == 200
-    until(lambda: lines_of(whole, "example.com", visitor), 15, "the visit is in the file")
-    whole.operations("run", "web1:reports")
+    visit_with_tags(whole)
+    said = whole.operations("run", "web1:reports").stdout
+    assert "are in no page" not in said
     password = whole.passwords()["stats/adminpass"]
     with browser(whole.paths.name("prober")) as chromium:
         # It would ask a person; nobody answers, and there is nothing to see.
@@ -138,5 +194,7 @@ def test_the_page_of_statistics_shows_the_visitor_s_ipv6_address_in_a_browser(wh
         page = chromium.text(f"{own}/example.com/")
         rows = re.findall(r'<tr[^>]*data-panel="hosts".*?</tr>', page, flags=re.DOTALL)
         assert any(re.sub(r"<[^>]*>", "", row).endswith(visitor) for row in rows), rows
+        assert Taken(page).found == []
+        assert "<title>taken" not in page
         picture = chromium.picture(f"{own}/example.com/", tmp_path / "statistics.png")
     print(f"the page as it is seen: {picture}")
