@@ -83,12 +83,20 @@ def _no_application(draft: Draft, name: str, at: tuple[Key, ...]) -> None:
         draft.report(f"{show(name)} is not an application; {did_you_mean(name, servers or known)}", *at)
 
 
+def _administrators_variable(application: Application) -> str:
+    """As the images here and the official ones have it."""
+    if application.engine == "postgresql":
+        return "postgres_password"
+    is_mariadb = "mariadb" in (application.build_dir or application.image or "").lower()
+    return "mariadb_root_password" if is_mariadb else "mysql_root_password"
+
+
 def _no_maker(draft: Draft, server: str, at: tuple[Key, ...]) -> None:
     application = draft.stack.applications[server]
     jobs = [name for name, job in draft.stack.jobs.items() if makes_databases(job)]
     if not knows_adminpass(server, application):
         if draft.whole("applications", server, "env"):
-            variable = "postgres_password" if application.engine == "postgresql" else "mariadb_root_password"
+            variable = _administrators_variable(application)
             draft.report(
                 f"{show(server)} has no administrator's password with which its databases could be made; write in "
                 f"{draft.written('applications', server, 'env')}: {variable}: _{server}^adminpass",

@@ -97,6 +97,22 @@ def test_references_become_what_they_stand_for(graph: Graph) -> None:
     }
 
 
+def test_the_official_images_of_databases_are_told_to_the_job_as_what_they_are(program: Any, stack_file: Any) -> None:
+    official = {"postgres": "15", "mariadb": "11", "mysql": "8"}
+    for name, version in official.items():
+        variable = "postgres_password" if name == "postgres" else f"{name}_root_password"
+        stack_file["applications"][name] = {"image": f"{name}:{version}", "env": {variable: f"_{name}^adminpass"}}
+    graph = program(stack_file, secret_keys=("secrets",))
+    made = json.loads(env(graph.one(CONTAINER, "dbsetup"))["DBMAP"])
+    assert {name: server["kind"] for name, server in made.items()} == {
+        "postgres": "postgresql",
+        "mariadb": "mysql",
+        "mysql": "mysql",
+    }
+    assert all(server["adminpass"] == f"generated {name}/adminpass" for name, server in made.items())
+    assert env(graph.one(CONTAINER, "mysql"))["MYSQL_ROOT_PASSWORD"] == "generated mysql/adminpass"
+
+
 def test_an_environment_with_a_secret_is_secret(graph: Graph) -> None:
     assert "envs" in graph.one(CONTAINER, "shop").secret_inputs
     assert "envs" not in graph.one(CONTAINER, "site").secret_inputs

@@ -228,6 +228,20 @@ CASES = [
         "applications.postgres.env: postgres_password: _postgres^adminpass",
     ),
     (
+        ("applications", "mysql", "env"),
+        {},
+        "applications.report.db[0]",
+        '"mysql" has no administrator\'s password with which its databases could be made; write in '
+        "applications.mysql.env: mysql_root_password: _mysql^adminpass",
+    ),
+    (
+        ("applications", "mysql"),
+        {"build_dir": "MariaDB"},
+        "applications.report.db[0]",
+        '"mysql" has no administrator\'s password with which its databases could be made; write in '
+        "applications.mysql.env: mariadb_root_password: _mysql^adminpass",
+    ),
+    (
         ("jobs", "dbsetup", "env"),
         {},
         "applications.my-shop.db[0]",

@@ -6,8 +6,9 @@ import base64
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from ssl import CERT_NONE
 from types import ModuleType
 from typing import Any
 from unittest.mock import MagicMock
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "images" / "DBSetup"))
 
+import dbsetup
 from dbsetup.__main__ import main
 from dbsetup.dbmap import InputError, Server, parse_dbmap
 from dbsetup.passwords import is_scram_of, native, scram
@@ -192,32 +194,102 @@ def like(granted: str, name: str) -> bool:
 
 
 def test_a_server_that_leaves_in_the_middle_fails_alone_and_in_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    mysql: FakeMySQL, capsys: pytest.CaptureFixture[str]
 ):
     """MySQL, where it is asked by a login whether an account has its password."""
-    driver = FakeDriver()
-    monkeypatch.setitem(sys.modules, "pymysql", driver)
-    monkeypatch.delitem(sys.modules, "dbsetup.mysql", raising=False)
-    servers = {"mysql": {**GOOD["postgres"], "kind": "mysql"}}
-    assert main({"DBMAP": json.dumps(servers)}) == 1
+    mysql.refuses = lambda user, **_: user != "root" and (2006, "gone away")
+    assert main({"DBMAP": WANTED}) == 1
     said = capsys.readouterr().err
     assert said == 'dbsetup: mysql: FAILED: account "shop" could not be tried: gone away; run this job again\n'
 
 
-class FakeDriver(ModuleType):
-    """pymysql with a MySQL 8 that has everything already, and lets its administrator in once."""
+def test_what_mysql_has_already_is_left_as_it_is(mysql: FakeMySQL, capsys: pytest.CaptureFixture[str]):
+    assert main({"DBMAP": WANTED}) == 0
+    assert 'database "shop_1": as it should be' in capsys.readouterr().out
+    assert [said for said in mysql.heard if not said.startswith(("SELECT", "SHOW"))] == [
+        f"GRANT ALL PRIVILEGES ON `{name}`.* TO '{account}'@'%'" for name, account in (("shop", "shop"), GRANT)
+    ]
+
+
+def test_a_grant_holds_where_mysql_takes_wildcards_as_they_are(mysql: FakeMySQL):
+    """With partial_revokes a backslash before them would be a part of the name."""
+    mysql.partial_revokes = "ON"
+    assert main({"DBMAP": WANTED}) == 0
+    assert "GRANT ALL PRIVILEGES ON `shop_1`.* TO 'shop_1'@'%'" in mysql.heard
+
+
+def test_mysql_without_tls_is_asked_again_without_it(mysql: FakeMySQL):
+    mysql.refuses = lambda ssl, **_: ssl is not None and (1043, "Bad handshake")
+    assert main({"DBMAP": WANTED}) == 0
+
+
+def test_mysql_that_takes_connections_by_tls_alone_is_served_with_whatever_certificate(mysql: FakeMySQL):
+    mysql.refuses = lambda ssl, **_: ssl is None and (3159, "insecure transport")
+    assert main({"DBMAP": WANTED}) == 0
+    assert mysql.logins
+    assert all(not login["ssl"].check_hostname and login["ssl"].verify_mode == CERT_NONE for login in mysql.logins)
+
+
+def test_a_password_is_sent_in_the_letters_in_which_it_was_set(mysql: FakeMySQL):
+    """The driver would send Latin-1 of a text, or break off."""
+    servers = {"mysql": {**json.loads(WANTED)["mysql"], "databases": {"shop": {"password": "pä☃"}}}}
+    assert main({"DBMAP": json.dumps(servers)}) == 0
+    assert [login["password"] for login in mysql.logins if login["user"] == "shop"] == ["pä☃".encode()] * 2
+
+
+@pytest.mark.parametrize("error", [(1045, "Access denied"), (1862, "Your password has expired")])
+def test_a_password_that_mysql_takes_no_more_is_set_again(mysql: FakeMySQL, error: Any):
+    def until_it_is_set(user: str, **_: object) -> Any:
+        return user == "shop" and not any(said.startswith("ALTER USER 'shop'") for said in mysql.heard) and error
+
+    mysql.refuses = until_it_is_set
+    assert main({"DBMAP": WANTED}) == 0
+    assert "ALTER USER 'shop'@'%' IDENTIFIED BY 'hunter2-hunter2'" in mysql.heard
+
+
+def test_an_account_that_is_refused_is_not_told_as_the_administrator(
+    mysql: FakeMySQL, capsys: pytest.CaptureFixture[str]
+):
+    mysql.refuses = lambda database, **_: database == "shop" and (1044, "Access denied to database 'shop'")
+    assert main({"DBMAP": WANTED}) == 1
+    said = "dbsetup: mysql: FAILED: account \"shop\" was set up and can't log in: Access denied to database 'shop'\n"
+    assert capsys.readouterr().err == said
+
+
+GRANT = ("shop\\_1", "shop_1")
+WANTED = json.dumps({"mysql": {**GOOD["postgres"], "kind": "mysql", "databases": {**SHOP, "shop_1": SHOP["shop"]}}})
+
+
+@pytest.fixture
+def mysql(monkeypatch: pytest.MonkeyPatch) -> FakeMySQL:
+    driver = FakeMySQL()
+    monkeypatch.setitem(sys.modules, "pymysql", driver)
+    monkeypatch.delitem(sys.modules, "dbsetup.mysql", raising=False)
+    monkeypatch.delattr(dbsetup, "mysql", raising=False)
+    return driver
+
+
+class FakeMySQL(ModuleType):
+    """pymysql with a MySQL 8 that has everything already, and lets everybody in whom `refuses` has no error for."""
 
     class MySQLError(Exception):
         pass
 
     def __init__(self) -> None:
         super().__init__("pymysql")
-        self.logins = 0
+        self.logins: list[dict[str, Any]] = []  # that were let in
+        self.heard: list[str] = []  # statements
+        self.partial_revokes = "OFF"
+        self.refuses: Callable[..., Any] = lambda **_: None
 
-    def connect(self, **_: object) -> Any:
-        self.logins += 1
-        if self.logins > 1:
-            raise self.MySQLError(2006, "gone away")
+    def connect(self, **asked: Any) -> Any:
+        if error := self.refuses(**asked):
+            raise self.MySQLError(*error)
+        self.logins.append(asked)
         connection = MagicMock()
-        connection.cursor().__enter__().fetchall.return_value = [("8.0.36",)]
+        cursor = connection.cursor().__enter__()
+        cursor.execute.side_effect = self.heard.append
+        cursor.fetchall.side_effect = lambda: (
+            [("partial_revokes", self.partial_revokes)] if self.heard[-1].startswith("SHOW") else [("8.0.36",)]
+        )
         return connection

@@ -1,12 +1,13 @@
 """MariaDB and MySQL: each database has an account of its name, which may do everything in it, from any host.
 
 Makes databases (utf8mb4), accounts, passwords, grants. MariaDB gets a hash made here; MySQL, whose hashes can't be
-made elsewhere in one dialect, gets the password and keeps it out of its own logs. Leaves alone: other databases
-and accounts, and other rights.
+made elsewhere in one dialect, gets the password and keeps it out of its own logs. TLS where the server has it, with
+whatever certificate: it made that itself. Leaves alone: other databases and accounts, and other rights.
 """
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +23,8 @@ ADMIN = "root"
 ANYWHERE = "%"
 CONNECT_SECONDS = 5
 DENIED = (1044, 1045, 1698)
+NO_TLS = 1043  # "Bad handshake"
+EXPIRED = 1862  # a password that was right until the server's default_password_lifetime was over
 OWN_DATABASES = ("mysql", "information_schema", "performance_schema", "sys")
 OWN_ACCOUNTS = (ADMIN, "mysql", "mariadb.sys", "mysql.sys", "mysql.session", "mysql.infoschema", "healthcheck", "")
 
@@ -36,13 +39,14 @@ def set_up(server: Server, wait_seconds: float) -> Iterator[str]:
             yield f"{'MariaDB' if is_mariadb else 'MySQL'} {version}"
             # Two runs at once take turns.
             _rows(connection, "SELECT GET_LOCK('dbsetup', 30)")
+            granted = identifier if _wildcards_are_off(connection) else pattern
             for name, password in server.databases.items():
                 done = [
                     *_database(connection, name),
                     *_account(connection, server.host, name, password, is_mariadb=is_mariadb),
                 ]
                 # Repeating it changes nothing.
-                _run(connection, f"GRANT ALL PRIVILEGES ON {pattern(name)}.* TO {_account_name(name)}")
+                _run(connection, f"GRANT ALL PRIVILEGES ON {granted(name)}.* TO {_account_name(name)}")
                 _prove(server.host, name, password)
                 yield f'database "{name}": {", ".join(done) or "as it should be"}'
             yield from _others(connection, server)
@@ -50,16 +54,41 @@ def set_up(server: Server, wait_seconds: float) -> Iterator[str]:
 
 def _connect(host: str, user: str, password: str, database: str | None) -> Any:  # noqa: ANN401 - untyped driver
     try:
-        return pymysql.connect(
-            host=host, user=user, password=password, database=database, autocommit=True, charset="utf8mb4",
-            connect_timeout=CONNECT_SECONDS, read_timeout=60, write_timeout=60,
-            sql_mode="STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES",
-        )  # fmt: skip
+        try:
+            return _open(host, user, password, database, _any_certificate())
+        except pymysql.MySQLError as error:
+            # A MySQL without TLS does not go on without it by itself; MariaDB does.
+            if _told(error)[0] != NO_TLS:
+                raise
+            return _open(host, user, password, database, None)
     except pymysql.MySQLError as error:
         number, said = _told(error)
         if number in DENIED:
-            raise refused(user) from None
+            raise (refused(user) if user == ADMIN else SetupError(said)) from None
+        if number == EXPIRED and user != ADMIN:
+            raise SetupError(said) from None
         raise NotYet(said) from None
+
+
+def _open(host: str, user: str, password: str, database: str | None, tls: ssl.SSLContext | None) -> Any:  # noqa: ANN401
+    # The password as bytes: of a text the driver would send Latin-1, where statements and hashes here have UTF-8.
+    return pymysql.connect(
+        host=host, user=user, password=password.encode(), database=database, autocommit=True, charset="utf8mb4",
+        connect_timeout=CONNECT_SECONDS, read_timeout=60, write_timeout=60, ssl=tls,
+        sql_mode="STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES",
+    )  # fmt: skip
+
+
+def _any_certificate() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _wildcards_are_off(connection: Any) -> bool:  # noqa: ANN401
+    """Whether this is a MySQL that takes `_` and `%` in a GRANT as they are, and what stands before them too."""
+    return [_text(row[1]) for row in _rows(connection, "SHOW GLOBAL VARIABLES LIKE 'partial_revokes'")] == ["ON"]
 
 
 def _database(connection: Any, name: str) -> Iterator[str]:  # noqa: ANN401
@@ -82,7 +111,7 @@ def _account(connection: Any, host: str, name: str, password: str, *, is_mariadb
 
 
 def _logs_in(host: str, name: str, password: str) -> bool:
-    """Whether an account has this password. Raises SetupError when nobody answers."""
+    """Whether an account has this password, and may use it. Raises SetupError when nobody answers."""
     try:
         _connect(host, name, password, None).close()
     except NotYet as error:

@@ -49,7 +49,7 @@ def _connect(host: str, user: str, password: str, database: str) -> Connection:
     except psycopg.OperationalError as error:
         said = " ".join(str(error).split())
         if "password authentication failed" in said or "no password supplied" in said:
-            raise refused(user) from None
+            raise (refused(user) if user == ADMIN else SetupError(said)) from None
         raise NotYet(said) from None
 
 
