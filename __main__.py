@@ -8,6 +8,7 @@ This file only wires; what a part makes, and what it leaves alone, is said in th
 
 from __future__ import annotations
 
+import signal
 from functools import partial
 from pathlib import Path
 
@@ -35,6 +36,10 @@ from settings.order import container_order, waits_for, zones_before
 HERE = Path(__file__).parent
 IMAGES = HERE / "images"
 PLAYBOOKS = HERE / "playbooks"
+
+# How the engine ends a program that still waits when an update has failed. A traceback of that would stand beside
+# the reason of the failure, and look like it.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 try:
     stack = settings.load(
