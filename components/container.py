@@ -98,6 +98,7 @@ def container(
                 # Given in both cases, because the plugin asks for deletion first when nothing is said.
                 delete_before_replace=stop_first,
                 replace_on_changes=NEVER_APPLIED,
+                additional_secret_outputs=["envs"],
             ),
         ),
         **more,
@@ -108,6 +109,6 @@ def _digest(*options: object) -> str:
     return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _environment(environment: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[list[str]]:
-    pairs = [pulumi.Output.concat(key, "=", value) for key, value in sorted(environment.items())]
-    return pulumi.Output.all(*pairs).apply(list) if pairs else pulumi.Output.from_input([])
+def _environment(environment: Mapping[str, pulumi.Input[str]]) -> list[pulumi.Input[str]]:
+    """One input a variable: the plugin shows a list that is unknown as a whole as no change in a preview."""
+    return [pulumi.Output.concat(key, "=", value) for key, value in sorted(environment.items())]

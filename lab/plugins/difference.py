@@ -51,7 +51,8 @@ def _whole(path: str, prop: Prop, old: Value, new: Value, forced: bool) -> Kinds
     """One side is missing, or only known later."""
     if old is None and new is None:
         return {}
-    kind = "ADD" if old is None else "DELETE" if new is None else "UPDATE"
+    nothing_before = old is None or (prop.kind == "list" and old == [])
+    kind = "ADD" if nothing_before else "DELETE" if new is None else "UPDATE"
     present = new if new is not None and new is not UNKNOWN else old
     return {path: _kind(kind, forced or (new is not UNKNOWN and _inside_forces(prop, present)))}
 
@@ -150,7 +151,7 @@ def _match(prop: Prop, added: list[Value], inputs: list[Value], size: int) -> di
 
 def _from_input(table: Table | None, given: Value, planned: Value) -> bool:
     if table is None:
-        return bool(given == planned)
+        return planned is not UNKNOWN and bool(given == planned)
     if not isinstance(given, dict) or not isinstance(planned, dict):
         return False
     for name, prop in table.items():

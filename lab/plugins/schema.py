@@ -130,7 +130,8 @@ def plan(table: Table, prior: Props | None, config: Props) -> Props:
 def plan_one(prop: Prop, old: Value, new: Value, exists: bool) -> Value:  # noqa: PLR0911 (a kind of property a return)
     """The planned value of one property."""
     if new is UNKNOWN:
-        return UNKNOWN
+        # A set that the provider may compute stays as it was, so a preview shows no change of it.
+        return old if exists and prop.computed and prop.kind == "set" and not empty(old) else UNKNOWN
     if new is None or prop.output:
         return _left_out(prop, old, exists)
     if exists and prop.diff_suppress is not None and prop.diff_suppress(old, new):
