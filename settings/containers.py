@@ -182,15 +182,17 @@ class Health(Settings):
         description="Docker's health command; the image's own when left out.",
         examples=[["CMD", "pg_isready"]],
     )
-    interval: k.Duration = Field(default="5s", description="Time between two runs of the command.", examples=["1m30s"])
+    interval: k.Duration = Field(default="5s", description="Time between two runs of `test`.", examples=["1m30s"])
     retries: int = Field(
         default=3,
-        description="Failures in a row that make the container unhealthy.",
+        description="Failures of `test` in a row that make the container unhealthy.",
         examples=[5],
         ge=1,
         le=100,
     )
-    start_period: k.Duration = Field(default="0s", description="Time in which failures do not count.", examples=["30s"])
+    start_period: k.Duration = Field(
+        default="0s", description="Time in which failures of `test` do not count.", examples=["30s"]
+    )
 
     @field_validator("test")
     @classmethod

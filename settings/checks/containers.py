@@ -22,12 +22,29 @@ def check(draft: Draft, *, build_dirs: Collection[str] | None, playbooks: Collec
         _source(draft, one, build_dirs)
         _git(draft, one)
         _mounts(draft, one)
+        _health(draft, one)
     _ports(draft)
     _order(draft)
     for name, server in draft.stack.servers.items():
         if playbooks is not None and server.playbook not in playbooks:
             remedy = did_you_mean(server.playbook, playbooks)
             draft.report(f"{show(server.playbook)} is not a file of playbooks/; {remedy}", "servers", name, "playbook")
+
+
+def _health(draft: Draft, one: Placed) -> None:
+    """Report what is said of a health command that is not there: an image's own keeps its own times."""
+    if not isinstance(one.container, Application):
+        return
+    health, at = one.container.health, (one.section, one.name, "health")
+    if health.test is None and draft.whole(*at, "test"):
+        for key in ("interval", "retries", "start_period"):
+            if key in health.model_fields_set:
+                draft.report(
+                    "is of test, and there is none; write the command of the image as well: "
+                    "test: [CMD, /usr/local/bin/healthy.sh]",
+                    *at,
+                    key,
+                )
 
 
 def _names(draft: Draft) -> None:

@@ -43,7 +43,7 @@ GOOD = {
             "memory": "1g",
             "cpus": 1,
             "capabilities": ["NET_BIND_SERVICE", "CHOWN"],
-            "health": {"interval": "90s", "path": "/healthz"},
+            "health": {"test": ["CMD", "true"], "interval": "90s", "path": "/healthz"},
         },
         "postgres": {"image": "postgres:15", "stateful": True},
         "mail": {"image": "mail", "static_ipv6": "2:0:b"},

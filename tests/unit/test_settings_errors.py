@@ -171,6 +171,13 @@ CASES = [
         '"5" is not a duration; write e.g.',
     ),
     (
+        (*BLOG, "health"),
+        {"interval": "30s"},
+        "applications.blog.health.interval",
+        "is of test, and there is none; write the command of the image as well: test: [CMD, /usr/local/bin/healthy.sh]",
+    ),
+    ((*BLOG, "health"), {"retries": 5}, "applications.blog.health.retries", "is of test, and there is none; write"),
+    (
         (*BLOG, "health", "path"),
         "up",
         "applications.blog.health.path",
