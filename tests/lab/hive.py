@@ -138,6 +138,7 @@ class Hive:
     paths: Paths
     program: Path
     settings: dict[str, Any] = field(default_factory=dict)  # the stack file's `config`
+    _outputs: dict[str, Any] = field(default_factory=dict)  # as long as nothing runs that could change them
 
     @classmethod
     def copy_of_the_checkout(cls, paths: Paths, program: Path, stack_file: Path | None = None) -> Hive:
@@ -184,6 +185,7 @@ class Hive:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """`pulumi ARGUMENTS` in the background, in a process group of its own."""
+        self._outputs.clear()
         self.write()
         return subprocess.Popen(
             ["pulumi", *arguments, "--stack", "lab", "--non-interactive"],
@@ -236,6 +238,7 @@ class Hive:
 
     def operations(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """`python -m operations VERB ...`, e.g. heal."""
+        self._outputs.clear()
         self.write()
         done = subprocess.run(
             [sys.executable, "-m", "operations", *arguments, "--stack", "lab"],
@@ -292,8 +295,9 @@ class Hive:
         ).stdout
 
     def outputs(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.output_of("stack", "output", "--json"))
-        return found
+        if not self._outputs:
+            self._outputs.update(json.loads(self.output_of("stack", "output", "--json")))
+        return self._outputs
 
     def passwords(self) -> dict[str, str]:
         """The generated passwords, as their owner reads them."""

@@ -187,6 +187,19 @@ def test_an_address_that_another_machine_has_is_refused(two: Hive) -> None:
     assert asked(two) == WEB
 
 
+def test_a_dead_server_is_revived_without_being_contacted_while_the_other_serves(two: Hive) -> None:
+    before = two.outputs()["servers"]["db1"]["ipv4"]
+    two.lab("kill", f"{LABEL}db1")
+    load = two.load()
+    two.operations("revive", "db1", "--yes")
+    requests, failed = load.stop()
+    assert (requests > 100, failed) == (True, [])
+    assert two.outputs()["servers"]["db1"]["ipv4"] == before
+    assert asked(two) == WEB
+    two.expect_nothing_left()
+    two.expect_no_changes()
+
+
 def test_without_private_addresses_nothing_of_the_network_is_left(two: Hive) -> None:
     """The second server leaves the stack; the tests of addresses go on with the first."""
     applications = two.settings["apiary:applications"]

@@ -1,4 +1,4 @@
-"""A server comes back: rebuilt on purpose, deleted behind the program's back, or dead."""
+"""A server comes back: rebuilt on purpose, or deleted behind the program's back (a dead one: test_private.py)."""
 
 from __future__ import annotations
 
@@ -28,16 +28,6 @@ def test_a_rebuilt_server_has_everything_again_under_the_same_ipv4(hive: Hive) -
 def test_a_server_deleted_behind_the_program_s_back_is_revived(hive: Hive) -> None:
     before = hive.server
     hive.lab("delete-instance", "apiary-lab-web1")
-    hive.operations("revive", "web1", "--yes")
-    assert hive.server["ipv4"] == before["ipv4"]
-    hive.expect_served()
-    hive.expect_nothing_left()
-    hive.expect_no_changes()
-
-
-def test_a_dead_server_is_revived_without_being_contacted(hive: Hive) -> None:
-    before = hive.server
-    hive.lab("kill", "apiary-lab-web1")
     hive.operations("revive", "web1", "--yes")
     assert hive.server["ipv4"] == before["ipv4"]
     hive.expect_served()
