@@ -153,11 +153,7 @@ async def _exchange(streams: Streams, connection: Any, host: str, count: int) ->
     writer.write(connection.data_to_send())
     waiting, done, going_away = set(ids), 0, False
     while waiting:
-        data = await asyncio.wait_for(reader.read(65536), PATIENCE)
-        if not data:
-            raise EOFError(f"closed with {len(waiting)} requests unanswered")
-        # After a GOAWAY the library takes no more; the answers still come.
-        for event in connection.receive_data(data):
+        for event in connection.receive_data(await _frame(reader, len(waiting))):
             if isinstance(event, h2.events.ResponseReceived):
                 status = dict(event.headers).get(b":status", dict(event.headers).get(":status"))
                 if status not in (b"200", "200"):
@@ -172,10 +168,20 @@ async def _exchange(streams: Streams, connection: Any, host: str, count: int) ->
             elif isinstance(event, h2.events.ConnectionTerminated):
                 going_away = True
                 waiting = {number for number in waiting if number <= event.last_stream_id}
+                # The library takes nothing more after it; the answers still come.
                 connection.state_machine.state = h2.connection.ConnectionState.CLIENT_OPEN
         if not going_away:
             writer.write(connection.data_to_send())
     return done, going_away
+
+
+async def _frame(reader: asyncio.StreamReader, unanswered: int) -> bytes:
+    """One whole frame: what follows a GOAWAY must not reach the library together with it."""
+    try:
+        head = await asyncio.wait_for(reader.readexactly(9), PATIENCE)
+        return head + await asyncio.wait_for(reader.readexactly(int.from_bytes(head[:3], "big")), PATIENCE)
+    except asyncio.IncompleteReadError:
+        raise EOFError(f"closed with {unanswered} requests unanswered") from None
 
 
 async def websocket(visit: Visit, host: str, family: str, kept: dict[str, Any]) -> int:
