@@ -40,8 +40,8 @@ def expect_no_trace(hive: Hive, *texts: str) -> None:
     }
     for text in texts:
         word = re.compile(rf"\b{text}\b")  # no part of an id
-        found = [(place, line) for place, content in places.items() for line in content.splitlines() if word.search(line)]
-        assert found == [], text
+        lines = [(place, line) for place, content in places.items() for line in content.splitlines()]
+        assert [one for one in lines if word.search(one[1])] == [], text
 
 
 def test_a_container_is_reached_at_its_own_name_and_sees_who_comes(two: Hive) -> None:
