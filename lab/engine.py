@@ -1,6 +1,6 @@
 """A Docker engine for the lab: the one that answers, else one started here, and the flags its servers need.
 
-Makes: at most the package docker.io and one dockerd process (pid in `.lab/run`, log in `.lab/log`), only as
+Makes: at most the package docker.io and one dockerd process (pid in `.lab/cache`, log in `.lab/log`), only as
 root and only when no engine answers. Leaves alone: an engine that runs already, its configuration and its
 other containers.
 """
@@ -71,12 +71,20 @@ def ensure(paths: Paths) -> None:
         )
 
 
+def _record(paths: Paths) -> Path:
+    """Which dockerd was started, and by which lab: others with the same cache find it, should that one go first."""
+    return paths.cache / "dockerd.json"
+
+
 def stop(paths: Paths) -> None:
-    """Ends the dockerd that `ensure` started, if it is that one still and nothing else runs on it."""
-    record = paths.run / "dockerd.json"
+    """Ends the dockerd that this lab started, or one that is gone, if it is still that one and nothing runs on it."""
+    record = _record(paths)
     if not record.exists():
         return
     started = json.loads(record.read_text())
+    owner = Paths(Path(started["lab"]))
+    if owner.root != paths.root and owner.run.exists():
+        return
     if _birth(started["pid"]) == started["birth"]:
         others = docker("ps", "--format", "{{.Names}}").split() if answers() else []
         if others:
@@ -181,11 +189,11 @@ def _start(paths: Paths) -> None:
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-    (paths.run / "dockerd.json").write_text(json.dumps({"pid": process.pid, "birth": _birth(process.pid)}))
+    _record(paths).write_text(json.dumps({"pid": process.pid, "birth": _birth(process.pid), "lab": str(paths.root)}))
     if not wait_for(lambda: process.poll() is not None or answers(), START_SECONDS) or process.poll() is not None:
         if process.poll() is None:
             process.terminate()
-        (paths.run / "dockerd.json").unlink()
+        _record(paths).unlink()
         tail = "\n    ".join(log.read_text(errors="replace").splitlines()[-6:])
         raise LabError(
             step,

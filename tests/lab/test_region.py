@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import ssl
 import subprocess
 import sys
@@ -186,6 +187,31 @@ def test_the_engine_that_was_started_is_the_one_that_is_stopped(no_engine: Paths
     engine.ensure(no_engine)
     assert up.exists()
     engine.stop(no_engine)
+    assert not up.exists()
+
+
+def test_the_last_of_several_labs_stops_the_engine_that_another_one_started(
+    no_engine: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("APIARY_LAB_CACHE", str(tmp_path / "cache"))
+    first, last = (Paths.find(tmp_path / name) for name in ("first", "last"))
+    up, others = tmp_path / "up", tmp_path / "others"
+    dockerd(no_engine, f"touch {up}; trap 'rm {up}; exit 0' TERM; while :; do sleep 0.05; done")
+    (tmp_path / "docker").write_text(
+        f"#!/bin/sh\n[ -e {up} ] || exit 1\n[ $1 != ps ] || exec cat {others}\necho 20.10\n"
+    )
+    others.write_text("a container of the last\n")
+    engine.ensure(first)
+    engine.ensure(last)
+    others.write_text("")
+    engine.stop(last)
+    assert up.exists(), "the first one needs it still"
+    others.write_text("a container of the last\n")
+    engine.stop(first)
+    shutil.rmtree(first.root)  # as `down` does
+    assert up.exists()
+    others.write_text("")
+    engine.stop(last)
     assert not up.exists()
 
 
