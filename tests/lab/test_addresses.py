@@ -29,11 +29,7 @@ def expect_open(hive: Hive, address: str, *ports: int) -> None:
 
 
 def connections(hive: Hive) -> list[str]:
-    """Where established connections were opened to (`dst=... dport=...`).
-
-    Not where a container still sends to: it repeats what a visitor who was cut off has not acknowledged, for minutes,
-    and each of these packets looks like the begin of a connection of its own.
-    """
+    """Where established connections were opened to (`dst=... dport=...`); what is closing goes by itself in seconds."""
     found = hive.on_server("conntrack -L -f ipv6 2>/dev/null").splitlines()
     asked = [re.search(r"\b(dst=\S+) sport=\S+ (dport=\S+)", line) for line in found if "ESTABLISHED" in line]
     return [f"{match[1]} {match[2]}" for match in asked if match]
