@@ -97,7 +97,7 @@ SCAN = """
 import asyncio, json, sys
 targets = json.load(sys.stdin)
 async def main():
-    slots = asyncio.Semaphore(4000)
+    slots = asyncio.Semaphore(1500)
     opened = []
     async def knock(address, port):
         async with slots:

@@ -32,7 +32,9 @@ def listening(hive: Hive) -> list[int]:
 def expect_closed(hive: Hive, ports: Sequence[int]) -> None:
     wanted = intended(hive)
     for routed in (False, True):
-        found = sorted(hive.scan(every_address(hive), routed=routed, ports=ports))
+        # Twice: on a busy machine an open port may not answer in time among thousands of others.
+        few = hive.scan(every_address(hive), routed=routed, ports=[22, 80, 443])
+        found = sorted({*few, *hive.scan(every_address(hive), routed=routed, ports=ports)})
         assert found == wanted, f"open from {'a routed' if routed else 'the on-link'} position: {found}"
 
 
