@@ -114,7 +114,7 @@ def forgotten(stale: Iterable[str]) -> list[list[str]]:
     """Arguments of `conntrack` that forget the connections through published rules, by the rules' comments.
 
     Of a range every connection of its protocol to that address, since conntrack knows no ranges: those that are
-    still allowed are taken up again with their next packet.
+    still allowed are taken up again with the visitor's next packet.
     """
     found = []
     for comment in stale:
