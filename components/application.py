@@ -108,16 +108,15 @@ class Application(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, deleted_with=host.server.instance),
         )
         if args.settings.domains and own.is_rolling:
-            # Replaced with the container: its `delete` then runs with the old container's addresses, after
-            # everything new is up and before the old container goes. No other place in the graph knows these.
-            addresses = self.container.network_datas.apply(_addresses)
+            # Replaced with the container: its `delete` then names the old container, after everything new is up and
+            # before the old one goes. Not its addresses: after a reboot they may be another container's.
             remote.Command(
                 f"{name}-drain",
                 connection=host.server.connection.command(),
                 create="true",
                 update="true",
-                delete=addresses.apply(
-                    lambda known: shlex.join(["apiary-drain", known, name, "--limit", str(DRAIN_SECONDS)])
+                delete=pulumi.Output.concat(
+                    "apiary-drain ", self.container.id, f" {name} --limit {DRAIN_SECONDS} --grace {own.grace_seconds}"
                 ),
                 triggers=[self.container.id],
                 add_previous_output_in_env=False,
@@ -151,13 +150,3 @@ def _await_options(name: str, args: ApplicationArgs) -> str:
     if args.settings.domains and port:
         options += ["--http", str(port), health.path, "--host", args.settings.domains[0], "--proxy", name]
     return shlex.join(options)
-
-
-def _addresses(networks: Sequence[docker.outputs.ContainerNetworkData] | None) -> str:
-    """IPv4 and IPv6 of the container, comma separated."""
-    return ",".join(
-        address
-        for network in networks or []
-        for address in (network.ip_address, network.global_ipv6_address)
-        if address
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.lab.hive import Hive
+from tests.lab.hive import Hive, until
 
 
 def test_releases_in_a_row_lose_no_request(hive: Hive) -> None:
@@ -16,6 +16,12 @@ def test_releases_in_a_row_lose_no_request(hive: Hive) -> None:
     assert failed == []
     hive.container("echo")
     hive.expect_no_changes()
+
+
+def test_a_container_that_restarts_after_a_release_is_served_again(hive: Hive) -> None:
+    hive.on_server(f"docker restart -t 2 {hive.container('echo')}")
+    until(lambda: hive.get("http://echo.example.net/", "-6")[0] == 200, 15, "echo is served after its restart")
+    hive.expect_served()
 
 
 def test_a_release_that_never_gets_healthy_leaves_the_old_one_serving(hive: Hive) -> None:

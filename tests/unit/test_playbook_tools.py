@@ -343,12 +343,43 @@ def container(**state):
 NOW = datetime.datetime(2026, 1, 1, 0, 0, 10, tzinfo=datetime.UTC)
 
 
-def test_drain_sets_only_the_old_containers_server_and_waits_for_its_sessions(monkeypatch):
-    monkeypatch.setattr(drain_tool, "INTERVAL_SECONDS", 0)
+@pytest.fixture
+def leaving(monkeypatch):
+    """A host whose Docker stops the container when asked, and whose proxy then loses its address."""
     fake = FakeProxy(STAT)
-    assert "blog-1 drained" in drain_tool.drain(fake, {"172.30.0.20"}, "blog", 5)
-    assert [command for command in fake.asked if command != "show stat"] == ["set server app-blog/blog-1 state drain"]
-    assert fake.asked.count("show stat") > 2
+    monkeypatch.setattr(drain_tool, "INTERVAL_SECONDS", 0)
+    monkeypatch.setattr(drain_tool, "inspect", lambda name: container())
+    monkeypatch.setattr(drain_tool, "admin_socket", lambda: "/nowhere/run/admin.sock")
+    monkeypatch.setattr(drain_tool, "Proxy", lambda path: fake)
+
+    def stop(*arguments, seconds):
+        fake.asked.append(f"docker {' '.join(arguments)}")
+        fake.stat = fake.stat.replace("172.30.0.20:8080", "")
+        return ""
+
+    monkeypatch.setattr(drain_tool, "docker", stop)
+    return fake
+
+
+def test_drain_sets_only_the_old_containers_server_and_waits_for_its_sessions(leaving):
+    assert "app-blog: blog-1 drained" in "".join(drain_tool.leave("c1", "blog", 5, 20))
+    said = [command for command in leaving.asked if command != "show stat"]
+    assert said[0] == "set server app-blog/blog-1 state drain"
+    assert leaving.asked.index(said[1]) - leaving.asked.index(said[0]) > 2, "it was asked until no session was left"
+
+
+def test_a_container_that_restarts_after_a_release_is_not_drained_by_the_flag_of_the_one_before(leaving):
+    list(drain_tool.leave("c1", "blog", 5, 20))
+    said = [command for command in leaving.asked if command != "show stat"]
+    assert said[1:] == ["docker stop -t 20 c1", "set server app-blog/blog-1 state ready"]
+    assert leaving.asked.index(said[2]) - leaving.asked.index(said[1]) == 2, "not before the address had left"
+
+
+def test_what_has_the_old_containers_former_address_is_not_drained(leaving, monkeypatch):
+    """Docker gives addresses anew at each start: only the ones that it has now are the container's."""
+    monkeypatch.setattr(drain_tool, "inspect", lambda name: {"NetworkSettings": {"Networks": {}}})
+    assert "nothing to drain" in "".join(drain_tool.leave("c1", "blog", 5, 20))
+    assert [command for command in leaving.asked if command != "show stat"] == ["docker stop -t 20 c1"]
 
 
 def test_no_reload_happens_while_a_release_drains(tmp_path, monkeypatch):
@@ -369,19 +400,26 @@ def test_no_reload_happens_while_a_release_drains(tmp_path, monkeypatch):
 
 
 def test_drain_gives_up_at_its_limit():
-    assert "still has 1 sessions" in drain_tool.drain(FakeProxy(STAT), {"172.30.0.20"}, "blog", 0)
+    fake = FakeProxy(STAT)
+    assert "still has 1 sessions" in drain_tool.drain(fake, drain_tool.on(fake, {"172.30.0.20"}, "blog"), 0)
 
 
-def test_drain_of_what_the_proxy_does_not_know_is_no_error():
-    assert "nothing to drain" in drain_tool.drain(FakeProxy(STAT), {"172.30.0.99"}, "blog", 5)
-    assert "nothing to drain" in drain_tool.drain(FakeProxy(STAT), {"172.30.0.20"}, "shop", 5)
+def test_drain_of_what_the_proxy_does_not_know_stops_it_all_the_same(leaving, monkeypatch):
+    assert "nothing to drain" in "".join(drain_tool.leave("c1", "shop", 5, 20))
+    monkeypatch.setattr(drain_tool, "admin_socket", lambda: None)
+    assert "nothing to drain" in "".join(drain_tool.leave("c1", "blog", 5, 20))
+    assert [command for command in leaving.asked if command != "show stat"] == ["docker stop -t 20 c1"] * 2
 
 
-def test_addresses_are_compared_not_their_spelling():
-    assert drain_tool.parse_addresses("172.30.0.20,2001:DB8:1:2::2:0:A") == {
-        "172.30.0.20",
-        "2001:db8:1:2:0:2:0:a",
-    }
+def test_a_container_that_is_gone_is_no_error_of_the_drain(monkeypatch, capsys):
+    def gone(name):
+        raise proxy.HostError(f"docker inspect: no such container: {name}")
+
+    # The tool has its own copy of the module, and so of the error.
+    monkeypatch.setattr(drain_tool, "HostError", proxy.HostError)
+    monkeypatch.setattr(drain_tool, "inspect", gone)
+    assert drain_tool.main(["c1", "blog"]) == 0
+    assert "not drained: docker inspect: no such container: c1" in capsys.readouterr().out
 
 
 def test_a_refusal_by_the_proxy_is_an_error(monkeypatch):

@@ -29,14 +29,14 @@ class HostError(Exception):
     """One line: what could not be asked, and why."""
 
 
-def docker(*arguments: str) -> str:
+def docker(*arguments: str, seconds: float = DOCKER_SECONDS) -> str:
     """Standard output of `docker ...`, whatever bytes it holds."""
     try:
-        done = subprocess.run(["docker", *arguments], capture_output=True, timeout=DOCKER_SECONDS, check=False)
+        done = subprocess.run(["docker", *arguments], capture_output=True, timeout=seconds, check=False)
     except FileNotFoundError:
         raise HostError("there is no docker command on this host; run the bootstrap again") from None
     except subprocess.TimeoutExpired:
-        raise HostError(f"docker {arguments[0]} gave no answer in {DOCKER_SECONDS} s; is dockerd stuck?") from None
+        raise HostError(f"docker {arguments[0]} gave no answer in {seconds} s; is dockerd stuck?") from None
     if done.returncode != 0:
         raise HostError(f"docker {arguments[0]}: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout.decode(errors="replace")
