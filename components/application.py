@@ -115,9 +115,7 @@ class Application(pulumi.ComponentResource):
                 connection=host.server.connection.command(),
                 create="true",
                 update="true",
-                delete=pulumi.Output.concat(
-                    "apiary-drain ", self.container.id, f" {name} --limit {DRAIN_SECONDS} --grace {own.grace_seconds}"
-                ),
+                delete=pulumi.Output.concat("apiary-drain ", self.container.id, f" {name} --limit {DRAIN_SECONDS}"),
                 triggers=[self.container.id],
                 add_previous_output_in_env=False,
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[released], deleted_with=host.server.instance),

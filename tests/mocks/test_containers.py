@@ -126,7 +126,7 @@ def test_a_release_is_proven_alive_before_anything_goes_on(graph: Graph) -> None
     )
     drain = graph.one(COMMAND, "site-drain")
     assert awaited.urn in drain.dependencies
-    assert drain.inputs["delete"] == "apiary-drain site-id site --limit 60 --grace 10"
+    assert drain.inputs["delete"] == "apiary-drain site-id site --limit 60"
 
 
 def test_what_no_visitor_reaches_through_the_proxy_is_not_drained(graph: Graph) -> None:

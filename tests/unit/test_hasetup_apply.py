@@ -89,11 +89,12 @@ def test_a_valid_configuration_is_swapped_and_reloaded(files: Files, proxy: Prox
     said = apply(NEW, files, proxy="haproxy", check=valid)
     assert said == "haproxy has reloaded the configuration"
     assert (proxy.reloads, files.live.read_text(), files.good.read_text()) == (1, NEW, NEW)
-    assert sorted(path.name for path in files.root.iterdir()) == ["haproxy.cfg", "haproxy.cfg.good", "run"]
+    left = sorted(path.name for path in files.root.iterdir())
+    assert left == ["haproxy.cfg", "haproxy.cfg.good", "rotation.lua", "run"]
 
 
 def test_the_servers_state_is_there_during_the_reload_and_gone_after(files: Files, proxy: Proxy):
-    """But for a slot without address (its drain flag is another's) and a server that has another port now."""
+    """But for a slot without address (what was done to it is over) and a server that has another port now."""
     apply(NEW, files, proxy="haproxy", check=valid)
     assert proxy.state_at_reload == KEPT
     assert (files.run / "state").read_text() == EMPTY_STATE

@@ -285,13 +285,13 @@ def test_users_own_rules_stay():
 
 # the proxy's table
 
-STAT = f"""# pxname,svname,qcur,qmax,scur,status,check_status,addr,
-http,FRONTEND,,,3,OPEN,,,
-app-blog,blog-1,0,0,2,UP,L7OK,172.30.0.20:8080,
-app-blog,blog-2,1,0,1,UP,INI,[{WEB}]:8080,
-app-blog,blog-3,0,0,0,DRAIN,* L7OK,172.30.0.22:8080,
-app-blog,blog-4,0,0,0,MAINT (resolution),,,
-app-blog,BACKEND,0,0,3,UP,,,
+STAT = f"""# pxname,svname,qcur,qmax,scur,status,weight,check_status,addr,
+http,FRONTEND,,,3,OPEN,,,,
+app-blog,blog-1,0,0,2,UP,1,L7OK,172.30.0.20:8080,
+app-blog,blog-2,1,0,1,UP 1/3,1,L7OK,[{WEB}]:8080,
+app-blog,blog-3,0,0,0,DRAIN 1/3,0,* L7OK,172.30.0.22:8080,
+app-blog,blog-4,0,0,0,MAINT (resolution),1,,,
+app-blog,BACKEND,0,0,3,UP,3,,,
 """
 
 
@@ -317,7 +317,7 @@ class FakeProxy(proxy.Proxy):
         self.asked.append(command)
         if command == "show stat":
             answer = self.stat
-            for now, then in ((",2,UP,L7OK", ",1,UP,L7OK"), (",1,UP,L7OK", ",0,UP,L7OK")):
+            for now, then in ((",2,UP,", ",1,UP,"), (",1,UP,", ",0,UP,")):
                 if now in self.stat:
                     self.stat = self.stat.replace(now, then)
                     break
@@ -343,43 +343,43 @@ def container(**state):
 NOW = datetime.datetime(2026, 1, 1, 0, 0, 10, tzinfo=datetime.UTC)
 
 
+def test_drain_sets_only_the_old_containers_server_and_waits_for_its_sessions(monkeypatch):
+    monkeypatch.setattr(drain_tool, "INTERVAL_SECONDS", 0)
+    fake = FakeProxy(STAT)
+    assert "app-blog: blog-1 drained" in drain_tool.drain(fake, {"172.30.0.20"}, "blog", 5)
+    assert [command for command in fake.asked if command != "show stat"] == ["set server app-blog/blog-1 weight 0"]
+    assert fake.asked.count("show stat") > 2
+
+
 @pytest.fixture
-def leaving(monkeypatch):
-    """A host whose Docker stops the container when asked, and whose proxy then loses its address."""
+def proxied(monkeypatch):
+    """The proxy of this host."""
     fake = FakeProxy(STAT)
     monkeypatch.setattr(drain_tool, "INTERVAL_SECONDS", 0)
-    monkeypatch.setattr(drain_tool, "inspect", lambda name: container())
     monkeypatch.setattr(drain_tool, "admin_socket", lambda: "/nowhere/run/admin.sock")
     monkeypatch.setattr(drain_tool, "Proxy", lambda path: fake)
-
-    def stop(*arguments, seconds):
-        fake.asked.append(f"docker {' '.join(arguments)}")
-        fake.stat = fake.stat.replace("172.30.0.20:8080", "")
-        return ""
-
-    monkeypatch.setattr(drain_tool, "docker", stop)
     return fake
 
 
-def test_drain_sets_only_the_old_containers_server_and_waits_for_its_sessions(leaving):
-    assert "app-blog: blog-1 drained" in "".join(drain_tool.leave("c1", "blog", 5, 20))
-    said = [command for command in leaving.asked if command != "show stat"]
-    assert said[0] == "set server app-blog/blog-1 state drain"
-    assert leaving.asked.index(said[1]) - leaving.asked.index(said[0]) > 2, "it was asked until no session was left"
-
-
-def test_a_container_that_restarts_after_a_release_is_not_drained_by_the_flag_of_the_one_before(leaving):
-    list(drain_tool.leave("c1", "blog", 5, 20))
-    said = [command for command in leaving.asked if command != "show stat"]
-    assert said[1:] == ["docker stop -t 20 c1", "set server app-blog/blog-1 state ready"]
-    assert leaving.asked.index(said[2]) - leaving.asked.index(said[1]) == 2, "not before the address had left"
-
-
-def test_what_has_the_old_containers_former_address_is_not_drained(leaving, monkeypatch):
-    """Docker gives addresses anew at each start: only the ones that it has now are the container's."""
+def test_drain_asks_docker_for_the_addresses_that_the_container_has_now(proxied, monkeypatch, capsys):
+    """After a reboot the ones of the time when it was made may be the new container's."""
+    asked = []
+    monkeypatch.setattr(drain_tool, "inspect", lambda name: asked.append(name) or container())
+    assert drain_tool.main(["4f2a", "blog"]) == 0
+    assert asked == ["4f2a"]
+    assert "blog-1 drained" in capsys.readouterr().out
     monkeypatch.setattr(drain_tool, "inspect", lambda name: {"NetworkSettings": {"Networks": {}}})
-    assert "nothing to drain" in "".join(drain_tool.leave("c1", "blog", 5, 20))
-    assert [command for command in leaving.asked if command != "show stat"] == ["docker stop -t 20 c1"]
+    assert drain_tool.main(["4f2a", "blog"]) == 0
+    assert "nothing to drain" in capsys.readouterr().out
+
+
+def test_a_container_that_is_gone_is_no_error_of_the_drain(monkeypatch, capsys):
+    def docker(*arguments):
+        raise drain_tool.HostError(f"docker {' '.join(arguments)}: no such container")
+
+    monkeypatch.setitem(drain_tool.inspect.__globals__, "docker", docker)
+    assert drain_tool.main(["4f2a", "blog"]) == 0
+    assert "not drained: docker inspect --type container 4f2a: no such container" in capsys.readouterr().out
 
 
 def test_no_reload_happens_while_a_release_drains(tmp_path, monkeypatch):
@@ -400,41 +400,27 @@ def test_no_reload_happens_while_a_release_drains(tmp_path, monkeypatch):
 
 
 def test_drain_gives_up_at_its_limit():
-    fake = FakeProxy(STAT)
-    assert "still has 1 sessions" in drain_tool.drain(fake, drain_tool.on(fake, {"172.30.0.20"}, "blog"), 0)
+    assert "still has 1 sessions" in drain_tool.drain(FakeProxy(STAT), {"172.30.0.20"}, "blog", 0)
 
 
-def test_drain_of_what_the_proxy_does_not_know_stops_it_all_the_same(leaving, monkeypatch):
-    assert "nothing to drain" in "".join(drain_tool.leave("c1", "shop", 5, 20))
-    monkeypatch.setattr(drain_tool, "admin_socket", lambda: None)
-    assert "nothing to drain" in "".join(drain_tool.leave("c1", "blog", 5, 20))
-    assert [command for command in leaving.asked if command != "show stat"] == ["docker stop -t 20 c1"] * 2
-
-
-def test_a_container_that_is_gone_is_no_error_of_the_drain(monkeypatch, capsys):
-    def gone(name):
-        raise proxy.HostError(f"docker inspect: no such container: {name}")
-
-    # The tool has its own copy of the module, and so of the error.
-    monkeypatch.setattr(drain_tool, "HostError", proxy.HostError)
-    monkeypatch.setattr(drain_tool, "inspect", gone)
-    assert drain_tool.main(["c1", "blog"]) == 0
-    assert "not drained: docker inspect: no such container: c1" in capsys.readouterr().out
+def test_drain_of_what_the_proxy_does_not_know_is_no_error():
+    assert "nothing to drain" in drain_tool.drain(FakeProxy(STAT), {"172.30.0.99"}, "blog", 5)
+    assert "nothing to drain" in drain_tool.drain(FakeProxy(STAT), {"172.30.0.20"}, "shop", 5)
 
 
 def test_a_refusal_by_the_proxy_is_an_error(monkeypatch):
     fake = FakeProxy(STAT)
     monkeypatch.setattr(fake, "ask", lambda command: "No such server.\n")
     with pytest.raises(proxy.HostError, match="No such server"):
-        fake.set_state(proxy.slots(STAT, "app-blog")[0], "ready")
+        fake.rotate(proxy.slots(STAT, "app-blog")[0], into=True)
 
 
-def test_await_takes_a_drain_of_an_earlier_release_off_the_slot():
+def test_await_takes_back_what_an_earlier_release_did_to_the_slot():
     fake = FakeProxy(STAT)
     new = container()
     new["NetworkSettings"]["Networks"]["web"]["IPAddress"] = "172.30.0.22"
     assert "says DRAIN" in await_tool.behind(fake, new, "blog")
-    assert "set server app-blog/blog-3 state ready" in fake.asked
+    assert "set server app-blog/blog-3 weight 100%" in fake.asked
 
 
 def test_await_is_content_with_a_checked_server_or_with_no_backend_yet():

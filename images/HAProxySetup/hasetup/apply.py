@@ -18,6 +18,7 @@ from pathlib import Path
 
 from hasetup import sockets
 from hasetup.access import TARGET
+from hasetup.config import ROTATION
 from hasetup.files import write
 
 # Takes a file, returns None when it is valid, else what the checker says.
@@ -59,6 +60,11 @@ class Files:
     def acme_map(self) -> Path:
         """What the proxy knows of the ACME client's account; the client writes it."""
         return self.root / "acme.map"
+
+    @property
+    def rotation(self) -> Path:
+        """The script that the configuration loads."""
+        return self.root / "rotation.lua"
 
     @property
     def run(self) -> Path:
@@ -117,6 +123,7 @@ def _apply(text: str, files: Files, proxy: str, check: Checker, force: bool) -> 
     before = _read(files.live)
     if before == text and _read(files.good) == text and not force:
         return f"nothing has changed, {proxy} keeps running as it is"
+    write(files.rotation, ROTATION)
     write(files.new, text)
     if (complaint := check(files.new)) is not None:
         raise ApplyError(f"the configuration in {files.new} is not valid, {proxy} keeps the old one:\n{complaint}")
@@ -142,7 +149,7 @@ def _apply(text: str, files: Files, proxy: str, check: Checker, force: bool) -> 
 
 
 def _save_state(files: Files, text: str) -> bool:
-    """Slots and drain flags for the new worker. A proxy that does not tell them is reloaded all the same."""
+    """Slots, weights and drain flags for the new worker. A proxy that does not tell them is reloaded all the same."""
     try:
         state = sockets.ask(files.run / "admin.sock", "show servers state")
     except (sockets.NotRunningError, OSError):
@@ -157,8 +164,7 @@ def still_true(state: str, text: str) -> str:
     """The saved state without what would harm the new worker.
 
     A server that `text` has at another host or port: the state would win over the text. A slot with no
-    address: the drain flag of a container that has left stays on it, and would hit
-    the next one that lands there.
+    address: what was done to a container that has left says nothing about the next one.
     """
     version, header, *servers = state.splitlines()
     columns = header.removeprefix("# ").split()

@@ -1,12 +1,14 @@
 """The text of haproxy.cfg for a set of domains. Pure: the same domains give the same bytes.
 
 Valid for HAProxy 2.6 (bookworm) and 3.0 (trixie). Leaves alone: which certificate is whose (`certificates`
-writes the list that the frontend for https names).
+writes the list that the frontend for https names), and which server of a backend gets visitors (rotation.lua).
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from hasetup.access import Access
 from hasetup.domains import Domain
@@ -22,6 +24,8 @@ NAMES_A_LINE = 8
 _RESOLVED = "resolvers docker resolve-prefer ipv4 init-addr last,none"
 ACME = "/.well-known/acme-challenge/"
 RUN = "/etc/haproxy/run"
+# Decides which servers get visitors. Its digest is in the configuration: another text is a reason to reload.
+ROTATION = Path(__file__).with_name("rotation.lua").read_text()
 # What the account of the ACME client adds to a challenge: the line `thumbprint ...`, written by the client.
 ACME_MAP = "/etc/haproxy/acme.map"
 
@@ -90,6 +94,8 @@ def _global(access: Access) -> list[str]:
         f"    stats socket {RUN}/admin.sock mode 660 level admin expose-fd listeners",
         "    stats timeout 1m",
         f"    server-state-file {RUN}/state",
+        f"    # Of {hashlib.sha256(ROTATION.encode()).hexdigest()[:12]}.",
+        "    lua-load /etc/haproxy/rotation.lua",
         "    # No session tickets: their key would stay the same for as long as the proxy runs.",
         "    ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets",
         f"    ssl-default-bind-ciphers {_CIPHERS}",

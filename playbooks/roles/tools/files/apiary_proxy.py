@@ -29,14 +29,14 @@ class HostError(Exception):
     """One line: what could not be asked, and why."""
 
 
-def docker(*arguments: str, seconds: float = DOCKER_SECONDS) -> str:
+def docker(*arguments: str) -> str:
     """Standard output of `docker ...`, whatever bytes it holds."""
     try:
-        done = subprocess.run(["docker", *arguments], capture_output=True, timeout=seconds, check=False)
+        done = subprocess.run(["docker", *arguments], capture_output=True, timeout=DOCKER_SECONDS, check=False)
     except FileNotFoundError:
         raise HostError("there is no docker command on this host; run the bootstrap again") from None
     except subprocess.TimeoutExpired:
-        raise HostError(f"docker {arguments[0]} gave no answer in {seconds} s; is dockerd stuck?") from None
+        raise HostError(f"docker {arguments[0]} gave no answer in {DOCKER_SECONDS} s; is dockerd stuck?") from None
     if done.returncode != 0:
         raise HostError(f"docker {arguments[0]}: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout.decode(errors="replace")
@@ -88,12 +88,13 @@ class Slot:
     check: str  # result of the last check: "", INI, L7OK, ...
     address: str | None  # canonical, without the port; None while nothing is resolved
     sessions: int  # in use and queued
+    weight: int  # 0: no new visitors
 
     @property
     def proven(self) -> bool:
-        """Up by a check that has been made: a server found by DNS counts as up before its first one."""
-        checked = self.check.lstrip("* ") not in ("", "INI", "UNK")
-        return self.status == "no check" or (self.status.startswith("UP") and checked)
+        """Up by a check that has been made: a server found by DNS counts as up before its first one (`UP 1/3`,
+        with the result of whoever was there before)."""
+        return self.status in ("no check", "UP")
 
 
 def _host(text: str) -> str | None:
@@ -117,6 +118,7 @@ def slots(stat: str, backend: str) -> list[Slot] | None:
             check=row.get("check_status") or "",
             address=_host(row.get("addr") or ""),
             sessions=int(row.get("scur") or 0) + int(row.get("qcur") or 0),
+            weight=int(row.get("weight") or 0),
         )
         for row in rows
         if row["svname"] not in ("BACKEND", "FRONTEND")
@@ -146,8 +148,12 @@ class Proxy:
     def slots(self, backend: str) -> list[Slot] | None:
         return slots(self.ask("show stat"), backend)
 
-    def set_state(self, slot: Slot, state: str) -> None:
-        """`state`: ready, drain or maint. Raises HostError when HAProxy refuses."""
-        answer = self.ask(f"set server {slot.backend}/{slot.name} state {state}").strip()
+    def rotate(self, slot: Slot, into: bool) -> None:
+        """Into rotation or out of it. Raises HostError when HAProxy refuses.
+
+        By the weight: the drain state is the proxy's own, for those that have not been checked yet (rotation.lua).
+        """
+        answer = self.ask(f"set server {slot.backend}/{slot.name} weight {'100%' if into else '0'}").strip()
         if answer:
-            raise HostError(f"the proxy refused to set {slot.backend}/{slot.name} to {state}: {answer}")
+            way = "into" if into else "out of"
+            raise HostError(f"the proxy refused to take {slot.backend}/{slot.name} {way} rotation: {answer}")

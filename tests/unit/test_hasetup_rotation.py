@@ -1,0 +1,150 @@
+"""Which servers of a backend get visitors: rotation.lua, run by a real Lua on servers as HAProxy shows them."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from lupa.lua54 import LuaRuntime
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "images" / "HAProxySetup"))
+
+from hasetup.config import ROTATION
+
+FULL, UNCHECKED = 3, 1  # health: `rise` (1) is where a server begins, the first good check takes it to the top
+
+
+@dataclass
+class Server:
+    """A server as the Lua of HAProxy 2.6 has it: what a script may ask and say."""
+
+    address: str | None = None
+    health: int = UNCHECKED
+    drained: bool = False
+    weight: int = 1
+    number: bool = True  # 2.6 says 0 or 1, later ones say false or true
+
+    @property
+    def visited(self) -> bool:
+        return self.address is not None and not self.drained and self.weight > 0
+
+    def get_addr(self) -> str:
+        return f"{self.address}:80" if self.address else "<unknown>"
+
+    def is_draining(self) -> bool | int:
+        draining = self.drained or self.weight == 0
+        return int(draining) if self.number else draining
+
+    def get_weight(self) -> str:
+        return str(self.weight)
+
+    def set_weight(self, text: str) -> None:
+        assert text == "100%"
+        self.weight = 1
+
+    def set_drain(self) -> None:
+        self.drained = True
+
+    def set_ready(self) -> None:
+        self.drained = False
+
+    def get_stats(self) -> dict[str, str]:
+        return {"check_health": str(self.health), "check_rise": "1"}
+
+
+class Worker:
+    """A worker that has loaded the script; `look` lets a quarter of a second pass."""
+
+    def __init__(self, **backends: list[Server]) -> None:
+        lua = LuaRuntime()
+        lua.globals().core = lua.table_from(
+            {
+                "backends": lua.table_from(
+                    {
+                        name.replace("_", "-"): lua.table_from({"servers": lua.table_from(servers)})
+                        for name, servers in backends.items()
+                    }
+                ),
+                "register_task": lambda task: setattr(self, "_task", task),
+                "msleep": lua.eval("coroutine.yield"),
+            }
+        )
+        lua.execute(ROTATION)
+        self._running = self._task.coroutine()
+
+    def look(self) -> None:
+        assert next(self._running) == 250
+
+
+@pytest.fixture(params=[True, False], ids=["2.6", "3.0"])
+def number(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+def test_a_new_container_gets_visitors_after_its_first_check_while_another_serves(number: bool) -> None:
+    old, new = Server("172.30.0.2", FULL, number=number), Server(number=number)
+    worker = Worker(app_blog=[old, new])
+    worker.look()
+    new.address = "172.30.0.3"
+    worker.look()
+    assert (old.visited, new.visited) == (True, False)
+    new.health = FULL
+    worker.look()
+    assert (old.visited, new.visited) == (True, True)
+
+
+def test_a_release_that_never_answers_well_gets_no_visitor(number: bool) -> None:
+    old, bad = Server("172.30.0.2", FULL, number=number), Server(number=number)
+    worker = Worker(app_blog=[old, bad])
+    worker.look()
+    bad.address, bad.health = "172.30.0.3", 0
+    for _ in range(100):
+        worker.look()
+        assert not bad.visited
+
+
+def test_what_was_taken_out_of_rotation_stays_out_until_it_is_gone(number: bool) -> None:
+    old, new = Server("172.30.0.2", FULL, weight=0, number=number), Server("172.30.0.3", FULL, number=number)
+    worker = Worker(app_blog=[old, new])
+    worker.look()
+    assert (old.visited, new.visited) == (False, True)
+
+
+def test_a_container_that_restarts_is_not_out_of_rotation_because_the_one_before_was(number: bool) -> None:
+    left, only = Server(weight=0, number=number), Server("172.30.0.3", FULL, number=number)
+    worker = Worker(app_blog=[left, only])
+    worker.look()
+    only.address = None
+    worker.look()
+    left.address = "172.30.0.3"
+    worker.look()
+    assert left.visited
+
+
+def test_it_is_so_even_when_one_answer_of_the_dns_takes_it_to_another_server(number: bool) -> None:
+    free, only = Server(number=number), Server("172.30.0.3", FULL, number=number)
+    worker = Worker(app_blog=[free, only])
+    worker.look()
+    free.address, only.address = "172.30.0.3", None
+    worker.look()
+    assert free.visited
+
+
+def test_where_none_serves_nobody_waits(number: bool) -> None:
+    servers = [Server(number=number) for _ in range(8)]
+    worker = Worker(app_blog=servers)
+    worker.look()
+    servers[0].address = "172.30.0.2"
+    assert servers[0].visited
+    worker.look()
+    assert servers[0].visited
+
+
+def test_one_application_is_not_judged_by_another(number: bool) -> None:
+    serving, starting = Server("172.30.0.2", FULL, number=number), Server(number=number)
+    worker = Worker(app_blog=[serving], app_shop=[starting], other=[Server(weight=0, number=number)])
+    worker.look()
+    starting.address = "172.30.0.9"
+    assert starting.visited
