@@ -20,7 +20,7 @@ from components.access import Access
 from components.application import Application, ApplicationArgs
 from components.archive import read_folder
 from components.bootstrap import Bootstrap, BootstrapArgs, variables
-from components.docker_access import DockerAccess, granted
+from components.docker_access import DockerAccess
 from components.environment import Secrets, environment
 from components.host import Host
 from components.image import Images
@@ -31,7 +31,7 @@ from components.server import Server, ServerArgs
 from components.volumes import Volumes, names_on
 from components.vpc import Vpc
 from components.zone import Zone, records
-from settings.order import container_order, waits_for, zones_before
+from settings.order import container_order, jobs_named, startable, waits_for, zones_before
 
 HERE = Path(__file__).parent
 IMAGES = HERE / "images"
@@ -83,16 +83,16 @@ for name in container_order(stack):
     container = stack.containers()[name]
     host = hosts[stack.server_of(container)]
     image = images.of(container, stack.server_of(container), host)
-    variables_of = environment(name, stack, secrets, jobs)
+    variables_of = environment(name, stack, secrets)
     after: list[pulumi.Resource] = [{**applications, **jobs}[other] for other in waits_for(stack, name)]
     if name in stack.applications:
-        startable = granted(stack, name, jobs)
-        access_to_jobs = DockerAccess(name, startable, host) if startable else None
+        may_start = {job: jobs[job] for job in jobs_named(stack.applications[name])}
+        access_to_jobs = DockerAccess(name, may_start, host) if may_start else None
         wanted_application = ApplicationArgs(stack.applications[name], variables_of, access_to_jobs, after)
         applications[name] = Application(name, wanted_application, image, host)
     else:
         after += [zones[zone] for zone in zones_before(stack, name)]
-        jobs[name] = Job(name, JobArgs(stack.jobs[name], variables_of, after), image, host)
+        jobs[name] = Job(name, JobArgs(stack.jobs[name], variables_of, after, name in startable(stack)), image, host)
 
 pulumi.export(
     "servers",

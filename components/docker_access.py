@@ -1,25 +1,24 @@
 """An application's access to the jobs it refers to: it may start them and wait for them, and nothing else of Docker.
 
-Makes one remote command that gives the list of containers to the host, where a small service answers on a socket
-of the application's own (playbooks/roles/docker_access). A job's new container changes the list in place; an
-application that refers to no job any more loses its socket. Leaves alone: which application may have it, which
-is whoever writes `+job` into its `env`.
+Makes one remote command that gives the list of jobs to the host, where a small service answers on a socket of the
+application's own (playbooks/roles/docker_access). An application that refers to no job any more loses its socket.
+Leaves alone: which application may have it, which is whoever writes `+job` into its `env`; and which container a
+job has, which the job itself tells the host (job.py), so that a changed job changes nothing here.
 """
 
 from __future__ import annotations
 
+import json
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import pulumi
 import pulumi_docker as docker
 from pulumi_command import remote
 
-import settings
 from components.host import Host
 from components.job import Job
-from settings.order import SOCKET_FOLDER, jobs_named
+from settings.order import SOCKET_FOLDER
 
 # As for images: after a rebuild the address answers for another instance, which has just been given this.
 REVOKE = """\
@@ -30,34 +29,13 @@ apiary-access revoke {name}
 """
 
 
-@dataclass(frozen=True)
-class GrantedJob:
-    """One job that may be started."""
-
-    name: str  # as in the stack file
-    container: pulumi.Input[str]  # name of its container
-    seconds: int  # time limit of a run
-    grace: int  # seconds it has to stop in
-
-
-def granted(stack: settings.Stack, application: str, jobs: Mapping[str, Job]) -> list[GrantedJob]:
-    """The jobs that an application refers to."""
-    return [
-        GrantedJob(name, jobs[name].name, stack.jobs[name].timeout, stack.jobs[name].grace_seconds)
-        for name in jobs_named(stack.applications[application])
-    ]
-
-
 class DockerAccess(pulumi.ComponentResource):
     """The socket of one application; its container depends on this component and mounts `folder`."""
 
     def __init__(
-        self, name: str, jobs: Sequence[GrantedJob], host: Host, opts: pulumi.ResourceOptions | None = None
+        self, name: str, jobs: Mapping[str, Job], host: Host, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("apiary:docker:DockerAccess", name, None, opts)
-        listed = [
-            {"container": job.container, "job": job.name, "seconds": job.seconds, "grace": job.grace} for job in jobs
-        ]
         grant = f"apiary-access grant {shlex.quote(name)}"
         remote.Command(
             f"{name}-docker-access",
@@ -68,12 +46,13 @@ class DockerAccess(pulumi.ComponentResource):
             delete=host.server.instance.id.apply(
                 lambda instance: REVOKE.format(instance=shlex.quote(instance), name=shlex.quote(name))
             ),
-            stdin=pulumi.Output.json_dumps({"jobs": listed}),
+            stdin=json.dumps({"jobs": sorted(jobs)}),
             triggers=[host.server.instance.id],
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=[host.bootstrap],
+                # A job has a container before anybody is allowed to start it, though it may not have run yet.
+                depends_on=[host.bootstrap, *(job.told for job in jobs.values() if job.told)],
                 deleted_with=host.server.instance,
             ),
         )

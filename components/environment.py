@@ -8,13 +8,11 @@ of another component.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 
 import pulumi
 import pulumi_random as random
 
 import settings
-from components.job import Job
 from settings import databases
 from settings.references import SecretRef
 
@@ -114,11 +112,10 @@ def _aliases(secret: str, stack: settings.Stack) -> list[pulumi.Alias] | None:
 class Lookup:
     """Answers the references of one container (settings.references.Lookup)."""
 
-    def __init__(self, asker: str, stack: settings.Stack, secrets: Secrets, jobs: Mapping[str, Job]) -> None:
+    def __init__(self, asker: str, stack: settings.Stack, secrets: Secrets) -> None:
         self._asker = asker
         self._stack = stack
         self._secrets = secrets
-        self._jobs = jobs
 
     def host(self, application: str) -> pulumi.Output[str]:
         """The application's alias on the network; from another server, the private address it is published on."""
@@ -126,8 +123,8 @@ class Lookup:
         return pulumi.Output.from_input(application if here == there else str(self._stack.servers[there].private_ip))
 
     def job(self, job: str) -> pulumi.Output[str]:
-        """The name that the engine gave the job's container."""
-        return self._jobs[job].name
+        """The job's own name: that of its container changes with the job, and would change the asker as well."""
+        return pulumi.Output.from_input(job)
 
     def password(self, reference: SecretRef) -> pulumi.Output[str]:
         """A generated password, secret."""
@@ -147,9 +144,7 @@ class Lookup:
         return self._secrets.databases(self._asker)
 
 
-def environment(
-    asker: str, stack: settings.Stack, secrets: Secrets, jobs: Mapping[str, Job]
-) -> dict[str, pulumi.Input[str]]:
+def environment(asker: str, stack: settings.Stack, secrets: Secrets) -> dict[str, pulumi.Input[str]]:
     """The variables of the container `asker` by their upper-case names."""
-    lookup = Lookup(asker, stack, secrets, jobs)
+    lookup = Lookup(asker, stack, secrets)
     return {name: settings.resolve(value, lookup) for name, value in stack.containers()[asker].environment.items()}

@@ -4,6 +4,9 @@ Makes a docker.Container that is created but not started, and a command that sta
 It runs when anything that goes into the container changes. A status other than 0 fails the update, shows the
 job's output, and leaves nothing in the state, so the next update runs it again, in the same container: jobs
 must bear being repeated.
+
+Of a job that an application may start (docker_access.py), the host is told the container by a command of its own,
+before the run and whatever comes of it: an update that ends with a failed run leaves the new container startable.
 """
 
 from __future__ import annotations
@@ -34,6 +37,13 @@ else
 fi
 exit "$status"
 """
+# As for images: after a rebuild the address answers for another instance, which has just been told.
+FORGET = """\
+set -eu
+cat >/dev/null
+grep -qxF {instance} /etc/apiary/instance || exit 0
+apiary-access forget {name}
+"""
 
 
 @dataclass(frozen=True)
@@ -43,12 +53,13 @@ class JobArgs:
     settings: settings.Job
     environment: Mapping[str, pulumi.Input[str]]  # upper-case names
     after: Sequence[pulumi.Resource]  # what has to be up or done before it runs
+    startable: bool = False  # whether an application may start it
 
 
 class Job(pulumi.ComponentResource):
     """One job on one host; whatever needs its result depends on this component."""
 
-    name: pulumi.Output[str]  # of the container
+    told: remote.Command | None  # the host knows its container then; None when no application may start it
 
     def __init__(
         self,
@@ -74,6 +85,7 @@ class Job(pulumi.ComponentResource):
             must_run=False,
             opts=pulumi.ResourceOptions(parent=self),
         )
+        self.told = _told(name, args, job, host, self) if args.startable else None
         remote.Command(
             f"{name}-run",
             connection=host.server.connection.command(),
@@ -93,10 +105,30 @@ class Job(pulumi.ComponentResource):
             # A job may print what it was given.
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=list(args.after),
+                depends_on=[*([self.told] if self.told else []), *args.after],
                 deleted_with=host.server.instance,
                 additional_secret_outputs=["stdout", "stderr"],
             ),
         )
-        self.name = job.name
-        self.register_outputs({"container": self.name})
+        self.register_outputs({"container": job.name})
+
+
+def _told(name: str, args: JobArgs, job: docker.Container, host: Host, parent: Job) -> remote.Command:
+    """The host knows which container a job has now, and for how long that may run."""
+    tell = f"apiary-access job {shlex.quote(name)}"
+    known = {"container": job.name, "seconds": args.settings.timeout, "grace": args.settings.grace_seconds}
+    return remote.Command(
+        f"{name}-startable",
+        connection=host.server.connection.command(),
+        create=tell,
+        # In place: a replacement would have the host forget what it has just been told.
+        update=tell,
+        delete=host.server.instance.id.apply(
+            lambda instance: FORGET.format(instance=shlex.quote(instance), name=shlex.quote(name))
+        ),
+        stdin=pulumi.Output.json_dumps(known),
+        # A renamed job is another one here, and the old name is forgotten.
+        triggers=[host.server.instance.id, name],
+        add_previous_output_in_env=False,
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[host.bootstrap], deleted_with=host.server.instance),
+    )

@@ -48,7 +48,7 @@ def zones_before(stack: Stack, name: str) -> list[str]:
 
 
 def needs(stack: Stack, name: str) -> list[str]:
-    """Return the containers that have to be declared before `name`: what it waits for, and jobs it knows by name."""
+    """Return the containers that have to be declared before `name`: what it waits for, and jobs it may start."""
     return sorted({*waits_for(stack, name), *jobs_named(stack.containers()[name])} - {name})
 
 
@@ -96,3 +96,8 @@ def _way_back(start: str, waits: Mapping[str, Sequence[str]]) -> list[str]:
 def jobs_named(container: Container) -> list[str]:
     """Return the jobs that a container refers to: it knows their names, and an application may start them."""
     return sorted({reference.name for reference in container.environment.values() if isinstance(reference, JobRef)})
+
+
+def startable(stack: Stack) -> set[str]:
+    """Return the jobs that some application may start."""
+    return {job for application in stack.applications.values() for job in jobs_named(application)}

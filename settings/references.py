@@ -7,7 +7,7 @@ and the secrets themselves, which a Lookup may hold as anything it likes, an unr
 | value | means |
 |---|---|
 | `$app` | host name of an application; on another server, that server's `private_ip` |
-| `+job` | name of a job's container; an application may start it then, and wait for it (docs/schedule.md) |
+| `+job` | name of a job; an application may start it then, and wait for it (docs/schedule.md) |
 | `_app^password`, `_app:database^password` | generated password of a database of `app`; by default that of `db` |
 | `_app^adminpass` | generated administrator's password of the database server `app` |
 | `_secrets^NAME` | the value of `secrets.NAME` |
@@ -50,7 +50,7 @@ class AppRef:
 
 @dataclass(frozen=True)
 class JobRef:
-    """`+name`: the name of a job's container."""
+    """`+name`: the name of a job, by which an application may start it."""
 
     name: str
 
@@ -169,7 +169,7 @@ class Lookup(Protocol[T_co]):
         """Host name (network alias) of an application."""
 
     def job(self, job: str) -> T_co:
-        """Name of a job's container."""
+        """Name by which a job is started."""
 
     def password(self, reference: SecretRef) -> T_co:
         """Generated secret of a database."""

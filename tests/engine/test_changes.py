@@ -321,6 +321,49 @@ def test_a_renamed_job_runs_under_its_new_name(elsewhere: Elsewhere, edited: dic
     }
 
 
+def test_a_changed_job_that_is_run_by_the_clock_leaves_its_scheduler_alone(
+    elsewhere: Elsewhere, edited: dict[str, Any]
+) -> None:
+    """The host is told the new container before the job runs: a run that fails ends the update."""
+    edited["config"]["apiary:jobs"]["tidy"]["command"] = ["false"]
+    steps = elsewhere(edited).steps()
+    assert operations(steps) == {**job("tidy"), "command:Command tidy-startable": UPDATED}
+    made, told, run = (
+        steps.index(step)
+        for step in (
+            ("create-replacement", "docker:Container tidy"),
+            ("update", "command:Command tidy-startable"),
+            ("create-replacement", "command:Command tidy-run"),
+        )
+    )
+    assert made < told < run
+
+
+def test_another_time_limit_of_a_job_is_told_to_the_host_and_runs_nothing(
+    elsewhere: Elsewhere, edited: dict[str, Any]
+) -> None:
+    edited["config"]["apiary:jobs"]["tidy"]["timeout"] = 30
+    plan = operations(elsewhere(edited).steps())
+    assert plan.pop("command:Command tidy-startable") == UPDATED
+    assert plan == {"command:Command tidy-run": UPDATED}, "which does nothing"
+
+
+def test_a_renamed_job_that_is_run_by_the_clock_is_known_by_its_new_name_alone(
+    elsewhere: Elsewhere, edited: dict[str, Any]
+) -> None:
+    renamed(edited["config"], "jobs", "tidy", "sweep")
+    edited["config"]["apiary:applications"]["scheduler"]["env"]["run_tidy"] = "+sweep"
+    plan = operations(under("sweep", "tidy", elsewhere(edited).steps()))
+    assert plan.pop("command:Command sweep-startable") == ("create-replacement", "replace", "delete-replaced")
+    assert plan.pop("command:Command sweep-run") == STOPPED_FIRST_UNDER_ANOTHER_NAME
+    assert plan == {
+        **container("sweep", STOPPED_FIRST),
+        "command:Command scheduler-docker-access": UPDATED,
+        **container("scheduler", STOPPED_FIRST),
+        "command:Command scheduler-stop-first-release": STOPPED_FIRST,
+    }
+
+
 def test_a_renamed_database_keeps_its_passwords_and_its_data(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
     config = edited["config"]
     renamed(config, "applications", "postgres", "db")

@@ -33,10 +33,10 @@ CREATE = (
 )
 
 
-def ended(whole: Hive) -> list[dict[str, Any]]:
-    """The record's runs of the job `tick`."""
+def ended(whole: Hive, job: str = "tick") -> list[dict[str, Any]]:
+    """The record's runs of a job."""
     lines = whole.on_server("cat /var/lib/docker/volumes/schedule/_data/runs.jsonl 2>/dev/null || true").splitlines()
-    return [run for run in map(json.loads, lines) if run["event"] == "ended" and run["job"] == "tick"]
+    return [run for run in map(json.loads, lines) if run["event"] == "ended" and run["job"] == job]
 
 
 def name_of(whole: Hive, resource: str) -> str:
@@ -51,8 +51,7 @@ def ask(whole: Hive, *requests: str) -> list[str]:
 
 
 def test_a_job_runs_by_the_clock_and_leaves_its_status_and_its_length(whole: Hive) -> None:
-    before = len(ended(whole))
-    until(lambda: len(ended(whole)) > before, RUN_SECONDS, "a run of tick")
+    until(lambda: ended(whole), RUN_SECONDS, "a run of tick")
     run = ended(whole)[-1]
     assert (run["status"], run["container"]) == (0, name_of(whole, "jobs.tick"))
     assert 0 < run["seconds"] < 60
@@ -63,14 +62,16 @@ def test_a_job_runs_by_the_clock_and_leaves_its_status_and_its_length(whole: Hiv
 
 
 def test_the_scheduler_can_start_and_await_its_jobs_and_nothing_else(whole: Hive) -> None:
+    """By the job's name, and by that of the container which it is told then."""
     job, other, proxy = (name_of(whole, one) for one in ("jobs.tick", "jobs.hasetup", "applications.haproxy"))
     empty = "Host: docker\r\nContent-Length: 0\r\n\r\n"
 
     started, waited = ask(
-        whole, f"POST /v1.41/containers/{job}/start HTTP/1.1\r\n{empty}",
+        whole, f"POST /v1.41/containers/tick/start HTTP/1.1\r\n{empty}",
         f"POST /containers/{job}/wait HTTP/1.1\r\n{empty}",
     )  # fmt: skip
     assert started.split(" ")[1] in {"204", "304"}, started
+    assert f"Apiary-Container: {job}\r\n" in started
     assert '"StatusCode": 0' in waited
 
     before = whole.on_server("docker ps -aq --no-trunc | sort")
@@ -78,6 +79,8 @@ def test_the_scheduler_can_start_and_await_its_jobs_and_nothing_else(whole: Hive
         CREATE,
         f"POST /containers/{job}/exec HTTP/1.1\r\n{empty}",
         f"POST /containers/{other}/start HTTP/1.1\r\n{empty}",
+        f"POST /containers/hasetup/start HTTP/1.1\r\n{empty}",
+        f"POST /containers/haproxy/stop HTTP/1.1\r\n{empty}",
         f"POST /containers/{proxy}/wait HTTP/1.1\r\n{empty}",
         f"POST /containers/{proxy}/stop HTTP/1.1\r\n{empty}",
         f"DELETE /containers/{job} HTTP/1.1\r\n{empty}",
@@ -100,6 +103,30 @@ def test_the_scheduler_can_start_and_await_its_jobs_and_nothing_else(whole: Hive
 
     mounts = whole.on_server(f"docker inspect -f '{{{{json .Mounts}}}}' {whole.container('scheduler')}")
     assert {mount["Destination"] for mount in json.loads(mounts)} == {"/run/apiary", "/var/lib/jobscheduler"}
+
+
+def test_a_changed_job_that_fails_leaves_the_scheduler_and_its_other_jobs_running(whole: Hive) -> None:
+    """The new container is started at its time, fails then as well, and the next good update mends it."""
+    scheduler, old = whole.container("scheduler"), name_of(whole, "jobs.tock")
+    changed = {"tock", "tock-startable", "tock-run"}
+    job = whole.settings["apiary:jobs"]["tock"]
+    good = job["command"]
+    try:
+        job["command"] = ["sh", "-c", "exit 3"]
+        failed = whole.up(check=False)
+        assert failed.status != 0
+        assert "tock: ended with status 3" in failed.output
+        assert failed.touched() == changed
+        new, before = name_of(whole, "jobs.tock"), len(ended(whole))
+        assert new != old
+        until(lambda: len(ended(whole)) > before, RUN_SECONDS, "a run of tick")
+        until(lambda: new in [run["container"] for run in ended(whole, "tock")], RUN_SECONDS, "a run of the new tock")
+        assert (ended(whole)[-1]["status"], ended(whole, "tock")[-1]["status"]) == (0, 3)
+    finally:
+        job["command"] = good
+        mended = whole.up()
+    assert mended.touched() == changed
+    assert whole.container("scheduler") == scheduler, "it was never replaced"
 
 
 def test_a_job_is_started_again_by_hand_with_its_output_and_its_status(whole: Hive) -> None:

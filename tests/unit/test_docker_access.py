@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import io
 import json
 import socket
 import socketserver
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "images" / "JobScheduler"))
 
-from jobscheduler.docker import Docker, RefusedError, UnreachableError
+from jobscheduler.docker import Begun, Docker, GoneError, RefusedError, UnreachableError
 
 from tests.unit.scripts import load
 
@@ -30,6 +31,7 @@ access_tool = load(FILES / "apiary-docker-access")
 grant_tool = load(FILES / "apiary-access")
 
 OURS, THEIRS = "logs-1a2b3c4", "haproxy-5d6e7f8"
+JOB: dict[str, object] = {"container": OURS, "seconds": 600, "grace": 7}
 
 
 class TestDocker(socketserver.ThreadingUnixStreamServer):
@@ -69,6 +71,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         _, _, container, what = self.path.split("/")
         if container == "gone":
             self._answer(404, {"message": "No such container: gone"})
+        elif container == "going":
+            self._answer(409, {"message": "container going is marked for removal and cannot be started"})
         elif what == "start":
             running = self.server.runs(container)
             if not running:
@@ -101,8 +105,13 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.socket, self.grant_file = folder / "docker.sock", folder / "scheduler.json"
+        self.jobs = folder / "jobs"
+        self.jobs.mkdir()
         self.docker = TestDocker(folder / "real.sock")
-        self.grant({"container": OURS, "job": "logs", "seconds": 600, "grace": 7})
+        self.grant("logs")
+        self.job("logs", **JOB)
+        # Another's, which the server knows as well.
+        self.job("haproxy", **{**JOB, "container": THEIRS})
         self.listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.listening.bind(str(self.socket))
         self.listening.listen(64)
@@ -112,11 +121,19 @@ class World:
         until(lambda: not watched(), "and finds nothing")
         self.docker.asked.clear()
 
-    def grant(self, *jobs: dict[str, object]) -> None:
-        self.grant_file.write_text(json.dumps({"jobs": jobs}))
+    def grant(self, *jobs: str) -> None:
+        self.grant_file.write_text(grant_tool.granted(json.dumps({"jobs": jobs})))
+
+    def job(self, name: str, **known: object) -> None:
+        (self.jobs / f"{name}.json").write_text(grant_tool.known(json.dumps(known)))
 
     def send(self, *parts: bytes) -> tuple[int, str]:
         """(status, body) of the answer; the status is 0 when there was none."""
+        head, body = self.answer(*parts)
+        return int(head.split(" ")[1]) if head else 0, body
+
+    def answer(self, *parts: bytes) -> tuple[str, str]:
+        """(head, body) of the answer; both empty when there was none."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
             client.settimeout(20)
             client.connect(str(self.socket))
@@ -131,12 +148,13 @@ class World:
                     received += part
         assert received.count(b"HTTP/1.1 ") <= 1, "one request, one answer"
         head, _, body = received.partition(b"\r\n\r\n")
-        return int(head.split(b" ")[1]) if head else 0, body.decode()
+        return head.decode(), body.decode()
 
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(access_tool, "GRANTS", str(tmp_path))
+    monkeypatch.setattr(access_tool, "JOBS", str(tmp_path / "jobs"))
     monkeypatch.setattr(access_tool, "DOCKER", str(tmp_path / "real.sock"))
     monkeypatch.setattr(access_tool, "HEAD_SECONDS", 2.0)
     monkeypatch.setattr(access_tool, "WATCH_SECONDS", 0.05)
@@ -178,25 +196,47 @@ def sent(client: socket.socket, raw: bytes) -> bool:
 
 
 @pytest.mark.parametrize("version", ["", "/v1.41", "/v1.24"])
-def test_a_job_of_its_own_is_started_and_waited_for(world, version):
-    assert world.send(request(f"POST {version}/containers/{OURS}/start HTTP/1.1")) == (204, "")
-    assert world.send(request(f"POST {version}/containers/{OURS}/start HTTP/1.1")) == (304, "")
+@pytest.mark.parametrize("name", ["logs", OURS])
+def test_a_job_of_its_own_is_started_and_waited_for(world, name, version):
+    """By its own name, and by that of its container."""
+    assert world.send(request(f"POST {version}/containers/{name}/start HTTP/1.1")) == (204, "")
+    assert world.send(request(f"POST {version}/containers/{name}/start HTTP/1.1")) == (304, "")
     world.docker.end(OURS, 3)
-    status, body = world.send(request(f"POST {version}/containers/{OURS}/wait HTTP/1.1"))
+    status, body = world.send(request(f"POST {version}/containers/{name}/wait HTTP/1.1"))
     assert (status, json.loads(body)) == (200, {"StatusCode": 3})
+    assert {line.split("/")[2] for line in world.docker.asked} == {OURS}
+
+
+def test_every_answer_about_a_job_tells_its_container_and_no_other_answer_does(world):
+    heads = [world.answer(request(f"POST /containers/logs/{what} HTTP/1.1"))[0] for what in ("start", "start")]
+    world.docker.end(OURS, 0)
+    heads.append(world.answer(request("POST /containers/logs/wait HTTP/1.1"))[0])
+    assert [head.split(" ")[1] for head in heads] == ["204", "304", "200"]
+    assert all(f"\r\nApiary-Container: {OURS}\r\n" in head for head in heads), heads
+    for name in ("haproxy", THEIRS, "nothing"):
+        assert "Apiary-Container" not in world.answer(request(f"POST /containers/{name}/start HTTP/1.1"))[0]
 
 
 def test_the_scheduler_s_own_client_understands_it(world):
     docker = Docker(world.socket)
-    assert docker.start(OURS) is True
-    assert docker.start(OURS) is False
+    assert docker.start("logs") == Begun(OURS, fresh=True)
+    assert docker.start("logs") == Begun(OURS, fresh=False)
     world.docker.end(OURS, 7)
     assert docker.wait(OURS) == (7, "")
-    with pytest.raises(RefusedError, match=f"{THEIRS} is not the container of a job that scheduler refers to"):
-        docker.start(THEIRS)
-    world.grant({"container": "gone", "job": "gone", "seconds": 1, "grace": 1})
-    with pytest.raises(RefusedError, match="No such container: gone"):
-        docker.start("gone")
+    for name in ("haproxy", THEIRS):
+        with pytest.raises(RefusedError, match=f"{name} is neither a job that scheduler refers to nor the container"):
+            docker.start(name)
+
+
+@pytest.mark.parametrize("container", ["gone", "going"])
+def test_a_job_that_is_being_replaced_is_told_from_one_that_is_not_its_own(world, container):
+    """The file names the old container until the new one is there."""
+    world.job("logs", **{**JOB, "container": container})
+    with pytest.raises(GoneError, match=container):
+        Docker(world.socket).start("logs")
+    (world.jobs / "logs.json").unlink()
+    with pytest.raises(GoneError, match="logs has no container that this server knows of"):
+        Docker(world.socket).start("logs")
 
 
 def test_a_docker_that_is_away_is_told_from_one_that_refuses(world):
@@ -211,17 +251,50 @@ def test_a_socket_that_nobody_made_is_unreachable(tmp_path):
         Docker(tmp_path / "nothing.sock").start(OURS)
 
 
-def test_a_release_of_the_job_changes_what_is_allowed_at_once(world):
-    world.grant({"container": "logs-new", "job": "logs", "seconds": 600, "grace": 7})
-    assert world.send(request(f"POST /containers/{OURS}/start HTTP/1.1"))[0] == 403
-    assert world.send(request("POST /containers/logs-new/start HTTP/1.1"))[0] == 204
+def test_a_changed_job_is_started_by_its_name_and_the_container_of_before_is_refused(world):
+    """So that whoever waited for a run of the old one is not told of the end of another."""
+    world.job("logs", **{**JOB, "container": "logs-new"})
+    for what in ("start", "wait"):
+        assert world.send(request(f"POST /containers/{OURS}/{what} HTTP/1.1"))[0] == 403
+    assert Docker(world.socket).start("logs") == Begun("logs-new", fresh=True)
+    assert world.send(request("POST /containers/logs-new/start HTTP/1.1"))[0] == 304
 
 
-@pytest.mark.parametrize("text", [None, "", "{", "[]", '{"jobs": [{}]}', '{"jobs": 1}'])
-def test_without_a_list_that_can_be_read_nothing_is_allowed(world, text):
+def test_a_wait_that_is_under_way_hears_of_the_end_of_the_container_that_is_replaced(world):
+    """Docker's own answer, though the job has another container by then."""
+    docker, ends = Docker(world.socket), []
+    docker.start("logs")
+    waiting = threading.Thread(target=lambda: ends.append(docker.wait(OURS)))
+    waiting.start()
+    until(lambda: f"POST /containers/{OURS}/wait" in world.docker.asked, "it waits")
+    world.job("logs", **{**JOB, "container": "logs-new"})
+    world.docker.end(OURS, 143)
+    waiting.join(20)
+    assert ends == [(143, "")]
+
+
+def test_a_job_that_is_called_as_another_s_container_is_itself(world):
+    """Both are its own here; the name of a job is what was written."""
+    world.grant("logs", OURS)
+    world.job(OURS, **{**JOB, "container": "third"})
+    assert Docker(world.socket).start(OURS).container == "third"
+
+
+@pytest.mark.parametrize("name", ["logs", OURS])
+@pytest.mark.parametrize("text", [None, "", "{", "[]", '{"jobs": [{}]}', '{"jobs": 1}', '{"jobs": "logs"}'])
+def test_without_a_list_that_can_be_read_nothing_is_allowed(world, text, name):
     world.grant_file.unlink() if text is None else world.grant_file.write_text(text)
-    assert world.send(request(f"POST /containers/{OURS}/start HTTP/1.1"))[0] == 403
+    assert world.send(request(f"POST /containers/{name}/start HTTP/1.1"))[0] == 403
     assert world.docker.asked == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"container": "x"}', "1"])
+def test_a_job_whose_file_is_spoiled_is_not_started_and_others_are(world, text):
+    (world.jobs / "spoiled.json").write_text(text)
+    world.grant("spoiled", "logs")
+    assert world.send(request("POST /containers/spoiled/start HTTP/1.1"))[0] == 404
+    assert world.docker.asked == []
+    assert world.send(request(f"POST /containers/{OURS}/start HTTP/1.1"))[0] == 204
 
 
 # --- what does not
@@ -234,6 +307,20 @@ OTHERS = [
     "POST /exec/0123456789ab/start HTTP/1.1",
     f"POST /containers/{THEIRS}/start HTTP/1.1",
     f"POST /containers/{THEIRS}/wait HTTP/1.1",
+    "POST /containers/haproxy/start HTTP/1.1",
+    "POST /containers/haproxy/wait HTTP/1.1",
+    "POST /containers/logs/stop HTTP/1.1",
+    "POST /containers/logs/exec HTTP/1.1",
+    "GET /containers/logs/json HTTP/1.1",
+    "DELETE /containers/logs HTTP/1.1",
+    "POST /containers/LOGS/start HTTP/1.1",
+    "POST /containers/log/start HTTP/1.1",
+    "POST /containers/logs.json/start HTTP/1.1",
+    "POST /containers/..jobs/start HTTP/1.1",
+    "POST /containers/logs/../haproxy/start HTTP/1.1",
+    "POST /containers/logs%2f../start HTTP/1.1",
+    "POST /containers/logs/start?x=haproxy HTTP/1.1",
+    "POST /containers/scheduler/start HTTP/1.1",
     *(
         f"POST /containers/{OURS}/{what} HTTP/1.1"
         for what in ("stop", "kill", "restart", "update", "rename", "attach", "archive", "resize", "pause", "")
@@ -474,22 +561,45 @@ def test_a_restarted_service_watches_what_runs_already(world):
 # --- granting
 
 
-def test_a_grant_is_written_whole_and_holds_nothing_else():
-    job = {"container": OURS, "job": "logs", "seconds": 600, "grace": 7}
-    assert json.loads(grant_tool.check(json.dumps({"jobs": [{**job, "more": "x"}], "y": 1}))) == {"jobs": [job]}
+def test_what_is_written_holds_nothing_but_what_is_asked_for():
+    assert json.loads(grant_tool.granted(json.dumps({"jobs": ["logs"], "y": 1}))) == {"jobs": ["logs"]}
+    assert json.loads(grant_tool.known(json.dumps({**JOB, "more": "x"}))) == JOB
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "{}", '{"jobs": [1]}', '{"jobs": [{"container": "x"}]}',
-     '{"jobs": [{"container": "x", "job": "x", "seconds": "1", "grace": 1}]}'],
-)  # fmt: skip
+    ["", "{", "[]", "{}", '{"jobs": 1}', '{"jobs": "logs"}', '{"jobs": [1]}', '{"jobs": ["../x"]}', '{"jobs": [""]}'],
+)
 def test_a_grant_that_is_none_is_refused(text):
     with pytest.raises(grant_tool.BadGrantError):
-        grant_tool.check(text)
+        grant_tool.granted(text)
 
 
-@pytest.mark.parametrize("words", [[], ["grant"], ["grant", "../x"], ["grant", "a@b"], ["grant", "-x"], ["drop", "x"]])
+@pytest.mark.parametrize(
+    "changed",
+    [{"container": None}, {"container": 1}, {"container": ""}, {"container": "../x"}, {"container": "a/b"},
+     {"container": "x\r\nX: y"}, {"seconds": "1"}, {"seconds": True}, {"grace": 1.5}, {"grace": None}],
+)  # fmt: skip
+def test_a_job_s_container_that_is_none_is_refused(changed):
+    with pytest.raises(grant_tool.BadGrantError, match=next(iter(changed))):
+        grant_tool.known(json.dumps({**JOB, **changed}))
+
+
+def test_a_job_is_made_known_changed_and_forgotten_and_each_may_be_said_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(grant_tool, "JOBS", str(tmp_path))
+    for container in (OURS, OURS, "logs-new"):
+        monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({**JOB, "container": container})))
+        assert grant_tool.main(["job", "logs"]) == 0
+        assert json.loads((tmp_path / "logs.json").read_text()) == {**JOB, "container": container}
+    for _ in range(2):
+        assert grant_tool.main(["forget", "logs"]) == 0
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["grant"], ["grant", "../x"], ["grant", "a@b"], ["grant", "-x"], ["drop", "x"], ["job", "../x"], ["forget"]],
+)
 def test_a_name_that_is_no_application_s_is_refused(words, capsys):
     assert grant_tool.main(words) == 2
     assert "apiary-access grant APPLICATION" in capsys.readouterr().err

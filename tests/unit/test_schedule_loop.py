@@ -21,7 +21,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "images" / "JobScheduler"))
 
-from jobscheduler.docker import RefusedError, UnreachableError
+from jobscheduler.docker import Begun, GoneError, RefusedError, UnreachableError
 from jobscheduler.record import Record
 from jobscheduler.runs import Runs
 from jobscheduler.scheduler import Scheduler
@@ -66,18 +66,25 @@ class TestDocker:
     def __init__(self, clock: TestClock) -> None:
         self.clock = clock
         self.started: list[tuple[str, datetime]] = []
+        self.waited: list[str] = []  # containers
+        self.version = 1  # of every job's container, `a-1`; an update makes another
         self.starts: list[bool | Exception] = []  # the next answers; then True
         self.waits: list[tuple[int, str] | Exception] = []  # the next answers; then (0, "")
 
-    def start(self, container: str) -> bool:
+    def start(self, job: str) -> Begun:
         answer = self.starts.pop(0) if self.starts else True
         if isinstance(answer, Exception):
             raise answer
         if answer:
-            self.started.append((container, self.clock.now()))
-        return answer
+            self.started.append((job, self.clock.now()))
+        return Begun(f"{job}-{self.version}", answer)
 
     def wait(self, container: str) -> tuple[int, str]:
+        self.waited.append(container)
+        if not container.endswith(f"-{self.version}"):
+            raise RefusedError(
+                f"{container} is neither a job that scheduler refers to nor the container that one has now"
+            )
         answer = self.waits.pop(0) if self.waits else (0, "")
         if isinstance(answer, Exception):
             raise answer
@@ -89,7 +96,7 @@ class World:
 
     def __init__(self, folder: Path, now: datetime = START, **environment: str) -> None:
         self.folder, self.now = folder, now
-        self.environment = {"RUN_A": "a-1", "WHEN_A": "* * * * *", **environment}
+        self.environment = {"RUN_A": "a", "WHEN_A": "* * * * *", **environment}
         self.log: list[str] = []
         self.seen: list[str] = []
         self.overshoot: Callable[[], float] = lambda: 0.0
@@ -129,7 +136,7 @@ def said(world: World, text: str) -> bool:
 def test_a_month_loses_no_run_and_drifts_by_nothing(tmp_path, capsys, monkeypatch):
     """Five jobs, Berlin's change to summer time in it, a machine whose sleeps are up to 20 ms too long."""
     lines = {"A": "* * * * *", "B": "*/7 3-5 * * *", "C": "30 2 * * *", "D": "0 0 * * 0", "E": "15 6,18 */2 * 1-5"}
-    environment = {f"RUN_{key}": f"{key.lower()}-1" for key in lines} | {f"WHEN_{k}": v for k, v in lines.items()}
+    environment = {f"RUN_{key}": key.lower() for key in lines} | {f"WHEN_{k}": v for k, v in lines.items()}
     # The disk is not what is looked at, and would be most of the time.
     monkeypatch.setattr(Record, "_write_state", lambda self: None)
     monkeypatch.setattr(Record, "add", lambda self, **line: world.seen.append(str(line["event"])))
@@ -142,7 +149,7 @@ def test_a_month_loses_no_run_and_drifts_by_nothing(tmp_path, capsys, monkeypatc
     late: list[float] = []
     for entry in table.entries:
         wanted = list(entry.schedule.between(START, last - MINUTE, table.zone))
-        got = [moment for container, moment in world.docker.started if container == entry.container]
+        got = [moment for job, moment in world.docker.started if job == entry.job]
         missed = len(wanted) - len(got)
         assert 0 <= -missed <= 1, f"{entry.name}: {len(got)} runs of {len(wanted)}"
         late += [(is_ - due).total_seconds() * 1000 for due, is_ in zip(wanted, got, strict=False)]
@@ -272,7 +279,7 @@ def test_a_job_that_still_runs_is_not_started_again(tmp_path):
 
 
 def test_one_job_under_two_names_is_one_job(tmp_path):
-    world = World(tmp_path, RUN_B="a-1", WHEN_B="* * * * *")
+    world = World(tmp_path, RUN_B="a", WHEN_B="* * * * *")
     world.at_once = False
     world.run(START + MINUTE + timedelta(seconds=1))
     assert len(world.late) == 1
@@ -280,7 +287,7 @@ def test_one_job_under_two_names_is_one_job(tmp_path):
 
 
 def test_two_jobs_run_side_by_side(tmp_path):
-    world = World(tmp_path, RUN_B="b-1", WHEN_B="* * * * *")
+    world = World(tmp_path, RUN_B="b", WHEN_B="* * * * *")
     world.at_once = False
     world.run(START + MINUTE + timedelta(seconds=1))
     assert len(world.late) == 2
@@ -301,22 +308,113 @@ def test_a_run_that_goes_on_while_the_scheduler_is_replaced_is_waited_for_and_no
     assert world.events() == []
     world.docker.waits, world.at_once = [(3, "")], False
     world.run(world.now + 2 * MINUTE)
-    assert world.docker.started == [("a-1", START + MINUTE)], "it runs, so nothing else may start it"
+    assert world.docker.started == [("a", START + MINUTE)], "it runs, so nothing else may start it"
     world.late.pop()()
     ended = world.history()[-1]
     assert (ended["event"], ended["status"], ended["seconds"]) == ("ended", 3, None)
     assert ended["due"] == "2026-03-01T00:01:00.000+00:00"
 
 
-def test_a_run_whose_container_was_replaced_is_told_as_lost(tmp_path):
+def interrupted(tmp_path: Path) -> World:
+    """A scheduler that has been stopped while its job `a` runs."""
     world = World(tmp_path)
     world.docker.waits = [UnreachableError("the scheduler is stopped meanwhile")] * 1000
     world.run(START + MINUTE + timedelta(seconds=1))
-    world.docker.waits = []
-    world.environment["RUN_A"] = "a-2"
+    world.docker.waits.clear()
+    world.docker.waited.clear()
+    return world
+
+
+def test_a_run_whose_container_was_replaced_while_the_scheduler_was_away_is_told_as_lost(tmp_path):
+    """It waits for the container that it has started, not for the one that the job has now."""
+    world = interrupted(tmp_path)
+    world.docker.version = 2
+    world.run(world.now + MINUTE)
+    assert world.docker.waited == ["a-1", "a-2"]
+    assert world.events() == ["lost", "ended"]
+    assert [line["container"] for line in world.history()] == ["a-1", "a-2"]
+    assert said(world, "lost, due 2026-03-01 00:01:00+00:00: how it ended is not known: a-1 is neither a job")
+
+
+def test_a_run_of_a_job_that_is_not_asked_for_any_more_is_told_as_lost_and_blocks_nobody(tmp_path):
+    world = interrupted(tmp_path)
+    world.environment["RUN_A"] = "b"
     world.run(world.now + MINUTE)
     assert world.events() == ["lost", "ended"]
-    assert said(world, "its container was replaced while it ran")
+    assert world.docker.waited == ["b-1"]
+    assert said(world, "it was the job a, which is not asked for any more")
+
+
+def test_a_memory_of_before_jobs_were_kept_by_name_is_understood(tmp_path):
+    world = interrupted(tmp_path)
+    state = json.loads((tmp_path / "state.json").read_text())
+    assert state["jobs"]["a"]["running"].pop("job") == "a"
+    (tmp_path / "state.json").write_text(json.dumps(state))
+    world.run(world.now + MINUTE)
+    assert world.docker.waited == ["a-1", "a-1"]
+    assert world.events() == ["ended", "ended"]
+
+
+# --- a job that is replaced while the scheduler runs on
+
+
+def test_a_run_that_an_update_has_cut_is_recorded_with_the_reason_and_the_next_runs_in_the_new_container(tmp_path):
+    world = World(tmp_path)
+    world.docker.waits = [(143, ""), (137, ""), (137, "stopped, because it ran for more than 600 seconds")]
+    world.run(START + 4 * MINUTE + timedelta(seconds=1))
+    notes = [str(line["note"] or "").split(",")[0] for line in world.history()]
+    assert notes == ["told to stop", "killed", "stopped", ""]
+    assert said(world, "a: ended with status 143 after 0.0 s: told to stop, as when an update replaces its container")
+
+
+def test_the_next_time_after_a_change_starts_the_new_container(tmp_path):
+    world = World(tmp_path)
+    world.run(START + MINUTE + timedelta(seconds=1))
+    world.docker.version = 2
+    world.run(world.now + MINUTE)
+    assert [(line["event"], line["container"]) for line in world.history()] == [("ended", "a-1"), ("ended", "a-2")]
+
+
+def test_nothing_is_started_in_the_new_container_while_the_end_of_the_old_one_is_awaited(tmp_path):
+    world = interrupted(tmp_path)
+    world.docker.version, world.at_once = 2, False
+    world.run(world.now + 2 * MINUTE)
+    assert world.events() == ["skipped", "skipped"]
+    assert world.docker.started == [("a", START + MINUTE)]
+    world.late.pop()()
+    assert world.events()[-1] == "lost"
+    world.at_once = True
+    assert len(world.run(world.now + MINUTE)) == 1, "and then it is"
+
+
+def test_a_job_without_a_container_is_asked_for_again_until_it_has_one(tmp_path):
+    """Between the removal of the old one and the new one: Docker says 404 or 409."""
+    world = World(tmp_path)
+    world.docker.starts = [GoneError("No such container: a-1")] * 8
+    started = world.run(START + MINUTE + timedelta(seconds=45))
+    assert started == [START + MINUTE + timedelta(seconds=16)]
+    assert [(line["event"], line["late_ms"]) for line in world.history()] == [("ended", 16000)]
+
+
+def test_a_job_that_gets_no_container_is_told_with_the_remedy_and_the_next_time_tried_again(tmp_path):
+    """An update that has ended between the two."""
+    world = World(tmp_path)
+    world.docker.starts = [GoneError("No such container: a-1")] * 16
+    assert len(world.run(START + 2 * MINUTE + timedelta(seconds=1))) == 1
+    assert world.events() == ["failed", "ended"]
+    assert said(world, "could not be started: it has no container; the update that replaces it is still at it")
+    assert said(world, "say pulumi up again (No such container: a-1)")
+
+
+def test_a_job_without_a_container_holds_up_no_other(tmp_path):
+    world = World(tmp_path, RUN_B="b", WHEN_B="* * * * *")
+    world.at_once = False
+    world.run(START + MINUTE + timedelta(seconds=1))
+    gone, fine = world.late
+    fine()
+    world.docker.starts = [GoneError("No such container: a-1")] * 100
+    gone()
+    assert [(line["job"], line["event"]) for line in world.history()] == [("b", "ended"), ("a", "failed")]
 
 
 # --- what Docker says
@@ -361,9 +459,9 @@ def test_a_docker_that_stays_away_is_told(tmp_path):
     assert said(world, "could not be started: connection refused")
 
 
-def test_a_container_that_is_gone_is_told_and_the_next_time_tried_again(tmp_path):
+def test_a_start_that_is_refused_is_told_and_the_next_time_tried_again(tmp_path):
     world = World(tmp_path)
-    world.docker.starts = [RefusedError("No such container: a-1")]
+    world.docker.starts = [RefusedError("a is neither a job that scheduler refers to nor")]
     assert len(world.run(START + 2 * MINUTE + timedelta(seconds=1))) == 1
     assert world.events() == ["failed", "ended"]
 
@@ -408,11 +506,11 @@ def test_every_mistake_in_the_environment_is_named_at_once():
     with pytest.raises(TableError) as refused:
         read(
             {
-                "RUN_A": "a-1",
+                "RUN_A": "a",
                 "WHEN_B": "* * * * *",
                 "RUN_C": "../x",
                 "WHEN_C": "* * * * *",
-                "RUN_D": "d-1",
+                "RUN_D": "d",
                 "WHEN_D": "x * * * *",
                 "TIMEZONE": "Mars/Olympus",
                 "CATCH_UP": "perhaps",
@@ -429,7 +527,7 @@ def test_an_empty_table_is_a_mistake():
 
 def test_names_hold_whatever_follows_the_first_underscore():
     [entry] = read({"RUN_WEB_LOGS": "logs-1", "WHEN_WEB_LOGS": "@daily"}).entries
-    assert (entry.name, entry.container, entry.zone) == ("web_logs", "logs-1", ZoneInfo("UTC"))
+    assert (entry.name, entry.job, entry.zone) == ("web_logs", "logs-1", ZoneInfo("UTC"))
 
 
 # --- the process itself
@@ -437,7 +535,7 @@ def test_names_hold_whatever_follows_the_first_underscore():
 
 def test_the_process_starts_says_what_is_next_and_stops_when_it_is_told(tmp_path):
     """With real threads, a real clock and a real signal; the volume is a folder that it can't write to."""
-    environment = {**os.environ, "PYTHONPATH": str(IMAGE), "RUN_A": "a-1", "WHEN_A": "0 0 1 1 *"}
+    environment = {**os.environ, "PYTHONPATH": str(IMAGE), "RUN_A": "a", "WHEN_A": "0 0 1 1 *"}
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "jobscheduler"], env=environment, stdout=subprocess.PIPE, text=True
     )
@@ -457,7 +555,7 @@ def test_the_process_starts_says_what_is_next_and_stops_when_it_is_told(tmp_path
 
 
 def test_an_unusable_environment_ends_the_process_with_the_reasons():
-    environment = {**os.environ, "PYTHONPATH": str(IMAGE), "RUN_A": "a-1"}
+    environment = {**os.environ, "PYTHONPATH": str(IMAGE), "RUN_A": "a"}
     done = subprocess.run(
         [sys.executable, "-m", "jobscheduler"], env=environment, check=False, capture_output=True, text=True, timeout=30
     )

@@ -1,6 +1,8 @@
-"""Carries runs out: start, wait, tell and record how it ended; never two of one container at a time.
+"""Carries runs out: start, wait, tell and record how it ended; never two of one job at a time.
 
-A thread for each run. What runs when the scheduler stops runs on, and is waited for by the next one.
+A thread for each run. A job is started by its name, and the container that it has then is what is waited for: an
+update may give the job another one meanwhile, whose end is not the end of this run. What runs when the scheduler
+stops runs on, and is waited for by the next one.
 """
 
 from __future__ import annotations
@@ -10,20 +12,27 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from jobscheduler.docker import RefusedError, UnreachableError
+from jobscheduler.docker import Begun, GoneError, RefusedError, UnreachableError
 from jobscheduler.record import Record
 from jobscheduler.table import Entry
 
 # How long a Docker that does not answer is asked again before a run is given up.
 START_SECONDS = 120.0
+# How long a job without a container is asked for again: an update removes the old one, makes the new one, and tells.
+GONE_SECONDS = 30.0
 RETRY_SECONDS = 2.0
+# What a status says that Docker gives to a container when it is stopped. A job may end with the same of its own will.
+STOPPED = {
+    143: "told to stop, as when an update replaces its container or somebody stops it",
+    137: "killed, as when an update replaces its container and it does not stop in time, or when it has no memory left",
+}
 
 
 class Access(Protocol):
     """What docker.Docker offers."""
 
-    def start(self, container: str) -> bool:
-        """True when it has been started, False when it runs already."""
+    def start(self, job: str) -> Begun:
+        """The container in which it runs, and whether it was started now."""
 
     def wait(self, container: str) -> tuple[int, str]:
         """Exit status, and a word on it."""
@@ -59,7 +68,7 @@ class Runs:
         self._docker, self._record, self._clock = docker, record, clock
         self._say, self._local, self._spawn = say, local, spawn or _thread
         self._lock = threading.Lock()
-        self._running: dict[str, str] = {}  # container -> the entry that it runs for
+        self._running: dict[str, str] = {}  # job -> the entry that it runs for
 
     def begin(self, entry: Entry, moment: datetime, *, made_up: bool) -> None:
         """Start a run that was due at `moment`, unless the job still runs."""
@@ -72,19 +81,21 @@ class Runs:
     def resume(self, entry: Entry, kept: Mapping[str, Any]) -> None:
         """Wait for a run that was under way when the scheduler stopped."""
         moment, started = (datetime.fromisoformat(str(kept[key])) for key in ("due", "started"))
-        if kept["container"] != entry.container:
+        container = str(kept["container"])
+        if kept.get("job", entry.job) != entry.job:
             self._record.keep(entry.name, entry.when, running=None)
-            self._not_run(entry, moment, "lost", "its container was replaced while it ran; how it ended is not known")
+            why = f"it was the job {kept['job']}, which is not asked for any more; how it ended is not known"
+            self._not_run(entry, moment, "lost", why, container)
         elif not self._take(entry):
             self._say(f"{entry.name}: was under way when the scheduler stopped; waiting for its end")
-            self._beside(entry, moment, lambda: self._end(entry, moment, started, None))
+            self._beside(entry, moment, lambda: self._end(entry, container, moment, started, None))
 
     def _take(self, entry: Entry) -> str | None:
-        """The entry for which its container runs; None when it did not, and now does for this one."""
+        """The entry for which its job runs; None when it did not, and now does for this one."""
         with self._lock:
-            if holder := self._running.get(entry.container):
+            if holder := self._running.get(entry.job):
                 return holder
-            self._running[entry.container] = entry.name
+            self._running[entry.job] = entry.name
             return None
 
     def _beside(self, entry: Entry, moment: datetime, work: Callable[[], None]) -> None:
@@ -95,26 +106,31 @@ class Runs:
                 self._not_run(entry, moment, "failed", f"in the scheduler itself: {error!r}")
             finally:
                 with self._lock:
-                    del self._running[entry.container]
+                    del self._running[entry.job]
 
         self._spawn(guarded)
 
     def _run(self, entry: Entry, moment: datetime, made_up: bool) -> None:
-        asked = self._clock.now()
         try:
-            fresh = self._start(entry.container)
+            begun, asked = self._start(entry.job)
+        except GoneError as error:
+            why = "it has no container; the update that replaces it is still at it, or ended early: say pulumi up again"
+            self._not_run(entry, moment, "failed", f"could not be started: {why} ({error})")
+            return
         except (RefusedError, UnreachableError) as error:
             self._not_run(entry, moment, "failed", f"could not be started: {error}")
             return
-        if not fresh:
-            self._not_run(entry, moment, "skipped", "it runs already, started by an update or by hand")
+        if not begun.fresh:
+            why = "it runs already, started by an update or by hand"
+            self._not_run(entry, moment, "skipped", why, begun.container)
             return
         started, ticks = self._clock.now(), self._clock.monotonic()
         self._record.keep(
             entry.name,
             entry.when,
             running={
-                "container": entry.container,
+                "job": entry.job,
+                "container": begun.container,
                 "due": moment.isoformat(timespec="milliseconds"),
                 "started": started.isoformat(timespec="milliseconds"),
             },
@@ -123,23 +139,35 @@ class Runs:
         late_ms = round((asked - moment).total_seconds() * 1000)
         late = "" if made_up else f", {late_ms} ms late"
         self._say(f"{entry.name}: started, {why} {self._local(moment)}{late}")
-        self._end(entry, moment, started, ticks, late_ms=late_ms, made_up=made_up)
+        self._end(entry, begun.container, moment, started, ticks, late_ms=late_ms, made_up=made_up)
 
-    def _start(self, container: str) -> bool:
-        """As Access.start, asked again for a while when nobody answers."""
-        give_up = self._clock.monotonic() + START_SECONDS
+    def _start(self, job: str) -> tuple[Begun, datetime]:
+        """As Access.start, asked again for a while when nobody answers, or when the job is being replaced; and when it
+        was asked successfully.
+        """
+        first = self._clock.monotonic()
         while True:
+            asked = self._clock.now()
             try:
-                return self._docker.start(container)
-            except UnreachableError:
-                if self._clock.monotonic() >= give_up or self._clock.wait(RETRY_SECONDS):
+                return self._docker.start(job), asked
+            except (UnreachableError, GoneError) as error:
+                patience = GONE_SECONDS if isinstance(error, GoneError) else START_SECONDS
+                if self._clock.monotonic() - first >= patience or self._clock.wait(RETRY_SECONDS):
                     raise
 
-    def _end(self, entry: Entry, moment: datetime, started: datetime, ticks: float | None, **known: object) -> None:
+    def _end(
+        self,
+        entry: Entry,
+        container: str,
+        moment: datetime,
+        started: datetime,
+        ticks: float | None,
+        **known: object,
+    ) -> None:
         """Wait for a run's end and record it. `ticks` is None for one that another scheduler started."""
         while True:
             try:
-                status, note = self._docker.wait(entry.container)
+                status, note = self._docker.wait(container)
                 break
             except UnreachableError:
                 # Docker restarts; the container runs on.
@@ -147,14 +175,15 @@ class Runs:
                     return  # the next scheduler waits for it
             except RefusedError as error:
                 self._record.keep(entry.name, entry.when, running=None)
-                self._not_run(entry, moment, "lost", f"how it ended is not known: {error}")
+                self._not_run(entry, moment, "lost", f"how it ended is not known: {error}", container)
                 return
+        note = note or STOPPED.get(status, "")
         ended = self._clock.now()
         seconds = None if ticks is None else round(self._clock.monotonic() - ticks, 3)
         self._record.add(
             event="ended",
             job=entry.name,
-            container=entry.container,
+            container=container,
             due=moment,
             started=started,
             ended=ended,
@@ -167,9 +196,10 @@ class Runs:
         after = f"after {seconds} s" if seconds is not None else f"(started {self._local(started)}, ended by now)"
         self._say(f"{entry.name}: ended with status {status} {after}{': ' if note else ''}{note}")
 
-    def _not_run(self, entry: Entry, moment: datetime, event: str, why: str) -> None:
+    def _not_run(self, entry: Entry, moment: datetime, event: str, why: str, container: str | None = None) -> None:
         self._say(f"{entry.name}: {event}, due {self._local(moment)}: {why}")
-        self._record.add(event=event, job=entry.name, container=entry.container, due=moment, why=why)
+        known = {"container": container} if container else {}
+        self._record.add(event=event, job=entry.name, **known, due=moment, why=why)
 
 
 def _thread(work: Callable[[], None]) -> None:

@@ -78,7 +78,7 @@ class Scheduler:
         count = due.missed if due.missed <= COUNTED else f"more than {COUNTED}"
         self._say(f"{entry.name}: missed {count}, the first {self._table.local(first)}: {consequence}")
         self._record.add(
-            event="missed", job=entry.name, container=entry.container, due=first, last=due.moment, count=due.missed,
+            event="missed", job=entry.name, due=first, last=due.moment, count=due.missed,
             made_up=due.late and self._table.catch_up,
         )  # fmt: skip
 

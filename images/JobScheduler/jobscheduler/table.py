@@ -1,6 +1,6 @@
 """What is to be started when, read from the environment; pure.
 
-RUN_LOGS=logs-1a2b3c4      name of the job's container, what `run_logs: +logs` becomes
+RUN_LOGS=logs              name of the job, what `run_logs: +logs` becomes
 WHEN_LOGS=30 4 * * *       crontab(5), see crontab.py
 TIMEZONE=Europe/Berlin     of all of them; UTC when it is left out
 CATCH_UP=false             what was missed is only told; by default it is made up for, once
@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from jobscheduler.crontab import CrontabError, Schedule
 
 _KEY = re.compile(r"(RUN|WHEN)_(.+)")
-_CONTAINER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}")
+_JOB = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _ANSWERS = {"": True, "true": True, "false": False}
 
 
@@ -30,7 +30,7 @@ class Entry:
     """One job and its times."""
 
     name: str  # `logs` of RUN_LOGS
-    container: str
+    job: str
     schedule: Schedule
     zone: ZoneInfo
 
@@ -81,8 +81,8 @@ def _entry(key: str, pair: Mapping[str, str], zone: ZoneInfo, problems: list[str
         if wanted not in pair:
             problems.append(f"{other}_{key}: {wanted}_{key} is missing beside it")
             return None
-    if not _CONTAINER.fullmatch(pair["RUN"]):
-        problems.append(f"RUN_{key}: is not the name of a container; write a reference to a job, +job")
+    if not _JOB.fullmatch(pair["RUN"]):
+        problems.append(f"RUN_{key}: is not the name of a job; write a reference to one, +job")
         return None
     try:
         return Entry(key.lower(), pair["RUN"], Schedule.parse(pair["WHEN"]), zone)
