@@ -182,7 +182,11 @@ class Health(Settings):
         description="Docker's health command; the image's own when left out.",
         examples=[["CMD", "pg_isready"]],
     )
-    interval: k.Duration = Field(default="5s", description="Time between two runs of `test`.", examples=["1m30s"])
+    interval: k.Duration = Field(
+        default="30s",
+        description="Time between two runs of `test`; a release does not wait for it.",
+        examples=["1m30s"],
+    )
     retries: int = Field(
         default=3,
         description="Failures of `test` in a row that make the container unhealthy.",

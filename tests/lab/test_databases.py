@@ -203,8 +203,8 @@ def start(hive: Hive, folder: str) -> None:
 
 
 def healthy(hive: Hive) -> None:
-    state = "docker inspect --format '{{.State.Health.Status}}' try"
-    until(lambda: hive.on_server(state).strip() == "healthy", 120, "the server is healthy")
+    check = ("docker", "exec", "try", "/usr/local/bin/healthy.sh")
+    until(lambda: hive.server_command(*check).returncode == 0, 120, "the server is healthy")
 
 
 def test_a_first_start_that_was_killed_half_way_is_made_good_by_the_next(whole: Hive, folder: str) -> None:

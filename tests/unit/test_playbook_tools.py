@@ -334,6 +334,8 @@ def container(**state):
         "StartedAt": "2026-01-01T00:00:00.123456789Z",
     }
     return {
+        "Id": "4f2a",
+        "Config": {},
         "State": {**full, **state},
         "RestartCount": 0,
         "NetworkSettings": {"Networks": {"web": {"IPAddress": "172.30.0.20", "GlobalIPv6Address": ""}}},
@@ -459,10 +461,48 @@ def test_out_of_memory_says_what_to_do():
         await_tool.life(container(Status="exited", Running=False, ExitCode=137, OOMKilled=True), None, NOW)
 
 
-@pytest.mark.parametrize(("status", "ready"), [("starting", False), ("unhealthy", False), ("healthy", True)])
-def test_a_health_check_must_say_healthy(status, ready):
-    state = container(Health={"Status": status, "Log": [{"Output": "connection refused"}]})
-    assert (await_tool.health(state) is None) is ready
+@pytest.fixture
+def docker(tmp_path, monkeypatch):
+    """A `docker` that writes down what it was asked and ends as it is told."""
+
+    def ends(script):
+        command = tmp_path / "docker"
+        command.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >> {tmp_path}/asked\n{script}\n')
+        command.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        return tmp_path / "asked"
+
+    return ends
+
+
+def with_check(test, status="starting", seconds=3):
+    found = container(Health={"Status": status})
+    found["Config"] = {"Healthcheck": {"Test": test, "Timeout": seconds * 1_000_000_000}}
+    return found
+
+
+def test_a_release_does_not_wait_for_the_interval_of_its_health_check(docker):
+    asked = docker("exit 0")
+    assert await_tool.health(with_check(["CMD", "/healthy.sh", "now"])) is None
+    assert await_tool.health(with_check(["CMD-SHELL", "test -e /ready"], status="unhealthy")) is None
+    assert asked.read_text().splitlines() == ["exec 4f2a /healthy.sh now", "exec 4f2a /bin/sh -c test -e /ready"]
+
+
+def test_a_health_check_that_fails_is_quoted(docker):
+    docker("echo connection refused; exit 7")
+    assert await_tool.health(with_check(["CMD", "/healthy.sh"])) == (
+        "its health check fails with status 7: connection refused"
+    )
+    docker("exec sleep 60")
+    assert "has not ended within 0.1 s" in await_tool.health(with_check(["CMD", "/healthy.sh"], seconds=0.1))
+
+
+@pytest.mark.parametrize("test", [None, ["NONE"], []])
+def test_a_container_without_a_health_check_is_not_asked(docker, test):
+    asked = docker("exit 1")
+    assert await_tool.health(with_check(test)) is None
+    assert await_tool.health(with_check(["CMD", "/healthy.sh"], status="healthy")) is None
+    assert not asked.exists()
 
 
 def test_a_container_without_any_proof_must_run_a_while():
