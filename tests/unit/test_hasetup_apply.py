@@ -17,9 +17,14 @@ from hasetup.__main__ import main
 from hasetup.apply import EMPTY_STATE, ApplyError, Files, apply
 
 OLD, NEW = "old\n", "server-template blog- 8 blog:8080 check\nserver-template echo- 8 echo:9001 check\n"
-HEADER = "1\n# be_name srv_name srv_addr srv_fqdn srv_port\n"
-STATE = HEADER + "app-blog blog-1 10.0.0.2 blog 8080\napp-blog blog-2 - blog 8080\napp-echo echo-1 10.0.0.3 echo 9000"
-KEPT = HEADER + "app-blog blog-1 10.0.0.2 blog 8080\n"
+HEADER = "1\n# be_name srv_id srv_name srv_addr srv_op_state srv_fqdn srv_port\n"
+STATE = f"""{HEADER}app-blog 1 blog-1 10.0.0.2 2 blog 8080
+app-blog 2 blog-2 - 0 blog 8080
+app-blog 3 blog-3 10.0.0.4 0 blog 8080
+app-echo 1 echo-1 10.0.0.3 2 echo 9000"""
+KEPT = f"""{HEADER}app-blog 1 blog-1 10.0.0.2 2 blog 8080
+app-blog 2 blog-2 10.0.0.4 0 blog 8080
+"""
 
 
 class Proxy:
@@ -94,7 +99,8 @@ def test_a_valid_configuration_is_swapped_and_reloaded(files: Files, proxy: Prox
 
 
 def test_the_servers_state_is_there_during_the_reload_and_gone_after(files: Files, proxy: Proxy):
-    """But for a slot without address (what was done to it is over) and a server that has another port now."""
+    """But for a server that has another port now, and with nobody free before one that has an address: the DNS would
+    give him this address, and the visitors to a container that is known to be down."""
     apply(NEW, files, proxy="haproxy", check=valid)
     assert proxy.state_at_reload == KEPT
     assert (files.run / "state").read_text() == EMPTY_STATE

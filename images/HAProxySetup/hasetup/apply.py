@@ -161,16 +161,25 @@ def _save_state(files: Files, text: str) -> bool:
 
 
 def still_true(state: str, text: str) -> str:
-    """The saved state without what would harm the new worker.
+    """The saved state as it serves the new worker.
 
-    A server that `text` has at another host or port: the state would win over the text. A slot with no
-    address: what was done to a container that has left says nothing about the next one.
+    Without a server that `text` has at another host or port: the state would win over the text. And with no server
+    free before one that has an address: the first answer of the DNS gives each address to the first server that has
+    none, and what the state says of the one that had it (its health, that it drains) would be lost.
     """
-    version, header, *servers = state.splitlines()
+    version, header, *lines = state.splitlines()
     columns = header.removeprefix("# ").split()
-    address, host, port = (columns.index(name) for name in ("srv_addr", "srv_fqdn", "srv_port"))
-    rows = [(line, line.split()) for line in servers if line.strip()]
-    kept = [line for line, row in rows if row[address] != "-" and f" {row[host]}:{row[port]} " in text]
+    backend, number, name = (columns.index(column) for column in ("be_name", "srv_id", "srv_name"))
+    address, host, port = (columns.index(column) for column in ("srv_addr", "srv_fqdn", "srv_port"))
+    rows = [line.split() for line in lines if line.strip()]
+    places: dict[str, list[tuple[str, str]]] = {}
+    for row in rows:
+        places.setdefault(row[backend], []).append((row[number], row[name]))
+    kept = []
+    for row in rows:
+        if row[address] != "-" and f" {row[host]}:{row[port]} " in text:
+            row[number], row[name] = places[row[backend]].pop(0)
+            kept.append(" ".join(row))
     return "\n".join([version, header, *kept]) + "\n"
 
 
