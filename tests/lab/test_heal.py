@@ -37,12 +37,11 @@ def test_heal_on_a_healthy_stack_changes_nothing(hive: Hive) -> None:
     ("how", "moment"),
     [
         ([SIGKILL], r"Container echo creating"),
-        ([SIGKILL], r"echo-rolling-release creating"),
         ([SIGKILL], r"Container echo deleting"),
         ([SIGINT], r"echo-rolling-release creating"),
         ([SIGINT, SIGINT], r"Container echo creat"),
     ],
-    ids=["kill-create", "kill-await", "kill-delete", "one-interrupt", "two-interrupts"],
+    ids=["kill-create", "kill-delete", "one-interrupt", "two-interrupts"],
 )
 def test_a_change_that_was_killed_is_finished(hive: Hive, how: list[Signals], moment: str) -> None:
     hive.settings["apiary:applications"]["echo"]["env"]["version"] = f"{moment}, {len(how)} x {how[0].name}"
