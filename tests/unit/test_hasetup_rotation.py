@@ -21,7 +21,7 @@ class Server:
     """A server as the Lua of HAProxy 2.6 has it: what a script may ask and say."""
 
     address: str | None = None
-    health: int = UNCHECKED
+    health: int | None = UNCHECKED  # None: nobody checks it
     drained: bool = False
     weight: int = 1
     number: bool = True  # 2.6 says 0 or 1, later ones say false or true
@@ -50,8 +50,9 @@ class Server:
     def set_ready(self) -> None:
         self.drained = False
 
-    def get_stats(self) -> dict[str, str]:
-        return {"check_health": str(self.health), "check_rise": "1"}
+    def get_stats(self) -> dict[str, str | None]:
+        checked = self.health is not None
+        return {"check_health": str(self.health) if checked else None, "check_rise": "1" if checked else None}
 
 
 class Worker:
@@ -148,3 +149,11 @@ def test_one_application_is_not_judged_by_another(number: bool) -> None:
     worker.look()
     starting.address = "172.30.0.9"
     assert starting.visited
+
+
+def test_a_server_whose_checks_were_switched_off_by_hand_is_not_waited_for(number: bool) -> None:
+    old, unchecked = Server("172.30.0.2", FULL, number=number), Server("172.30.0.3", None, True, number=number)
+    worker = Worker(app_blog=[old, unchecked])
+    for _ in range(2):
+        worker.look()
+        assert unchecked.visited

@@ -94,7 +94,7 @@ def _global(access: Access) -> list[str]:
         f"    stats socket {RUN}/admin.sock mode 660 level admin expose-fd listeners",
         "    stats timeout 1m",
         f"    server-state-file {RUN}/state",
-        f"    # Of {hashlib.sha256(ROTATION.encode()).hexdigest()[:12]}.",
+        f"    # rotation.lua is {hashlib.sha256(ROTATION.encode()).hexdigest()[:12]}.",
         "    lua-load /etc/haproxy/rotation.lua",
         "    # No session tickets: their key would stay the same for as long as the proxy runs.",
         "    ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets",

@@ -37,8 +37,10 @@ local function look_at(backend)
     end
     for _, server in ipairs(draining) do
         local stats = server:get_stats()
-        -- It begins at `rise`, and the first check that succeeds takes it to the top.
-        if not serving or tonumber(stats.check_health) > tonumber(stats.check_rise) then
+        local health, rise = tonumber(stats.check_health), tonumber(stats.check_rise)
+        -- It begins at `rise`, and the first check that succeeds takes it to the top. Without one (`disable health`)
+        -- there is nothing to wait for, and nothing to compare, which would end this task.
+        if not serving or not health or health > rise then
             server:set_ready()
         end
     end
