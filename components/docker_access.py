@@ -18,15 +18,8 @@ from pulumi_command import remote
 
 from components.host import Host
 from components.job import Job
+from components.server import undo
 from settings.order import SOCKET_FOLDER
-
-# As for images: after a rebuild the address answers for another instance, which has just been given this.
-REVOKE = """\
-set -eu
-cat >/dev/null
-grep -qxF {instance} /etc/apiary/instance || exit 0
-apiary-access revoke {name}
-"""
 
 
 class DockerAccess(pulumi.ComponentResource):
@@ -44,7 +37,7 @@ class DockerAccess(pulumi.ComponentResource):
             # In place: a replacement would revoke what it has just granted.
             update=grant,
             delete=host.server.instance.id.apply(
-                lambda instance: REVOKE.format(instance=shlex.quote(instance), name=shlex.quote(name))
+                lambda instance: undo(instance, f"apiary-access revoke {shlex.quote(name)}")
             ),
             stdin=json.dumps({"jobs": sorted(jobs)}),
             triggers=[host.server.instance.id],

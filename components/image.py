@@ -26,7 +26,7 @@ from components.archive import Archive
 from components.bootstrap import Bootstrap
 from components.host import Host
 from components.labels import STACK, stack_tag
-from components.server import Server
+from components.server import Server, undo
 
 # The classic builder: buildx is not on every host, and over ssh it would build on this side.
 BUILD = """\
@@ -46,15 +46,9 @@ docker image inspect {tag} >/dev/null 2>&1 && exit 0
 docker pull {tag} 2>&1 | stdbuf -oL fold -b -w 4000
 exit "${{PIPESTATUS[0]}}"
 """
-# After a rebuild the address answers for another instance, on which this image has just been made.
-# The context comes on standard input here too, and a command that leaves it unread fails with `EOF`.
 REMOVE = """\
-set -eu
-cat >/dev/null
-grep -qxF {instance} /etc/apiary/instance || exit 0
 docker image inspect {tag} >/dev/null 2>&1 || exit 0
-docker image rm {tag}
-"""
+docker image rm {tag}"""
 
 
 @dataclass(frozen=True)
@@ -153,7 +147,7 @@ class Image(pulumi.ComponentResource):
             stdin=stdin,
             update="cat >/dev/null",
             delete=pulumi.Output.all(self.tag, server.instance.id).apply(
-                lambda known: REMOVE.format(tag=shlex.quote(known[0]), instance=known[1])
+                lambda known: undo(known[1], REMOVE.format(tag=shlex.quote(known[0])))
             ),
             triggers=[server.instance.id, self.tag],
             logging=remote.Logging.STDOUT_AND_STDERR,

@@ -23,6 +23,7 @@ import settings
 from components.container import container, renamed
 from components.host import Host
 from components.image import Image
+from components.server import undo
 
 RUN = """\
 set -u
@@ -36,13 +37,6 @@ else
   echo {name}: ended with status "$status" >&2
 fi
 exit "$status"
-"""
-# As for images: after a rebuild the address answers for another instance, which has just been told.
-FORGET = """\
-set -eu
-cat >/dev/null
-grep -qxF {instance} /etc/apiary/instance || exit 0
-apiary-access forget {name}
 """
 
 
@@ -124,7 +118,7 @@ def _told(name: str, args: JobArgs, job: docker.Container, host: Host, parent: J
         # In place: a replacement would have the host forget what it has just been told.
         update=tell,
         delete=host.server.instance.id.apply(
-            lambda instance: FORGET.format(instance=shlex.quote(instance), name=shlex.quote(name))
+            lambda instance: undo(instance, f"apiary-access forget {shlex.quote(name)}")
         ),
         stdin=pulumi.Output.json_dumps(known),
         # A renamed job is another one here, and the old name is forgotten.

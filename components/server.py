@@ -12,6 +12,7 @@ on the provider, so that the provider is loaded while the host's containers are 
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -188,3 +189,12 @@ def user_data(private_key: str, public_key: str) -> str:
         "ssh_pwauth": False,
     }
     return f"#cloud-config\n{json.dumps(config, sort_keys=True)}\n"
+
+
+def undo(instance: str, command: str) -> str:
+    """The script that undoes on a host what was done for `instance`, and nothing when it has been rebuilt.
+
+    Its address answers for another instance then, for which the same has just been done anew. Standard input is read,
+    because a command that has one and leaves it unread fails with `EOF`, also in `delete`.
+    """
+    return f"set -eu\ncat >/dev/null\ngrep -qxF {shlex.quote(instance)} /etc/apiary/instance || exit 0\n{command}\n"
