@@ -135,6 +135,7 @@ def environment(paths: Paths) -> dict[str, str]:
         "PULUMI_BACKEND_URL": f"file://{paths.state}?metadata=skip",
         "PULUMI_CONFIG_PASSPHRASE": "lab",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "GOGC": "400",  # the CLI lives for seconds: what it does not collect goes with it
         "HTTPS_PROXY": proxy,
         "https_proxy": proxy,
         "NO_PROXY": none,

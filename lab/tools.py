@@ -47,6 +47,7 @@ def ensure_pulumi(paths: Paths) -> Path:
 
 def ensure_plugins(paths: Paths, pulumi: Path) -> None:
     """Every plugin at the version of its SDK, official where it can be had; says which are used when it installs."""
+    keep_no_logs(paths.pulumi)
     versions = stand_ins.sdk_versions(list(stand_ins.DISTRIBUTIONS))
     standing_in = [name for name in versions if _stands_in(paths, name)]
     missing = [name for name, version in versions.items() if not _folder(paths, name, version).is_dir()]
@@ -73,6 +74,19 @@ def ensure_plugins(paths: Paths, pulumi: Path) -> None:
             f"plugins: the lab's own stand-ins for {', '.join(plugin.name for plugin in installed)}, "
             "because the official ones can't be downloaded here"
         )
+
+
+def keep_no_logs(home: Path) -> None:
+    """Have the CLI write no log of its runs in this PULUMI_HOME.
+
+    It packs and encrypts everything that each run does, has no setting against that (3.259), and goes on without where
+    it can't make the folder: a seventh of what a preview of the lab's stack costs.
+    """
+    logs = home / "logs"
+    if logs.is_dir():
+        shutil.rmtree(logs)
+    home.mkdir(parents=True, exist_ok=True)
+    logs.touch()
 
 
 def _folder(paths: Paths, name: str, version: str) -> Path:

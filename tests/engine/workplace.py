@@ -26,7 +26,7 @@ import yaml
 
 from lab.paths import CHECKOUT, Paths
 from lab.plugins.install import MARK
-from lab.tools import ensure_plugins, ensure_pulumi
+from lab.tools import ensure_plugins, ensure_pulumi, keep_no_logs
 from tests.engine.plans import Step, short
 
 # Opens the encrypted values of tests/engine/stacks/, which are secrets of nobody.
@@ -94,7 +94,7 @@ class Workplace:
         self.state = folder / "state"
         self.state.mkdir(parents=True)
         home = folder / "home"
-        home.mkdir()
+        keep_no_logs(home)
         (home / "plugins").symlink_to(paths.pulumi / "plugins")
         if (paths.pulumi / MARK).exists():
             shutil.copy(paths.pulumi / MARK, home / MARK)
@@ -116,6 +116,7 @@ class Workplace:
             "PULUMI_BACKEND_URL": f"file://{self.state}?metadata=skip",
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "GOGC": "400",
             "NO_COLOR": "1",
             **dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"), self.silence.url),
             **dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost"),
