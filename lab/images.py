@@ -78,6 +78,7 @@ def _base(paths: Paths, suite: str, tag: str) -> str:
         step=f"importing the Debian {suite} base",
         timeout=300,
     )
+    _prune()
     return tag
 
 
@@ -100,8 +101,14 @@ def remove_all() -> None:
     """Removes the lab's images; one that another lab's container still uses stays."""
     tags = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"label={LABEL}").split()
     for tag in tags:
-        if not succeeds(["docker", "image", "rm", tag], timeout=60):
+        if not tag.startswith("<none>") and not succeeds(["docker", "image", "rm", tag], timeout=60):
             say(f"the image {tag} stays: a container of another lab uses it")
+    _prune()
+
+
+def _prune() -> None:
+    """Removes the lab's images that lost their tag, to one made anew, and that nothing is built on."""
+    docker("image", "prune", "--force", "--filter", f"label={LABEL}", timeout=300)
 
 
 def _derived(paths: Paths, suite: str, kind: str, change: str) -> str:
