@@ -59,6 +59,7 @@ class Worker:
     """A worker that has loaded the script; `look` lets a quarter of a second pass."""
 
     def __init__(self, **backends: list[Server]) -> None:
+        self.logged: list[tuple[int, str]] = []
         lua = LuaRuntime()
         lua.globals().core = lua.table_from(
             {
@@ -70,6 +71,8 @@ class Worker:
                 ),
                 "register_task": lambda task: setattr(self, "_task", task),
                 "msleep": lua.eval("coroutine.yield"),
+                "err": 3,
+                "log": lambda level, text: self.logged.append((level, text)),
             }
         )
         lua.execute(ROTATION)
@@ -157,3 +160,22 @@ def test_a_server_whose_checks_were_switched_off_by_hand_is_not_waited_for(numbe
     for _ in range(2):
         worker.look()
         assert unchecked.visited
+
+
+class Later(Server):
+    """A server of a HAProxy that has no such method any more."""
+
+    get_addr = None  # type: ignore[assignment]
+
+
+def test_a_backend_that_goes_wrong_is_told_once_and_keeps_no_other_from_its_visitors(number: bool) -> None:
+    later, new, left = Later(), Server(number=number), Server("172.30.0.3", FULL, number=number)
+    worker = Worker(app_later=[later], app_blog=[new, left])
+    for _ in range(3):
+        worker.look()
+    new.address, left.address = "172.30.0.4", None
+    worker.look()
+    assert new.visited
+    [(level, text)] = worker.logged
+    assert (level, text.startswith("rotation.lua: app-later: ")) == (3, True)
+    assert "get_addr" in text

@@ -46,11 +46,23 @@ local function look_at(backend)
     end
 end
 
+-- What goes wrong with one backend must not end this task: its free servers would be in drain state for ever, and so
+-- would those of all others.
+local told = {}
+
+local function try_to_look_at(name, backend)
+    local done, why = pcall(look_at, backend)
+    if not done and told[name] ~= why then
+        told[name] = why
+        core.log(core.err, "rotation.lua: " .. name .. ": " .. tostring(why))
+    end
+end
+
 core.register_task(function()
     while true do
         for name, backend in pairs(core.backends) do
             if name:match("^app%-") then
-                look_at(backend)
+                try_to_look_at(name, backend)
             end
         end
         core.msleep(250)
