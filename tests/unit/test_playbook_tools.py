@@ -25,6 +25,7 @@ TOOLS = PLAYBOOKS / "roles" / "tools" / "files"
 os.environ["APIARY_LIB"] = str(TOOLS)
 variables = load(PLAYBOOKS / "variables.py")
 ufw_rules = load(PLAYBOOKS / "library" / "ufw_rules.py")
+host_files = load(PLAYBOOKS / "library" / "host_files.py")
 public_interface = load(PLAYBOOKS / "library" / "public_interface.py")
 proxy = load(TOOLS / "apiary_proxy.py")
 await_tool = load(TOOLS / "apiary-await")
@@ -552,3 +553,63 @@ def test_no_answer_says_where_it_was_asked():
 
 def test_bootstrap_is_valid_shell():
     subprocess.run(["bash", "-n", str(PLAYBOOKS / "bootstrap.sh")], check=True)
+
+
+# --- files and folders of the host
+
+ME = (os.getuid(), os.getgid())
+
+
+def mode(path: Path) -> str:
+    return f"{path.stat().st_mode & 0o7777:04o}"
+
+
+@pytest.fixture
+def role(tmp_path: Path) -> Path:
+    source = tmp_path / "role"
+    source.mkdir()
+    (source / "tool").write_text("#!/bin/sh\n")
+    return source
+
+
+def test_files_and_folders_are_made_once_and_then_found_as_they_should_be(role: Path, tmp_path: Path) -> None:
+    folder, tool = tmp_path / "etc" / "apiary", tmp_path / "etc" / "apiary" / "tool"
+    wanted = {str(folder): "0700"}, {str(tool): "0755"}
+    assert host_files.converge(role, *wanted, owner=ME) == [str(folder), str(tool)]
+    assert (mode(folder), mode(tool), tool.read_text()) == ("0700", "0755", "#!/bin/sh\n")
+    assert host_files.converge(role, *wanted, owner=ME) == []
+    assert os.listdir(folder) == ["tool"]
+
+
+def test_what_somebody_changed_is_put_right_and_nothing_else_is(role: Path, tmp_path: Path) -> None:
+    tool, own = tmp_path / "tool", tmp_path / "own"
+    own.write_text("the user's own\n")
+    wanted: dict[str, str] = {str(tool): "0755"}
+    host_files.converge(role, {}, wanted, owner=ME)
+    for spoil in (lambda: tool.write_text("other\n"), lambda: tool.chmod(0o644)):
+        spoil()
+        assert host_files.converge(role, {}, wanted, owner=ME) == [str(tool)]
+        assert (mode(tool), tool.read_text()) == ("0755", "#!/bin/sh\n")
+    # A link is replaced, what it leads to is not written to.
+    tool.unlink()
+    tool.symlink_to(own)
+    assert host_files.converge(role, {}, wanted, owner=ME) == [str(tool)]
+    assert (tool.is_symlink(), own.read_text()) == (False, "the user's own\n")
+
+
+def test_what_may_not_be_there_goes_once(role: Path, tmp_path: Path) -> None:
+    left, dangling = tmp_path / "left", tmp_path / "dangling"
+    left.touch()
+    dangling.symlink_to("nowhere")
+    absent = [str(left), str(dangling), str(tmp_path / "never")]
+    assert host_files.converge(role, {}, {}, absent) == [str(left), str(dangling)]
+    assert host_files.converge(role, {}, {}, absent) == []
+
+
+def test_a_folder_in_the_place_of_a_file_fails_and_costs_nothing(role: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "tool"
+    folder.mkdir()
+    (folder / "kept").touch()
+    with pytest.raises(OSError, match="tool"):
+        host_files.converge(role, {}, {str(folder): "0755"}, owner=ME)
+    assert (folder / "kept").exists()
