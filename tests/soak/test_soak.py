@@ -50,7 +50,7 @@ def kill_somewhere(hive: Hive, chance: random.Random, arguments: list[str], seco
 def test_changes_killed_at_random_moments_are_finished(hive: Hive, chance: random.Random) -> None:
     for number in range(ROUNDS):
         hive.settings["apiary:applications"]["echo"]["env"]["version"] = f"round {number}"
-        kill_somewhere(hive, chance, UP, 20)
+        kill_somewhere(hive, chance, UP, 6)
         expect_healed(hive)
 
 
