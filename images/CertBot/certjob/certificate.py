@@ -87,5 +87,5 @@ def _public(key: object) -> bytes:
 
 def _moment(leaf: x509.Certificate, name: str) -> datetime.datetime:
     """In UTC; older libraries have it without a zone."""
-    aware = getattr(leaf, f"{name}_utc", None)
-    return aware if aware is not None else getattr(leaf, name).replace(tzinfo=UTC)
+    moment: datetime.datetime = getattr(leaf, f"{name}_utc", None) or getattr(leaf, name).replace(tzinfo=UTC)
+    return moment

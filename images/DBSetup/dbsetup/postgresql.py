@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 import psycopg
 from psycopg import sql
@@ -20,7 +21,7 @@ ADMIN = "postgres"
 COMMON = ("postgres", "template1")  # of every server; PUBLIC may connect to them by default
 CONNECT_SECONDS = 5
 
-Connection = psycopg.Connection[tuple[object, ...]]
+Connection: TypeAlias = psycopg.Connection[tuple[object, ...]]
 
 
 def set_up(server: Server, wait_seconds: float) -> Iterator[str]:
