@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from lab import control, engine, images, network, registry, services, tools, visit
+from lab import control, engine, images, network, packages, registry, services, tools, visit
 from lab.paths import Paths
 from lab.servers import Servers
 from lab.shell import LabError, docker, exclusive, say, succeeds
@@ -24,9 +24,7 @@ def up(paths: Paths) -> None:
     """Brings up what is missing of the region; quick when nothing is."""
     started = time.monotonic()
     with exclusive(paths.run / "region.lock", 1200, "lab up"):
-        pulumi = tools.ensure_pulumi(paths)
-        engine.ensure(paths)
-        tools_image = _images(paths)
+        pulumi, tools_image = _prepared(paths)
         engine.server_flags(paths)
         plan = network.ensure(paths)
         network.ensure_gateway6(paths, tools_image)
@@ -41,14 +39,12 @@ def up(paths: Paths) -> None:
 
 
 def prepare(paths: Paths) -> None:
-    """Brings what is dear to make, for several regions at once: a Docker engine, a Pulumi CLI, the disk images.
+    """Brings what is dear to make, for several regions at once: programs, a Docker engine, the disk images.
 
     Prints the folder of the CLI, for PATH.
     """
     with exclusive(paths.run / "region.lock", 1200, "lab prepare"):
-        pulumi = tools.ensure_pulumi(paths)
-        engine.ensure(paths)
-        _images(paths)
+        pulumi, _ = _prepared(paths)
     print(pulumi.parent)
 
 
@@ -201,12 +197,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _images(paths: Paths) -> str:
-    """Makes the images of a region, where they are missing; that of its services."""
+def _prepared(paths: Paths) -> tuple[Path, str]:
+    """Brings the programs and images of a region, where they are missing; the Pulumi CLI, the image of its services."""
+    packages.ensure_ssh(paths)
+    pulumi = tools.ensure_pulumi(paths)
+    engine.ensure(paths)
     images.server(paths, "bookworm")
     with exclusive(paths.cache / "registry.lock", 1200, "filling the registry"):
         registry.add(paths.registry, "library/debian", "bookworm-slim", _base_tree(paths, "bookworm"))
-    return images.tools(paths)
+    return pulumi, images.tools(paths)
 
 
 def _base_tree(paths: Paths, suite: str) -> Path:

@@ -14,8 +14,9 @@ import signal
 import subprocess
 from pathlib import Path
 
+from lab import packages
 from lab.paths import Paths
-from lab.shell import LabError, docker, docker_json, run_long, say, succeeds, wait_for
+from lab.shell import LabError, docker, docker_json, say, succeeds, wait_for
 
 FREE_BYTES = 4 << 30
 START_SECONDS = 60.0
@@ -205,26 +206,9 @@ def _start(paths: Paths) -> None:
 def _install(paths: Paths) -> None:
     if not shutil.which("apt-get"):
         raise LabError("installing Docker", "no Docker engine and no apt-get here", "install Docker and start it")
-    environment = {"DEBIAN_FRONTEND": "noninteractive"}
-    remedy = "check the network and /etc/apt/sources.list, then run it again"
-    run_long(["apt-get", "update", "-q"], "apt-get update", log=paths.log / "apt.log", timeout=300, remedy=remedy)
-    run_long(
-        ["apt-get", "install", "-qy", "--no-install-recommends", "docker.io", "iptables", "ca-certificates"],
-        "installing docker.io",
-        log=paths.log / "apt.log",
-        timeout=600,
-        env=environment,
-        remedy=remedy,
-    )
+    packages.install(paths, "docker.io", "iptables", "ca-certificates")
     if not shutil.which("docker"):  # Debian 13 packages the client apart
-        run_long(
-            ["apt-get", "install", "-qy", "--no-install-recommends", "docker-cli"],
-            "installing docker-cli",
-            log=paths.log / "apt.log",
-            timeout=300,
-            env=environment,
-            remedy=remedy,
-        )
+        packages.install(paths, "docker-cli")
 
 
 def _birth(pid: int) -> str:

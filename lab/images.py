@@ -11,10 +11,10 @@ Leaves alone: every image that is not named apiary-lab-*; a `debian:...` of the 
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from pathlib import Path
 
+from lab import packages
 from lab.mirror import of_this_machine
 from lab.paths import Paths
 from lab.shell import LabError, docker, exclusive, run_long, say, succeeds
@@ -212,7 +212,7 @@ def _pull(paths: Paths, suite: str, tar: Path) -> None:
 
 def _can_mmdebstrap(paths: Paths) -> bool:
     """Whether mmdebstrap runs here as root; installs it on Debian and Ubuntu."""
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
+    if not packages.can_install():
         return False
     wanted = [
         package
@@ -223,15 +223,7 @@ def _can_mmdebstrap(paths: Paths) -> bool:
         if not proof
     ]
     if wanted:
-        environment = {"DEBIAN_FRONTEND": "noninteractive"}
-        run_long(["apt-get", "update", "-q"], "apt-get update", log=paths.log / "apt.log", timeout=300)
-        run_long(
-            ["apt-get", "install", "-qy", "--no-install-recommends", *wanted],
-            f"installing {' and '.join(wanted)}",
-            log=paths.log / "apt.log",
-            timeout=300,
-            env=environment,
-        )
+        packages.install(paths, *wanted)
     return True
 
 
