@@ -78,6 +78,7 @@ def status(paths: Paths) -> int:
         return 1
     plan, known = network.load_plan(paths), services.status(paths)
     print(f"network   {plan.subnet if plan else 'none'}")
+    print(f"plugins   {tools.plugins(paths)}")
     wanted = [service.name for service in services.services(paths, plan)] if plan else []
     for name in wanted:
         print(f"{name:<15} {known.get(name, 'missing')}")

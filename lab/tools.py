@@ -46,7 +46,7 @@ def ensure_pulumi(paths: Paths) -> Path:
 
 
 def ensure_plugins(paths: Paths, pulumi: Path) -> None:
-    """Every plugin at the version of its SDK, official where it can be had; says which are used when it installs."""
+    """Every plugin at the version of its SDK, official where it can be had; says which are used."""
     keep_no_logs(paths.pulumi)
     versions = stand_ins.sdk_versions(list(stand_ins.DISTRIBUTIONS))
     standing_in = [name for name in versions if _stands_in(paths, name)]
@@ -60,20 +60,24 @@ def ensure_plugins(paths: Paths, pulumi: Path) -> None:
                 )
             )
         standing_in += [name for name, downloaded in got.items() if not downloaded]
-        official = [name for name, downloaded in got.items() if downloaded]
-        if official:
-            say(f"plugins: official {', '.join(official)}")
-    if not standing_in:
-        return
-    try:
-        installed = stand_ins.install(paths.pulumi, str(pulumi), names=standing_in)
-    except stand_ins.InstallError as error:
-        raise LabError("installing the stand-in plugins", str(error)) from None
-    if any(plugin.fresh for plugin in installed):
-        say(
-            f"plugins: the lab's own stand-ins for {', '.join(plugin.name for plugin in installed)}, "
-            "because the official ones can't be downloaded here"
-        )
+    if standing_in:
+        try:
+            stand_ins.install(paths.pulumi, str(pulumi), names=standing_in)
+        except stand_ins.InstallError as error:
+            raise LabError("installing the stand-in plugins", str(error)) from None
+    say(f"plugins: {plugins(paths)}")
+
+
+def plugins(paths: Paths) -> str:
+    """Which plugins are installed, for a person to read."""
+    versions = stand_ins.sdk_versions(list(stand_ins.DISTRIBUTIONS))
+    installed = [name for name, version in versions.items() if _folder(paths, name, version).is_dir()]
+    standing_in = [name for name in installed if _stands_in(paths, name)]
+    official = [name for name in installed if name not in standing_in]
+    said = [f"official {', '.join(official)}"] if official else []
+    if standing_in:
+        said.append(f"the lab's stand-ins for {', '.join(standing_in)} (the official ones could not be downloaded)")
+    return "; ".join(said) or "none"
 
 
 def keep_no_logs(home: Path) -> None:
