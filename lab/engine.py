@@ -63,13 +63,17 @@ def ensure(paths: Paths) -> None:
     """An engine that answers. Raises LabError when there is none and none may be started."""
     if not answers():
         _start(paths)
-    free = shutil.disk_usage(paths.root).free
-    if free < FREE_BYTES:
-        raise LabError(
-            "disk space",
-            f"{free / (1 << 30):.1f} GiB free under {paths.root}, the lab needs 4",
-            "free some, or set APIARY_LAB_DIR to a larger disk",
-        )
+    data = docker("info", "--format", "{{.DockerRootDir}}").strip()
+    for folder, remedy in (
+        (str(paths.root), "free some, or set APIARY_LAB_DIR to a larger disk"),
+        (data, "free some (`docker system df` lists what Docker keeps), or give Docker a larger disk: its `data-root`"),
+    ):
+        try:
+            free = shutil.disk_usage(folder).free
+        except OSError:
+            continue  # Docker's, on another machine
+        if free < FREE_BYTES:
+            raise LabError("disk space", f"{free / (1 << 30):.1f} GiB free under {folder}, the lab needs 4", remedy)
 
 
 def _record(paths: Paths) -> Path:
