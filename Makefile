@@ -30,8 +30,17 @@ test: $(VENV)/.ready ## lint, types and every test: pure, mocks, engine, conform
 	@$(tested) $(RUN) -m pytest tests --ignore tests/soak --numprocesses 5 --dist loadscope --no-loadscope-reorder
 
 .PHONY: down
-down: ## remove everything that the lab made on this machine (its caches stay: make clean)
-	@[ ! -x $(RUN) ] || for lab in .lab/test-* .lab; do [ ! -d $$lab ] || $(RUN) -m lab --dir $$lab down; done
+down: ## remove every region of the lab on this machine (its caches stay: make clean)
+	@[ -z "$(left)" ] || [ -x $(RUN) ] || \
+		{ echo "$(VENV) is missing, and the lab goes by it; run: make $(VENV)/.ready $(or $(MAKECMDGOALS),down)" >&2; exit 1; }
+	@for lab in $(dir $(wildcard .lab/*/run)); do $(RUN) -m lab --dir $$lab down; done
+	@[ -z "$(left)" ] || $(RUN) -m lab --dir .lab down $(all)
+
+# A folder of the lab's has `run` from its first verb on until it is taken down.
+left = $(wildcard .lab/run .lab/*/run)
+all =
+clean: left = $(wildcard .lab)
+clean: all = --all
 
 # --- verbs on a stack: make VERB [STACK=prod] ----------------------------------------------------------------
 
@@ -101,7 +110,7 @@ lock: $(VENV)/.ready ## write the requirements*.txt anew, with hashes and no add
 	done
 
 .PHONY: clean
-clean: down ## down, and remove caches, tools and the virtual environment too
+clean: down ## down, and remove caches, images, tools and the virtual environment too
 	@rm -rf .lab $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # The mark is set last, so that an interrupted installation is never taken for whole.

@@ -53,6 +53,7 @@ def down(paths: Paths, everything: bool) -> None:
     started = time.monotonic()
     with exclusive(paths.run / "region.lock", 120, "lab down"):
         control.stop(paths)
+        gone = [paths.state, paths.root / "ca", paths.acme, *([paths.root] if everything else [])]
         if engine.answers():
             if (paths.run / "ip6tables").exists():
                 services.allow_bridge(paths, "-D")
@@ -62,11 +63,12 @@ def down(paths: Paths, everything: bool) -> None:
             if everything:
                 images.remove_all()
             engine.stop(paths)
+            gone.append(paths.run)  # last: by it `make down` knows what is left
         else:
             say("no Docker engine answers: its objects, if any, stay; run `down` again when it does")
         for file in (paths.region, paths.plan, paths.root / "ca.pem"):
             file.unlink(missing_ok=True)
-        for folder in (paths.state, paths.run, paths.root / "ca", paths.acme, *([paths.root] if everything else [])):
+        for folder in gone:
             shutil.rmtree(folder, ignore_errors=True)
     say(f"the region is gone ({time.monotonic() - started:.1f} s)")
 

@@ -190,7 +190,8 @@ def _mmdebstrap(paths: Paths, suite: str, tar: Path) -> None:
 def _pull(paths: Paths, suite: str, tar: Path) -> None:
     """The base from Docker Hub, flattened, so that the region's registry can serve the same tree."""
     image, name = f"debian:{suite}-slim", paths.name(f"pull-{suite}")
-    if not succeeds(["docker", "image", "inspect", image]):
+    pulled = not _loaded(image)
+    if pulled:
         run_long(
             ["docker", "pull", image],
             f"pulling {image}",
@@ -207,6 +208,8 @@ def _pull(paths: Paths, suite: str, tar: Path) -> None:
         partial.rename(tar)
     finally:
         succeeds(["docker", "rm", "-f", name])
+        if pulled:
+            succeeds(["docker", "image", "rm", image])
         partial.unlink(missing_ok=True)
 
 
