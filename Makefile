@@ -96,7 +96,7 @@ quick: $(VENV)/.ready ## the tests that need neither engine nor lab: seconds
 
 .PHONY: soak
 soak: $(VENV)/.ready ## the long repetitions: many random kills, releases and reloads
-	@$(tested) $(RUN) -m pytest tests/soak
+	@$(tested) $(RUN) -m pytest -s tests/soak
 
 .PHONY: reference
 reference: $(VENV)/.ready ## write docs/configuration.md anew from the models
