@@ -1,4 +1,4 @@
-"""A real browser before the hive's sites: Debian's Chromium, headless, through a tunnel into the prober.
+"""A real browser before the hive's sites: Chromium or Chrome, headless, through a tunnel into the prober.
 
 Chromium resolves and reaches nothing by itself: every name is dialled by `nc` in the prober's namespace, as one
 more visitor of there, and names outside the lab are refused.
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+NAMES = ("chromium", "google-chrome", "chromium-browser")
 PAGE_SECONDS = 120
 ZONES = (".example.com", ".example.net", ".example.org")
 QUIET = (
@@ -41,10 +42,10 @@ QUIET = (
 
 def chromium() -> str:
     """Path of the browser; it is installed where that can be done, else the test is skipped."""
-    if found := shutil.which("chromium"):
+    if found := next(filter(None, map(shutil.which, NAMES)), None):
         return found
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        pytest.skip("there is no chromium here, and only root on Debian may install it: apt-get install chromium")
+        pytest.skip("no Chromium or Chrome is here, and only root on Debian may install it: apt-get install chromium")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for words in (["update", "-q"], ["install", "-qy", "--no-install-recommends", "chromium"]):
         subprocess.run(["apt-get", *words], check=True, env=environment, capture_output=True, timeout=600)
