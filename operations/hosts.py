@@ -23,6 +23,11 @@ STACK_LABEL = "apiary.stack"
 SITES = (80, 443)
 CONNECT_SECONDS = 10
 COMMAND_SECONDS = 300
+# Both files are the bootstrap's (playbooks/bootstrap.sh, roles/tools).
+READY = (
+    '[ "$(cat /etc/apiary/instance 2>/dev/null)" = "$1" ] || exit 0; '
+    f"flock --wait {COMMAND_SECONDS - 20} /run/apiary-bootstrap.lock echo ready"
+)
 
 
 # What `ssh` says of a server that lives and does not let us in: no proof that it is dead.
@@ -93,9 +98,14 @@ class Host:
                 continue
         return None
 
-    def has_docker(self) -> bool:
-        """Whether Docker is installed: the first update may have been cut off before. Raises Unreachable."""
-        return bool(self.run("sh", "-c", "command -v docker || true").strip())
+    def is_ready(self) -> bool:
+        """Whether a bootstrap has come to its end here for this instance: before it nothing of the stack is in Docker.
+
+        Waits for one that runs: the script of an update that was killed goes on, and restarts Docker. Raises
+        Unreachable.
+        """
+        instance = self.server.instance.id if self.server.instance else ""
+        return "ready" in self.run("sh", "-c", READY, "-", instance)
 
     def sweep(self, tag: str, known: Iterable[str]) -> list[str]:
         """Remove the stack's containers and networks whose ids are not `known`; says what it removed."""

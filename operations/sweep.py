@@ -59,7 +59,7 @@ def servers(pulumi: Pulumi, state: State, swept: Swept) -> None:
             continue
         host = Host(server)
         try:
-            removed = host.sweep(pulumi.tag, known) if host.has_docker() else []
+            removed = host.sweep(pulumi.tag, known) if host.is_ready() else []
         except (Unreachable, Refused) as error:
             # A server that was only just ordered has nothing on it that could be lost.
             if state.on(server):

@@ -21,6 +21,7 @@ HIVES = {
     "whole": [
         "test_whole",
         "test_certificates",
+        "test_proxy",
         "test_schedule",
         "test_databases",
         "test_logs",

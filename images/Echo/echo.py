@@ -4,12 +4,15 @@
     /slow?seconds=             the same, after so many seconds (at most 600)
     /download?bytes=&seconds=  so many bytes (at most 1 GiB), spread evenly over the seconds
     /status?code=              the same, with this status (200 to 599)
+    /websocket                 a WebSocket that sends back each short message (at most 125 bytes)
 
 On SIGTERM it takes no new connection, finishes what runs, and ends.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import signal
@@ -23,6 +26,9 @@ from urllib.parse import parse_qs, urlsplit
 
 IDLE = 60.0  # seconds a kept connection may wait for its next request
 BLOCK = b"apiary " * 2340  # about 16 KiB
+# Of RFC 6455.
+ACCEPT = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+FINAL_TEXT, CLOSE = 0x81, 8
 
 
 class Server(ThreadingHTTPServer):
@@ -117,6 +123,8 @@ class Handler(BaseHTTPRequestHandler):
         elif url.path == "/download":
             size = int(min(numbers.get("bytes", 1e6), 2.0**30))
             self._download(size, min(numbers.get("seconds", 0.0), 3600.0))
+        elif url.path == "/websocket" and self.headers.get("Sec-WebSocket-Key"):
+            self._websocket()
         elif url.path == "/status" and 200 <= numbers.get("code", 200) <= 599:
             self._answer(int(numbers.get("code", 200)), self._seen())
         else:
@@ -163,6 +171,19 @@ class Handler(BaseHTTPRequestHandler):
         while self.command != "HEAD" and sent < size:
             sent += self.wfile.write(BLOCK[: size - sent])
             time.sleep(max(0.0, start + seconds * sent / size - time.monotonic()))
+
+    def _websocket(self) -> None:
+        key = self.headers["Sec-WebSocket-Key"].encode() + ACCEPT
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key).digest()).decode())  # noqa: S324
+        self.end_headers()
+        self.close_connection = True
+        while (head := self.rfile.read(6)) and head[0] & 0x0F != CLOSE and head[1] & 0x7F <= 125:
+            masked, mask = self.rfile.read(head[1] & 0x7F), head[2:]
+            text = bytes(byte ^ mask[at % 4] for at, byte in enumerate(masked))
+            self.wfile.write(bytes([FINAL_TEXT, len(text)]) + text)
 
     def _head(self, status: int, kind: str, length: int) -> None:
         self.send_response(status)

@@ -71,8 +71,12 @@ loads() { # loads FILE: whether HAProxy can serve it
 mend() { # mend FILE: every certificate that the configuration names can be loaded afterwards
     sed -n 's/.* crt-list \([^ ]*\) .*/\1/p' "$1" | sort -u | xargs -r cat | while read -r pem names; do
         if loads "$pem"; then continue; fi
-        say "ERROR: $pem can't be loaded; kept as $pem.broken. Self-signed until HAProxySetup has run: $names"
-        [ ! -e "$pem" ] || mv "$pem" "$pem.broken"
+        why="is missing"
+        if [ -e "$pem" ]; then
+            why="can't be loaded; kept as $pem.broken"
+            mv "$pem" "$pem.broken"
+        fi
+        say "ERROR: $pem $why. Self-signed until HAProxySetup has run: $names"
         # shellcheck disable=SC2086 # the names are words
         if (umask 077 && self_signed $names > "$config/certs/.start.$$"); then
             mv "$config/certs/.start.$$" "$pem"

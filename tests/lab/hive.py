@@ -343,6 +343,23 @@ class Hive:
         assert len(found) == 1, f"{len(found)} containers of {name} run"
         return found[0]
 
+    def job(self, name: str, server: str = "web1") -> str:
+        """Id of the container of a job, which has ended."""
+        return self.on_server(
+            f"docker ps -aq --no-trunc --filter label=apiary.resource=jobs.{name}", server=server
+        ).strip()
+
+    def beside(self, name: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """A job of web1 once more, beside the one of the stack, with other settings."""
+        found = json.loads(self.on_server(f"docker inspect {self.job(name)}"))[0]
+        variables = dict(line.split("=", 1) for line in found["Config"]["Env"]) | environment
+        options = [word for key, value in variables.items() for word in ("-e", f"{key}={value}")]
+        return self.server_command(
+            *("docker", "run", "--rm", "--cap-drop", "ALL", "--volumes-from", found["Id"]),
+            *("--network", next(iter(found["NetworkSettings"]["Networks"]))),
+            *(*options, found["Config"]["Image"]),
+        )
+
     def container_addresses(self) -> list[str]:
         """Every address of every container of the server, both families."""
         ids = self.on_server("docker ps -q").split()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 
 import pytest
 
@@ -19,32 +18,6 @@ VALIDATOR = network.PROBERS.replace("::/64", "::54")
 def sites(hive: Hive) -> list[str]:
     """Every domain that the hive serves."""
     return list(hive.outputs()["sites"])
-
-
-def job(hive: Hive) -> str:
-    """The container of the job for certificates."""
-    return hive.on_server("docker ps -aq --filter label=apiary.resource=jobs.certbot").strip()
-
-
-def certbot(hive: Hive, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The job again, beside the one of the stack, with other settings."""
-    found = json.loads(hive.on_server(f"docker inspect {job(hive)}"))[0]
-    network_name = next(iter(found["NetworkSettings"]["Networks"]))
-    variables = dict(line.split("=", 1) for line in found["Config"]["Env"]) | environment
-    options = [word for name, value in variables.items() for word in ("-e", f"{name}={value}")]
-    return hive.server_command(
-        "docker",
-        "run",
-        "--rm",
-        "--cap-drop",
-        "ALL",
-        "--network",
-        network_name,
-        "--volumes-from",
-        found["Id"],
-        *options,
-        found["Config"]["Image"],
-    )
 
 
 def serial(hive: Hive, domain: str) -> str:
@@ -115,7 +88,7 @@ def test_a_domain_without_an_address_fails_alone_and_the_run_does_not(whole: Hiv
         name: {"app": "site", "port": 8080, "www": False, "tls": True} for name in ("absent.example.org", "example.com")
     }
     before = serial(whole, "example.com")
-    done = certbot(whole, DOMAINS=json.dumps(domains))
+    done = whole.beside("certbot", DOMAINS=json.dumps(domains))
     assert done.returncode == 0, done.stderr
     assert "not yet: absent.example.org: has no address in DNS" in done.stderr
     assert "certificates: 1 served; 1 not yet (absent.example.org)" in done.stdout
@@ -145,7 +118,7 @@ def test_renewal_under_load_loses_no_request(whole: Hive) -> None:
     alone = json.dumps({"echo.example.net": {"app": "echo", "port": 8080, "www": True, "tls": True}})
     with Visitors(whole, ["echo.example.net"]) as visitors:
         for _ in range(2):
-            done = certbot(whole, RENEW_DAYS="9999", DOMAINS=alone)
+            done = whole.beside("certbot", RENEW_DAYS="9999", DOMAINS=alone)
             assert done.returncode == 0, done.stderr
             assert "echo.example.net: renewed" in done.stdout, done.stdout
     assert serial(whole, "echo.example.net") != before
@@ -153,19 +126,26 @@ def test_renewal_under_load_loses_no_request(whole: Hive) -> None:
     assert min(visitors.requests.values()) > 10, visitors.requests
 
 
-@pytest.mark.parametrize("content", ["", "-----BEGIN CERTIFICATE-----\\nMIIB"])
-def test_a_broken_file_stops_neither_the_proxy_nor_another_site(whole: Hive, content: str) -> None:
-    pem = f"{CERTIFICATES}/example.com.pem"
-    whole.on_server(f"printf %b '{content}' > {pem}")
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (": >", "can't be loaded; kept as"),
+        ("printf -- '-----BEGIN CERTIFICATE-----\\nMIIB' >", "can't be loaded; kept as"),
+        ("rm", "is missing"),
+    ],
+    ids=["empty", "torn", "missing"],
+)
+def test_a_broken_file_stops_neither_the_proxy_nor_another_site(whole: Hive, spoil: str, why: str) -> None:
+    whole.on_server(f"{spoil} {CERTIFICATES}/example.com.pem")
     proxy = whole.container("haproxy")
     whole.on_server(f"docker restart {proxy}")
     for family in FAMILIES:
         until(lambda family=family: whole.get("https://echo.example.net/", family)[0] == 200, 30, "echo is served")
         until(lambda family=family: whole.get("https://example.com/", family, "-k")[0] == 200, 30, "site is served")
-    assert "can't be loaded; kept as" in whole.on_server(f"docker logs --since 60s {proxy} 2>&1")
+    assert f"example.com.pem {why}" in whole.on_server(f"docker logs --since 60s {proxy} 2>&1")
     assert whole.get("https://example.com/", "-6")[0] == 0, "self-signed meanwhile"
     # The scheduler's next start of the job puts it right, without asking the authority.
-    told = whole.on_server(f"docker start -a {job(whole)} 2>&1")
+    told = whole.on_server(f"docker start -a {whole.job('certbot')} 2>&1")
     assert "example.com: now served: " in told
     assert whole.get("https://example.com/", "-6")[0] == 200
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lab.paths import CHECKOUT
 from tests.lab.hive import Hive
+from tests.lab.test_firewall import container_ipv6, expect_closed, listening
 
 SECONDS = 90  # a tenth of it on an idle machine
 
@@ -18,6 +19,14 @@ def test_the_whole_hive_is_served_and_settled(whole: Hive) -> None:
     whole.expect_no_changes()
     refreshed = whole.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes", check=False)
     assert refreshed.status == 0, refreshed.output[-4000:]
+
+
+def test_only_the_intended_ports_answer(whole: Hive) -> None:
+    """Also with databases, a scheduler, and an application that has an address of its own."""
+    [game] = container_ipv6(whole, "game")
+    ports = listening(whole)
+    assert {443, 3306, 5432, 8404, 25565} <= set(ports)
+    expect_closed(whole, ports, but=[(game, 25565)])
 
 
 def test_make_up_again_changes_nothing_and_takes_seconds(whole: Hive, tmp_path: Path) -> None:

@@ -5,10 +5,7 @@ SOAK_RELOADS and SOAK_RELEASES say how many (20 and 10). It prints how many requ
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-from pathlib import Path
 
 import pytest
 
@@ -26,37 +23,24 @@ SOCKET, DOWNLOAD = "socket.example.com", "echo.example.net"
 @pytest.fixture
 def fifty(whole: Hive) -> list[str]:
     """The domains of the whole hive and more, 50 in all but for that of a WebSocket, each with its certificate."""
-    shutil.copytree(Path(__file__).with_name("socket"), whole.program / "images" / "Socket", dirs_exist_ok=True)
     web = whole.settings["apiary:servers"]["web1"]["dns"]["web"]
     more = [f"site{number}.example.com" for number in range(DOMAINS - 2)]
     web += [*more, SOCKET]
     applications = whole.settings["apiary:applications"]
     applications["site"]["env"]["domains"] += more[::2]
     applications["echo"]["env"]["domains"] += more[1::2]
-    applications["socket"] = {"build_dir": "Socket", "env": {"domains": [SOCKET], "http_port": 8080}}
+    applications["socket"] = {"build_dir": "Echo", "env": {"domains": [SOCKET], "http_port": 8080}}
     whole.settings["apiary:jobs"]["certbot"]["timeout"] = 1800
     whole.up()
     return [DOWNLOAD, "example.com", *more]
-
-
-def reload(hive: Hive, number: int) -> None:
-    """hasetup again, beside the job of the stack, with something else in the configuration."""
-    job = hive.on_server("docker ps -aq --no-trunc --filter label=apiary.resource=jobs.hasetup").strip()
-    found = json.loads(hive.on_server(f"docker inspect {job}"))[0]
-    options = [word for line in found["Config"]["Env"] for word in ("-e", line)]
-    done = hive.server_command(
-        *("docker", "run", "--rm", "--cap-drop", "ALL", "--volumes-from", job),
-        *("--network", next(iter(found["NetworkSettings"]["Networks"]))),
-        *(*options, "-e", f"HSTS={number + 1}", found["Config"]["Image"]),
-    )
-    assert "has reloaded the configuration" in done.stdout, done.stdout + done.stderr
 
 
 def test_reloads_and_releases_under_load_fail_no_request_and_reset_no_download(whole: Hive, fifty: list[str]) -> None:
     kinds = ("fresh", "kept", "h2", "download", "websocket")
     with Visitors(whole, fifty, kinds, websocket=SOCKET, seconds=3600) as visitors:
         for number in range(RELOADS):
-            reload(whole, number)
+            done = whole.beside("hasetup", HSTS=str(number + 1))
+            assert "has reloaded the configuration" in done.stdout, done.stdout + done.stderr
         for number in range(RELEASES):
             whole.settings["apiary:applications"]["echo"]["env"]["version"] = f"release {number}"
             whole.up()

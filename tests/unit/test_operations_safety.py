@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import subprocess
 from pathlib import Path
@@ -42,6 +43,37 @@ def test_a_server_that_does_not_let_us_in_is_not_taken_for_dead(monkeypatch: pyt
 def test_a_server_that_does_not_answer_is(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(hosts.Unreachable, match="timed out"):
         answering(monkeypatch, 255, "ssh: connect to host 192.0.2.1 port 22: Connection timed out").run("true")
+
+
+@pytest.fixture
+def ready(tmp_path: Path) -> list[str]:
+    """What asks the host whether it is ready for the instance `i`, on files of this test."""
+    script = hosts.READY.replace("/etc/apiary", str(tmp_path)).replace("/run", str(tmp_path))
+    return ["sh", "-c", script, "-", "i"]
+
+
+@pytest.mark.parametrize(
+    ("known", "said"), [(None, ""), ("another\n", ""), ("i\n", "ready\n")], ids=["bare", "rebuilt", "made"]
+)
+def test_docker_is_asked_only_where_a_bootstrap_has_ended(
+    ready: list[str], tmp_path: Path, known: str | None, said: str
+) -> None:
+    """An update may have been killed when Docker was installed and did not run yet."""
+    if known is not None:
+        (tmp_path / "instance").write_text(known)
+    done = subprocess.run(ready, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == (said, "")
+
+
+def test_a_bootstrap_that_outlives_its_update_is_waited_for(ready: list[str], tmp_path: Path) -> None:
+    """It may restart Docker at any moment."""
+    (tmp_path / "instance").write_text("i\n")
+    with (tmp_path / "apiary-bootstrap.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        asking = subprocess.Popen(ready, stdout=subprocess.PIPE, text=True)
+        with pytest.raises(subprocess.TimeoutExpired):
+            asking.wait(0.5)
+    assert asking.communicate(timeout=10)[0] == "ready\n"
 
 
 @pytest.mark.parametrize(("mark", "dead"), [({}, ["web1"]), ({"pendingReplacement": True}, [])], ids=["there", "gone"])
