@@ -46,8 +46,14 @@ docker image inspect {tag} >/dev/null 2>&1 && exit 0
 docker pull {tag} 2>&1 | stdbuf -oL fold -b -w 4000
 exit "${{PIPESTATUS[0]}}"
 """
+# A release that failed leaves the image before it to be deleted, and whoever takes the change back has built the same
+# one again by then: what a container has is not old.
 REMOVE = """\
 docker image inspect {tag} >/dev/null 2>&1 || exit 0
+if [ -n "$(docker ps --all --quiet --filter ancestor={tag})" ]; then
+    echo {tag} stays: a container has it
+    exit 0
+fi
 docker image rm {tag}"""
 
 

@@ -199,7 +199,7 @@ class Hive:
         )
 
     def pulumi(self, *arguments: str, check: bool = True) -> Done:
-        """`pulumi ARGUMENTS`, to its end; with `check` it has to succeed."""
+        """`pulumi ARGUMENTS`, to its end; with `check` it has to succeed, and to warn of nothing."""
         log = self.program / ".events.jsonl"
         log.unlink(missing_ok=True)
         events = ["--event-log", str(log)] if arguments[0] in ("up", "destroy", "refresh", "preview") else []
@@ -210,6 +210,8 @@ class Hive:
             os.killpg(process.pid, signal.SIGKILL)
             raise AssertionError(f"`pulumi {' '.join(arguments)}` did not end: {process.communicate()[0]}") from None
         assert not check or process.returncode == 0, f"`pulumi {' '.join(arguments)}` failed:\n{output[-6000:]}"
+        warnings = _warnings(log)
+        assert not (check and warnings), f"`pulumi {' '.join(arguments)}` warns: {warnings}"
         return Done(process.returncode, output, _steps(log))
 
     def interrupt(self, arguments: list[str], moment: str, how: Sequence[signal.Signals]) -> str:
@@ -269,6 +271,38 @@ class Hive:
         """A second update must find nothing to do."""
         done = self.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes", check=False)
         assert done.status == 0, f"a second update changes {sorted(done.touched())}:\n{done.output[-4000:]}"
+
+    def expect_bootstrapped(self, server: str = "web1") -> None:
+        """The playbooks, run again on the host from the archive of the update, must find nothing to do."""
+        state = json.loads(self.output_of("stack", "export"))
+        [bootstrap] = [
+            resource
+            for resource in state["deployment"]["resources"]
+            if resource["urn"].endswith(f"Bootstrap$command:remote:Command::{server}")
+        ]
+        output = self.on_server(
+            "set -e; folder=$(mktemp -d); trap 'rm -rf $folder' EXIT; base64 -d | tar -x -C $folder; cd $folder; "
+            "bash bootstrap.sh web.yml",
+            server=server,
+            stdin=bootstrap["inputs"]["stdin"],
+        )
+        assert output.splitlines()[-1].startswith("recap"), output
+        assert "changed=0 failures=0" in output.splitlines()[-1], output
+
+    def expect_destroyed(self) -> None:
+        """`pulumi destroy` must leave neither a machine nor anything in the account."""
+        self.pulumi("destroy", "--yes", "--skip-preview")
+        region = json.loads(self.paths.region.read_text())
+        for table in ("instances", "reserved_ips", "firewall_groups", "ssh_keys", "domains", "vpcs"):
+            assert not region[table], f"{table}: {region[table]}"
+        # The API answers before the machine has gone, as Vultr's does.
+        until(lambda: self.machines() == [], 30, "the machines have gone")
+
+    def machines(self) -> list[str]:
+        """The containers of the region that are none of its own services, but named by an instance's id."""
+        everything = ["docker", "ps", "-a", "--filter", f"label={self.paths.label}", "--format", "{{.Names}}"]
+        names = subprocess.run(everything, check=True, capture_output=True, text=True).stdout.split()
+        return [name for name in names if re.search(r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", name)]
 
     def expect_nothing_left(self) -> None:
         """Nothing on the server or at Vultr that carries the stack's name and is not in its state."""
@@ -458,6 +492,12 @@ def until(condition: Any, seconds: float, what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"after {seconds:.0f} s still not: {what}"
         time.sleep(0.3)
+
+
+def _warnings(log: Path) -> list[str]:
+    events = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    said = [event["diagnosticEvent"] for event in events if "diagnosticEvent" in event]
+    return [one["message"] for one in said if one["severity"] == "warning"]
 
 
 def _steps(log: Path) -> tuple[tuple[str, str], ...]:

@@ -178,6 +178,7 @@ def test_what_changes_leaves_nothing_behind(two: Hive) -> None:
         expect_open(two, new)
         assert resolve(two, "-x", new) == []
         expect_forwarded(two)
+        two.expect_bootstrapped()
         two.expect_nothing_left()
         two.expect_no_changes()
     two.up()
@@ -185,3 +186,8 @@ def test_what_changes_leaves_nothing_behind(two: Hive) -> None:
     expect_open(two, old, PORT)
     two.expect_served()
     two.expect_no_changes()
+
+
+def test_destroy_leaves_nothing_of_names_and_addresses_of_their_own(two: Hive) -> None:
+    assert two.machines()
+    two.expect_destroyed()

@@ -164,6 +164,18 @@ def test_what_left_the_file_is_kept_and_said_and_comes_back_with_its_data(whole:
     whole.expect_no_changes()
 
 
+def test_data_survive_the_end_of_everything_that_uses_them(whole: Hive) -> None:
+    """As docs/databases.md types it."""
+    keep(whole, "before the end")
+    targets = [f"--target=**docker:index/{kind}::**" for kind in ("container:Container", "volume:Volume")]
+    whole.pulumi("destroy", "--yes", "--skip-preview", "--target-dependents", *targets)
+    assert whole.on_server("docker ps --all --quiet --filter label=apiary.stack=apiary-lab") == ""
+    whole.up()
+    for site in SITES.values():
+        assert "before the end" in kept(whole, site)
+    whole.expect_no_changes()
+
+
 def test_data_survive_a_reboot_and_a_server_that_is_killed(whole: Hive) -> None:
     keep(whole, "before the reboot")
     for server in SERVERS:

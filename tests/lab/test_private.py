@@ -81,6 +81,11 @@ def test_a_peer_finds_nothing_but_ssh_and_the_private_port(two: Hive) -> None:
     assert {line.split()[3] for line in listening if "dockerd" in line} == {f"{DB}:{PORT}"}
 
 
+def test_the_playbook_s_second_run_changes_nothing(two: Hive) -> None:
+    for server in ("web1", "db1"):
+        two.expect_bootstrapped(server)
+
+
 @pytest.mark.parametrize("routed", [False, True], ids=["on_link", "routed"])
 def test_from_outside_nobody_reaches_it(two: Hive, routed: bool) -> None:
     """Neither at the public addresses nor by a route to the private one."""

@@ -64,6 +64,7 @@ def test_a_configuration_that_is_not_valid_fails_the_update_with_the_checker_s_l
     assert "keeps the old one" in failed.output
     assert whole.on_server(f"cat {VOLUME}/haproxy.cfg") == before
     whole.expect_served()
+    # The image of before, which is on its way out in the state.
     whole.up()
     whole.expect_no_changes()
 
@@ -112,7 +113,7 @@ def test_an_own_certificate_and_anonymised_addresses_are_what_the_proxy_serves_a
         for family in FAMILIES:
             whole.get(f"{ECHO}{mark}", family)
         until(lambda: len(lines(whole, mark)) == 2, 20, "both visits are logged")
-        seen = {line.split()[0] for line in lines(whole, mark)}
+        seen = {line.split()[1] for line in lines(whole, mark)}
         assert seen == {"2001:db8:77::", f"{whole.own_address('-4').rpartition('.')[0]}.0"}
     finally:
         as_the_stack_has_it(whole)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from tests.lab.hive import Hive
 
 
@@ -18,21 +16,7 @@ def test_a_refresh_finds_nothing_changed(hive: Hive) -> None:
 
 
 def test_the_playbook_s_second_run_changes_nothing(hive: Hive) -> None:
-    """The same archive is run again on the host, as the update would."""
-    state = json.loads(hive.output_of("stack", "export"))
-    [bootstrap] = [
-        resource
-        for resource in state["deployment"]["resources"]
-        if resource["type"] == "command:remote:Command"
-        and resource["urn"].endswith("Bootstrap$command:remote:Command::web1")
-    ]
-    output = hive.on_server(
-        "set -e; folder=$(mktemp -d); trap 'rm -rf $folder' EXIT; base64 -d | tar -x -C $folder; cd $folder; "
-        "bash bootstrap.sh web.yml",
-        stdin=bootstrap["inputs"]["stdin"],
-    )
-    assert output.splitlines()[-1].startswith("recap"), output
-    assert "changed=0 failures=0" in output.splitlines()[-1], output
+    hive.expect_bootstrapped()
 
 
 def test_no_secret_is_in_the_state_in_plain_text(hive: Hive) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -199,6 +202,23 @@ def test_an_image_of_another_instance_is_never_removed(graph: Graph) -> None:
     for command in graph.of_type(COMMAND):
         if "docker image rm" in command.inputs.get("delete", ""):
             assert "grep -qxF web1-id /etc/apiary/instance || exit 0" in command.inputs["delete"]
+
+
+@pytest.mark.parametrize(("containers", "removed"), [("", True), ("5d2c1b", False)], ids=["unused", "used"])
+def test_a_failed_release_that_is_taken_back_does_not_cost_the_image_that_is_used_again(
+    graph: Graph, tmp_path: Path, containers: str, removed: bool
+) -> None:
+    """The state still has it to be deleted, and the update before has built it again under the same tag."""
+    (tmp_path / "instance").write_text("web1-id\n")
+    docker = tmp_path / "docker"
+    docker.write_text(f'#!/bin/sh\ncase "$1 $2" in ps*) echo {containers} ;; *rm) touch {tmp_path}/removed ;; esac\n')
+    docker.chmod(0o755)
+    [script] = [one.inputs["delete"] for one in graph.of_type(COMMAND) if one.name == "web1/Echo"]
+    subprocess.run(
+        ["bash", "-c", script.replace("/etc/apiary", str(tmp_path))],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, stdin=subprocess.DEVNULL, check=True,
+    )  # fmt: skip
+    assert (tmp_path / "removed").exists() == removed
 
 
 def test_an_encrypted_value_outside_secrets_is_refused(stack_file: dict[str, Any], program: Any) -> None:
