@@ -71,7 +71,7 @@ class Application(pulumi.ComponentResource):
                 name=host.network.id,
                 aliases=[name],
                 ipv6_address=_static_ipv6(name, host),
-                ipv4_address=None if own.ipv4 else host.plan.apply(lambda addresses: addresses.ipv4_statics[name]),
+                ipv4_address=_fixed_ipv4(name, own, host),
             ),
             labels={PROXY: "true"} if own.ipv6_web else None,
             restart=own.restart,
@@ -127,6 +127,12 @@ def _static_ipv6(name: str, host: Host) -> pulumi.Output[str] | None:
     if name not in host.with_static_ipv6:
         return None
     return host.plan.apply(lambda addresses: addresses.statics[name])
+
+
+def _fixed_ipv4(name: str, own: settings.Application, host: Host) -> pulumi.Output[str] | None:
+    if own.ipv4 and name not in host.with_static_ipv6:
+        return None
+    return host.plan.apply(lambda addresses: addresses.ipv4_statics[name])
 
 
 def _healthcheck(health: settings.Health) -> docker.ContainerHealthcheckArgs | None:

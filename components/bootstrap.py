@@ -61,7 +61,9 @@ def variables(
             "apiary_bridge_subnet": addresses.bridge,
             "apiary_net_subnet": addresses.net,
             "apiary_net_subnet_ipv4": addresses.ipv4_net,
-            "apiary_ipv6_only": sorted(addresses.ipv4_statics.values()),
+            "apiary_ipv6_only": sorted(
+                addresses.ipv4_statics[name] for name, application in applications if not application.ipv4
+            ),
             "apiary_ndp": wanted.ndp,
             "apiary_addresses": [] if is_nat else sorted(addresses.statics.values()),
             "apiary_published": [

@@ -151,7 +151,7 @@ class Plan:
     ipv4_gateway: str
     ipv4_range: str
     statics: Mapping[str, str] = field(default_factory=dict)  # application -> its static IPv6
-    ipv4_statics: Mapping[str, str] = field(default_factory=dict)  # application without IPv4 -> the IPv4 it has even so
+    ipv4_statics: Mapping[str, str] = field(default_factory=dict)  # application -> the IPv4 that it always has
 
 
 def make_plan(

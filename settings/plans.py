@@ -37,14 +37,22 @@ def static_suffixes(stack: Stack, server: str) -> dict[str, str]:
     return found
 
 
-def fixed_ipv4(stack: Stack, server: str) -> dict[str, str]:
-    """Return the IPv4 address of every application of a server that shall not speak IPv4 with the world, by name.
+def with_fixed_ipv4(stack: Stack, server: str) -> list[str]:
+    """Return the applications of a server that always have the same IPv4 address on the containers' network.
 
-    Docker gives every container one; the firewall has to know which.
+    Those that shall not speak IPv4 with the world: Docker gives every container one, and the firewall has to know
+    which. And those with a static IPv6 address: Docker (before 28) makes the MAC address of the IPv4 one, and with
+    another MAC the host would not find the container after a restart until it asks again, half a minute later.
     """
+    static = static_suffixes(stack, server)
+    return [name for name, app in stack.applications_on(server).items() if not app.ipv4 or name in static]
+
+
+def fixed_ipv4(stack: Stack, server: str) -> dict[str, str]:
+    """Return the IPv4 addresses of those `with_fixed_ipv4`, by name."""
     net = IPv4Network(stack.servers[server].ipv4_net)
-    without = [name for name, app in stack.applications_on(server).items() if not app.ipv4]
-    return {name: str(net[place]) for name, place in _places(without, FIRST_IPV4, net.num_addresses // 2).items()}
+    places = _places(with_fixed_ipv4(stack, server), FIRST_IPV4, net.num_addresses // 2)
+    return {name: str(net[place]) for name, place in places.items()}
 
 
 def _places(names: Iterable[str], first: int, end: int, taken: Iterable[int] = ()) -> dict[str, int]:

@@ -6,7 +6,7 @@ from settings.addresses import Suffix, parse_suffix, private_net
 from settings.checks.common import applications_on
 from settings.draft import Draft
 from settings.errors import Key
-from settings.plans import FIRST_IPV4
+from settings.plans import FIRST_IPV4, with_fixed_ipv4
 
 _DOCKER_DEFAULT = IPv4Network("172.17.0.0/16")
 
@@ -57,9 +57,9 @@ def _networks(draft: Draft, name: str) -> None:
                 "suffix_net",
             )
     net = IPv4Network(server.ipv4_net)
-    without = [app_name for app_name, app in applications_on(draft, name).items() if not app.ipv4]
-    if len(without) > (room := net.num_addresses // 2 - FIRST_IPV4):
-        message = f"{net} has fixed addresses for {room} applications with ipv4: false, and there are {len(without)}"
+    fixed = len(with_fixed_ipv4(draft.stack, name))
+    if fixed > (room := net.num_addresses // 2 - FIRST_IPV4):
+        message = f"{net} has fixed addresses for {room} applications with static IPv6 or ipv4: false, here are {fixed}"
         draft.report(f"{message}; write a larger network", "servers", name, "ipv4_net")
     if net.overlaps(_DOCKER_DEFAULT):
         message = f"{net} overlaps Docker's default bridge, {_DOCKER_DEFAULT}; write another, e.g. 172.30.0.0/24"

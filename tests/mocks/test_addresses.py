@@ -110,7 +110,7 @@ def test_without_ipv4_the_host_is_told_whom_to_refuse_it(stack_file: dict[str, A
     stack_file["applications"]["shop"]["ipv4"] = False
     graph = program(stack_file)
     fixed = {one.name: one.inputs["networksAdvanced"][0].get("ipv4Address") for one in graph.of_type(CONTAINER)}
-    assert [name for name, address in fixed.items() if address] == ["shop"]
+    assert [name for name, address in fixed.items() if address] == ["haproxy", "shop"]
     told = told_to_the_host(graph)
     assert told["apiary_ipv6_only"] == [fixed["shop"]]
     variables.check(told)
