@@ -42,9 +42,13 @@ class Done:
     output: str
     steps: tuple[tuple[str, str], ...]  # (operation, `type::name`) of every resource that was touched
 
+    def resources(self) -> set[str]:
+        """`type::name` of everything that was not left the same, components aside."""
+        return {urn for operation, urn in self.steps if operation not in ("same", "refresh", "read")}
+
     def touched(self) -> set[str]:
-        """`name` of everything that was not left the same, components aside."""
-        return {urn.split("::")[-1] for operation, urn in self.steps if operation not in ("same", "refresh", "read")}
+        """`name` of the same: resources of one name are one."""
+        return {urn.split("::")[-1] for urn in self.resources()}
 
 
 @dataclass

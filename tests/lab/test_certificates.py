@@ -20,6 +20,14 @@ def sites(hive: Hive) -> list[str]:
     return list(hive.outputs()["sites"])
 
 
+def renew(hive: Hive) -> None:
+    """The certificate of one site, long before it is due."""
+    alone = json.dumps({"echo.example.net": {"app": "echo", "port": 8080, "www": True, "tls": True}})
+    done = hive.beside("certbot", RENEW_DAYS="9999", DOMAINS=alone)
+    assert done.returncode == 0, done.stderr
+    assert "echo.example.net: renewed" in done.stdout, done.stdout
+
+
 def serial(hive: Hive, domain: str) -> str:
     """Of the certificate that a visitor gets now."""
     script = f"openssl s_client -connect {domain}:443 -servername {domain} </dev/null 2>/dev/null"
@@ -115,12 +123,9 @@ def test_a_domain_that_the_authority_refuses_is_served_self_signed_and_blocks_no
 
 def test_renewal_under_load_loses_no_request(whole: Hive) -> None:
     before = serial(whole, "echo.example.net")
-    alone = json.dumps({"echo.example.net": {"app": "echo", "port": 8080, "www": True, "tls": True}})
     with Visitors(whole, ["echo.example.net"]) as visitors:
         for _ in range(2):
-            done = whole.beside("certbot", RENEW_DAYS="9999", DOMAINS=alone)
-            assert done.returncode == 0, done.stderr
-            assert "echo.example.net: renewed" in done.stdout, done.stdout
+            renew(whole)
     assert serial(whole, "echo.example.net") != before
     assert visitors.failed == []
     assert min(visitors.requests.values()) > 10, visitors.requests

@@ -21,6 +21,12 @@ def hsts(hive: Hive) -> str:
     return found[1] if found else ""
 
 
+def reload(hive: Hive, seconds: int) -> None:
+    """The proxy's setup again, beside the job of the stack, with another HSTS."""
+    done = hive.beside("hasetup", HSTS=str(seconds))
+    assert "has reloaded the configuration" in done.stdout, done.stdout + done.stderr
+
+
 def as_the_stack_has_it(hive: Hive) -> None:
     """The stack's own job again."""
     hive.on_server(f"docker start -a {hive.job('hasetup')}")
@@ -34,8 +40,7 @@ def test_reloads_and_a_release_under_load_fail_no_request_and_reset_no_download(
     # A release ends the WebSockets of the old container, a reload must not.
     with Visitors(whole, hosts, (*kinds, "websocket"), websocket=hosts[0], download_seconds=8) as reloads:
         for seconds in (100, 200):
-            done = whole.beside("hasetup", HSTS=str(seconds))
-            assert "has reloaded the configuration" in done.stdout, done.stdout + done.stderr
+            reload(whole, seconds)
             assert hsts(whole) == f"max-age={seconds}"
     as_the_stack_has_it(whole)
     with Visitors(whole, hosts, kinds, download_seconds=8) as release, whole.changed() as settings:

@@ -20,7 +20,7 @@ from pulumi.runtime.stack import run_pulumi_func
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMIT = "0a1b2c3d4e5f60718293a4b5c6d7e8f901234567"  # where every branch is
-PREFIXES = {"web1": "2001:db8:77:1", "web2": "2001:db8:77:2"}
+PREFIXES = {"web1": "2001:db8:77:1", "web2": "2001:db8:77:2", "db1": "2001:db8:77:3"}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import os
 import pytest
 
 from tests.lab.hive import Hive
+from tests.lab.test_proxy import reload
 from tests.lab.visitors import Visitors
 
 pytestmark = pytest.mark.timeout(3 * 3600)
@@ -35,15 +36,19 @@ def fifty(whole: Hive) -> list[str]:
     return [DOWNLOAD, "example.com", *more]
 
 
+def release(hive: Hive, number: int) -> None:
+    """Another version of an application that serves."""
+    hive.settings["apiary:applications"]["echo"]["env"]["version"] = f"release {number}"
+    hive.up()
+
+
 def test_reloads_and_releases_under_load_fail_no_request_and_reset_no_download(whole: Hive, fifty: list[str]) -> None:
     kinds = ("fresh", "kept", "h2", "download", "websocket")
     with Visitors(whole, fifty, kinds, websocket=SOCKET, seconds=3600) as visitors:
         for number in range(RELOADS):
-            done = whole.beside("hasetup", HSTS=str(number + 1))
-            assert "has reloaded the configuration" in done.stdout, done.stdout + done.stderr
+            reload(whole, number + 1)
         for number in range(RELEASES):
-            whole.settings["apiary:applications"]["echo"]["env"]["version"] = f"release {number}"
-            whole.up()
+            release(whole, number)
     print(f"{RELOADS} reloads, {RELEASES} releases: {visitors.requests}; failed: {len(visitors.failed)}")
     assert visitors.failed == []
     assert {kind.split()[0] for kind, count in visitors.requests.items() if count} == set(kinds)
