@@ -1,9 +1,12 @@
-"""Measures the program in a region of its own, and prints a table: `python -m bench [--write]`.
+"""Measures the program in a region of its own, and prints a table a section: `python -m bench [--only ...] [--write]`.
 
-Makes: a region in `.lab/bench` (with the caches of the lab), and in it stacks of a copy of the checkout: the small one
-of tests/lab/stacks/spine.yaml, with more and more applications; then, in a region as new, the whole hive of
-Pulumi.lab.yaml. All is gone at the end, however it ends.
-`--write` puts the table into bench/RESULTS.md when all was measured.
+    small   tests/lab/stacks/spine.yaml, with more and more applications
+    prod    Pulumi.prod.yaml, as far as it goes without its hosts
+    whole   Pulumi.lab.yaml, from `make up` on
+
+Makes: a region in `.lab/bench` (with the caches of the lab), and in it the stack of a copy of the checkout; all is gone
+at the end of the section, however it ends.
+`--write` puts each section into bench/RESULTS.md when all of it was measured.
 """
 
 from __future__ import annotations
@@ -17,89 +20,125 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from bench import load
-from bench.report import Report, machine
+from bench.report import Report, machine, with_section
 from lab import cli, tools
 from lab.paths import CHECKOUT, Paths
 from lab.servers import Servers
+from tests.engine.golden import STACK_FILES
+from tests.engine.settled import settle
+from tests.engine.workplace import Workplace, read_stack_file
 from tests.lab.hive import Hive
+from tests.lab.test_certificates import renew
+from tests.lab.test_logs import lines_lost
+from tests.lab.visitors import KINDS, Visitors
+from tests.soak.test_live_refresh import release, reload
 
 RUNS = 3
-STACK = CHECKOUT / "tests" / "lab" / "stacks" / "spine.yaml"
+SPINE = CHECKOUT / "tests" / "lab" / "stacks" / "spine.yaml"
+RESULTS = CHECKOUT / "bench" / "RESULTS.md"
 CONNECTIONS, SECONDS = 16, 8
 WATCH_SECONDS = 300
+RELOADS, RELEASES, RENEWALS, ROTATION_SECONDS = 2, 2, 1, 15
 CLIENT = Path(load.__file__).read_text()
 
 
 def main() -> int:
-    """Runs all measurements; the process's exit status."""
+    """Runs the measurements; the process's exit status."""
+    sections = {"small": small, "prod": prod, "whole": whole}
     parser = argparse.ArgumentParser(prog="python -m bench", description="Figures of the program, on this machine.")
     parser.add_argument("--write", action="store_true", help="write bench/RESULTS.md")
-    parser.add_argument("--applications", default="5,20", help="numbers of applications (5,20); 50 takes minutes")
+    parser.add_argument("--only", nargs="+", choices=sections, default=sections, help="sections to measure (all)")
+    parser.add_argument("--applications", default="5,20,50", help="numbers of applications of `small` (5,20,50)")
     options = parser.parse_args()
     counts = [int(word) for word in options.applications.split(",") if word]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the region is taken down
-    root = CHECKOUT / ".lab" / "bench"
     os.environ["APIARY_LAB_CACHE"] = str(CHECKOUT / ".lab" / "cache")
-    os.environ["APIARY_LAB_DIR"] = str(root)
-    paths = Paths.find(root)
-    pulumi = tools.ensure_pulumi(paths)
+    os.environ["APIARY_LAB_DIR"] = str(CHECKOUT / ".lab" / "bench")
+    pulumi = tools.ensure_pulumi(Paths.find())
     os.environ["PATH"] = f"{pulumi.parent}:{os.environ['PATH']}"
-    report = Report()
-    try:
-        report.add("region up, caches warm", "s", seconds(lambda: cli.up(renewed(root))))
-        about = machine(pulumi)  # Docker runs now, at the latest
+    tools.ensure_plugins(Paths.find(), pulumi)
+    for name in options.only:
         with tempfile.TemporaryDirectory(prefix="apiary-bench-") as folder:
-            measure(Hive.copy_of_the_checkout(Paths.find(root), Path(folder), STACK), report, counts)
-        cli.up(renewed(root))
-        with tempfile.TemporaryDirectory(prefix="apiary-bench-") as folder:
-            measure_whole(Hive.copy_of_the_checkout(Paths.find(root), Path(folder)), report)
-    finally:
-        cli.down(Paths.find(root), everything=False)
-    page = report.markdown(about)
-    print(page)
-    if options.write:
-        (CHECKOUT / "bench" / "RESULTS.md").write_text(page)
+            cli.down(Paths.find(), everything=False)
+            try:
+                cli.prepare(Paths.find())  # `down` removed folders that this needs
+                report = Report(name, machine(pulumi))
+                sections[name](report, Path(folder), counts)
+            finally:
+                cli.down(Paths.find(), everything=False)
+        print(report.markdown())
+        if options.write:
+            RESULTS.write_text(with_section(RESULTS.read_text(), report))
     return 0
 
 
-def measure(hive: Hive, report: Report, counts: list[int]) -> None:
-    """All figures of a stack: as it is first, then with more applications."""
+def small(report: Report, folder: Path, counts: list[int]) -> None:
+    """A small stack as it is first, then with more applications."""
+    hive = Hive.copy_of_the_checkout(Paths.find(), folder, SPINE)
+    report.add("region up, caches warm", "s", seconds(lambda: cli.up(hive.paths)))
     hive.pulumi("stack", "select", "--create")
     report.add("first `pulumi up` of the small stack, caches warm", "s", seconds(hive.up))
     hive.expect_served()
     memory(hive, report, "small stack")
     no_change(hive, report)
-    edit(hive, report)
+    edited_page(hive, report)
     for count in counts:
         grow(hive, count)
         report.add(f"`pulumi up` that grows the stack to {count} applications", "s", seconds(hive.up))
         no_change(hive, report)
+        edited_page(hive, report)
 
 
-def renewed(root: Path) -> Paths:
-    """The folder of a region, with nothing of an older region in it."""
-    cli.down(Paths.find(root), everything=False)
-    return Paths.find(root)  # `down` removes folders that `up` needs
+def prod(report: Report, folder: Path, counts: list[int]) -> None:
+    """The example for Vultr, in the state that an update would leave."""
+    with closing(Workplace(folder)) as workplace:
+        project = workplace.project("prod", "prod", read_stack_file(STACK_FILES["prod"])).made()
+        settle(project, {})
+        runs = [project.run("preview", "--expect-no-changes") for _ in range(RUNS)]
+    for run in runs:
+        if run.status:
+            raise RuntimeError(f"a preview with nothing to do failed: {run.output}")
+    report.add("no-change `pulumi preview` of Pulumi.prod.yaml", "s", *(run.seconds for run in runs))
+    report.notes.append(
+        "The state is the one that an update would leave (tests/engine/settled.py). `pulumi up` needs the servers at "
+        "Vultr; that of a stack of this shape in the lab is in `whole`."
+    )
 
 
-def measure_whole(hive: Hive, report: Report) -> None:
-    """The figures of the whole hive: from an edit of the stack file to what the edit asked for."""
-    hive.pulumi("stack", "select", "--create")
-    started = time.monotonic()
-    done = hive.up()
-    report.add("first `pulumi up` of the whole hive, caches warm", "s", time.monotonic() - started)
-    report.add("resources of the whole hive", "", len(done.touched()))
+def whole(report: Report, folder: Path, counts: list[int]) -> None:
+    """The stack that `make up` brings up, from an edit of its file to what the edit asked for."""
+    hive = Hive.copy_of_the_checkout(Paths.find(), folder)
+    report.add("`make up`, nothing there but warm caches", "s", seconds(lambda: make_up(hive)))
+    report.add("`make up` again, nothing to do", "s", *(seconds(lambda: make_up(hive)) for _ in range(RUNS)))
     hive.expect_served()
+    planned = {urn for _, urn in hive.pulumi("preview").steps}
+    report.add("resources of the whole hive, components aside", "", len(planned))
     images(hive, report)
     memory(hive, report, "whole hive")
     no_change(hive, report)
     throughput(hive, report)
-    new(hive, report, "a new site with its certificate", lambda name: {"build_dir": "NginxStatic"})
-    new(hive, report, "a new application with its database and certificate", with_database)
+    new(hive, report, "site", "a new site with its certificate", lambda name: {"build_dir": "NginxStatic"})
+    new(hive, report, "book", "a new application with its database and certificate", with_database)
+    unnoticed(hive, report)
+
+
+def make_up(hive: Hive) -> None:
+    """As it is typed, but for the virtual environment: this program runs in it."""
+    done = subprocess.run(
+        ["make", "up", f"VENV={sys.prefix}", f"--old-file={sys.prefix}/.ready"],
+        cwd=hive.program,
+        check=False,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    if done.returncode:
+        raise RuntimeError(f"`make up` failed:\n{done.stdout[-4000:]}\n{done.stderr[-2000:]}")
 
 
 def with_database(name: str) -> dict[str, Any]:
@@ -118,32 +157,17 @@ def with_database(name: str) -> dict[str, Any]:
     }
 
 
-def new(hive: Hive, report: Report, what: str, application: Callable[[str], dict[str, Any]]) -> None:
+def new(hive: Hive, report: Report, kind: str, what: str, application: Callable[[str], dict[str, Any]]) -> None:
     """From the edit that adds one, to its first answer over IPv6 by https with a certificate that visitors trust."""
-    seen, ended, touched = [], [], []
-    for number in range(RUNS):
-        name = f"new{number}"
-        url = f"https://{name}.example.com/"
-        with hive.changed() as settings:
-            settings["apiary:servers"]["web1"]["dns"]["web"].append(f"{name}.example.com")
-            settings["apiary:applications"][name] = section = application(name)
-            section["env"] = {**section.get("env", {}), "domains": [f"{name}.example.com"], "http_port": 8080}
-            started = time.monotonic()
-            watch = hive.in_prober(
-                *("timeout", str(WATCH_SECONDS), "bash", "-c"),
-                f"until curl -6 -sf -o /dev/null --max-time 2 {url}; do sleep 0.1; done; date +%s.%N",
-            )
-            clock = time.time()
-            touched.append(len(hive.up().touched()))
-            ended.append(time.monotonic() - started)
-            out, err = watch.communicate(timeout=WATCH_SECONDS + 10)
-            if watch.returncode:
-                raise RuntimeError(f"{url} was never served: {err}")
-            seen.append(float(out) - clock)
-        hive.up()
-    report.add(f"{what}: edit to served", "s", *seen)
-    report.add(f"{what}: edit to the end of `pulumi up`", "s", *ended)
-    report.add(f"{what}: resources touched", "", *touched)
+
+    def add(number: int) -> str:
+        name = f"{kind}{number}"
+        hive.settings["apiary:servers"]["web1"]["dns"]["web"].append(f"{name}.example.com")
+        hive.settings["apiary:applications"][name] = section = application(name)
+        section["env"] = {**section.get("env", {}), "domains": [f"{name}.example.com"], "http_port": 8080}
+        return f"curl -6 -sf -o /dev/null --max-time 2 https://{name}.example.com/"
+
+    edits(hive, report, what, add)
 
 
 def no_change(hive: Hive, report: Report) -> None:
@@ -155,36 +179,59 @@ def no_change(hive: Hive, report: Report) -> None:
         report.add(f"no-change `pulumi {words[0]}`, {count} applications", "s", *times)
 
 
-def edit(hive: Hive, report: Report) -> None:
-    """From the edit of a page to the new page in the prober, over IPv6, and to the end of the update."""
+def edited_page(hive: Hive, report: Report) -> None:
+    """From the edit of a page of a site to the new page over IPv6."""
     page = hive.program / "images" / "NginxStatic" / "site" / "index.html"
-    original, seen, ended = page.read_text(), [], []
+
+    def edit(number: int) -> str:
+        mark = f"bench-{time.monotonic_ns()}"
+        page.write_text(page.read_text().replace("</body>", f"<!-- {mark} --></body>"))
+        return f"curl -6 -s --max-time 2 {hive.scheme}://example.com/ | grep -q {mark}"
+
+    edits(hive, report, f"one page edited, {len(hive.settings['apiary:applications'])} applications", edit)
+
+
+def edits(hive: Hive, report: Report, what: str, edit: Callable[[int], str]) -> None:
+    """From an edit to what it asked for; `edit` makes one and says which command of a visitor then succeeds."""
+    runs = []
     for number in range(RUNS):
-        mark = f"bench-{number}"
-        watch = f"until curl -6 -s --max-time 2 {hive.scheme}://example.com/ | grep -q {mark}; do sleep 0.1; done"
-        command = ["docker", "exec", hive.paths.name("prober"), "timeout", str(WATCH_SECONDS), "bash", "-c", watch]
-        page.write_text(original.replace("</body>", f"<!-- {mark} --></body>"))
-        started = time.monotonic()
-        update = subprocess.Popen(
-            ["pulumi", "up", "--yes", "--skip-preview", "--stack", "lab", "--non-interactive"],
-            cwd=hive.program,
-            env=hive.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+        visit = edit(number)
+        started = time.time()
+        watch = hive.in_prober(
+            *("timeout", str(WATCH_SECONDS), "bash", "-c"), f"until {visit}; do sleep 0.1; done; date +%s.%N"
         )
-        try:
-            subprocess.run(command, check=True)
-            seen.append(time.monotonic() - started)
-            status = update.wait(WATCH_SECONDS)
-            ended.append(time.monotonic() - started)
-        finally:
-            if update.poll() is None:
-                update.terminate()
-                update.wait(60)
-        if status:
-            raise RuntimeError(f"the update of an edited page failed ({status}); run it by hand to see why")
-    report.add("one page edited, to seen by a visitor over IPv6", "s", *seen)
-    report.add("one page edited, to the end of `pulumi up`", "s", *ended)
+        done = hive.up()
+        ended = time.time()
+        out, err = watch.communicate(timeout=WATCH_SECONDS + 10)
+        if watch.returncode:
+            raise RuntimeError(f"`{visit}` never succeeded: {err}")
+        runs.append((float(out) - started, ended - started, len(done.resources())))
+    served, updated, touched = zip(*runs, strict=True)
+    report.add(f"{what}: edit to served", "s", *served)
+    report.add(f"{what}: edit to the end of `pulumi up`", "s", *updated)
+    report.add(f"{what}: resources touched, components aside", "", *touched)
+
+
+def unnoticed(hive: Hive, report: Report) -> None:
+    """What visitors, and who counts them, would notice of a proxy that is never left alone."""
+    changes: tuple[tuple[str, int, Callable[[int], object]], ...] = (
+        ("reloads of the proxy", RELOADS, lambda number: reload(hive, number)),
+        ("releases", RELEASES, lambda number: release(hive, number)),
+        ("renewals of a certificate", RENEWALS, lambda number: renew(hive)),
+    )
+    for what, times, change in changes:
+        with Visitors(hive, ["echo.example.net", "example.com"], (*KINDS, "download")) as visitors:
+            for number in range(times):
+                change(number)
+        asked = sum(visitors.requests.values()) + len(visitors.failed)
+        report.add(f"failed requests of {asked:,}: {what} ({times})", "", len(visitors.failed))
+    requests, lines, files = lines_lost(hive, ROTATION_SECONDS, 0.005)
+    what = f"rotations ({files} files), reloads and restarts of the collector, {ROTATION_SECONDS} s"
+    report.add(f"lines lost of {requests:,}: {what}", "", requests - lines)
+    report.notes.append(
+        "Failed requests: of visitors of two sites by https over IPv6 and IPv4, with a connection for each request, a "
+        "kept one, HTTP/2, and downloads of 20 s. `make soak` does more of all of it, on 50 domains."
+    )
 
 
 def throughput(hive: Hive, report: Report) -> None:

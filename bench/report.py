@@ -32,8 +32,10 @@ class Figure:
 
 @dataclass
 class Report:
-    """All figures of one run of the benchmarks, in the order in which they were taken."""
+    """The figures of one section, in the order in which they were taken, and the machine that it was measured on."""
 
+    name: str
+    machine: list[str]
     figures: list[Figure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -43,24 +45,23 @@ class Report:
         self.figures.append(figure)
         print(figure.row(), flush=True)
 
-    def markdown(self, machine: list[str]) -> str:
-        """The whole page."""
+    def markdown(self) -> str:
+        """The section."""
         head = ["| what | unit | runs | min | median | max |", "| --- | --- | --: | --: | --: | --: |"]
-        return "\n".join(
-            [
-                "# Figures",
-                "",
-                "Written by `python -m bench --write`; nothing is tested against them.",
-                "",
-                *(f"- {line}" for line in machine),
-                "",
-                *head,
-                *(figure.row() for figure in self.figures),
-                "",
-                *(f"- {note}" for note in self.notes),
-                "",
-            ]
-        )
+        table = [*head, *(figure.row() for figure in self.figures)]
+        blocks = [[f"## {self.name}"], _listed(self.machine), table, _listed(self.notes)]
+        return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def _listed(sentences: list[str]) -> list[str]:
+    return [f"- {sentence}" for sentence in sentences]
+
+
+def with_section(page: str, report: Report) -> str:
+    """The page with this section in the place of the older one of its name."""
+    head, *sections = page.split("\n## ")
+    texts = {text.split("\n", 1)[0]: f"## {text}" for text in sections}
+    return "\n".join([head, *{**texts, report.name: report.markdown()}.values()])
 
 
 def machine(pulumi: Path) -> list[str]:
