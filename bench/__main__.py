@@ -215,7 +215,7 @@ def edits(hive: Hive, report: Report, what: str, edit: Callable[[int], str]) -> 
 def unnoticed(hive: Hive, report: Report) -> None:
     """What visitors, and who counts them, would notice of a proxy that is never left alone."""
     changes: tuple[tuple[str, int, Callable[[int], object]], ...] = (
-        ("reloads of the proxy", RELOADS, lambda number: reload(hive, number)),
+        ("reloads of the proxy", RELOADS, lambda number: reload(hive, number + 1)),
         ("releases", RELEASES, lambda number: release(hive, number)),
         ("renewals of a certificate", RENEWALS, lambda number: renew(hive)),
     )
