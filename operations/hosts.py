@@ -26,7 +26,8 @@ COMMAND_SECONDS = 300
 # Both files are the bootstrap's (playbooks/bootstrap.sh, roles/tools).
 READY = (
     '[ "$(cat /etc/apiary/instance 2>/dev/null)" = "$1" ] || exit 0; '
-    f"flock --wait {COMMAND_SECONDS - 20} /run/apiary-bootstrap.lock echo ready"
+    f"flock --wait {COMMAND_SECONDS - 20} /run/apiary-bootstrap.lock echo ready || "
+    '{ echo "the bootstrap of the update before still runs there; run this again when it has ended" >&2; exit 1; }'
 )
 
 

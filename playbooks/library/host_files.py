@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """Ansible module: files and folders of the host, all of a role's at once.
 
-`copy` and `file` start two processes for each of them, which is a third of what a playbook takes that finds everything
-as it should be. Takes `folders` and `files` (path -> mode in octal digits; a file's name is that in `source`, the
-role's folder of files), and `absent`, paths of files. What is new takes its place when it is whole. Returns `changed`
-and `written`, the paths that were not as they should be. Leaves alone: everything else in those folders.
+`copy` and `file` start a process or two for each of them, also where all is as it should be. Takes `folders` and
+`files` (path -> mode in octal digits; a file's name is that in `source`, the role's folder of files), and `absent`,
+paths of files. What is new takes its place when it is whole. Returns `changed` and `written`, the paths that were not
+as they should be. Leaves alone: everything else in those folders.
 """
 
 from __future__ import annotations

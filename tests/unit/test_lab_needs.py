@@ -18,7 +18,7 @@ from lab.plugins import install as stand_ins
 from lab.shell import LabError
 
 Program = Callable[[str, str], None]
-NO_NETWORK = "echo 'Could not resolve deb.debian.org' >&2; exit 100"
+NO_NETWORK = "echo 'Could not resolve mirror.example' >&2; exit 100"
 
 
 @pytest.fixture

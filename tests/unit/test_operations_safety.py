@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import io
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,10 @@ def test_a_bootstrap_that_outlives_its_update_is_waited_for(ready: list[str], tm
         asking = subprocess.Popen(ready, stdout=subprocess.PIPE, text=True)
         with pytest.raises(subprocess.TimeoutExpired):
             asking.wait(0.5)
+        impatient = [re.sub("--wait [0-9]+", "--wait 0", word) for word in ready]
+        refused = subprocess.run(impatient, capture_output=True, text=True, check=False)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "run this again when it has ended" in refused.stderr
     assert asking.communicate(timeout=10)[0] == "ready\n"
 
 
