@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Any
 
 from lab.paths import Paths
 from lab.shell import LabError, docker, docker_json, exclusive
@@ -24,6 +25,7 @@ PROBERS = "2001:db8:77:ffff::/64"  # the on-link prober: ::100
 ROUTED = "2001:db8:77:fffe::/64"  # the prober that reaches the servers' prefixes by routes: ::100
 GATEWAY6 = "fe80::1"
 CHOICE_SECONDS = 120.0
+LISTINGS = 5  # of networks, of which one was gone each time, before this counts as an error
 HIDDEN = IPv4Network("198.18.0.0/15")  # for benchmarks: nobody routes it
 VPC = "apiary.lab.vpc"  # label of the network of a VPC, its value the VPC's id
 CANDIDATES = (
@@ -259,13 +261,26 @@ def _untracked(paths: Paths, name: str, image: str, action: str) -> None:
 
 
 def _docker_subnets() -> list[IPv4Network]:
-    ids = docker("network", "ls", "-q").split()
     found = []
-    for network in docker_json("network", "inspect", *ids) if ids else []:
+    for network in _docker_networks():
         for config in network["IPAM"]["Config"] or []:
             if ":" not in config.get("Subnet", ":"):
                 found.append(IPv4Network(config["Subnet"]))
     return found
+
+
+def _docker_networks() -> list[dict[str, Any]]:
+    """Every network of this machine. Asked again when one of them, another region's, goes between list and look."""
+    for attempt in range(LISTINGS):
+        ids = docker("network", "ls", "-q").split()
+        try:
+            found: list[dict[str, Any]] = docker_json("network", "inspect", *ids) if ids else []
+        except LabError:
+            if attempt == LISTINGS - 1:
+                raise
+        else:
+            return found
+    raise AssertionError("unreachable")
 
 
 def _ipv4(field: str) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from lab import engine, images, network, registry
 from lab.api.backend import PrivateLink, ServerSpec
 from lab.paths import Paths
-from lab.shell import LabError, docker, docker_json, succeeds
+from lab.shell import LabError, docker, succeeds
 
 __all__ = ["PrivateLink", "ServerSpec", "Servers", "seed"]
 
@@ -200,13 +200,15 @@ class Servers:
 
     def all(self) -> list[dict[str, str]]:
         """Every server of this lab: id, name (its label), addresses, state ("running", "exited")."""
-        ids = docker("ps", "-aq", "--filter", f"label={self._paths.label}", "--filter", f"label={INSTANCE}").split()
-        found = []
-        for container in docker_json("inspect", *ids) if ids else []:
-            labels = container["Config"]["Labels"]
-            entry = {key: labels.get(f"apiary.lab.{key}", "") for key in ("name", "ipv4", "ipv6", "prefix")}
-            found.append({"id": labels[INSTANCE], **entry, "state": container["State"]["Status"]})
-        return found
+        # One question: between two of them a server may be deleted.
+        labels = (INSTANCE, *(f"apiary.lab.{key}" for key in ("name", "ipv4", "ipv6", "prefix")))
+        fields = "\t".join([*(f'{{{{.Label "{label}"}}}}' for label in labels), "{{.State}}"])
+        mine = ("--filter", f"label={self._paths.label}", "--filter", f"label={INSTANCE}")
+        listed = docker("ps", "-a", *mine, "--format", fields, step="listing the servers")
+        return [
+            dict(zip(("id", "name", "ipv4", "ipv6", "prefix", "state"), line.split("\t"), strict=True))
+            for line in listed.splitlines()
+        ]
 
 
 def seed(spec: ServerSpec) -> bytes:

@@ -437,6 +437,13 @@ def test_await_waits_for_the_proxy_to_list_the_container():
     assert "does not list it yet" in await_tool.behind(FakeProxy(STAT), new, "blog")
 
 
+def test_await_waits_for_a_proxy_that_is_replaced_while_it_looks(monkeypatch):
+    gone = proxy.HostError("docker inspect: Error: No such container: 4f")
+    monkeypatch.setattr(await_tool, "admin_socket", lambda: (_ for _ in ()).throw(gone))
+    options = argparse.Namespace(http=None, proxy="blog", host=None)
+    assert "No such container" in await_tool.missing(container(), options, NOW)
+
+
 # a container's life
 
 
