@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from lab import control, engine, images, network, packages, registry, services, tools, visit
+from lab import control, engine, images, network, packages, registry, services, tools, visit, warm
 from lab.paths import Paths
 from lab.servers import Servers
 from lab.shell import LabError, docker, exclusive, say, succeeds
 
 
-def up(paths: Paths) -> None:
-    """Brings up what is missing of the region; quick when nothing is."""
+def up(paths: Paths, hot: bool = False) -> None:
+    """Brings up what is missing of the region; quick when nothing is. `hot`: as a warm one (warm.py)."""
     started = time.monotonic()
     with exclusive(paths.run / "region.lock", 1200, "lab up"):
         pulumi, tools_image = _prepared(paths)
@@ -34,6 +34,8 @@ def up(paths: Paths) -> None:
         if control.ensure(paths, plan):
             changed.append("api")
         tools.ensure_plugins(paths, pulumi)
+        if hot:
+            warm.mark(paths)
     news = f"started {', '.join(changed)}" if changed else "nothing to do"
     say(f"the region is up on {plan.subnet} ({news}, {time.monotonic() - started:.1f} s)")
 
@@ -61,12 +63,13 @@ def down(paths: Paths, everything: bool) -> None:
                 network.untrack_vpcs(paths, images.tools(paths))
             engine.clean(paths)
             if everything:
+                warm.remove(paths)
                 images.remove_all()
             engine.stop(paths)
             gone.append(paths.run)  # last: by it `make down` knows what is left
         else:
             say("no Docker engine answers: its objects, if any, stay; run `down` again when it does")
-        for file in (paths.region, paths.plan, paths.root / "ca.pem"):
+        for file in (paths.region, paths.plan, paths.root / "ca.pem", warm.mark_of(paths)):
             file.unlink(missing_ok=True)
         for folder in gone:
             shutil.rmtree(folder, ignore_errors=True)
@@ -140,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(paths: Paths, options: argparse.Namespace) -> int:
     match options.verb:
         case "up" | "prepare":
-            (up if options.verb == "up" else prepare)(paths)
+            up(paths, options.warm) if options.verb == "up" else prepare(paths)
         case "down":
             down(paths, options.all)
         case "status":
@@ -173,7 +176,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lab", description="A Vultr region on this machine.")
     parser.add_argument("--dir", help="the lab's folder (APIARY_LAB_DIR, else .lab of the checkout)")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    verbs.add_parser("up", help="bring the region up; does only what is missing")
+    upping = verbs.add_parser("up", help="bring the region up; does only what is missing")
+    upping.add_argument(
+        "--warm", action="store_true", help="its servers have their packages and images' layers already"
+    )
     verbs.add_parser("prepare", help="bring a Docker engine, a Pulumi CLI and the disk images; print where the CLI is")
     gone = verbs.add_parser("down", help="remove the region with all its servers")
     gone.add_argument("--all", action="store_true", help="and the cache, the images, the Pulumi CLI and the plugins")

@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+from components.archive import Archive, File
 from lab import packages
 from lab.mirror import of_this_machine
 from lab.paths import Paths
@@ -41,6 +44,7 @@ SLIM = [
     '--customize-hook=mv "$1/etc/apt/apt.conf.d/99mmdebstrap" "$1/etc/apt/apt.conf.d/docker-no-languages"',
 ]
 BUILD_SECONDS = 900.0
+BOOT = 'CMD ["/sbin/lab-init"]'
 
 
 def suite_of(os_id: int) -> str:
@@ -89,12 +93,12 @@ def base_tar(paths: Paths, suite: str) -> Path:
 
 def server(paths: Paths, suite: str) -> str:
     """The tag of a fresh server's disk, made when missing (a minute, 240 MB)."""
-    return _derived(paths, suite, "server", 'CMD ["/sbin/lab-init"]')
+    return derived(paths, suite, Recipe("server", (RECIPES / "server.sh").read_text(), BOOT))
 
 
 def tools(paths: Paths) -> str:
     """The tag of the region's own containers' image, made when missing (half a minute)."""
-    return _derived(paths, "bookworm", "tools", 'CMD ["bash"]')
+    return derived(paths, "bookworm", Recipe("tools", (RECIPES / "tools.sh").read_text(), 'CMD ["bash"]'))
 
 
 def remove_all() -> None:
@@ -111,20 +115,31 @@ def _prune() -> None:
     docker("image", "prune", "--force", "--filter", f"label={LABEL}", timeout=300)
 
 
-def _derived(paths: Paths, suite: str, kind: str, change: str) -> str:
-    """An image made by a recipe on the base.
+@dataclass(frozen=True)
+class Recipe:
+    """An image made by a shell script, run as root in another image."""
+
+    kind: str  # the image is apiary-lab-KIND
+    script: str
+    command: str  # what its containers run, as in a Dockerfile's CMD
+    parent: Callable[[Paths, str], str] = base
+
+
+def derived(paths: Paths, suite: str, recipe: Recipe) -> str:
+    """The tag of the image, made when missing.
 
     Run and commit: works with every engine, with or without a builder.
     """
-    recipe = (RECIPES / f"{kind}.sh").read_bytes()
-    tag = f"apiary-lab-{kind}:{suite}-{_hash(suite, *_origin(suite), recipe.decode(), change)}"
+    on = [] if recipe.parent is base else [recipe.parent(paths, suite)]
+    tag = f"apiary-lab-{recipe.kind}:{suite}-{_hash(suite, *_origin(suite), recipe.script, recipe.command, *on)}"
     if _loaded(tag):
         return tag
     with exclusive(paths.cache / "images.lock", BUILD_SECONDS, "building images"):
-        return tag if _loaded(tag) else _build(paths, suite, kind, change, tag)
+        return tag if _loaded(tag) else _build(paths, suite, recipe, tag)
 
 
-def _build(paths: Paths, suite: str, kind: str, change: str, tag: str) -> str:
+def _build(paths: Paths, suite: str, recipe: Recipe, tag: str) -> str:
+    kind = recipe.kind
     tar = paths.cache / f"{tag.replace(':', '-')}.tar"
     if tar.exists():
         run_long(
@@ -135,12 +150,12 @@ def _build(paths: Paths, suite: str, kind: str, change: str, tag: str) -> str:
         )
         if _loaded(tag):
             return tag
-    parent = base(paths, suite)
+    parent = recipe.parent(paths, suite)
     name = paths.name(f"build-{kind}-{suite}")
     succeeds(["docker", "rm", "-f", name])
     docker("create", "--name", name, "--label", paths.label, parent, "/bin/sh", "/recipe.sh")
     try:
-        docker("cp", str(RECIPES / f"{kind}.sh"), f"{name}:/recipe.sh")
+        docker("cp", "-", f"{name}:/", stdin=Archive({"recipe.sh": File(recipe.script.encode())}).tar)
         run_long(
             ["docker", "start", "-a", name],
             f"building the {kind} image (Debian {suite})",
@@ -148,7 +163,7 @@ def _build(paths: Paths, suite: str, kind: str, change: str, tag: str) -> str:
             timeout=BUILD_SECONDS,
             remedy=f"containers must reach {of_this_machine().site}: check DNS and the firewall, then run it again",
         )
-        docker("commit", "--change", change, "--change", f"LABEL {LABEL}", name, tag, timeout=300)
+        docker("commit", "--change", recipe.command, "--change", f"LABEL {LABEL}", name, tag, timeout=300)
     finally:
         succeeds(["docker", "rm", "-f", name])
     docker("tag", tag, f"apiary-lab-{kind}:{suite}")

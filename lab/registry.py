@@ -13,7 +13,9 @@ import platform
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
+from components.archive import Archive, File
 from lab.shell import say
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -78,6 +80,28 @@ def add(storage: Path, repository: str, tag: str, tree: Path) -> None:
     _link(tags / "current", manifest[0])
     marker.write_text(source)
     say(f"{repository}:{tag} put into the lab's registry in {time.monotonic() - started:.0f} s")
+
+
+def image_id(storage: Path, repository: str, tag: str) -> str:
+    """What Docker calls the image once it has pulled it, `sha256:...`: the digest of its configuration."""
+    return str(_manifest(storage, repository, tag)["config"]["digest"])
+
+
+def docker_archive(storage: Path, repository: str, tag: str, tree: Path) -> bytes:
+    """What `docker load` makes the same image of: a tar, with `tree`, which the image was made of."""
+    config = image_id(storage, repository, tag)
+    content = _place(storage / "docker" / "registry" / "v2", config.removeprefix("sha256:")).read_bytes()
+    names = [f"{repository.removeprefix('library/')}:{tag}"]
+    manifest = json.dumps([{"Config": "config.json", "RepoTags": names, "Layers": ["layer.tar"]}]).encode()
+    files = {"config.json": content, "layer.tar": tree.read_bytes(), "manifest.json": manifest}
+    return Archive({name: File(file) for name, file in files.items()}).tar
+
+
+def _manifest(storage: Path, repository: str, tag: str) -> dict[str, Any]:
+    store = storage / "docker" / "registry" / "v2"
+    link = store / "repositories" / repository / "_manifests" / "tags" / tag / "current" / "link"
+    found: dict[str, Any] = json.loads(_place(store, link.read_text().removeprefix("sha256:")).read_text())
+    return found
 
 
 def _layer(store: Path, tree: Path) -> tuple[str, int, str]:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from lab import engine, images, network, registry
+from lab import engine, images, network, registry, warm
 from lab.api.backend import PrivateLink, ServerSpec
 from lab.paths import Paths
 from lab.shell import LabError, docker, succeeds
@@ -51,7 +51,8 @@ class Servers:
         if plan is None:
             raise LabError("creating a server", "the region is not up", "python -m lab up")
         suite = images.suite_of(spec.os_id)
-        image = images.server(self._paths, suite)
+        hot = warm.is_warm(self._paths)
+        image = (warm if hot else images).server(self._paths, suite)
         images.base(self._paths, suite)
         registry.add(self._paths.registry, "library/debian", f"{suite}-slim", images.base_tar(self._paths, suite))
         name = self.name(spec.id)
@@ -95,6 +96,8 @@ class Servers:
             arguments += ["-e", f"{key}={value}"]
         docker("volume", "create", "--label", self._paths.label, name, step=f"creating server {spec.label}")
         try:
+            if hot:
+                warm.fill(self._paths, name)
             docker(*arguments, image, step=f"creating server {spec.label}", timeout=120)
             docker("cp", "-", f"{name}:/", stdin=seed(spec), step=f"seeding server {spec.label}")
             if spec.private:

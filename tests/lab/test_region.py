@@ -293,7 +293,7 @@ def server(region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def test_a_second_up_finds_nothing_to_do(region: Paths):
     started = time.monotonic()
     assert "nothing to do" in lab("up").stderr
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30  # what it did the first time takes minutes; other tests run beside it
 
 
 def test_a_service_that_died_comes_back_with_up(region: Paths):

@@ -1,0 +1,200 @@
+"""What the servers of a warm region begin with, and do not fetch: what is tested on them is less of a wait.
+
+Makes: the disk of a server that has the packages of playbooks/bootstrap.sh (Debian 12 alone), and a Docker volume with
+the layers of images/ and of their base, on which each server's /var/lib/docker begins, by hard links. Docker's build
+cache decides what of it counts: a step that has changed, and all that follow, runs on the server as ever.
+Leaves alone: everything that a bootstrap configures; a region that is not warm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from components.archive import Archive, File, read_folder
+from lab import engine, images, registry
+from lab.paths import CHECKOUT, Paths
+from lab.shell import LabError, docker, exclusive, run_long, succeeds
+
+LABEL = "apiary.lab.layers"  # of the volumes, its value the cache that they belong to (_owner)
+BUILD_SECONDS = 1800.0
+RECIPE = """\
+set -eu
+printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d
+chmod 755 /usr/sbin/policy-rc.d
+apt-get update -q
+DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends {packages}
+# Docker's first start is the bootstrap's, with the configuration that it writes.
+systemctl disable docker.service docker.socket containerd.service
+rm -rf /usr/sbin/policy-rc.d /var/lib/apt/lists/* /var/cache/apt/*.bin
+: > /etc/machine-id
+"""
+BUILD = """\
+set -eu
+# No systemd here: what it does for a server's Docker with the cgroups that the engine mounted read-only, of either kind.
+mount -o remount,rw /sys 2>/dev/null || true
+for tree in /sys/fs/cgroup /sys/fs/cgroup/*; do
+    [ ! -d "$tree" ] || mount -o remount,bind,rw "$tree" 2>/dev/null || true
+done
+if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+    mkdir -p /sys/fs/cgroup/init
+    for process in $(cat /sys/fs/cgroup/cgroup.procs); do
+        echo "$process" > /sys/fs/cgroup/init/cgroup.procs 2>/dev/null || true
+    done
+    sed 's/^\\| / +/g' /sys/fs/cgroup/cgroup.controllers > /sys/fs/cgroup/cgroup.subtree_control
+fi
+dockerd --bridge none --iptables=false --ip6tables=false >/dockerd.log 2>&1 &
+daemon=$!
+tries=0
+until docker version >/dev/null 2>&1; do
+    tries=$((tries + 1))
+    [ $tries -lt 120 ] || { cat /dockerd.log; exit 1; }
+    sleep 0.5
+done
+docker load --quiet --input /base.tar
+export DOCKER_BUILDKIT=0
+ls /contexts | xargs -P 3 -I NAME sh -c '
+    docker build --network host --force-rm --tag layers/NAME - < /contexts/NAME >/NAME.log 2>&1 ||
+        { tail -n 30 /NAME.log; exit 255; }
+    echo NAME is built'
+docker image prune --force
+kill $daemon
+wait $daemon
+"""
+# Hard links: what is of a layer or of an image is never written to again, only removed.
+FILL = """\
+set -eu
+cd /volumes
+mkdir -p {target}/image/overlay2/layerdb
+cp -al {source}/overlay2 {target}/
+for part in imagedb distribution; do cp -al {source}/image/overlay2/$part {target}/image/overlay2/; done
+cp -al {source}/image/overlay2/layerdb/sha256 {target}/image/overlay2/layerdb/
+rm -f {target}/overlay2/backingFsBlockDev
+cat > {target}/image/overlay2/repositories.json
+"""
+
+
+def mark_of(paths: Paths) -> Path:
+    """The file that says that a region is warm."""
+    return paths.root / "warm"
+
+
+def mark(paths: Paths) -> None:
+    """Makes the region a warm one, for the servers that it gets from now on; brings what they begin with."""
+    server(paths, "bookworm")
+    layers(paths)
+    mark_of(paths).touch()
+
+
+def is_warm(paths: Paths) -> bool:
+    return mark_of(paths).exists()
+
+
+def server(paths: Paths, suite: str) -> str:
+    """The tag of the disk of a server of a warm region, made when missing."""
+    if suite != "bookworm":
+        return images.server(paths, suite)
+    bootstrap = CHECKOUT / "playbooks" / "bootstrap.sh"
+    found = re.search(r"^packages=\((.+)\)$", bootstrap.read_text(), re.MULTILINE)
+    if not found:
+        raise LabError(
+            "the warm server's disk", f"{bootstrap} names its packages no more in one line", "adapt lab/warm.py"
+        )
+    script = RECIPE.format(packages=f"{found[1]} systemd-timesyncd")
+    return images.derived(paths, suite, images.Recipe("warm", script, images.BOOT, images.server))
+
+
+def layers(paths: Paths) -> str:
+    """The volume with the layers of images/ as they stand, made when missing: from the one before it, if there is one.
+
+    Raises LabError with the end of the log of an image that can't be built.
+    """
+    contexts = {folder.name: read_folder(folder).tar for folder in (CHECKOUT / "images").iterdir() if folder.is_dir()}
+    base = images.base_tar(paths, "bookworm").name
+    parts = [RECIPE, BUILD, base, *(hashlib.sha256(contexts[name]).hexdigest() for name in sorted(contexts))]
+    cache = _owner(paths)
+    name = f"apiary-lab-layers-{cache}-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:12]}"
+    with exclusive(_lock(paths), BUILD_SECONDS, "building the layers of images/"):
+        done = paths.cache / "layers"
+        if done.exists() and done.read_text() == name and succeeds(["docker", "volume", "inspect", name]):
+            return name
+        mine = ("--filter", f"label={LABEL}={cache}")
+        old = docker("volume", "ls", "-q", *mine).split()
+        if name not in old:
+            docker("volume", "create", "--label", f"{LABEL}={cache}", name)
+            if done.exists() and (before := done.read_text()) in old:
+                _copy(paths, before, name)
+        _build(paths, name, contexts)
+        done.write_text(name)
+        for other in set(old) - {name}:
+            succeeds(["docker", "volume", "rm", other])
+    return name
+
+
+def fill(paths: Paths, volume: str) -> None:
+    """Puts the layers into the new volume of a server. Raises LabError."""
+    source = layers(paths)
+    image = registry.image_id(paths.registry, "library/debian", "bookworm-slim")
+    tag = {"Repositories": {"debian": {"debian:bookworm-slim": image}}}
+    with exclusive(_lock(paths), BUILD_SECONDS, "copying the layers of images/"):
+        script = FILL.format(source=f"{source}/_data", target=f"{volume}/_data")
+        _among_volumes(paths, script, json.dumps(tag).encode())
+
+
+def remove(paths: Paths) -> None:
+    """Removes the volumes of layers."""
+    for volume in docker("volume", "ls", "-q", "--filter", f"label={LABEL}={_owner(paths)}").split():
+        succeeds(["docker", "volume", "rm", volume], timeout=120)
+
+
+def _owner(paths: Paths) -> str:
+    """8 hex digits of the cache: Docker's volumes are beside those of other checkouts."""
+    return hashlib.sha256(str(paths.cache).encode()).hexdigest()[:8]
+
+
+def _lock(paths: Paths) -> Path:
+    return paths.cache / "layers.lock"
+
+
+def _copy(paths: Paths, source: str, target: str) -> None:
+    _among_volumes(paths, f"cp -al /volumes/{source}/_data/. /volumes/{target}/_data/")
+
+
+def _among_volumes(paths: Paths, script: str, stdin: bytes = b"") -> None:
+    """Runs a shell script as root where all of Docker's volumes are side by side: only there can they share files."""
+    volumes = docker("info", "--format", "{{.DockerRootDir}}").strip() + "/volumes"
+    docker(
+        *("run", "--rm", "--interactive", "--label", paths.label, "--network", "none", "-v", f"{volumes}:/volumes"),
+        *(images.tools(paths), "sh", "-c", script),
+        step="the layers of images/",
+        stdin=stdin,
+        timeout=300,
+    )
+
+
+def _build(paths: Paths, volume: str, contexts: dict[str, bytes]) -> None:
+    name = paths.name("build-layers")
+    succeeds(["docker", "rm", "-f", name])
+    docker(
+        *("create", "--name", name, "--label", paths.label, "--init", "-v", f"{volume}:/var/lib/docker"),
+        *("--entrypoint", "", *engine.server_flags(paths)),
+        *(server(paths, "bookworm"), "sh", "-c", BUILD),
+        step="the layers of images/",
+    )
+    try:
+        base = registry.docker_archive(
+            paths.registry, "library/debian", "bookworm-slim", images.base_tar(paths, "bookworm")
+        )
+        files = {"base.tar": base, **{f"contexts/{image.lower()}": context for image, context in contexts.items()}}
+        tar = Archive({path: File(content) for path, content in files.items()}).tar
+        docker("cp", "-", f"{name}:/", stdin=tar, timeout=300, step="the layers of images/")
+        run_long(
+            ["docker", "start", "-a", name],
+            "building the layers of images/, for the warm regions of tests",
+            log=paths.log / "layers.log",
+            timeout=BUILD_SECONDS,
+        )
+    finally:
+        succeeds(["docker", "rm", "-f", name])
