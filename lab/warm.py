@@ -33,7 +33,7 @@ rm -rf /usr/sbin/policy-rc.d /var/lib/apt/lists/* /var/cache/apt/*.bin
 """
 BUILD = """\
 set -eu
-# No systemd here: what it does for a server's Docker with the cgroups that the engine mounted read-only, of either kind.
+# What systemd does for a server: the engine has mounted the cgroups, of either kind, read-only.
 mount -o remount,rw /sys 2>/dev/null || true
 for tree in /sys/fs/cgroup /sys/fs/cgroup/*; do
     [ ! -d "$tree" ] || mount -o remount,bind,rw "$tree" 2>/dev/null || true
