@@ -47,10 +47,12 @@ docker pull {tag} 2>&1 | stdbuf -oL fold -b -w 4000
 exit "${{PIPESTATUS[0]}}"
 """
 # A release that failed leaves the image before it to be deleted, and whoever takes the change back has built the same
-# one again by then: what a container has is not old.
+# one again by then: what a container was made of is not old. A new tag of the very same image leaves the old tag to go.
 REMOVE = """\
 docker image inspect {tag} >/dev/null 2>&1 || exit 0
-if [ -n "$(docker ps --all --quiet --filter ancestor={tag})" ]; then
+if docker ps --all --format '{{{{.Image}}}}' | grep -qxF {tag} ||
+    {{ [ "$(docker image inspect --format '{{{{len .RepoTags}}}}' {tag})" = 1 ] &&
+        [ -n "$(docker ps --all --quiet --filter ancestor={tag})" ]; }}; then
     echo {tag} stays: a container has it
     exit 0
 fi

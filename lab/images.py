@@ -16,11 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.archive import Archive, File
 from lab import packages
 from lab.mirror import of_this_machine
 from lab.paths import Paths
-from lab.shell import LabError, docker, exclusive, run_long, say, succeeds
+from lab.shell import LabError, docker, exclusive, packed, run_long, say, succeeds
 
 RECIPES = Path(__file__).resolve().parent / "recipes"
 SUITES = {2136: "bookworm", 2625: "trixie"}  # Vultr's os id -> Debian's suite
@@ -122,7 +121,7 @@ class Recipe:
     kind: str  # the image is apiary-lab-KIND
     script: str
     command: str  # what its containers run, as in a Dockerfile's CMD
-    parent: Callable[[Paths, str], str] = base
+    parent: Callable[[Paths, str], str] | None = None  # None: the minimal Debian
 
 
 def derived(paths: Paths, suite: str, recipe: Recipe) -> str:
@@ -130,7 +129,7 @@ def derived(paths: Paths, suite: str, recipe: Recipe) -> str:
 
     Run and commit: works with every engine, with or without a builder.
     """
-    on = [] if recipe.parent is base else [recipe.parent(paths, suite)]
+    on = [recipe.parent(paths, suite)] if recipe.parent else []
     tag = f"apiary-lab-{recipe.kind}:{suite}-{_hash(suite, *_origin(suite), recipe.script, recipe.command, *on)}"
     if _loaded(tag):
         return tag
@@ -150,12 +149,12 @@ def _build(paths: Paths, suite: str, recipe: Recipe, tag: str) -> str:
         )
         if _loaded(tag):
             return tag
-    parent = recipe.parent(paths, suite)
+    parent = (recipe.parent or base)(paths, suite)
     name = paths.name(f"build-{kind}-{suite}")
     succeeds(["docker", "rm", "-f", name])
     docker("create", "--name", name, "--label", paths.label, parent, "/bin/sh", "/recipe.sh")
     try:
-        docker("cp", "-", f"{name}:/", stdin=Archive({"recipe.sh": File(recipe.script.encode())}).tar)
+        docker("cp", "-", f"{name}:/", stdin=packed({"recipe.sh": recipe.script}))
         run_long(
             ["docker", "start", "-a", name],
             f"building the {kind} image (Debian {suite})",

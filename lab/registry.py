@@ -15,8 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from components.archive import Archive, File
-from lab.shell import say
+from lab.shell import packed, say
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 _CHUNK = 1 << 20
@@ -94,7 +93,7 @@ def docker_archive(storage: Path, repository: str, tag: str, tree: Path) -> byte
     names = [f"{repository.removeprefix('library/')}:{tag}"]
     manifest = json.dumps([{"Config": "config.json", "RepoTags": names, "Layers": ["layer.tar"]}]).encode()
     files = {"config.json": content, "layer.tar": tree.read_bytes(), "manifest.json": manifest}
-    return Archive({name: File(file) for name, file in files.items()}).tar
+    return packed(files)
 
 
 def _manifest(storage: Path, repository: str, tag: str) -> dict[str, Any]:

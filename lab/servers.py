@@ -8,18 +8,15 @@ instance by the server's own cloud-init.
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from lab import engine, images, network, registry, warm
 from lab.api.backend import PrivateLink, ServerSpec
 from lab.paths import Paths
-from lab.shell import LabError, docker, succeeds
+from lab.shell import LabError, docker, packed, succeeds
 
 __all__ = ["PrivateLink", "ServerSpec", "Servers", "seed"]
 
@@ -174,7 +171,7 @@ class Servers:
                 if self.running(server_id):
                     docker("exec", name, "sh", "-c", "! [ -e /sys/class/net/enp6s0 ] || ip link del enp6s0", step=step)
                 docker("network", "disconnect", "-f", one, name, step=step)
-            docker("cp", "-", f"{name}:/", stdin=_tar({PRIVATE: f"{link.mac}\n" if link else ""}), step=step)
+            docker("cp", "-", f"{name}:/", stdin=packed({PRIVATE: f"{link.mac}\n" if link else ""}), step=step)
             if link:
                 self._connect(name, link)
                 if self.running(server_id):
@@ -238,19 +235,7 @@ def seed(spec: ServerSpec) -> bytes:
     }
     if spec.private:
         files[PRIVATE] = f"{spec.private.mac} {spec.private.address}\n"
-    return _tar(files)
-
-
-def _tar(files: Mapping[str, str | bytes]) -> bytes:
-    """Files by their path, readable by root only."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, text in files.items():
-            content = text.encode() if isinstance(text, str) else text
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(content), 0o600
-            archive.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()
+    return packed(files)
 
 
 def _members(network_name: str) -> list[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +142,18 @@ def exclusive(lock: Path, seconds: float, step: str) -> Iterator[None]:
         if not wait_for(taken, seconds):
             raise LabError(step, f"another run holds {lock} for more than {seconds:.0f} s", "wait for it, or end it")
         yield
+
+
+def packed(files: Mapping[str, str | bytes]) -> bytes:
+    """A tar of files by their path, readable by root only."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, text in files.items():
+            content = text.encode() if isinstance(text, str) else text
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), 0o600
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
 
 
 def _short(command: Sequence[str]) -> str:

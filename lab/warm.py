@@ -13,10 +13,10 @@ import json
 import re
 from pathlib import Path
 
-from components.archive import Archive, File, read_folder
+from components.archive import read_folder
 from lab import engine, images, registry
 from lab.paths import CHECKOUT, Paths
-from lab.shell import LabError, docker, exclusive, run_long, succeeds
+from lab.shell import LabError, docker, exclusive, packed, run_long, succeeds
 
 LABEL = "apiary.lab.layers"  # of the volumes, its value the cache that they belong to (_owner)
 BUILD_SECONDS = 1800.0
@@ -188,8 +188,7 @@ def _build(paths: Paths, volume: str, contexts: dict[str, bytes]) -> None:
             paths.registry, "library/debian", "bookworm-slim", images.base_tar(paths, "bookworm")
         )
         files = {"base.tar": base, **{f"contexts/{image.lower()}": context for image, context in contexts.items()}}
-        tar = Archive({path: File(content) for path, content in files.items()}).tar
-        docker("cp", "-", f"{name}:/", stdin=tar, timeout=300, step="the layers of images/")
+        docker("cp", "-", f"{name}:/", stdin=packed(files), timeout=300, step="the layers of images/")
         run_long(
             ["docker", "start", "-a", name],
             "building the layers of images/, for the warm regions of tests",

@@ -27,6 +27,7 @@ import yaml
 from lab import control
 from lab.paths import CHECKOUT, Paths
 from lab.servers import Servers
+from tests.lab.session import Sessions
 
 UP_SECONDS = 900
 LABEL = "apiary-lab-"  # of a server at Vultr, before its name
@@ -143,6 +144,7 @@ class Hive:
     program: Path
     settings: dict[str, Any] = field(default_factory=dict)  # the stack file's `config`
     _outputs: dict[str, Any] = field(default_factory=dict)  # as long as nothing runs that could change them
+    _sessions: dict[str, Sessions] = field(default_factory=dict)  # by what they are in: a server, the prober
 
     @classmethod
     def copy_of_the_checkout(cls, paths: Paths, program: Path, stack_file: Path | None = None) -> Hive:
@@ -356,17 +358,17 @@ class Hive:
 
     def server_command(self, *command: str, server: str = "web1", stdin: str = "") -> subprocess.CompletedProcess[str]:
         """A command on a server, whatever its end."""
+        sessions = self._sessions.get(server)
+        if sessions is None or not sessions.live:  # perhaps it is another machine by now
+            sessions = self._sessions[server] = Sessions(self._machine(server))
+        return sessions.run(command, stdin)
+
+    def _machine(self, server: str) -> str:
+        """The container that a server is."""
         everywhere = [one for one in Servers(self.paths.root).all() if one["state"] == "running"]
         servers = [one for one in everywhere if one["name"] == f"{LABEL}{server}"]
         assert len(servers) == 1, f"servers that run: {everywhere}"
-        return subprocess.run(
-            ["docker", "exec", "-i", self.paths.name(servers[0]["id"]), *command],
-            check=False,
-            capture_output=True,
-            text=True,
-            input=stdin,
-            timeout=300,
-        )
+        return self.paths.name(servers[0]["id"])
 
     def on_server(self, command: str, check: bool = True, server: str = "web1", stdin: str = "") -> str:
         """What a command prints that runs on a server, as root."""
@@ -428,11 +430,11 @@ class Hive:
                 "--routed",
                 *command,
             ]
-        else:
-            words = ["docker", "exec", "-i", self.paths.name("prober"), *command]
-        return subprocess.run(
-            words, cwd=CHECKOUT, check=False, capture_output=True, text=True, input=stdin, timeout=300
-        )
+            return subprocess.run(
+                words, cwd=CHECKOUT, check=False, capture_output=True, text=True, input=stdin, timeout=300
+            )
+        prober = self.paths.name("prober")
+        return self._sessions.setdefault(prober, Sessions(prober)).run(command, stdin or "")
 
     def get(self, url: str, family: str, *options: str) -> tuple[int, str]:
         """(status, body) of a request from the prober; status 0 when there was no answer."""

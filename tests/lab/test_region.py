@@ -405,7 +405,7 @@ def test_make_down_leaves_nothing_but_the_cache(tmp_path: Path, monkeypatch: pyt
     assert all(before.counted().values()), "else the look afterwards would prove nothing"
     assert len(before.containers) >= 5, "four services and a server"
     # The Makefile's `down` is of the folder that it is called in.
-    for part in ("Makefile", "lab", ".venv"):
+    for part in ("Makefile", "lab", "components", ".venv"):
         (root.parent / part).symlink_to(CHECKOUT / part)
     monkeypatch.delenv("APIARY_LAB_DIR")
     subprocess.run(["make", "down"], cwd=root.parent, check=True, capture_output=True, timeout=120)

@@ -33,7 +33,7 @@ def test_make_up_again_changes_nothing_and_takes_seconds(whole: Hive, tmp_path: 
     """As it is typed, with the lab, the update and the visit."""
     whole.write()
     # The region is the checkout's, the stack that of the copy.
-    for part in ("Makefile", "lab", ".venv", "requirements-dev.txt"):
+    for part in ("Makefile", "lab", "components", ".venv", "requirements-dev.txt"):
         (tmp_path / part).symlink_to(CHECKOUT / part)
     for part in ("operations", "settings"):
         (tmp_path / part).symlink_to(whole.program / part)

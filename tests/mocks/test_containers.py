@@ -204,18 +204,34 @@ def test_an_image_of_another_instance_is_never_removed(graph: Graph) -> None:
             assert "grep -qxF web1-id /etc/apiary/instance || exit 0" in command.inputs["delete"]
 
 
-@pytest.mark.parametrize(("containers", "removed"), [("", True), ("5d2c1b", False)], ids=["unused", "used"])
-def test_a_failed_release_that_is_taken_back_does_not_cost_the_image_that_is_used_again(
-    graph: Graph, tmp_path: Path, containers: str, removed: bool
+@pytest.mark.parametrize(
+    ("container_of", "tags", "removed"),
+    [
+        pytest.param(None, 1, True, id="unused"),
+        pytest.param("tag", 1, False, id="used again by whoever took a failed release back"),
+        pytest.param("image", 1, False, id="used by its id, by hand"),
+        pytest.param("image", 2, True, id="the same image under its new tag is used"),
+        pytest.param("tag", 2, False, id="used again, and the failed release was the same image"),
+    ],
+)
+def test_an_image_is_removed_when_no_container_needs_it_under_this_tag(
+    graph: Graph, tmp_path: Path, container_of: str | None, tags: int, removed: bool
 ) -> None:
-    """The state still has it to be deleted, and the update before has built it again under the same tag."""
+    [image] = [one for one in graph.of_type(COMMAND) if one.name == "web1/Echo"]
+    [tag] = set(re.findall(r"apiary/echo:[0-9a-f]+", image.inputs["delete"]))
     (tmp_path / "instance").write_text("web1-id\n")
     docker = tmp_path / "docker"
-    docker.write_text(f'#!/bin/sh\ncase "$1 $2" in ps*) echo {containers} ;; *rm) touch {tmp_path}/removed ;; esac\n')
+    docker.write_text(f"""#!/bin/sh
+case "$*" in
+    "ps --all --format "*) echo debian:bookworm-slim; {f"echo {tag}" if container_of == "tag" else ":"} ;;
+    "ps --all --quiet "*) {"echo 5d2c1b" if container_of else ":"} ;;
+    "image inspect --format "*) echo {tags} ;;
+    "image rm {tag}") touch {tmp_path}/removed ;;
+esac
+""")
     docker.chmod(0o755)
-    [script] = [one.inputs["delete"] for one in graph.of_type(COMMAND) if one.name == "web1/Echo"]
     subprocess.run(
-        ["bash", "-c", script.replace("/etc/apiary", str(tmp_path))],
+        ["bash", "-c", image.inputs["delete"].replace("/etc/apiary", str(tmp_path))],
         env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, stdin=subprocess.DEVNULL, check=True,
     )  # fmt: skip
     assert (tmp_path / "removed").exists() == removed

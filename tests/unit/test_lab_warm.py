@@ -1,0 +1,137 @@
+"""What the servers of a warm region begin with is built once, and anew when images/ has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from lab import images, registry, warm
+from lab.paths import Paths
+from lab.shell import LabError
+
+
+@pytest.fixture
+def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
+    monkeypatch.delenv("APIARY_LAB_CACHE", raising=False)
+    return Paths.find(tmp_path / "lab")
+
+
+class Volumes:
+    """Docker's volumes, and what was built into them, copied between them, and removed."""
+
+    def __init__(self) -> None:
+        self.there: list[str] = []
+        self.built: list[str] = []
+        self.copied: list[tuple[str, str]] = []
+        self.fails = False
+
+    def docker(self, *arguments: str, **_: object) -> str:
+        match arguments:
+            case ("volume", "ls", *_):
+                return "\n".join(self.there)
+            case ("volume", "create", *_):
+                self.there.append(arguments[-1])
+        return ""
+
+    def succeeds(self, command: list[str], timeout: float = 0) -> bool:
+        if command[2] == "rm":
+            self.there.remove(command[-1])
+        return command[-1] in self.there
+
+    def build(self, paths: Paths, volume: str, contexts: dict[str, bytes]) -> None:
+        if self.fails:
+            raise LabError("building", "no network")
+        self.built.append(volume)
+
+
+@pytest.fixture
+def volumes(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> Volumes:
+    found = Volumes()
+    checkout = paths.root / "checkout"
+    (checkout / "images" / "Echo").mkdir(parents=True)
+    (checkout / "images" / "Echo" / "Dockerfile").write_text("FROM debian:bookworm-slim\n")
+    monkeypatch.setattr(warm, "CHECKOUT", checkout)
+    monkeypatch.setattr(warm, "docker", found.docker)
+    monkeypatch.setattr(warm, "succeeds", found.succeeds)
+    monkeypatch.setattr(warm, "_build", found.build)
+    monkeypatch.setattr(warm, "_copy", lambda _, source, target: found.copied.append((source, target)))
+    monkeypatch.setattr(images, "base_tar", lambda *_: Path("base-bookworm-1.tar"))
+    return found
+
+
+def change(paths: Paths) -> None:
+    (paths.root / "checkout" / "images" / "Echo" / "Dockerfile").write_text("FROM debian:trixie-slim\n")
+
+
+def test_the_layers_are_built_once(paths: Paths, volumes: Volumes):
+    assert warm.layers(paths) == warm.layers(paths)
+    assert volumes.built == volumes.there == [warm.layers(paths)]
+
+
+def test_a_changed_image_is_built_beside_the_layers_of_the_others_which_then_go(paths: Paths, volumes: Volumes):
+    before = warm.layers(paths)
+    change(paths)
+    after = warm.layers(paths)
+    assert volumes.copied == [(before, after)]
+    assert volumes.built == [before, after]
+    assert volumes.there == [after]
+
+
+def test_layers_that_could_not_be_built_are_built_at_the_next_attempt(paths: Paths, volumes: Volumes):
+    before = warm.layers(paths)
+    change(paths)
+    volumes.fails = True
+    with pytest.raises(LabError, match="no network"):
+        warm.layers(paths)
+    assert before in volumes.there, "it is what the next attempt begins with"
+    volumes.fails = False
+    assert volumes.built == [before, warm.layers(paths)]
+
+
+def test_layers_that_somebody_removed_are_built_again(paths: Paths, volumes: Volumes):
+    volumes.there.remove(warm.layers(paths))
+    assert volumes.built == [warm.layers(paths)] * 2
+
+
+def test_the_disk_of_a_warm_server_has_what_the_bootstrap_installs_and_starts_nothing_of_it(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[images.Recipe] = []
+    monkeypatch.setattr(images, "derived", lambda paths, suite, recipe: asked.append(recipe) or "tag")
+    assert warm.server(paths, "bookworm") == "tag"
+    [recipe] = asked
+    [installs] = [line for line in recipe.script.splitlines() if "apt-get install" in line]
+    assert {"docker.io", "ufw", "ndppd", "ansible-core", "systemd-timesyncd"} <= set(installs.split())
+    assert "systemctl disable docker.service" in recipe.script
+    assert recipe.command == images.BOOT
+
+
+def test_a_bootstrap_that_names_its_packages_otherwise_is_told(
+    paths: Paths, volumes: Volumes, monkeypatch: pytest.MonkeyPatch
+):
+    (paths.root / "checkout" / "playbooks").mkdir()
+    (paths.root / "checkout" / "playbooks" / "bootstrap.sh").write_text("apt-get install docker.io\n")
+    with pytest.raises(LabError, match=r"(?s)bootstrap\.sh names its packages.*adapt lab/warm\.py"):
+        warm.server(paths, "bookworm")
+
+
+def test_what_is_loaded_from_the_registry_s_files_is_the_image_that_would_be_pulled(tmp_path: Path):
+    """Else no layer that is built on it is used on a server that has pulled it."""
+    tree = tmp_path / "tree.tar"
+    with tarfile.open(tree, "w") as tar:
+        tar.addfile(tarfile.TarInfo("etc"))
+    registry.add(tmp_path, "library/debian", "bookworm-slim", tree)
+    archive = registry.docker_archive(tmp_path, "library/debian", "bookworm-slim", tree)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        files = {member.name: tar.extractfile(member).read() for member in tar}
+    [image] = json.loads(files["manifest.json"])
+    assert image["RepoTags"] == ["debian:bookworm-slim"]
+    digest = f"sha256:{hashlib.sha256(files[image['Config']]).hexdigest()}"
+    assert digest == registry.image_id(tmp_path, "library/debian", "bookworm-slim")
+    [diff_id] = json.loads(files[image["Config"]])["rootfs"]["diff_ids"]
+    assert diff_id == f"sha256:{hashlib.sha256(files[image['Layers'][0]]).hexdigest()}"
