@@ -6,9 +6,11 @@ Each `docker exec` costs the engine and its helpers a tenth of a second of proce
 from __future__ import annotations
 
 import json
+import os
 import select
 import subprocess
-from typing import IO, Any
+import time
+from typing import Any
 
 SECONDS = 300
 # Runs in the container: reads a command a line, says that it has, and answers with the command's end.
@@ -30,7 +32,8 @@ KILLED = 137  # what `docker exec` ends with when its container is stopped
 class _Session:
     def __init__(self, container: str) -> None:
         command = ["docker", "exec", "-i", container, "python3", "-u", "-c", AGENT]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        self._said = b""
 
     @property
     def lives(self) -> bool:
@@ -38,20 +41,17 @@ class _Session:
 
     def begin(self, command: tuple[str, ...], stdin: str) -> bool:
         """Whether the command has begun: else it never will."""
-        asked, answers = self._pipes()
+        assert self._process.stdin is not None
         try:
-            asked.write(json.dumps([command, stdin]).encode() + b"\n")
-            asked.flush()
+            asked = memoryview(json.dumps([command, stdin]).encode() + b"\n")
+            while asked:
+                asked = asked[self._process.stdin.write(asked) :]
         except OSError:
             return False
-        return bool(answers.readline())
+        return bool(self._line(command))
 
     def end(self, command: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
-        _, answers = self._pipes()
-        if not select.select([answers], [], [], SECONDS)[0]:
-            self.close()
-            raise AssertionError(f"{command} did not end within {SECONDS} s")
-        line = answers.readline()
+        line = self._line(command)
         end: list[Any] = json.loads(line) if line else [KILLED, "", "its container was stopped"]
         return subprocess.CompletedProcess(command, *end)
 
@@ -60,10 +60,20 @@ class _Session:
         self._process.kill()
         self._process.communicate()
 
-    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
-        assert self._process.stdin is not None
+    def _line(self, command: tuple[str, ...]) -> bytes:
+        """The next line that it says; nothing when it has ended."""
         assert self._process.stdout is not None
-        return self._process.stdin, self._process.stdout
+        answers, deadline = self._process.stdout.fileno(), time.monotonic() + SECONDS
+        while b"\n" not in self._said:
+            if not select.select([answers], [], [], max(0, deadline - time.monotonic()))[0]:
+                self.close()
+                raise AssertionError(f"{command} did not end within {SECONDS} s")
+            said = os.read(answers, 1 << 16)
+            if not said:
+                return b""
+            self._said += said
+        line, _, self._said = self._said.partition(b"\n")
+        return line
 
 
 class Sessions:
