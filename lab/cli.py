@@ -41,12 +41,14 @@ def up(paths: Paths, hot: bool = False) -> None:
 
 
 def prepare(paths: Paths) -> None:
-    """Brings what is dear to make, for several regions at once: programs, a Docker engine, the disk images.
+    """Brings what is dear to make, for several regions at once: programs, a Docker engine, the disk images, and what
+    the servers of warm regions begin with.
 
     Prints the folder of the CLI, for PATH.
     """
     with exclusive(paths.run / "region.lock", 1200, "lab prepare"):
         pulumi, _ = _prepared(paths)
+        warm.bring(paths)
     print(pulumi.parent)
 
 

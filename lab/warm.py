@@ -81,10 +81,15 @@ def mark_of(paths: Paths) -> Path:
     return paths.root / "warm"
 
 
-def mark(paths: Paths) -> None:
-    """Makes the region a warm one, for the servers that it gets from now on; brings what they begin with."""
+def bring(paths: Paths) -> None:
+    """Makes what servers of warm regions begin with, where it is missing."""
     server(paths, "bookworm")
     layers(paths)
+
+
+def mark(paths: Paths) -> None:
+    """Makes the region a warm one, for the servers that it gets from now on."""
+    bring(paths)
     mark_of(paths).touch()
 
 

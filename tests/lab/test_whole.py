@@ -29,6 +29,15 @@ def test_only_the_intended_ports_answer(whole: Hive) -> None:
     expect_closed(whole, ports, but=[(game, 25565)])
 
 
+def test_a_warm_server_builds_nothing_that_it_begins_with(whole: Hive) -> None:
+    """Else the tests of a warm region are right, and slow."""
+    built, booted = whole.on_server(
+        "parent=$(docker image inspect --format '{{.Parent}}' $(docker images --quiet apiary/postgresql)); "
+        "date -d $(docker image inspect --format '{{.Created}}' $parent) +%s; stat -c %Y /proc/1"
+    ).split()
+    assert int(built) < int(booted)
+
+
 def test_make_up_again_changes_nothing_and_takes_seconds(whole: Hive, tmp_path: Path) -> None:
     """As it is typed, with the lab, the update and the visit."""
     whole.write()

@@ -98,6 +98,12 @@ def test_layers_that_somebody_removed_are_built_again(paths: Paths, volumes: Vol
     assert volumes.built == [warm.layers(paths)] * 2
 
 
+def test_make_clean_leaves_no_layers(paths: Paths, volumes: Volumes):
+    warm.layers(paths)
+    warm.remove(paths)
+    assert volumes.there == []
+
+
 def test_the_disk_of_a_warm_server_has_what_the_bootstrap_installs_and_starts_nothing_of_it(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ):
