@@ -18,7 +18,7 @@ from lab import engine, images, registry
 from lab.paths import CHECKOUT, Paths
 from lab.shell import LabError, docker, exclusive, packed, run_long, succeeds
 
-LABEL = "apiary.lab.layers"  # of the volumes, its value the cache that they belong to (_owner)
+LABEL = "apiary.lab.layers"  # of the volumes, its value the folder of the cache that they belong to
 BUILD_SECONDS = 1800.0
 RECIPE = """\
 set -eu
@@ -119,16 +119,14 @@ def layers(paths: Paths) -> str:
     contexts = {folder.name: read_folder(folder).tar for folder in (CHECKOUT / "images").iterdir() if folder.is_dir()}
     base = images.base_tar(paths, "bookworm").name
     parts = [RECIPE, BUILD, base, *(hashlib.sha256(contexts[name]).hexdigest() for name in sorted(contexts))]
-    cache = _owner(paths)
-    name = f"apiary-lab-layers-{cache}-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:12]}"
+    name = f"apiary-lab-layers-{_short(str(paths.cache))}-{_short(' '.join(parts))}"
     with exclusive(_lock(paths), BUILD_SECONDS, "building the layers of images/"):
         done = paths.cache / "layers"
         if done.exists() and done.read_text() == name and succeeds(["docker", "volume", "inspect", name]):
             return name
-        mine = ("--filter", f"label={LABEL}={cache}")
-        old = docker("volume", "ls", "-q", *mine).split()
+        old = _volumes(paths)
         if name not in old:
-            docker("volume", "create", "--label", f"{LABEL}={cache}", name)
+            docker("volume", "create", "--label", f"{LABEL}={paths.cache}", name)
             if done.exists() and (before := done.read_text()) in old:
                 _copy(paths, before, name)
         _build(paths, name, contexts)
@@ -150,13 +148,19 @@ def fill(paths: Paths, volume: str) -> None:
 
 def remove(paths: Paths) -> None:
     """Removes the volumes of layers."""
-    for volume in docker("volume", "ls", "-q", "--filter", f"label={LABEL}={_owner(paths)}").split():
+    for volume in _volumes(paths):
         succeeds(["docker", "volume", "rm", volume], timeout=120)
 
 
-def _owner(paths: Paths) -> str:
-    """8 hex digits of the cache: Docker's volumes are beside those of other checkouts."""
-    return hashlib.sha256(str(paths.cache).encode()).hexdigest()[:8]
+def _volumes(paths: Paths) -> list[str]:
+    """The volumes of layers of this cache, and of those that are gone: somebody has removed their checkout."""
+    listed = docker("volume", "ls", "--filter", f"label={LABEL}", "--format", f'{{{{.Name}}}} {{{{.Label "{LABEL}"}}}}')
+    pairs = [line.split(" ", maxsplit=1) for line in listed.splitlines()]
+    return [name for name, cache in pairs if cache == str(paths.cache) or not Path(cache).exists()]
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _lock(paths: Paths) -> Path:

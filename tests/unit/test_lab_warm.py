@@ -26,6 +26,7 @@ class Volumes:
 
     def __init__(self) -> None:
         self.there: list[str] = []
+        self.caches: dict[str, str] = {}  # by volume
         self.built: list[str] = []
         self.copied: list[tuple[str, str]] = []
         self.fails = False
@@ -33,10 +34,14 @@ class Volumes:
     def docker(self, *arguments: str, **_: object) -> str:
         match arguments:
             case ("volume", "ls", *_):
-                return "\n".join(self.there)
+                return "\n".join(f"{name} {self.caches[name]}" for name in self.there)
             case ("volume", "create", *_):
-                self.there.append(arguments[-1])
+                self.add(arguments[-1], arguments[-2].removeprefix(f"{warm.LABEL}="))
         return ""
+
+    def add(self, name: str, cache: str) -> None:
+        self.there.append(name)
+        self.caches[name] = cache
 
     def succeeds(self, command: list[str], timeout: float = 0) -> bool:
         if command[2] == "rm":
@@ -98,10 +103,13 @@ def test_layers_that_somebody_removed_are_built_again(paths: Paths, volumes: Vol
     assert volumes.built == [warm.layers(paths)] * 2
 
 
-def test_make_clean_leaves_no_layers(paths: Paths, volumes: Volumes):
+def test_make_clean_leaves_no_layers_but_those_of_other_checkouts(paths: Paths, volumes: Volumes, tmp_path: Path):
+    (tmp_path / "other" / "cache").mkdir(parents=True)
+    volumes.add("another-s", str(tmp_path / "other" / "cache"))
+    volumes.add("nobody-s", str(tmp_path / "gone" / "cache"))
     warm.layers(paths)
     warm.remove(paths)
-    assert volumes.there == []
+    assert volumes.there == ["another-s"]
 
 
 def test_the_disk_of_a_warm_server_has_what_the_bootstrap_installs_and_starts_nothing_of_it(
