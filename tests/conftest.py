@@ -15,11 +15,18 @@ from xdist.scheduler import LoadScopeScheduling
 # What takes longest begins first: the hives, then what calls the real engine.
 ROOMS = ["lab", "engine", "conformance", "mocks", "unit", "soak"]
 # Hives side by side, each with the modules that use it one after another and leave it as they found it: the whole one
-# of Pulumi.lab.yaml, twice, because its modules take longest; a small one (lab/stacks/spine.yaml) that is broken and
-# brought back, another that is looked at and changed, and one of two servers (lab/stacks/two.yaml).
+# of Pulumi.lab.yaml, a small one (lab/stacks/spine.yaml) that is broken and brought back, another that is looked at
+# and changed, and one of two servers (lab/stacks/two.yaml).
 HIVES = {
-    "whole": ["test_whole", "test_certificates", "test_proxy", "test_schedule"],
-    "data": ["test_databases", "test_logs", "test_built_sites"],
+    "whole": [
+        "test_whole",
+        "test_certificates",
+        "test_proxy",
+        "test_schedule",
+        "test_databases",
+        "test_logs",
+        "test_built_sites",
+    ],
     "break": ["test_heal", "test_rebuild", "test_destroy"],
     "change": ["test_up", "test_visitors", "test_firewall", "test_changes", "test_jobs", "test_releases"],
     "two": ["test_private", "test_addresses"],
