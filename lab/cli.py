@@ -20,8 +20,8 @@ from lab.servers import Servers
 from lab.shell import LabError, docker, exclusive, say, succeeds
 
 
-def up(paths: Paths, hot: bool = False) -> None:
-    """Brings up what is missing of the region; quick when nothing is. `hot`: as a warm one (warm.py)."""
+def up(paths: Paths, is_warm: bool = False) -> None:
+    """Brings up what is missing of the region; quick when nothing is. `is_warm`: as a warm one (warm.py)."""
     started = time.monotonic()
     with exclusive(paths.run / "region.lock", 1200, "lab up"):
         pulumi, tools_image = _prepared(paths)
@@ -34,7 +34,7 @@ def up(paths: Paths, hot: bool = False) -> None:
         if control.ensure(paths, plan):
             changed.append("api")
         tools.ensure_plugins(paths, pulumi)
-        if hot:
+        if is_warm:
             warm.mark(paths)
     news = f"started {', '.join(changed)}" if changed else "nothing to do"
     say(f"the region is up on {plan.subnet} ({news}, {time.monotonic() - started:.1f} s)")

@@ -48,8 +48,8 @@ class Servers:
         if plan is None:
             raise LabError("creating a server", "the region is not up", "python -m lab up")
         suite = images.suite_of(spec.os_id)
-        hot = warm.is_warm(self._paths)
-        image = (warm if hot else images).server(self._paths, suite)
+        is_warm = warm.is_warm(self._paths)
+        image = (warm if is_warm else images).server(self._paths, suite)
         images.base(self._paths, suite)
         registry.add(self._paths.registry, "library/debian", f"{suite}-slim", images.base_tar(self._paths, suite))
         name = self.name(spec.id)
@@ -93,7 +93,7 @@ class Servers:
             arguments += ["-e", f"{key}={value}"]
         docker("volume", "create", "--label", self._paths.label, name, step=f"creating server {spec.label}")
         try:
-            if hot:
+            if is_warm:
                 warm.fill(self._paths, name)
             docker(*arguments, image, step=f"creating server {spec.label}", timeout=120)
             docker("cp", "-", f"{name}:/", stdin=seed(spec), step=f"seeding server {spec.label}")

@@ -156,7 +156,17 @@ def _volumes(paths: Paths) -> list[str]:
     """The volumes of layers of this cache, and of those that are gone: somebody has removed their checkout."""
     listed = docker("volume", "ls", "--filter", f"label={LABEL}", "--format", f'{{{{.Name}}}} {{{{.Label "{LABEL}"}}}}')
     pairs = [line.split(" ", maxsplit=1) for line in listed.splitlines()]
-    return [name for name, cache in pairs if cache == str(paths.cache) or not Path(cache).exists()]
+    return [name for name, cache in pairs if cache == str(paths.cache) or _is_gone(Path(cache))]
+
+
+def _is_gone(folder: Path) -> bool:
+    try:
+        folder.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False  # somebody else's, who lets nobody look
+    return False
 
 
 def _short(text: str) -> str:
@@ -184,7 +194,8 @@ def _among_volumes(paths: Paths, script: str, stdin: bytes = b"") -> None:
 
 
 def _build(paths: Paths, volume: str, contexts: dict[str, bytes]) -> None:
-    name = paths.name("build-layers")
+    # One for each cache: a region that was killed may have left its own at work on this very volume.
+    name = f"apiary-lab-layers-{_short(str(paths.cache))}-build"
     succeeds(["docker", "rm", "-f", name])
     docker(
         *("create", "--name", name, "--label", paths.label, "--init", "-v", f"{volume}:/var/lib/docker"),

@@ -16,15 +16,15 @@ from tests.lab.hive import PROBER, Hive
 STACKS = Path(__file__).parent / "stacks"
 
 
-def _region(name: str, hot: bool = True) -> Iterator[Paths]:
-    """`hot`: what is tested there begins after a server has been made ready and its images are built."""
+def _region(name: str, is_warm: bool = True) -> Iterator[Paths]:
+    """`is_warm`: what is tested there begins after a server has been made ready and its images are built."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("APIARY_LAB_CACHE", str(CHECKOUT / ".lab" / "cache"))
         root = CHECKOUT / ".lab" / name
         patch.setenv("APIARY_LAB_DIR", str(root))
         cli.down(Paths.find(root), everything=False)
         paths = Paths.find(root)
-        cli.up(paths, hot)
+        cli.up(paths, is_warm)
         yield paths
         cli.down(paths, everything=False)
 
@@ -32,7 +32,7 @@ def _region(name: str, hot: bool = True) -> Iterator[Paths]:
 @pytest.fixture(scope="session")
 def region(worker_id: str) -> Iterator[Paths]:
     """A region of the tests' own, beside the one that `make up` made, with the same caches; its servers are bare."""
-    yield from _region(f"test-{worker_id}", hot=False)
+    yield from _region(f"test-{worker_id}", is_warm=False)
 
 
 @pytest.fixture(scope="session")

@@ -112,6 +112,18 @@ def test_make_clean_leaves_no_layers_but_those_of_other_checkouts(paths: Paths, 
     assert volumes.there == ["another-s"]
 
 
+def test_layers_of_a_checkout_that_can_t_be_looked_at_are_left_alone(
+    paths: Paths, volumes: Volumes, monkeypatch: pytest.MonkeyPatch
+):
+    def look(folder: Path, **_: bool) -> None:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    volumes.add("another-s", "/home/another/cache")
+    monkeypatch.setattr(Path, "stat", look)
+    warm.remove(paths)
+    assert volumes.there == ["another-s"]
+
+
 def test_the_disk_of_a_warm_server_has_what_the_bootstrap_installs_and_starts_nothing_of_it(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ):
