@@ -122,12 +122,15 @@ def layers(paths: Paths) -> str:
     name = f"apiary-lab-layers-{_short(str(paths.cache))}-{_short(' '.join(parts))}"
     with exclusive(_lock(paths), BUILD_SECONDS, "building the layers of images/"):
         done = paths.cache / "layers"
-        if done.exists() and done.read_text() == name and succeeds(["docker", "volume", "inspect", name]):
-            return name
+        before = done.read_text() if done.exists() else ""
+        if before == name:
+            if succeeds(["docker", "volume", "inspect", name]):
+                return name
+            done.unlink()  # somebody has removed it; until it is whole again it does not count
         old = _volumes(paths)
         if name not in old:
             docker("volume", "create", "--label", f"{LABEL}={paths.cache}", name)
-            if done.exists() and (before := done.read_text()) in old:
+            if before in old:
                 _copy(paths, before, name)
         _build(paths, name, contexts)
         done.write_text(name)

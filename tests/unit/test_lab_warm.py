@@ -98,8 +98,12 @@ def test_layers_that_could_not_be_built_are_built_at_the_next_attempt(paths: Pat
     assert volumes.built == [before, warm.layers(paths)]
 
 
-def test_layers_that_somebody_removed_are_built_again(paths: Paths, volumes: Volumes):
+def test_layers_that_somebody_removed_are_built_again_to_their_end(paths: Paths, volumes: Volumes):
     volumes.there.remove(warm.layers(paths))
+    volumes.fails = True
+    with pytest.raises(LabError, match="no network"):
+        warm.layers(paths)
+    volumes.fails = False
     assert volumes.built == [warm.layers(paths)] * 2
 
 
