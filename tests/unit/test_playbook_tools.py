@@ -609,8 +609,8 @@ def test_what_may_not_be_there_goes_once(role: Path, tmp_path: Path) -> None:
     left.touch()
     dangling.symlink_to("nowhere")
     absent = [str(left), str(dangling), str(tmp_path / "never")]
-    assert host_files.converge(role, {}, {}, absent) == [str(left), str(dangling)]
-    assert host_files.converge(role, {}, {}, absent) == []
+    assert host_files.converge(role, {}, {}, absent=absent) == [str(left), str(dangling)]
+    assert host_files.converge(role, {}, {}, absent=absent) == []
 
 
 def test_a_folder_in_the_place_of_a_file_fails_and_costs_nothing(role: Path, tmp_path: Path) -> None:
@@ -620,3 +620,77 @@ def test_a_folder_in_the_place_of_a_file_fails_and_costs_nothing(role: Path, tmp
     with pytest.raises(OSError, match="tool"):
         host_files.converge(role, {}, {str(folder): "0755"}, owner=ME)
     assert (folder / "kept").exists()
+
+
+def test_a_text_is_written_once_and_readable_by_all(role: Path, tmp_path: Path) -> None:
+    file = tmp_path / "tool.conf"
+    assert host_files.converge(role, {}, {}, {str(file): "a = 1\n"}, owner=ME) == [str(file)]
+    assert (mode(file), file.read_text()) == ("0644", "a = 1\n")
+    assert host_files.converge(role, {}, {}, {str(file): "a = 1\n"}, owner=ME) == []
+    assert host_files.converge(role, {}, {}, {str(file): "a = 2\n"}, owner=ME) == [str(file)]
+
+
+SOMEBODYS = "# of the package\nIPV6=no\nOTHER=1\n# IPV6=maybe\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "wanted"),
+    [
+        (SOMEBODYS, "IPV6=yes", "# of the package\nIPV6=yes\nOTHER=1\n# IPV6=maybe\n"),
+        ("IPV6=no\nIPV6=no\n", "IPV6=yes", "IPV6=no\nIPV6=yes\n"),  # the last one counts
+        ("OTHER=1\n", "IPV6=yes", "OTHER=1\nIPV6=yes\n"),
+        ("OTHER=1", "IPV6=yes", "OTHER=1\nIPV6=yes\n"),
+        ("", "IPV6=yes", "IPV6=yes\n"),
+        ("IPV6=no\nOTHER=1\nIPV6=no\n", "", "OTHER=1\n"),
+        ("form\x0cfeed\r\nIPV6=no\n", "IPV6=yes", "form\x0cfeed\r\nIPV6=yes\n"),
+    ],
+)
+def test_a_line_is_put_right_and_the_others_stay_as_they_are(text: str, line: str, wanted: str) -> None:
+    assert host_files.with_line(text, "^IPV6=", line) == wanted
+    assert host_files.with_line(wanted, "^IPV6=", line) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("first\nCOMMIT\nlast\n", "first\n# BEGIN apiary\nnew\nrules\n# END apiary\nCOMMIT\nlast\n"),
+        ("first\n", "first\n# BEGIN apiary\nnew\nrules\n# END apiary\n"),
+        ("COMMIT\nCOMMIT\n", "COMMIT\n# BEGIN apiary\nnew\nrules\n# END apiary\nCOMMIT\n"),
+        # Where it was put before, whatever stands around it now, and whosever other block.
+        (
+            "COMMIT\n# BEGIN apiary\nold\n# END apiary\n# BEGIN apiary: more\nkept\n# END apiary: more\n",
+            "COMMIT\n# BEGIN apiary\nnew\nrules\n# END apiary\n# BEGIN apiary: more\nkept\n# END apiary: more\n",
+        ),
+    ],
+)
+def test_a_block_is_put_in_its_place_once(text: str, wanted: str) -> None:
+    assert host_files.with_block(text, "apiary", "new\nrules\n", "^COMMIT") == wanted
+    assert host_files.with_block(wanted, "apiary", "new\nrules\n", "^COMMIT") == wanted
+
+
+def test_a_file_of_somebody_else_keeps_its_mode_and_is_only_written_when_something_changes(tmp_path: Path) -> None:
+    file = tmp_path / "after.rules"
+    file.write_bytes(b"# caf\xe9\nIPV6=no\n")
+    file.chmod(0o640)
+    wanted = {str(file): {"^IPV6=": "IPV6=yes"}}, {str(file): {"name": "apiary", "text": "a rule\n"}}
+    assert host_files.edit(*wanted) == [str(file)]
+    assert file.read_bytes() == b"# caf\xe9\nIPV6=yes\n# BEGIN apiary\na rule\n# END apiary\n"
+    assert mode(file) == "0640"
+    before = file.stat().st_ino
+    assert host_files.edit(*wanted) == []
+    assert file.stat().st_ino == before
+    assert os.listdir(tmp_path) == ["after.rules"]
+
+
+def test_half_a_block_is_not_guessed_at(tmp_path: Path) -> None:
+    """What follows may be the rules of the host's owner."""
+    file = tmp_path / "after.rules"
+    file.write_text("# BEGIN apiary\nold\nsomebody's own\n")
+    with pytest.raises(ValueError, match=r"after\.rules: line 1, `# BEGIN apiary`, has no `# END apiary` after it"):
+        host_files.edit({}, {str(file): {"name": "apiary", "text": "new"}})
+    assert file.read_text() == "# BEGIN apiary\nold\nsomebody's own\n"
+
+
+def test_a_file_of_somebody_else_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"after\.rules"):
+        host_files.edit({str(tmp_path / "after.rules"): {"^a": "b"}}, {})
