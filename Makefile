@@ -27,7 +27,7 @@ up: $(VENV)/.ready ## bring up the lab and the stack in it, and visit the site o
 .PHONY: test
 test: $(VENV)/.ready ## lint, types and every test: pure, mocks, engine, conformance, lab
 	@$(MAKE) lint
-	@$(tested) $(RUN) -m pytest tests --ignore tests/soak --numprocesses 5 --dist loadscope --no-loadscope-reorder
+	@$(tested) $(RUN) -m pytest tests -m 'not soak' --numprocesses 5 --dist loadscope --no-loadscope-reorder
 
 .PHONY: down
 down: ## remove every region of the lab on this machine (its caches stay: make clean)
@@ -95,8 +95,8 @@ quick: $(VENV)/.ready ## the tests that need neither engine nor lab: seconds
 	@$(RUN) -m pytest tests/unit tests/mocks
 
 .PHONY: soak
-soak: $(VENV)/.ready ## the long repetitions: many random kills, releases and reloads
-	@$(tested) $(RUN) -m pytest -s tests/soak
+soak: $(VENV)/.ready ## what takes long: more of the lab's tests, and many random kills, releases and reloads
+	@for tests in tests/lab tests/soak; do $(tested) $(RUN) -m pytest -s -m soak $$tests || exit 1; done
 
 .PHONY: reference
 reference: $(VENV)/.ready ## write docs/configuration.md anew from the models

@@ -56,6 +56,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent.name == "lab":
             item.add_marker(pytest.mark.timeout(1500))
+        if item.path.parent.name == "soak":
+            item.add_marker(pytest.mark.soak)
     items.sort(key=_turn)
 
 

@@ -8,9 +8,11 @@ The picture in the README is drawn from the plan of Pulumi.prod.yaml, and so bel
 
 from __future__ import annotations
 
+import functools
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -42,16 +44,16 @@ def read(stack: str) -> Plan:
     return dict(yaml.safe_load(path_of(stack).read_text())) if path_of(stack).exists() else {}
 
 
-def planned(workplace: Workplace, stack: str) -> Plan:
-    """What the engine plans for a stack now."""
+@functools.cache
+def planned(workplace: Workplace, stack: str) -> Any:
+    """What the engine plans for a stack now, as `pulumi preview --json` prints it."""
     project = workplace.project(f"golden-{stack}", stack, read_stack_file(STACK_FILES[stack])).made()
-    return reduced(project.plan())
+    return project.plan()
 
 
 def picture(workplace: Workplace) -> str:
     """The graph of Pulumi.prod.yaml as SVG, as its first update would make it."""
-    project = workplace.project("picture", "prod", read_stack_file(STACK_FILES["prod"])).made()
-    return draw(State.of_plan(project.plan()), "Pulumi.prod.yaml")
+    return draw(State.of_plan(planned(workplace, "prod")), "Pulumi.prod.yaml")
 
 
 def main() -> int:
@@ -59,7 +61,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="apiary-engine-") as folder:
         workplace = Workplace(Path(folder))
         for stack in sorted(STACK_FILES):
-            path_of(stack).write_text(HEAD + as_text(planned(workplace, stack)))
+            path_of(stack).write_text(HEAD + as_text(reduced(planned(workplace, stack))))
             print(f"{path_of(stack)}: {len(read(stack))} resources")
         PICTURE.write_text(picture(workplace))
         workplace.close()

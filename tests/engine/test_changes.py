@@ -49,30 +49,24 @@ def records(domain: str, zone: str, how: tuple[str, ...]) -> dict[str, tuple[str
     }
 
 
-def test_a_new_site_brings_its_own_resources_and_is_made_known_to_the_proxy(
+def test_new_sites_and_domains_bring_their_own_resources_and_are_made_known_to_the_proxy(
     elsewhere: Elsewhere, edited: dict[str, Any]
 ) -> None:
+    """A site of an image that is there, one of a new image in a new zone, and another domain of an old one."""
     config = edited["config"]
-    config["apiary:servers"]["web1"]["dns"]["web"].append("blog.example.com")
+    config["apiary:servers"]["web1"]["dns"]["web"] += ["blog.example.com", "wiki.new.example", "press.example.com"]
+    config["apiary:applications"]["site"]["env"]["domains"].append("press.example.com")
     config["apiary:applications"]["blog"] = {
         "server": "web1", "build_dir": "NginxStatic", "env": {"domains": ["blog.example.com"], "http_port": 8080},
+    }  # fmt: skip
+    config["apiary:applications"]["wiki"] = {
+        "server": "web1", "image": "nginx:1.27", "env": {"domains": ["wiki.new.example"], "http_port": 80},
     }  # fmt: skip
     assert operations(elsewhere(edited).steps()) == {
         "apiary:Application blog": CREATED,
         **container("blog", CREATED),
         **routed("blog", CREATED),
         **records("blog", "example.com", CREATED),
-        **job("hasetup"),
-    }
-
-
-def test_a_new_site_of_a_new_image_in_a_new_zone_brings_these_too(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
-    config = edited["config"]
-    config["apiary:servers"]["web1"]["dns"]["web"].append("wiki.new.example")
-    config["apiary:applications"]["wiki"] = {
-        "server": "web1", "image": "nginx:1.27", "env": {"domains": ["wiki.new.example"], "http_port": 80},
-    }  # fmt: skip
-    assert operations(elsewhere(edited).steps()) == {
         "apiary:Application wiki": CREATED,
         "apiary:Image web1/nginx:1.27": CREATED,
         "command:Command web1/nginx:1.27": CREATED,
@@ -81,83 +75,102 @@ def test_a_new_site_of_a_new_image_in_a_new_zone_brings_these_too(elsewhere: Els
         **container("wiki", CREATED),
         **routed("wiki", CREATED),
         **records("wiki", "new.example", CREATED),
+        **container("site", BESIDE),
+        **routed("site", BESIDE),
+        **records("press", "example.com", CREATED),
         **job("hasetup"),
     }
 
 
-def test_a_changed_variable_releases_that_application_alone(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
-    edited["config"]["apiary:applications"]["shop"]["env"]["motto"] = "changed"
-    assert operations(elsewhere(edited).steps()) == {**container("shop", BESIDE), **routed("shop", BESIDE)}
+def test_what_changed_is_released_alone_and_each_in_its_own_way(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
+    """One beside the old one; one that can't run twice; and a job that the clock runs, whose scheduler stays.
 
-
-def test_what_can_t_run_twice_goes_before_it_comes(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
-    edited["config"]["apiary:applications"]["postgres"]["env"]["lang"] = "C.UTF-8"
-    plan = operations(elsewhere(edited).steps())
-    assert plan["docker:Container postgres"] == STOPPED_FIRST
-    assert "vultr:Instance web1" not in plan
-    assert not [name for name in plan if name.startswith(("docker:Volume", "docker:Network", "random:"))]
-
-
-def test_a_preview_says_which_release_will_roll_and_which_stops_first(
-    elsewhere: Elsewhere, edited: dict[str, Any]
-) -> None:
-    """In its plain text, as a person or a pull request's comment shows it."""
+    The host is told the job's new container before it runs: a run that fails ends the update.
+    """
     applications = edited["config"]["apiary:applications"]
     applications["shop"]["env"]["motto"] = "changed"
     applications["postgres"]["env"]["lang"] = "C.UTF-8"
-    run = elsewhere(edited).run("preview")
-    assert run.status == 0, run.output
-    shown = {word for line in run.stdout.splitlines() for word in line.split() if word.endswith("-release")}
-    assert shown == {"shop-rolling-release", "postgres-stop-first-release"}, run.stdout
+    edited["config"]["apiary:jobs"]["tidy"]["command"] = ["false"]
+    project = elsewhere(edited)
+    steps = project.steps()
+    plan = operations(steps)
+    assert plan.pop("command:Command postgres-stop-first-release") == STOPPED_FIRST
+    assert plan == {
+        **container("shop", BESIDE),
+        **routed("shop", BESIDE),
+        **container("postgres", STOPPED_FIRST),
+        **job("tidy"),
+        "command:Command tidy-startable": UPDATED,
+    }
+    made, told, run = (
+        steps.index(step)
+        for step in (
+            ("create-replacement", "docker:Container tidy"),
+            ("update", "command:Command tidy-startable"),
+            ("create-replacement", "command:Command tidy-run"),
+        )
+    )
+    assert made < told < run
+    # The way is in the plain text, as a person or a pull request's comment shows it.
+    preview = project.run("preview")
+    assert preview.status == 0, preview.output
+    shown = {word for line in preview.stdout.splitlines() for word in line.split() if word.endswith("-release")}
+    assert shown == {"shop-rolling-release", "postgres-stop-first-release"}, preview.stdout
 
 
-def test_another_way_to_release_is_seen_in_the_preview_and_releases_nothing(
-    elsewhere: Elsewhere, edited: dict[str, Any]
-) -> None:
+def test_what_needs_no_release_releases_nothing(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
+    """A larger plan, another time limit of a job, and another way to release, which is seen in the preview."""
+    edited["config"]["apiary:servers"]["web2"]["plan"] = "vc2-4c-8gb"
+    edited["config"]["apiary:jobs"]["tidy"]["timeout"] = 30
     edited["config"]["apiary:applications"]["shop"]["stateful"] = True
     assert operations(elsewhere(edited).steps()) == {
+        "vultr:Instance web2": UPDATED,
+        "command:Command tidy-startable": UPDATED,
+        "command:Command tidy-run": UPDATED,  # which does nothing
         "command:Command shop-stop-first-release": CREATED,
         "command:Command shop-rolling-release": DELETED,
         "command:Command shop-drain": DELETED,
     }
 
 
-def test_a_rotated_password_is_in_the_database_before_its_application_is_released(
+def test_a_rotated_password_is_in_force_before_anything_that_uses_it_is_released(
     elsewhere: Elsewhere, edited: dict[str, Any]
 ) -> None:
-    edited["config"]["apiary:applications"]["postgres"]["rotate"] = {"shop": "2026-11"}
+    """The administrator's in the server, then the application's by the job."""
+    rotated = {"adminpass": "2026-11", "shop": "2026-11"}
+    edited["config"]["apiary:applications"]["postgres"]["rotate"] = rotated
     steps = elsewhere(edited).steps()
     assert operations(steps) == {
+        "random:RandomPassword postgres/adminpass": BESIDE,
         "random:RandomPassword postgres/shop/password": BESIDE,
+        **container("postgres", STOPPED_FIRST),
+        "command:Command postgres-stop-first-release": STOPPED_FIRST,
         **job("dbsetup"),
         **container("shop", BESIDE),
         **routed("shop", BESIDE),
     }
-    told = steps.index(("create-replacement", "command:Command dbsetup-run"))
-    assert told < steps.index(("create-replacement", "docker:Container shop"))
+    restarted, told, released = (
+        steps.index(("create-replacement", step))
+        for step in (
+            "command:Command postgres-stop-first-release",
+            "command:Command dbsetup-run",
+            "docker:Container shop",
+        )
+    )
+    assert restarted < told < released
 
 
-def test_a_rotated_administrator_s_password_restarts_the_server_before_the_job_that_uses_it(
-    elsewhere: Elsewhere, edited: dict[str, Any]
-) -> None:
-    edited["config"]["apiary:applications"]["postgres"]["rotate"] = {"adminpass": "2026-11"}
-    steps = elsewhere(edited).steps()
-    assert {name.split()[1] for name in operations(steps)} == {
-        "postgres/adminpass", "postgres", "postgres-stop-first-release", "dbsetup", "dbsetup-run",
-    }  # fmt: skip
-    restarted = steps.index(("create-replacement", "command:Command postgres-stop-first-release"))
-    assert restarted < steps.index(("create-replacement", "command:Command dbsetup-run"))
-
-
-def test_another_domain_of_a_site_brings_records_and_a_new_map(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
-    config = edited["config"]
-    config["apiary:servers"]["web1"]["dns"]["web"].append("press.example.com")
-    config["apiary:applications"]["site"]["env"]["domains"].append("press.example.com")
-    assert operations(elsewhere(edited).steps()) == {
+def test_a_changed_file_reaches_what_is_made_of_it_alone(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
+    """One of an image builds it and releases its application, one of the playbooks only runs them again."""
+    project = elsewhere(edited)
+    (project.folder / "images" / "NginxStatic" / "another.txt").write_text("changed")
+    (project.folder / "playbooks" / "another.yml").write_text("changed")
+    assert operations(project.steps()) == {
+        "command:Command web1/NginxStatic": BESIDE,
         **container("site", BESIDE),
         **routed("site", BESIDE),
-        **records("press", "example.com", CREATED),
-        **job("hasetup"),
+        "command:Command web1": BESIDE,
+        "command:Command web2": BESIDE,
     }
 
 
@@ -180,24 +193,6 @@ def test_a_removed_site_goes_with_all_it_had_and_its_data_stay(elsewhere: Elsewh
         "random:RandomPassword postgres/shop/password",
     }
     assert {name: how for name, how in plan.items() if how != DELETED} == job("hasetup")
-
-
-def test_a_changed_site_builds_one_image_and_releases_what_is_made_of_it(
-    elsewhere: Elsewhere, edited: dict[str, Any]
-) -> None:
-    project = elsewhere(edited)
-    (project.folder / "images" / "NginxStatic" / "another.txt").write_text("changed")
-    assert operations(project.steps()) == {
-        "command:Command web1/NginxStatic": BESIDE,
-        **container("site", BESIDE),
-        **routed("site", BESIDE),
-    }
-
-
-def test_a_changed_playbook_runs_again_and_releases_nothing(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
-    project = elsewhere(edited)
-    (project.folder / "playbooks" / "another.yml").write_text("changed")
-    assert operations(project.steps()) == {"command:Command web1": BESIDE, "command:Command web2": BESIDE}
 
 
 def test_a_rebuilt_server_takes_all_that_is_on_it_along_and_leaves_the_other_alone(
@@ -268,12 +263,6 @@ def test_a_commit_in_place_of_its_branch_is_known_beforehand_and_asks_nobody(
     assert "docker:Container feed" not in plan, "it is the commit that the branch was at, so the image is the same"
 
 
-@pytest.mark.parametrize("plan", ["vc2-4c-8gb"])
-def test_a_larger_plan_keeps_the_server(elsewhere: Elsewhere, edited: dict[str, Any], plan: str) -> None:
-    edited["config"]["apiary:servers"]["web2"]["plan"] = plan
-    assert operations(elsewhere(edited).steps()) == {"vultr:Instance web2": UPDATED}
-
-
 def renamed(config: dict[str, Any], section: str, old: str, new: str) -> None:
     """Rename a container where it stands, as somebody would in the file."""
     entries = config[f"apiary:{section}"]
@@ -304,74 +293,36 @@ def test_a_renamed_proxy_goes_before_its_port_and_address_are_taken_again(
     }
 
 
-def test_a_renamed_site_is_released_beside_the_old_one(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
-    renamed(edited["config"], "applications", "site", "pages")
-    assert operations(under("pages", "site", elsewhere(edited).steps())) == {
-        **container("pages", BESIDE),
-        **routed("pages", BESIDE),
-        **job("hasetup"),
-    }
-
-
-def test_a_renamed_job_runs_under_its_new_name(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
-    renamed(edited["config"], "jobs", "report", "digest")
-    assert operations(under("digest", "report", elsewhere(edited).steps())) == {
-        **container("digest", STOPPED_FIRST),
-        "command:Command digest-run": STOPPED_FIRST_UNDER_ANOTHER_NAME,
-    }
-
-
-def test_a_changed_job_that_is_run_by_the_clock_leaves_its_scheduler_alone(
+def test_what_is_renamed_is_replaced_in_its_own_way_and_keeps_what_it_had(
     elsewhere: Elsewhere, edited: dict[str, Any]
 ) -> None:
-    """The host is told the new container before the job runs: a run that fails ends the update."""
-    edited["config"]["apiary:jobs"]["tidy"]["command"] = ["false"]
-    steps = elsewhere(edited).steps()
-    assert operations(steps) == {**job("tidy"), "command:Command tidy-startable": UPDATED}
-    made, told, run = (
-        steps.index(step)
-        for step in (
-            ("create-replacement", "docker:Container tidy"),
-            ("update", "command:Command tidy-startable"),
-            ("create-replacement", "command:Command tidy-run"),
-        )
-    )
-    assert made < told < run
-
-
-def test_another_time_limit_of_a_job_is_told_to_the_host_and_runs_nothing(
-    elsewhere: Elsewhere, edited: dict[str, Any]
-) -> None:
-    edited["config"]["apiary:jobs"]["tidy"]["timeout"] = 30
-    plan = operations(elsewhere(edited).steps())
-    assert plan.pop("command:Command tidy-startable") == UPDATED
-    assert plan == {"command:Command tidy-run": UPDATED}, "which does nothing"
-
-
-def test_a_renamed_job_that_is_run_by_the_clock_is_known_by_its_new_name_alone(
-    elsewhere: Elsewhere, edited: dict[str, Any]
-) -> None:
-    renamed(edited["config"], "jobs", "tidy", "sweep")
-    edited["config"]["apiary:applications"]["scheduler"]["env"]["run_tidy"] = "+sweep"
-    plan = operations(under("sweep", "tidy", elsewhere(edited).steps()))
-    assert plan.pop("command:Command sweep-startable") == ("create-replacement", "replace", "delete-replaced")
-    assert plan.pop("command:Command sweep-run") == STOPPED_FIRST_UNDER_ANOTHER_NAME
-    assert plan == {
-        **container("sweep", STOPPED_FIRST),
-        "command:Command scheduler-docker-access": UPDATED,
-        **container("scheduler", STOPPED_FIRST),
-        "command:Command scheduler-stop-first-release": STOPPED_FIRST,
-    }
-
-
-def test_a_renamed_database_keeps_its_passwords_and_its_data(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
+    """A site, a job, a job that the clock runs, and a database with its passwords."""
     config = edited["config"]
-    renamed(config, "applications", "postgres", "db")
+    applications = ("site", "pages"), ("postgres", "db")
+    jobs = ("report", "digest"), ("tidy", "sweep")
+    for section, pairs in (("applications", applications), ("jobs", jobs)):
+        for old, new in pairs:
+            renamed(config, section, old, new)
+    config["apiary:applications"]["scheduler"]["env"]["run_tidy"] = "+sweep"
     config["apiary:applications"]["shop"]["env"] |= {"db_host": "$db", "db_password": "_db^password"}
     config["apiary:applications"]["db"]["env"]["postgres_password"] = "_db^adminpass"
     config["apiary:jobs"]["dbsetup"]["after"] = ["db"]
-    steps = under("db", "postgres", elsewhere(edited).steps())
+    steps = elsewhere(edited).steps()
+    for old, new in (*applications, *jobs):
+        steps = under(new, old, steps)
     assert operations(steps) == {
+        **container("pages", BESIDE),
+        **routed("pages", BESIDE),
+        **job("hasetup"),
+        **container("digest", STOPPED_FIRST),
+        "command:Command digest-run": STOPPED_FIRST_UNDER_ANOTHER_NAME,
+        # Known by its new name alone.
+        **container("sweep", STOPPED_FIRST),
+        "command:Command sweep-startable": ("create-replacement", "replace", "delete-replaced"),
+        "command:Command sweep-run": STOPPED_FIRST_UNDER_ANOTHER_NAME,
+        "command:Command scheduler-docker-access": UPDATED,
+        **container("scheduler", STOPPED_FIRST),
+        "command:Command scheduler-stop-first-release": STOPPED_FIRST,
         **container("db", STOPPED_FIRST),
         "command:Command db-stop-first-release": STOPPED_FIRST_UNDER_ANOTHER_NAME,
         **container("shop", BESIDE),

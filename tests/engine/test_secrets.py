@@ -63,9 +63,9 @@ def secrets(begun_hive: Project) -> set[str]:
     return {*SECRETS.values(), *passwords, *(line for key in keys for line in key)}
 
 
-@pytest.mark.parametrize("form", [(), ("--diff",), ("--json",)], ids=lambda form: "".join(form) or "human")
-def test_a_preview_prints_no_secret(begun_hive: Project, secrets: set[str], form: tuple[str, ...]) -> None:
-    preview = begun_hive.run("preview", *form)
+@pytest.mark.parametrize("form", ["--diff", "--json"])
+def test_a_preview_prints_no_secret(begun_hive: Project, secrets: set[str], form: str) -> None:
+    preview = begun_hive.run("preview", form)
     assert preview.status == 0, preview.output
     assert "shop" in preview.output
     assert not [secret for secret in secrets if secret in preview.output]

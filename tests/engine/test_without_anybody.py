@@ -1,6 +1,7 @@
 """A preview needs the stack file and the state: not the API, not a host, not a Docker engine.
 
-In these tests the API and the hosts can't be reached, and whoever tries is written down.
+What a first preview asks is seen in test_planned_resources.py. In these tests the API and the hosts can't be reached,
+and whoever tries is written down.
 """
 
 from __future__ import annotations
@@ -8,14 +9,6 @@ from __future__ import annotations
 from tests.engine.conftest import MADE_WITHOUT_A_HOST
 from tests.engine.plans import operations, short
 from tests.engine.workplace import Project, Workplace
-
-
-def test_a_first_preview_asks_nobody(workplace: Workplace, hive_file: dict[str, object]) -> None:
-    project = workplace.project("first", "first", hive_file).made()
-    before = workplace.asked()
-    plan = project.plan()
-    assert set(plan["changeSummary"]) == {"create"}
-    assert workplace.asked() == before == []
 
 
 def test_a_preview_after_an_update_asks_nobody_and_keeps_what_exists(begun_hive: Project) -> None:
@@ -38,7 +31,7 @@ def test_a_whole_hive_in_which_nothing_changed_is_left_alone(settled_hive: Proje
 
 
 def test_the_attempts_of_a_program_are_noticed(workplace: Workplace, hive_file: dict[str, object]) -> None:
-    """The three above would pass for nothing if this did not hold."""
+    """The two above, and those of first previews, would pass for nothing if this did not hold."""
     project = workplace.project("nosy", "nosy", hive_file).made()
     main = project.folder / "__main__.py"
     curious = (

@@ -7,6 +7,7 @@ they would ask of a host to an `ssh` that only fails; both write down that they 
 
 from __future__ import annotations
 
+import compileall
 import copy
 import json
 import os
@@ -90,6 +91,7 @@ class Workplace:
         ensure_plugins(paths, self.pulumi)
         self._program = folder / "program"
         _copy_program(CHECKOUT, self._program)
+        compileall.compile_dir(self._program, quiet=1)  # each copy of it is run once or twice
         self.silence = Silence()
         self.state = folder / "state"
         self.state.mkdir(parents=True)
@@ -209,9 +211,10 @@ class Project:
 
 def _copy_program(source: Path, target: Path) -> None:
     target.mkdir(parents=True)
+    ignored = shutil.ignore_patterns("__pycache__") if source == CHECKOUT else None
     for part in PROGRAM:
         if (source / part).is_dir():
-            shutil.copytree(source / part, target / part, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source / part, target / part, ignore=ignored)
         else:
             shutil.copy(source / part, target / part)
 

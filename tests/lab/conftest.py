@@ -36,6 +36,12 @@ def region(worker_id: str) -> Iterator[Paths]:
 
 
 @pytest.fixture(scope="session")
+def changed_region(worker_id: str) -> Iterator[Paths]:
+    """The region of the hive that is looked at and changed."""
+    yield from _region(f"test-{worker_id}-changed")
+
+
+@pytest.fixture(scope="session")
 def healed_region(worker_id: str) -> Iterator[Paths]:
     """The region of the hive that is broken and brought back."""
     yield from _region(f"test-{worker_id}-healed")
@@ -70,9 +76,9 @@ def _spine(region: Paths, program: Path) -> Hive:
 
 
 @pytest.fixture(scope="session")
-def settled(region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
+def settled(changed_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
     """The spine, brought up by one update."""
-    found = _spine(region, tmp_path_factory.mktemp("program"))
+    found = _spine(changed_region, tmp_path_factory.mktemp("program"))
     found.up()
     return found
 

@@ -63,6 +63,10 @@ class Load:
     def stop(self) -> tuple[int, list[str]]:
         """(requests, failures)."""
         subprocess.run(["docker", "exec", self.prober, "touch", self.flag], check=True)
+        return self.end()
+
+    def end(self) -> tuple[int, list[str]]:
+        """The same, when its time has come."""
         out, err = self.process.communicate(timeout=60)
         assert self.process.returncode == 0, err
         result = json.loads(out)

@@ -6,6 +6,8 @@ import json
 import re
 import subprocess
 
+import pytest
+
 from tests.lab.hive import PORTS, Hive
 
 GAME, PORT, OTHER = "game.example.com", 25565, 25566
@@ -181,9 +183,20 @@ def test_what_changes_leaves_nothing_behind(two: Hive) -> None:
         two.expect_bootstrapped()
         two.expect_nothing_left()
         two.expect_no_changes()
+
+
+@pytest.mark.soak
+def test_going_back_from_nat_leaves_nothing_of_it_behind(two: Hive) -> None:
+    with two.changed() as settings:
+        game = settings["apiary:applications"]["game"]
+        settings["apiary:servers"]["web1"]["ipv6"] = "nat"
+        game.update(ports=[f"{OTHER}:{OTHER}"], ipv4=True, env={"http_port": OTHER})
+        del game["static_ipv6"], game["open"]
+        two.up()
+        expect_forwarded(two)
     two.up()
     expect_no_trace(two, "APIARY-IN", "APIARY-OUT", "fd[0-9a-f:]+:0:2:0:a")
-    expect_open(two, old, PORT)
+    expect_open(two, own(two), PORT)
     two.expect_served()
     two.expect_no_changes()
 

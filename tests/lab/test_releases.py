@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.lab.hive import Hive, until
 
 
@@ -15,17 +17,17 @@ def test_releases_in_a_row_lose_no_request(hive: Hive) -> None:
     assert requests > 150
     assert failed == []
     hive.container("echo")
-    hive.expect_no_changes()
 
 
 def test_a_container_that_restarts_after_a_release_is_served_again(hive: Hive) -> None:
     hive.on_server(f"docker restart -t 2 {hive.container('echo')}")
 
     def served() -> bool:
-        """Ten times in a row: the proxy may answer once before it sees that the container was away."""
-        return all(hive.get("http://echo.example.net/", family)[0] == 200 for family in ("-6", "-4") for _ in range(5))
+        """For longer than the proxy needs to see that the container was away, which may be after it is back."""
+        requests, failed = hive.load(seconds=4).end()
+        return requests > 20 and not failed
 
-    until(served, 20, "echo is served after its restart")
+    until(served, 40, "echo is served after its restart")
     hive.expect_served()
 
 
@@ -53,6 +55,7 @@ def test_a_release_that_never_gets_healthy_leaves_the_old_one_serving(hive: Hive
     hive.expect_served()
 
 
+@pytest.mark.soak
 def test_a_release_that_exits_at_once_shows_its_last_words(hive: Hive) -> None:
     with hive.changed() as settings:
         settings["apiary:applications"]["echo"]["build_dir"] = "Shell"
