@@ -87,9 +87,9 @@ class Zone(pulumi.ComponentResource):
                 ttl=record.ttl,
                 priority=record.priority,
                 opts=pulumi.ResourceOptions(
+                    # Not `deleted_with` the zone: of a destroy that is interrupted before it comes to the zone, the
+                    # state would have no record, Vultr all of them, and the next update would make each once more.
                     parent=self,
-                    # The records go with their zone, so nothing is asked of a zone that is gone.
-                    deleted_with=domain,
                     # Vultr reads back -1 where there is no priority, which would look like a change for ever.
                     ignore_changes=[] if record.priority is not None else ["priority"],
                 ),

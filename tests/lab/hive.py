@@ -106,7 +106,7 @@ SCAN = """
 import asyncio, json, sys
 targets = json.load(sys.stdin)
 async def main():
-    slots = asyncio.Semaphore(1500)
+    slots = asyncio.Semaphore(4000)
     opened = []
     async def knock(address, port):
         async with slots:
@@ -327,6 +327,9 @@ class Hive:
         for table in ("instances", "reserved_ips", "firewall_groups", "ssh_keys", "vpcs"):
             for key in region[table]:
                 assert key in state, f"{table} {key} is not in the state"
+        for zone, entry in region["domains"].items():
+            for record in entry["records"]:
+                assert record["id"] in state or record["type"] == "NS", f"{record} of {zone} is not in the state"
 
     def output_of(self, *arguments: str) -> str:
         return subprocess.run(
