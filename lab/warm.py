@@ -102,12 +102,15 @@ def server(paths: Paths, suite: str) -> str:
     if suite != "bookworm":
         return images.server(paths, suite)
     bootstrap = CHECKOUT / "playbooks" / "bootstrap.sh"
-    found = re.search(r"^packages=\((.+)\)$", bootstrap.read_text(), re.MULTILINE)
+    text = bootstrap.read_text()
+    found = re.search(r"^packages=\((.+)\)$", text, re.MULTILINE)
     if not found:
         raise LabError(
             "the warm server's disk", f"{bootstrap} names its packages no more in one line", "adapt lab/warm.py"
         )
-    script = RECIPE.format(packages=f"{found[1]} systemd-timesyncd")
+    # And those that a host may need besides, for another time daemon or for git.
+    packages = " ".join([found[1], *re.findall(r"packages\+=\((.+?)\)", text)])
+    script = RECIPE.format(packages=packages)
     return images.derived(paths, suite, images.Recipe("warm", script, images.BOOT, images.server))
 
 

@@ -202,6 +202,18 @@ def test_a_dead_server_is_revived_without_being_contacted_while_the_other_serves
     two.expect_no_changes()
 
 
+@pytest.mark.soak
+def test_the_next_debian_keeps_a_private_address_as_well(two: Hive) -> None:
+    two.settings["apiary:servers"]["db1"]["os"] = 2625  # Debian 13
+    two.up()
+    assert two.on_server("cat /etc/debian_version", server="db1").startswith("13")
+    assert asked(two) == WEB
+    two.expect_bootstrapped("db1")
+    two.reboot("db1")
+    until(lambda: two.on_server("docker ps -q", check=False, server="db1"), 120, "db1 is back")
+    assert asked(two) == WEB
+
+
 def test_without_private_addresses_nothing_of_the_network_is_left(two: Hive) -> None:
     """The second server leaves the stack; the tests of addresses go on with the first."""
     applications = two.settings["apiary:applications"]
