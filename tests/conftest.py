@@ -41,11 +41,16 @@ def hive_of(module: str) -> str:
 
 
 class ByHive(LoadScopeScheduling):
-    """Tests of one hive, and elsewhere those of one file, go to one worker."""
+    """Tests of one hive, those that call the engine, and elsewhere those of one file, go to one worker."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = PurePath(nodeid.split("::", maxsplit=1)[0])
-        return hive_of(path.stem) if path.parent.name == "lab" else str(path)
+        match path.parent.name:
+            case "lab":
+                return hive_of(path.stem)
+            case "engine":  # their states are made once
+                return "engine"
+        return str(path)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByHive:
