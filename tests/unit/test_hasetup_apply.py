@@ -6,6 +6,7 @@ import fcntl
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,6 +34,8 @@ class Proxy:
     def __init__(self, run: Path, dialect: str, accepts: bool = True) -> None:
         self.run, self.dialect, self.accepts = run, dialect, accepts
         self.reloads = self.failed = 0
+        self.age = 3600
+        self.restarted: Callable[[], None] | None = None  # in place of the next reload
         self.state_at_reload: str | None = None
         answers = {"master.sock": self._master, "admin.sock": lambda _: STATE}
         self._listeners = [self._listen(name, answer) for name, answer in answers.items()]
@@ -55,8 +58,14 @@ class Proxy:
 
     def _master(self, command: str) -> str:
         if command == "show proc":
-            return f"#<PID> <type> <reloads>\n17 master {self.reloads} [failed: {self.failed}] 0d00h 2.6.12\n"
+            days, seconds = divmod(self.age, 86400)
+            age = f"{days}d{seconds // 3600:02}h{seconds // 60 % 60:02}m{seconds % 60:02}s"
+            return f"#<PID> <type> <reloads>\n17 master {self.reloads} [failed: {self.failed}] {age} 2.6.12\n"
         assert command == "reload"
+        if self.restarted is not None:
+            self.age = self.reloads = 0
+            self.restarted()
+            return ""
         self.state_at_reload = (self.run / "state").read_text()
         self.reloads += 1
         self.failed = 0 if self.accepts else 1
@@ -140,6 +149,22 @@ def test_what_the_proxy_refuses_on_a_first_run_leaves_no_live_file(files: Files,
     with pytest.raises(ApplyError):
         apply(NEW, files, proxy="haproxy", check=valid)
     assert not files.live.exists()
+
+
+def test_a_proxy_that_is_started_anew_in_place_of_a_reload_has_read_the_configuration(files: Files, proxy: Proxy):
+    proxy.restarted = lambda: None
+    started = time.monotonic()
+    assert apply(NEW, files, proxy="haproxy", check=valid) == "haproxy has reloaded the configuration"
+    assert time.monotonic() - started < 5
+    assert (files.live.read_text(), files.good.read_text()) == (NEW, NEW)
+
+
+def test_a_proxy_whose_new_start_takes_another_configuration_has_not_got_it(files: Files, proxy: Proxy):
+    """What start.sh does with a live file that it finds not valid."""
+    proxy.restarted = lambda: files.live.write_text(OLD)
+    with pytest.raises(ApplyError, match="started anew meanwhile"):
+        apply(NEW, files, proxy="haproxy", check=valid)
+    assert (files.live.read_text(), files.good.read_text()) == (OLD, OLD)
 
 
 def test_a_proxy_that_is_not_running_picks_the_configuration_up_later(files: Files):

@@ -130,7 +130,7 @@ def _apply(text: str, files: Files, proxy: str, check: Checker, force: bool) -> 
     saved = _save_state(files, text)
     files.new.replace(files.live)
     try:
-        sockets.reload(files.run / "master.sock")
+        _reload(files, text)
     except sockets.NotRunningError:
         return f"the configuration is in place; {proxy} is not running and will pick it up when it starts"
     except (sockets.ReloadError, OSError) as error:
@@ -146,6 +146,12 @@ def _apply(text: str, files: Files, proxy: str, check: Checker, force: bool) -> 
     write(files.good, text)
     without = "" if saved else " (without the servers' former state)"
     return f"{proxy} has reloaded the configuration{without}"
+
+
+def _reload(files: Files, text: str) -> None:
+    sockets.reload(files.run / "master.sock")
+    if _read(files.live) != text:
+        raise sockets.ReloadError("it was started anew meanwhile, and has taken another one; its log says why")
 
 
 def _save_state(files: Files, text: str) -> bool:

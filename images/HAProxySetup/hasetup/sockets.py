@@ -12,7 +12,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-_MASTER = re.compile(r"^\d+\s+master\s+(\d+)(?:\s+\[failed:\s*(\d+)\])?", re.MULTILINE)
+_MASTER = re.compile(
+    r"^\d+\s+master\s+(?P<reloads>\d+)(?:\s+\[failed:\s*(?P<failed>\d+)\])?"
+    r"\s+(?P<days>\d+)d(?P<hours>\d+)h(?P<minutes>\d+)m(?P<seconds>\d+)s",
+    re.MULTILINE,
+)
 POLL = 0.05  # seconds
 
 
@@ -30,6 +34,7 @@ class Master:
 
     reloads: int
     failed: int
+    age: int  # seconds since it was started, whole ones; a reload doesn't make it young again
 
 
 def ask(path: Path, command: str, timeout: float = 10.0) -> str:
@@ -55,12 +60,17 @@ def master(path: Path) -> Master:
     match = _MASTER.search(answer)
     if match is None:
         raise ReloadError(f"the proxy's master answers `show proc` with: {answer or 'nothing'}")
-    return Master(int(match[1]), int(match[2] or 0))
+    found = {name: int(value or 0) for name, value in match.groupdict().items()}
+    hours = found["days"] * 24 + found["hours"]
+    return Master(found["reloads"], found["failed"], (hours * 60 + found["minutes"]) * 60 + found["seconds"])
 
 
 def reload(path: Path, timeout: float = 30.0) -> None:
-    """Reload and return when the new worker serves. Raises NotRunningError, ReloadError."""
-    before = master(path)
+    """Reload and return when the new worker serves, or when it was started anew meanwhile, and so has read its file.
+
+    Raises NotRunningError, ReloadError.
+    """
+    before, asked = master(path), time.monotonic()
     try:
         answer = ask(path, "reload", timeout)
     except ConnectionResetError:
@@ -71,10 +81,10 @@ def reload(path: Path, timeout: float = 30.0) -> None:
         return
     if "Success=0" in answer:
         raise ReloadError(answer)
-    _wait(path, before, timeout)
+    _wait(path, before, asked, timeout)
 
 
-def _wait(path: Path, before: Master, timeout: float) -> None:
+def _wait(path: Path, before: Master, asked: float, timeout: float) -> None:
     deadline = time.monotonic() + timeout
     last = "no answer"
     while time.monotonic() < deadline:
@@ -83,6 +93,9 @@ def _wait(path: Path, before: Master, timeout: float) -> None:
         except (NotRunningError, OSError, ReloadError) as error:
             last = str(error)  # it listens again in a moment
         else:
+            # A master that was started anew counts from nothing. A second more, because ages are whole seconds.
+            if now.age + 1 < before.age + (time.monotonic() - asked) - POLL:
+                return
             if now.reloads > before.reloads and now.failed == 0:
                 return
             if now.reloads > before.reloads:
