@@ -27,13 +27,13 @@ def knocks(hive: Hive, doors: list[tuple[str, int]], routed: bool) -> int:
     return sum(bool(hive.scan([address], routed=routed, ports=[port])) for address, port in doors)
 
 
-def asked(hive: Hive) -> str:
+def asked(hive: Hive, check: bool = True) -> str:
     """The address that `ledger` sees when `asker` asks it under the name that the stack file gave it."""
     program = (
         "import json, os, urllib.request as r;"
         f"print(json.load(r.urlopen('http://' + os.environ['LEDGER'] + ':{PORT}/', timeout=10))['peer'])"
     )
-    return hive.on_server(f'docker exec {hive.container("asker")} python3 -c "{program}"').strip()
+    return hive.on_server(f'docker exec {hive.container("asker")} python3 -c "{program}"', check).strip()
 
 
 def ledger_heard(hive: Hive) -> int:
@@ -60,8 +60,8 @@ def test_it_does_so_after_a_reboot_a_docker_restart_and_a_reload(two: Hive) -> N
     two.on_server("until systemctl is-system-running --wait >/dev/null; [ $? -le 1 ]; do :; done", server="db1")
     for command in ("systemctl restart docker", "ufw reload"):
         two.on_server(command, server="db1")
-    until(lambda: "healthy" in two.on_server("docker ps --format '{{.Status}}'", check=False, server="db1"), 60, "up")
-    assert asked(two) == WEB
+    # Not for Docker's word: 20.10 looks no more after the health of a container that has just begun when it restarts.
+    until(lambda: asked(two, check=False) == WEB, 60, "the ledger answers, and sees the private address")
     for server, address in (("web1", WEB), ("db1", DB)):
         shown = json.loads(two.on_server("ip -j -4 addr show dev enp6s0", server=server))
         assert [info["local"] for info in shown[0]["addr_info"]] == [address]
