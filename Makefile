@@ -27,7 +27,7 @@ up: $(VENV)/.ready ## bring up the lab and the stack in it, and visit the site o
 .PHONY: test
 test: $(VENV)/.ready ## lint, types and every test: pure, mocks, engine, conformance, lab
 	@$(MAKE) lint
-	@$(tested) $(RUN) -m pytest tests -m 'not soak' --numprocesses 5 --dist loadscope --no-loadscope-reorder
+	@$(tested) $(RUN) -m pytest tests -m 'not soak' --numprocesses 4 --dist loadscope --no-loadscope-reorder
 
 .PHONY: down
 down: ## remove every region of the lab on this machine (its caches stay: make clean)

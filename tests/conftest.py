@@ -27,9 +27,9 @@ HIVES = {
         "test_logs",
         "test_built_sites",
     ],
+    "two": ["test_private", "test_addresses"],
     "break": ["test_heal", "test_rebuild", "test_destroy"],
     "change": ["test_up", "test_visitors", "test_firewall", "test_changes", "test_jobs", "test_releases"],
-    "two": ["test_private", "test_addresses"],
     "no hive": ["test_region"],
 }
 LAB = [module for modules in HIVES.values() for module in modules]
