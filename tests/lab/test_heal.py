@@ -38,7 +38,7 @@ def test_heal_on_a_healthy_stack_changes_nothing(hive: Hive) -> None:
     ("how", "moment"),
     [
         pytest.param([SIGKILL], r"Container echo creating", id="kill-create", marks=pytest.mark.soak),
-        pytest.param([SIGKILL], r"Container echo deleting", id="kill-delete"),
+        pytest.param([SIGKILL], r"Container echo deleting", id="kill-delete", marks=pytest.mark.soak),
         pytest.param([SIGINT], r"echo-rolling-release creating", id="one-interrupt", marks=pytest.mark.soak),
         pytest.param([SIGINT, SIGINT], r"Container echo creat", id="two-interrupts"),
     ],

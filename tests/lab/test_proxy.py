@@ -43,10 +43,9 @@ def test_reloads_and_a_release_under_load_fail_no_request_and_reset_no_download(
             reload(whole, seconds)
             assert hsts(whole) == f"max-age={seconds}"
     as_the_stack_has_it(whole)
-    with Visitors(whole, hosts, kinds, download_seconds=8) as release, whole.changed() as settings:
-        settings["apiary:applications"]["echo"]["env"]["version"] = "under load"
+    with Visitors(whole, hosts, kinds, download_seconds=8) as release:
+        whole.settings["apiary:applications"]["echo"]["env"]["version"] = "under load"
         whole.up()
-    whole.up()
     for seen in (reloads, release):
         assert seen.failed == []
         assert {kind.split()[0] for kind, count in seen.requests.items() if count} >= set(kinds)
