@@ -64,8 +64,10 @@ class _Session:
         """The next line that it says; nothing when it has ended."""
         assert self._process.stdout is not None
         answers, deadline = self._process.stdout.fileno(), time.monotonic() + SECONDS
+        said_something = select.poll()  # not `select`, which ends at 1024 open files
+        said_something.register(answers, select.POLLIN)
         while b"\n" not in self._said:
-            if not select.select([answers], [], [], max(0, deadline - time.monotonic()))[0]:
+            if not said_something.poll(max(0, deadline - time.monotonic()) * 1000):
                 self.close()
                 raise AssertionError(f"{command} did not end within {SECONDS} s")
             said = os.read(answers, 1 << 16)

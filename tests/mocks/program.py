@@ -7,6 +7,7 @@ engine tests do that.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import runpy
 from collections.abc import Iterator, Mapping
@@ -142,12 +143,15 @@ class Recorder(mocks.MockMonitor):
 def run(stack_file: Mapping[str, Any], *, stack: str = "test", secret_keys: tuple[str, ...] = ()) -> Graph:
     """Run `__main__.py` on `stack_file`, the sections without their `apiary:`; raises what the program raises."""
     recorder = Recorder()
-    asyncio.set_event_loop(asyncio.new_event_loop())
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
     mocks.set_mocks(recorder.mocks, project="apiary", stack=stack, preview=False, monitor=recorder)
     pulumi.runtime.set_all_config(
         {f"apiary:{section}": json.dumps(value) for section, value in stack_file.items()},
         [f"apiary:{key}" for key in secret_keys],
     )
-    loop = asyncio.get_event_loop()
-    loop.run_until_complete(run_pulumi_func(lambda: runpy.run_path(str(ROOT / "__main__.py"))))
+    try:
+        loop.run_until_complete(run_pulumi_func(lambda: runpy.run_path(str(ROOT / "__main__.py"))))
+    finally:
+        gc.enable()  # the program lives for seconds and switches it off; this process lives on
     return recorder.graph
