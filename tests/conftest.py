@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-# What takes longest begins first: the hives, then what calls the real engine.
-ROOMS = ["lab", "engine", "conformance", "mocks", "unit", "soak"]
 # Hives side by side, each with the modules that use it one after another and leave it as they found it: the whole one
 # of Pulumi.lab.yaml, a small one (lab/stacks/spine.yaml) that is broken and brought back, another that is looked at
 # and changed, and one of two servers (lab/stacks/two.yaml).
@@ -33,6 +31,8 @@ HIVES = {
     "no hive": ["test_region"],
 }
 LAB = [module for modules in HIVES.values() for module in modules]
+# What takes longest begins first.
+TURNS = ["whole", "two", "break", "change", "engine", "no hive", "conformance", "mocks", "unit", "soak"]
 
 
 def hive_of(module: str) -> str:
@@ -67,5 +67,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _turn(item: pytest.Item) -> tuple[int, int]:
-    room = item.path.parent.name
-    return ROOMS.index(room), LAB.index(item.path.stem) if room == "lab" else 0
+    room, module = item.path.parent.name, item.path.stem
+    return (TURNS.index(hive_of(module)), LAB.index(module)) if room == "lab" else (TURNS.index(room), 0)

@@ -135,7 +135,7 @@ def _nowhere(hive: Hive, output: str, secrets: set[str]) -> None:
             assert secret not in text, f"a password is in {where}"
 
 
-def test_what_left_the_file_is_kept_and_said_and_comes_back_with_its_data(whole: Hive) -> None:
+def test_what_left_the_file_is_kept_and_said_and_data_survive_the_end_of_all_that_uses_them(whole: Hive) -> None:
     """One application gets another database; the other one goes, with its server, and all of its passwords."""
     keep(whole, "before it left")
     old = passwords(whole)
@@ -153,6 +153,10 @@ def test_what_left_the_file_is_kept_and_said_and_comes_back_with_its_data(whole:
         assert kept(whole, SITES["diary"]) == []
         assert "postgres/guestbook/password" not in passwords(whole)
         assert "pgdata" in whole.on_server("docker volume ls -q").split()
+    # And, as docs/databases.md types it, an end of everything that uses them.
+    targets = [f"--target=**docker:index/{kind}::**" for kind in ("container:Container", "volume:Volume")]
+    whole.pulumi("destroy", "--yes", "--skip-preview", "--target-dependents", *targets)
+    assert whole.on_server("docker ps --all --quiet --filter label=apiary.stack=apiary-lab") == ""
     done = whole.up()
     assert 'left alone: database "another", role "another"' in done.output
     new = passwords(whole)
@@ -160,17 +164,6 @@ def test_what_left_the_file_is_kept_and_said_and_comes_back_with_its_data(whole:
     assert logs_in(whole, "postgres", "guestbook", new["postgres/guestbook/password"])
     for site in SITES.values():
         assert "before it left" in kept(whole, site)
-
-
-def test_data_survive_the_end_of_everything_that_uses_them(whole: Hive) -> None:
-    """As docs/databases.md types it."""
-    keep(whole, "before the end")
-    targets = [f"--target=**docker:index/{kind}::**" for kind in ("container:Container", "volume:Volume")]
-    whole.pulumi("destroy", "--yes", "--skip-preview", "--target-dependents", *targets)
-    assert whole.on_server("docker ps --all --quiet --filter label=apiary.stack=apiary-lab") == ""
-    whole.up()
-    for site in SITES.values():
-        assert "before the end" in kept(whole, site)
     whole.expect_no_changes()
 
 
