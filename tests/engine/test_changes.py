@@ -11,8 +11,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from tests.engine.plans import Step, operations
 from tests.engine.workplace import Project, Workplace
 from tests.mocks.program import COMMIT
@@ -343,7 +341,7 @@ def test_after_a_rename_its_line_may_go(elsewhere: Elsewhere, edited: dict[str, 
 def test_a_protected_zone_is_deleted_by_no_update_that_forgets_its_last_name(
     workplace: Workplace, settled_hive: Project, edited: dict[str, Any]
 ) -> None:
-    """Refused in the preview, before anything else of the update is done. (Another one goes: the removed site above.)"""
+    """Refused in the preview, before anything else of the update is done. The zone of a removed site goes: above."""
     zone = "vultr:index/dnsDomain:DnsDomain::example.net"
     state = json.loads(settled_hive.run("stack", "export").stdout)
     for resource in state["deployment"]["resources"]:
