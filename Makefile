@@ -25,7 +25,7 @@ up: $(VENV)/.ready ## bring up the lab and the stack in it, and visit the site o
 	@$(RUN) -m lab visit
 
 .PHONY: test
-test: $(VENV)/.ready ## lint, types and every test: pure, mocks, engine, conformance, lab
+test: $(VENV)/.ready ## lint, types and a test of every promise: pure, mocks, engine, conformance, lab
 	@$(MAKE) lint
 	@$(tested) $(RUN) -m pytest tests -m 'not soak' --numprocesses 4 --dist loadscope --no-loadscope-reorder
 

@@ -105,7 +105,6 @@ def test_a_commit_that_can_t_be_built_leaves_the_site_of_before_and_says_why(who
     assert "Written in Markdown" in served(whole, f"{PAGES}posts/first/")
 
 
-@pytest.mark.soak
 def test_an_application_built_from_a_branch_is_released_when_asked_for_without_a_failed_request(
     whole: Hive, commit: Commit
 ) -> None:

@@ -223,7 +223,6 @@ def test_a_first_start_that_was_killed_half_way_is_made_good_by_the_next(whole: 
     whole.on_server(f"docker exec try test ! -e {ROOTS[folder]}/data.new")
 
 
-@pytest.mark.soak
 def test_data_of_another_version_and_of_another_container_are_not_touched(whole: Hive, folder: str) -> None:
     start(whole, folder)
     healthy(whole)

@@ -33,7 +33,8 @@ def asked(hive: Hive, check: bool = True) -> str:
         "import json, os, urllib.request as r;"
         f"print(json.load(r.urlopen('http://' + os.environ['LEDGER'] + ':{PORT}/', timeout=10))['peer'])"
     )
-    return hive.on_server(f'docker exec {hive.container("asker")} python3 -c "{program}"', check).strip()
+    asker = "$(docker ps -q --filter label=apiary.resource=applications.asker)"
+    return hive.on_server(f'docker exec {asker} python3 -c "{program}"', check).strip()
 
 
 def ledger_heard(hive: Hive) -> int:

@@ -6,8 +6,6 @@ import json
 import shlex
 from typing import Any
 
-import pytest
-
 from tests.lab.hive import Hive, until
 
 # Runs in the scheduler's container: says each request to the socket, and prints what came back.
@@ -107,7 +105,6 @@ def test_the_scheduler_can_start_and_await_its_jobs_and_nothing_else(whole: Hive
     assert {mount["Destination"] for mount in json.loads(mounts)} == {"/run/apiary", "/var/lib/jobscheduler"}
 
 
-@pytest.mark.soak
 def test_a_changed_job_that_fails_leaves_the_scheduler_and_its_other_jobs_running(whole: Hive) -> None:
     """The new container is started at its time, fails then as well, and the next good update mends it."""
     scheduler, old = whole.container("scheduler"), name_of(whole, "jobs.tock")
