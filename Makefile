@@ -10,6 +10,8 @@ STACK ?= lab
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+# What is run a hundred times is compiled once, also where this stands in the environment, as in many an image.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## list the verbs
@@ -112,6 +114,7 @@ lock: $(VENV)/.ready ## write the requirements*.txt anew, with hashes and no add
 .PHONY: clean
 clean: down ## down, and remove caches, images, tools and the virtual environment too
 	@rm -rf .lab $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -prune -exec rm -rf {} +
 
 # The mark is set last, so that an interrupted installation is never taken for whole.
 $(VENV)/.ready: requirements-dev.txt

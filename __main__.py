@@ -8,6 +8,7 @@ This file only wires; what a part makes, and what it leaves alone, is said in th
 
 from __future__ import annotations
 
+import atexit
 import gc
 import signal
 from functools import partial
@@ -41,8 +42,10 @@ PLAYBOOKS = HERE / "playbooks"
 # How the engine ends a program that still waits when an update has failed. A traceback of that would stand beside
 # the reason of the failure, and look like it.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
-# What the program makes lives as long as it does, for seconds. To look for garbage there took a sixth of a preview.
+# What the program makes lives as long as it does, for seconds. To look for garbage there, also at the end, took a sixth
+# of a preview.
 gc.disable()
+atexit.register(gc.freeze)
 
 try:
     stack = settings.load(

@@ -128,9 +128,8 @@ def fault(paths: Paths, words: Sequence[str], clear: bool) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb; the process's exit status. Errors are printed, never raised."""
     options = _parser().parse_args(arguments)
-    paths = Paths.find(options.dir)
     try:
-        return _run(paths, options)
+        return _run(Paths.find(options.dir), options)
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1

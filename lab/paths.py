@@ -10,6 +10,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.shell import LabError
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -24,11 +26,18 @@ class Paths:
 
     @classmethod
     def find(cls, directory: str | Path | None = None) -> Paths:
-        """`directory`, else APIARY_LAB_DIR, else `.lab` beside the program. The tree is created."""
+        """`directory`, else APIARY_LAB_DIR, else `.lab` beside the program. The tree is created.
+
+        Raises LabError when it can't be.
+        """
         root = Path(directory or os.environ.get("APIARY_LAB_DIR") or CHECKOUT / ".lab").resolve()
         paths = cls(root)
         for folder in (root, paths.cache, paths.run, paths.log, paths.bin, paths.state, paths.pulumi):
-            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                remedy = "make room for it, or name another folder: --dir, or APIARY_LAB_DIR"
+                raise LabError("the lab's own folder", f"{error.filename}: {error.strerror}", remedy) from error
         return paths
 
     @property

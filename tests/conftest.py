@@ -6,6 +6,7 @@ every hive be brought up by every worker).
 
 from __future__ import annotations
 
+import gc
 from pathlib import PurePath
 from typing import Any
 
@@ -20,14 +21,21 @@ HIVES = {
         "test_whole",
         "test_certificates",
         "test_proxy",
-        "test_schedule",
         "test_databases",
         "test_logs",
         "test_built_sites",
     ],
     "two": ["test_private", "test_addresses"],
     "break": ["test_heal", "test_rebuild", "test_destroy"],
-    "change": ["test_up", "test_visitors", "test_firewall", "test_changes", "test_jobs", "test_releases"],
+    "change": [
+        "test_up",
+        "test_visitors",
+        "test_firewall",
+        "test_schedule",
+        "test_changes",
+        "test_jobs",
+        "test_releases",
+    ],
     "no hive": ["test_region"],
 }
 LAB = [module for modules in HIVES.values() for module in modules]
@@ -55,6 +63,15 @@ class ByHive(LoadScopeScheduling):
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByHive:
     return ByHive(config, log)
+
+
+def pytest_sessionstart() -> None:
+    gc.disable()  # of what is collected nothing is garbage
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

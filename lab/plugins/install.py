@@ -115,13 +115,14 @@ def _no_sdk(name: str, python: str) -> str:
 def pack(name: str, version: str, python: str) -> bytes:
     """The plugin's archive (tar.gz), the same bytes for the same content."""
     start = (
-        "import os\nimport sys\n\n"
+        "import gc\nimport os\nimport sys\n\n"
+        "gc.disable()  # it lives for seconds\n"
         "sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))\n"
         f"from lab.plugins.{name} import plugin\n"
         "from lab.plugins.server import main\n\n"
         f"main(plugin, {version!r})\n"
     )
-    launcher = f'#!/bin/sh\nexec {shlex.quote(python)} -I "$(dirname "$0")/start.py" "$@"\n'
+    launcher = f'#!/bin/sh\nexec {shlex.quote(python)} -I "${{0%/*}}/start.py" "$@"\n'
     files = {
         f"pulumi-resource-{name}": (launcher, 0o755),
         "start.py": (start, 0o644),

@@ -24,7 +24,7 @@ from typing import Any
 
 import yaml
 
-from lab import control
+from lab import control, services
 from lab.paths import CHECKOUT, Paths
 from lab.servers import Servers
 from tests.lab.session import Sessions
@@ -97,7 +97,7 @@ while not os.path.exists(flag) and time.monotonic() < deadline:
             connection.close()
         except OSError as error:
             failed.append(f"{started:.2f} {family.name}: {error!r}")
-    time.sleep(0.03)
+    time.sleep(0.05)
 print(json.dumps({"requests": requests, "failed": failed}))
 """
 
@@ -426,21 +426,10 @@ class Hive:
     # --- what its visitors see
 
     def prober(self, *command: str, routed: bool = False, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        """A command of a visitor's, next to the servers or, `routed`, from behind a router; whatever its end."""
         if routed:
-            words = [
-                sys.executable,
-                "-m",
-                "lab",
-                "--dir",
-                str(self.paths.root),
-                "prober",
-                "--routed",
-                *command,
-            ]
-            return subprocess.run(
-                words, cwd=CHECKOUT, check=False, capture_output=True, text=True, input=stdin, timeout=300
-            )
-        prober = self.paths.name("prober")
+            services.route_to(self.paths, Servers(self.paths.root).all())
+        prober = self.paths.name("prober-routed" if routed else "prober")
         return self._sessions.setdefault(prober, Sessions(prober)).run(command, stdin or "")
 
     def get(self, url: str, family: str, *options: str) -> tuple[int, str]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
@@ -91,12 +94,55 @@ def test_keys_are_readable_by_the_proxy_alone(whole: Hive) -> None:
             assert "Permission denied" in read.stderr, read.stderr
 
 
-def test_a_domain_without_an_address_fails_alone_and_the_run_does_not(whole: Hive) -> None:
+@pytest.fixture(scope="module")
+def absent(whole: Hive) -> Iterator[tuple[str, Future[subprocess.CompletedProcess[str]]]]:
+    """A run for a site and for a name that has no address, for which it waits half a minute: others go on meanwhile.
+
+    With the serial number of the site's certificate before it.
+    """
+    before = serial(whole, "example.com")
     domains = {
         name: {"app": "site", "port": 8080, "www": False, "tls": True} for name in ("absent.example.org", "example.com")
     }
-    before = serial(whole, "example.com")
-    done = whole.beside("certbot", DOMAINS=json.dumps(domains))
+    with ThreadPoolExecutor() as beside:
+        yield before, beside.submit(whole.beside, "certbot", DOMAINS=json.dumps(domains))
+
+
+@pytest.mark.usefixtures("absent")
+def test_a_scanner_finds_no_weak_protocol_or_cipher(whole: Hive) -> None:
+    done = whole.prober(
+        *("testssl", "--quiet", "--color", "0", "--warnings", "off", "--jsonfile", "/dev/stderr", "-p", "-s"),
+        *("--ip", whole.server["ipv4"], "https://example.com/"),
+    )
+    findings = json.loads(done.stderr[done.stderr.index("[") :])
+    by_id = {finding["id"]: finding for finding in findings}
+    for old in ("SSLv2", "SSLv3", "TLS1", "TLS1_1"):
+        assert by_id[old]["finding"].startswith("not offered"), by_id[old]
+    assert by_id["TLS1_2"]["severity"] == by_id["TLS1_3"]["severity"] == "OK"
+    weak = [
+        finding
+        for finding in findings
+        # What the scanner says of its own openssl is not the proxy's matter.
+        if finding["severity"] in ("MEDIUM", "HIGH", "CRITICAL", "WARN") and finding["id"] != "engine_problem"
+    ]
+    assert weak == []
+
+
+def test_renewal_under_load_loses_no_request(whole: Hive) -> None:
+    before = serial(whole, "echo.example.net")
+    with Visitors(whole, ["echo.example.net"]) as visitors:
+        for _ in range(2):
+            renew(whole)
+    assert serial(whole, "echo.example.net") != before
+    assert visitors.failed == []
+    assert min(visitors.requests.values()) > 10, visitors.requests
+
+
+def test_a_domain_without_an_address_fails_alone_and_the_run_does_not(
+    whole: Hive, absent: tuple[str, Future[subprocess.CompletedProcess[str]]]
+) -> None:
+    before, run = absent
+    done = run.result()
     assert done.returncode == 0, done.stderr
     assert "not yet: absent.example.org: has no address in DNS" in done.stderr
     assert "certificates: 1 served; 1 not yet (absent.example.org)" in done.stdout
@@ -118,16 +164,6 @@ def test_a_domain_that_the_authority_refuses_is_served_self_signed_and_blocks_no
     whole.up()
     left = whole.on_server(f"ls {CERTIFICATES}").split()
     assert f"{acme.REFUSED}.pem" not in left
-
-
-def test_renewal_under_load_loses_no_request(whole: Hive) -> None:
-    before = serial(whole, "echo.example.net")
-    with Visitors(whole, ["echo.example.net"]) as visitors:
-        for _ in range(2):
-            renew(whole)
-    assert serial(whole, "echo.example.net") != before
-    assert visitors.failed == []
-    assert min(visitors.requests.values()) > 10, visitors.requests
 
 
 @pytest.mark.parametrize(
@@ -152,22 +188,3 @@ def test_a_broken_file_stops_neither_the_proxy_nor_another_site(whole: Hive, spo
     told = whole.on_server(f"docker start -a {whole.job('certbot')} 2>&1")
     assert "example.com: now served: " in told
     assert whole.get("https://example.com/", "-6")[0] == 200
-
-
-def test_a_scanner_finds_no_weak_protocol_or_cipher(whole: Hive) -> None:
-    done = whole.prober(
-        *("testssl", "--quiet", "--color", "0", "--warnings", "off", "--jsonfile", "/dev/stderr", "-p", "-s"),
-        *("--ip", whole.server["ipv4"], "https://example.com/"),
-    )
-    findings = json.loads(done.stderr[done.stderr.index("[") :])
-    by_id = {finding["id"]: finding for finding in findings}
-    for old in ("SSLv2", "SSLv3", "TLS1", "TLS1_1"):
-        assert by_id[old]["finding"].startswith("not offered"), by_id[old]
-    assert by_id["TLS1_2"]["severity"] == by_id["TLS1_3"]["severity"] == "OK"
-    weak = [
-        finding
-        for finding in findings
-        # What the scanner says of its own openssl is not the proxy's matter.
-        if finding["severity"] in ("MEDIUM", "HIGH", "CRITICAL", "WARN") and finding["id"] != "engine_problem"
-    ]
-    assert weak == []

@@ -7,29 +7,23 @@ import json
 from tests.lab.hive import Hive
 
 
-def test_a_changed_site_is_served_without_a_failed_request(hive: Hive) -> None:
+def test_what_changed_alone_is_replaced_without_a_failed_request(hive: Hive) -> None:
+    """The pages of one site, and the environment of another."""
     page = hive.program / "images" / "NginxStatic" / "site" / "index.html"
-    load = hive.load("example.com")
     page.write_text(page.read_text().replace("</body>", "<p>a word more</p></body>"))
-    done = hive.up()
-    requests, failed = load.stop()
-    assert done.touched() == {"web1/NginxStatic", "site", "site-rolling-release", "site-drain"}
-    assert "a word more" in hive.get("http://example.com/", "-6")[1]
-    assert requests > 50
-    assert failed == []
-    images = hive.on_server("docker images --format '{{.Repository}}:{{.Tag}}' apiary/nginxstatic").split()
-    assert len(images) == 1, f"the old image is still there: {images}"
-
-
-def test_a_changed_environment_replaces_that_container_alone(hive: Hive) -> None:
     hive.settings["apiary:applications"]["echo"]["env"]["version"] = "two"
-    load = hive.load()
+    loads = [hive.load("example.com"), hive.load()]
     done = hive.up()
-    requests, failed = load.stop()
-    assert done.touched() == {"echo", "echo-rolling-release", "echo-drain"}
+    for load in loads:
+        requests, failed = load.stop()
+        assert (requests > 50, failed) == (True, [])
+    releases = {f"{name}{part}" for name in ("site", "echo") for part in ("", "-rolling-release", "-drain")}
+    assert done.touched() == {"web1/NginxStatic", *releases}
+    assert "a word more" in hive.get("http://example.com/", "-6")[1]
     answer = json.loads(hive.get("http://echo.example.net/", "-6", "-H", "Accept: application/json")[1])
     assert answer["version"] == "two"
-    assert (requests > 50, failed) == (True, [])
+    images = hive.on_server("docker images --format '{{.Repository}}:{{.Tag}}' apiary/nginxstatic").split()
+    assert len(images) == 1, f"the old image is still there: {images}"
 
 
 def test_a_new_domain_adds_its_records_and_its_route(hive: Hive) -> None:

@@ -97,13 +97,10 @@ def test_the_web_address_is_found_after_the_neighbour_cache_is_flushed(hive: Hiv
 
 def test_the_web_address_is_found_after_the_proxy_has_been_replaced(hive: Hive) -> None:
     before = hive.container("haproxy")
-    with hive.changed() as settings:
-        settings["apiary:applications"]["haproxy"].setdefault("env", {})["another"] = "1"
-        hive.up()
-        assert hive.container("haproxy") != before
-        flush(hive)
-        hive.expect_served()
+    hive.settings["apiary:applications"]["haproxy"]["env"] = {"another": "1"}
     hive.up()
+    assert hive.container("haproxy") != before
+    flush(hive)
     hive.expect_served()
 
 

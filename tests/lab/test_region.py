@@ -182,7 +182,7 @@ def test_an_engine_that_does_not_come_up_says_why(no_engine: Paths):
 
 def test_the_engine_that_was_started_is_the_one_that_is_stopped(no_engine: Paths):
     up = no_engine.root.parent / "up"
-    dockerd(no_engine, f"touch {up}; trap 'rm {up}; exit 0' TERM; while :; do sleep 0.05; done")
+    dockerd(no_engine, f"trap 'rm {up}; exit 0' TERM; touch {up}; while :; do sleep 0.05; done")
     engine.ensure(no_engine)
     engine.ensure(no_engine)
     assert up.exists()
@@ -196,7 +196,7 @@ def test_the_last_of_several_labs_stops_the_engine_that_another_one_started(
     monkeypatch.setenv("APIARY_LAB_CACHE", str(tmp_path / "cache"))
     first, last = (Paths.find(tmp_path / name) for name in ("first", "last"))
     up, others = tmp_path / "up", tmp_path / "others"
-    dockerd(no_engine, f"touch {up}; trap 'rm {up}; exit 0' TERM; while :; do sleep 0.05; done")
+    dockerd(no_engine, f"trap 'rm {up}; exit 0' TERM; touch {up}; while :; do sleep 0.05; done")
     (tmp_path / "docker").write_text(
         f"#!/bin/sh\n[ -e {up} ] || exit 1\n[ $1 != ps ] || exec cat {others}\necho 20.10\n"
     )

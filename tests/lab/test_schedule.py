@@ -33,48 +33,48 @@ CREATE = (
 )
 
 
-def ended(whole: Hive, job: str = "tick") -> list[dict[str, Any]]:
+def ended(hive: Hive, job: str = "tick") -> list[dict[str, Any]]:
     """The record's runs of a job."""
-    lines = whole.on_server("cat /var/lib/docker/volumes/schedule/_data/runs.jsonl 2>/dev/null || true").splitlines()
+    lines = hive.on_server("cat /var/lib/docker/volumes/schedule/_data/runs.jsonl 2>/dev/null || true").splitlines()
     return [run for run in map(json.loads, lines) if run["event"] == "ended" and run["job"] == job]
 
 
-def name_of(whole: Hive, resource: str) -> str:
-    return whole.on_server(f"docker ps -a --filter label=apiary.resource={resource} --format '{{{{.Names}}}}'").strip()
+def name_of(hive: Hive, resource: str) -> str:
+    return hive.on_server(f"docker ps -a --filter label=apiary.resource={resource} --format '{{{{.Names}}}}'").strip()
 
 
-def ask(whole: Hive, *requests: str) -> list[str]:
+def ask(hive: Hive, *requests: str) -> list[str]:
     """What the scheduler's socket answers to these requests, said from inside its container."""
-    inside = f"docker exec -i {whole.container('scheduler')} python3 -c {shlex.quote(CLIENT)}"
-    answers: list[str] = json.loads(whole.on_server(f"echo {shlex.quote(json.dumps(requests))} | {inside}"))
+    inside = f"docker exec -i {hive.container('scheduler')} python3 -c {shlex.quote(CLIENT)}"
+    answers: list[str] = json.loads(hive.on_server(f"echo {shlex.quote(json.dumps(requests))} | {inside}"))
     return answers
 
 
-def test_a_job_runs_by_the_clock_and_leaves_its_status_and_its_length(whole: Hive) -> None:
-    until(lambda: ended(whole), RUN_SECONDS, "a run of tick")
-    run = ended(whole)[-1]
-    assert (run["status"], run["container"]) == (0, name_of(whole, "jobs.tick"))
+def test_a_job_runs_by_the_clock_and_leaves_its_status_and_its_length(hive: Hive) -> None:
+    until(lambda: ended(hive), RUN_SECONDS, "a run of tick")
+    run = ended(hive)[-1]
+    assert (run["status"], run["container"]) == (0, name_of(hive, "jobs.tick"))
     assert 0 < run["seconds"] < 60
     assert 0 <= run["late_ms"] < 60_000
     assert run["due"].endswith(":00.000+00:00")
-    log = whole.on_server(f"docker logs {whole.container('scheduler')} 2>&1")
+    log = hive.on_server(f"docker logs {hive.container('scheduler')} 2>&1")
     assert f"tick: ended with status 0 after {run['seconds']} s" in log
 
 
-def test_the_scheduler_can_start_and_await_its_jobs_and_nothing_else(whole: Hive) -> None:
+def test_the_scheduler_can_start_and_await_its_jobs_and_nothing_else(hive: Hive) -> None:
     """By the job's name, and by that of the container which it is told then."""
-    job, other, proxy = (name_of(whole, one) for one in ("jobs.tick", "jobs.hasetup", "applications.haproxy"))
+    job, other, proxy = (name_of(hive, one) for one in ("jobs.tick", "jobs.hasetup", "applications.haproxy"))
     empty = "Host: docker\r\nContent-Length: 0\r\n\r\n"
 
     started, waited = ask(
-        whole, f"POST /v1.41/containers/tick/start HTTP/1.1\r\n{empty}",
+        hive, f"POST /v1.41/containers/tick/start HTTP/1.1\r\n{empty}",
         f"POST /containers/{job}/wait HTTP/1.1\r\n{empty}",
     )  # fmt: skip
     assert started.split(" ")[1] in {"204", "304"}, started
     assert f"Apiary-Container: {job}\r\n" in started
     assert '"StatusCode": 0' in waited
 
-    before = whole.on_server("docker ps -aq --no-trunc | sort")
+    before = hive.on_server("docker ps -aq --no-trunc | sort")
     hostile = [
         CREATE,
         f"POST /containers/{job}/exec HTTP/1.1\r\n{empty}",
@@ -96,54 +96,54 @@ def test_the_scheduler_can_start_and_await_its_jobs_and_nothing_else(whole: Hive
         f"POST /containers/{job}/start HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{CREATE}",
         f"POST /containers/{job}/start HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n",
     ]
-    for request, answer in zip(hostile, ask(whole, *hostile), strict=True):
+    for request, answer in zip(hostile, ask(hive, *hostile), strict=True):
         assert answer.startswith(("HTTP/1.1 400 ", "HTTP/1.1 403 ")), f"{request!r}: {answer}"
-    assert whole.on_server("docker ps -aq --no-trunc | sort") == before
-    assert whole.on_server(f"docker inspect -f '{{{{.State.Running}}}}' {proxy}").strip() == "true"
+    assert hive.on_server("docker ps -aq --no-trunc | sort") == before
+    assert hive.on_server(f"docker inspect -f '{{{{.State.Running}}}}' {proxy}").strip() == "true"
 
-    mounts = whole.on_server(f"docker inspect -f '{{{{json .Mounts}}}}' {whole.container('scheduler')}")
+    mounts = hive.on_server(f"docker inspect -f '{{{{json .Mounts}}}}' {hive.container('scheduler')}")
     assert {mount["Destination"] for mount in json.loads(mounts)} == {"/run/apiary", "/var/lib/jobscheduler"}
 
 
-def test_a_changed_job_that_fails_leaves_the_scheduler_and_its_other_jobs_running(whole: Hive) -> None:
+def test_a_changed_job_that_fails_leaves_the_scheduler_and_its_other_jobs_running(hive: Hive) -> None:
     """The new container is started at its time, fails then as well, and the next good update mends it."""
-    scheduler, old = whole.container("scheduler"), name_of(whole, "jobs.tock")
+    scheduler, old = hive.container("scheduler"), name_of(hive, "jobs.tock")
     changed = {"tock", "tock-startable", "tock-run"}
-    job = whole.settings["apiary:jobs"]["tock"]
+    job = hive.settings["apiary:jobs"]["tock"]
     good = job["command"]
     try:
         job["command"] = ["sh", "-c", "exit 3"]
-        failed = whole.up(check=False)
+        failed = hive.up(check=False)
         assert failed.status != 0
         assert "tock: ended with status 3" in failed.output
         assert failed.touched() == changed
-        new, before = name_of(whole, "jobs.tock"), len(ended(whole))
+        new, before = name_of(hive, "jobs.tock"), len(ended(hive))
         assert new != old
-        until(lambda: len(ended(whole)) > before, RUN_SECONDS, "a run of tick")
-        until(lambda: new in [run["container"] for run in ended(whole, "tock")], RUN_SECONDS, "a run of the new tock")
-        assert (ended(whole)[-1]["status"], ended(whole, "tock")[-1]["status"]) == (0, 3)
+        until(lambda: len(ended(hive)) > before, RUN_SECONDS, "a run of tick")
+        until(lambda: new in [run["container"] for run in ended(hive, "tock")], RUN_SECONDS, "a run of the new tock")
+        assert (ended(hive)[-1]["status"], ended(hive, "tock")[-1]["status"]) == (0, 3)
     finally:
         job["command"] = good
-        mended = whole.up()
+        mended = hive.up()
     assert mended.touched() == changed
-    assert whole.container("scheduler") == scheduler, "it was never replaced"
+    assert hive.container("scheduler") == scheduler, "it was never replaced"
 
 
-def test_a_job_is_started_again_by_hand_with_its_output_and_its_status(whole: Hive) -> None:
-    done = whole.operations("start", "web1:hasetup")
+def test_a_job_is_started_again_by_hand_with_its_output_and_its_status(hive: Hive) -> None:
+    done = hive.operations("start", "web1:hasetup")
     assert "hasetup: " in done.stdout, "its own words"
     assert "start hasetup: ended with status 0" in done.stdout
-    assert whole.operations("start", "nobody", check=False).returncode == 1
+    assert hive.operations("start", "nobody", check=False).returncode == 1
 
 
-def test_the_schedule_outlives_docker_the_access_and_the_host(whole: Hive) -> None:
+def test_the_schedule_outlives_docker_the_access_and_the_host(hive: Hive) -> None:
     """Each is restarted; the next run comes. None of them takes the scheduler's memory."""
-    whole.on_server("systemctl restart apiary-docker-access@scheduler.service")
-    whole.on_server("systemctl kill --signal KILL apiary-docker-access@scheduler.service")
-    whole.reboot()
+    hive.on_server("systemctl restart apiary-docker-access@scheduler.service")
+    hive.on_server("systemctl kill --signal KILL apiary-docker-access@scheduler.service")
+    hive.reboot()
     running = "docker ps -q --filter label=apiary.resource=applications.scheduler"
-    until(lambda: whole.on_server(running, check=False).strip(), 120, "the scheduler is back")
-    before = len(ended(whole))
+    until(lambda: hive.on_server(running, check=False).strip(), 120, "the scheduler is back")
+    before = len(ended(hive))
     assert before, "it remembers"
-    until(lambda: len(ended(whole)) > before, RUN_SECONDS, "a run of tick after the reboot")
-    assert ended(whole)[-1]["status"] == 0
+    until(lambda: len(ended(hive)) > before, RUN_SECONDS, "a run of tick after the reboot")
+    assert ended(hive)[-1]["status"] == 0

@@ -125,3 +125,11 @@ def test_which_plugins_are_used_is_said(paths: Paths):
     assert tools.plugins(paths) == (
         "official vultr; the lab's stand-ins for tls (the official ones could not be downloaded)"
     )
+
+
+def test_a_folder_that_can_t_be_made_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "taken").write_text("somebody's file\n")
+    assert cli.main(["--dir", str(tmp_path / "taken"), "status"]) == 1
+    said = capsys.readouterr().err
+    assert f"{tmp_path}/taken: File exists" in said
+    assert "APIARY_LAB_DIR" in said
