@@ -7,6 +7,7 @@ every hive be brought up by every worker).
 from __future__ import annotations
 
 import gc
+import os
 from pathlib import PurePath
 from typing import Any
 
@@ -39,8 +40,9 @@ HIVES = {
     "no hive": ["test_region"],
 }
 LAB = [module for modules in HIVES.values() for module in modules]
-# What takes longest begins first.
+# What takes longest begins first, and all the rest gives way to it at the processor.
 TURNS = ["whole", "two", "break", "change", "engine", "no hive", "conformance", "mocks", "unit", "soak"]
+NICENESS = 5
 
 
 def hive_of(module: str) -> str:
@@ -72,6 +74,11 @@ def pytest_sessionstart() -> None:
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if TURNS[_turn(item)[0]] != "whole":
+        os.nice(max(0, NICENESS - os.nice(0)))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from signal import SIGKILL
@@ -16,13 +15,10 @@ from tests.conftest import HIVES
 from tests.lab.hive import PROBER, Hive
 
 STACKS = Path(__file__).parent / "stacks"
-NICENESS = 5
 
 
 def _region(name: str, is_warm: bool = True) -> Iterator[Paths]:
     """`is_warm`: what is tested there begins after a server has been made ready and its images are built."""
-    if not name.endswith("-whole"):
-        os.nice(max(0, NICENESS - os.nice(0)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("APIARY_LAB_CACHE", str(CHECKOUT / ".lab" / "cache"))
         root = CHECKOUT / ".lab" / name
@@ -54,7 +50,7 @@ def healed_region(worker_id: str) -> Iterator[Paths]:
 
 @pytest.fixture(scope="session")
 def whole_region(worker_id: str) -> Iterator[Paths]:
-    """The region of the whole hive, which takes longest: what the others do gives way to it."""
+    """The region of the whole hive."""
     yield from _region(f"test-{worker_id}-whole")
 
 

@@ -92,8 +92,7 @@ class Sessions:
 
     def run(self, command: tuple[str, ...], stdin: str = "") -> subprocess.CompletedProcess[str]:
         """A command in the container, whatever its end; that of `docker exec` where the container does not run."""
-        while self._free:
-            session = self._free.pop()
+        while session := self._next():
             if session.lives and session.begin(command, stdin):
                 return self._ended(session, command)
             session.close()
@@ -102,6 +101,12 @@ class Sessions:
             return self._ended(session, command)
         session.close()
         return subprocess.CompletedProcess(command, 1, "", f"{self._container} can't be entered")
+
+    def _next(self) -> _Session | None:
+        try:
+            return self._free.pop()
+        except IndexError:  # perhaps another thread has taken the last one just now
+            return None
 
     def _ended(self, session: _Session, command: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
         done = session.end(command)

@@ -291,12 +291,13 @@ def server(region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def test_a_second_up_finds_nothing_to_do(region: Paths):
-    seconds = []
     for _ in range(3):  # other tests load the machine: the best of three is what it takes
         started = time.monotonic()
         assert "nothing to do" in lab("up").stderr
-        seconds.append(time.monotonic() - started)
-    assert min(seconds) < 5
+        seconds = time.monotonic() - started
+        if seconds < 5:
+            break
+    assert seconds < 5
 
 
 def test_a_service_that_died_comes_back_with_up(region: Paths):
