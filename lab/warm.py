@@ -1,8 +1,8 @@
 """What the servers of a warm region begin with, and do not fetch: what is tested on them is less of a wait.
 
-Makes: the disk of a server that has the packages of playbooks/bootstrap.sh (Debian 12 alone), and a Docker volume with
-the layers of images/ and of their base, on which each server's /var/lib/docker begins, by hard links. Docker's build
-cache decides what of it counts: a step that has changed, and all that follow, runs on the server as ever.
+Makes: the disk of a server on which playbooks/bootstrap.sh has installed its packages, and a Docker volume with the
+layers of images/ and of their base, on which each server's /var/lib/docker begins, by hard links. Docker's build cache
+decides what of it counts: a step that has changed, and all that follow, runs on the server as ever.
 Leaves alone: everything that a bootstrap configures; a region that is not warm.
 """
 
@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from pathlib import Path
 
 from components.archive import read_folder
 from lab import engine, images, registry
 from lab.paths import CHECKOUT, Paths
-from lab.shell import LabError, docker, exclusive, packed, run_long, succeeds
+from lab.shell import docker, exclusive, packed, run_long, succeeds
 
 LABEL = "apiary.lab.layers"  # of the volumes, its value the folder of the cache that they belong to
 BUILD_SECONDS = 1800.0
@@ -24,11 +23,13 @@ RECIPE = """\
 set -eu
 printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d
 chmod 755 /usr/sbin/policy-rc.d
-apt-get update -q
-DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends {packages}
+cat > /bootstrap.sh <<'END OF BOOTSTRAP'
+{bootstrap}
+END OF BOOTSTRAP
+bash /bootstrap.sh --packages
 # Docker's first start is the bootstrap's, with the configuration that it writes.
 systemctl disable docker.service docker.socket containerd.service
-rm -rf /usr/sbin/policy-rc.d /var/lib/apt/lists/* /var/cache/apt/*.bin
+rm -rf /bootstrap.sh /usr/sbin/policy-rc.d /var/lib/apt/lists/* /var/cache/apt/*.bin
 : > /etc/machine-id
 """
 BUILD = """\
@@ -83,7 +84,8 @@ def mark_of(paths: Paths) -> Path:
 
 def bring(paths: Paths) -> None:
     """Makes what servers of warm regions begin with, where it is missing."""
-    server(paths, "bookworm")
+    for suite in ("bookworm", "trixie"):
+        server(paths, suite)
     layers(paths)
 
 
@@ -99,18 +101,7 @@ def is_warm(paths: Paths) -> bool:
 
 def server(paths: Paths, suite: str) -> str:
     """The tag of the disk of a server of a warm region, made when missing."""
-    if suite != "bookworm":
-        return images.server(paths, suite)
-    bootstrap = CHECKOUT / "playbooks" / "bootstrap.sh"
-    text = bootstrap.read_text()
-    found = re.search(r"^packages=\((.+)\)$", text, re.MULTILINE)
-    if not found:
-        raise LabError(
-            "the warm server's disk", f"{bootstrap} names its packages no more in one line", "adapt lab/warm.py"
-        )
-    # And those that a host may need besides, for another time daemon or for git.
-    packages = " ".join([found[1], *re.findall(r"packages\+=\((.+?)\)", text)])
-    script = RECIPE.format(packages=packages)
+    script = RECIPE.format(bootstrap=(CHECKOUT / "playbooks" / "bootstrap.sh").read_text())
     return images.derived(paths, suite, images.Recipe("warm", script, images.BOOT, images.server))
 
 

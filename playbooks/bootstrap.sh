@@ -8,6 +8,7 @@
 # Leaves alone: containers, images, networks and volumes.
 #
 # usage: bootstrap.sh [web.yml]
+#        bootstrap.sh --packages    the packages alone, git among them: what the lab's warm servers begin with
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 export HOME=${HOME:-/root} PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
@@ -25,15 +26,17 @@ fail() { # MESSAGE: last on the screen, after the log of the step that failed
 }
 
 [ "$(id -u)" = 0 ] || fail "bootstrap.sh must run as root; connect as root or use sudo"
-[ -f vars.json ] || fail "vars.json is missing beside bootstrap.sh; the caller puts it there"
-[ -f "$PLAYBOOK" ] || fail "there is no playbook $PLAYBOOK; playbooks here: $(echo ./*.yml)"
+if [ "$PLAYBOOK" != --packages ]; then
+  [ -f vars.json ] || fail "vars.json is missing beside bootstrap.sh; the caller puts it there"
+  [ -f "$PLAYBOOK" ] || fail "there is no playbook $PLAYBOOK; playbooks here: $(echo ./*.yml)"
+fi
 
 # The script of an update that was killed may still be at work here.
 exec 9>/run/apiary-bootstrap.lock
 flock --wait "$WAIT_SECONDS" 9 || fail "another bootstrap has been running for $WAIT_SECONDS s; see \`ps\` on the host"
 
 # Status 2 means "finished, with recoverable errors"; anything else that is not 0 is a first boot that went wrong.
-if command -v cloud-init >/dev/null; then
+if [ "$PLAYBOOK" != --packages ] && command -v cloud-init >/dev/null; then
   status=0
   timeout "$WAIT_SECONDS" cloud-init status --wait >"$LOG" 2>&1 || status=$?
   case $status in
@@ -49,7 +52,7 @@ packages=(ansible-core ca-certificates conntrack docker.io iproute2 iptables ndp
 # systemd-timesyncd drives out any other time daemon: only where there is none.
 if ! command -v chronyd ntpd ntpsec >/dev/null; then packages+=(systemd-timesyncd); fi
 # Where images are built from git, and nowhere else.
-if grep -q '"apiary_git": true' vars.json; then packages+=(git); fi
+if [ "$PLAYBOOK" = --packages ] || grep -q '"apiary_git": true' vars.json; then packages+=(git); fi
 
 missing=()
 for package in "${packages[@]}"; do installed "$package" || missing+=("$package"); done
@@ -71,7 +74,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   command -v python3 >/dev/null || "${apt[@]}" install -y --no-install-recommends python3-minimal >"$LOG" 2>&1 ||
     fail "python3 could not be installed (above)"
   # An engine that is here already gets its configuration from the playbook, which restarts it if need be.
-  installed docker.io || python3 variables.py daemon vars.json /etc/docker/daemon.json >"$LOG" 2>&1 ||
+  [ "$PLAYBOOK" = --packages ] || installed docker.io || python3 variables.py daemon vars.json /etc/docker/daemon.json >"$LOG" 2>&1 ||
     fail "vars.json cannot be used (above)"
   "${apt[@]}" -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
     install -y --no-install-recommends "${missing[@]}" >"$LOG" 2>&1 </dev/null ||
@@ -81,6 +84,7 @@ else
   say ok "packages : all installed"
 fi
 
+[ "$PLAYBOOK" != --packages ] || exit 0
 python3 variables.py check vars.json >"$LOG" 2>&1 || fail "vars.json cannot be used (above)"
 : >"$LOG"
 
