@@ -9,11 +9,6 @@ def test_a_second_update_changes_nothing(hive: Hive) -> None:
     hive.expect_no_changes()
 
 
-def test_a_refresh_finds_nothing_changed(hive: Hive) -> None:
-    refreshed = hive.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes", check=False)
-    assert refreshed.status == 0, refreshed.output[-4000:]
-
-
 def test_the_playbook_s_second_run_changes_nothing(hive: Hive) -> None:
     hive.expect_bootstrapped()
 
