@@ -153,10 +153,12 @@ def test_what_left_the_file_is_kept_and_said_and_data_survive_the_end_of_all_tha
         assert kept(whole, SITES["diary"]) == []
         assert "postgres/guestbook/password" not in passwords(whole)
         assert "pgdata" in whole.on_server("docker volume ls -q").split()
-    # And, as docs/databases.md types it, an end of everything that uses them.
-    targets = [f"--target=**docker:index/{kind}::**" for kind in ("container:Container", "volume:Volume")]
+    # And, as docs/databases.md types it for all, an end of the other server, its volume and everything that uses them.
+    targets = [
+        f"--target=**docker:index/{one}" for one in ("container:Container::mariadb", "volume:Volume::web1/mariadbdata")
+    ]
     whole.pulumi("destroy", "--yes", "--skip-preview", "--target-dependents", *targets)
-    assert whole.on_server("docker ps --all --quiet --filter label=apiary.stack=apiary-lab") == ""
+    assert whole.on_server("docker ps --all --quiet --filter volume=mariadbdata") == ""
     done = whole.up()
     assert 'left alone: database "another", role "another"' in done.output
     new = passwords(whole)
