@@ -109,10 +109,12 @@ class Browser:
         return self._run("--dump-dom", url)
 
     def picture(self, url: str, file: Path, size: str = "1400,2400") -> Path:
-        """What a person would see."""
-        self._run(f"--screenshot={file}", f"--window-size={size}", url)
-        assert file.stat().st_size > 0
-        return file
+        """What a person would see. On a busy machine the browser may end without a picture, and is asked again."""
+        for _ in range(3):
+            self._run(f"--screenshot={file}", f"--window-size={size}", url)
+            if file.exists() and file.stat().st_size:
+                return file
+        raise AssertionError(f"no picture of {url} in three attempts")
 
     def _run(self, *words: str) -> str:
         with tempfile.TemporaryDirectory(prefix="apiary-browser-") as profile:
