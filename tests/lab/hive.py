@@ -97,7 +97,7 @@ while not os.path.exists(flag) and time.monotonic() < deadline:
             connection.close()
         except OSError as error:
             failed.append(f"{started:.2f} {family.name}: {error!r}")
-    time.sleep(0.05)
+    time.sleep(0.03)
 print(json.dumps({"requests": requests, "failed": failed}))
 """
 

@@ -153,12 +153,10 @@ def test_what_left_the_file_is_kept_and_said_and_data_survive_the_end_of_all_tha
         assert kept(whole, SITES["diary"]) == []
         assert "postgres/guestbook/password" not in passwords(whole)
         assert "pgdata" in whole.on_server("docker volume ls -q").split()
-    # And, as docs/databases.md types it for all, an end of the other server, its volume and everything that uses them.
-    targets = [
-        f"--target=**docker:index/{one}" for one in ("container:Container::mariadb", "volume:Volume::web1/mariadbdata")
-    ]
+    # And, as docs/databases.md types it, an end of everything that uses them.
+    targets = [f"--target=**docker:index/{kind}::**" for kind in ("container:Container", "volume:Volume")]
     whole.pulumi("destroy", "--yes", "--skip-preview", "--target-dependents", *targets)
-    assert whole.on_server("docker ps --all --quiet --filter volume=mariadbdata") == ""
+    assert whole.on_server("docker ps --all --quiet --filter label=apiary.stack=apiary-lab") == ""
     done = whole.up()
     assert 'left alone: database "another", role "another"' in done.output
     new = passwords(whole)
@@ -166,6 +164,7 @@ def test_what_left_the_file_is_kept_and_said_and_data_survive_the_end_of_all_tha
     assert logs_in(whole, "postgres", "guestbook", new["postgres/guestbook/password"])
     for site in SITES.values():
         assert "before it left" in kept(whole, site)
+    whole.expect_no_changes()
 
 
 def test_data_survive_a_reboot_and_a_server_that_is_killed(whole: Hive) -> None:

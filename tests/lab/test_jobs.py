@@ -33,6 +33,8 @@ def test_a_job_that_fails_or_takes_too_long_fails_the_update_with_its_output_and
         again = hive.up()
         assert again.touched() == {"count-run"}, "the image and the container are there already"
         assert runs(hive) == 2
+        hive.expect_no_changes()
+        assert runs(hive) == 2
 
         settings["apiary:jobs"]["count"]["env"] = {"changed": "yes"}
         hive.up()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.lab.hive import Hive
 
 DEBIAN_13 = 2625  # Vultr's number; the hive began with Debian 12
 
 
-@pytest.mark.soak
 def test_a_server_deleted_behind_the_program_s_back_is_revived(hive: Hive) -> None:
     before = hive.server
     hive.lab("delete-instance", "apiary-lab-web1")

@@ -240,7 +240,7 @@ NIGHTS = [
 ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(LINES, st.sampled_from(NIGHTS))
 def test_every_line_is_due_when_the_reference_says(line, night):
     zone, first = ZoneInfo(night[0]), datetime.fromisoformat(night[1]).replace(tzinfo=UTC)
@@ -249,7 +249,7 @@ def test_every_line_is_due_when_the_reference_says(line, night):
     assert list(schedule.between(first, last, zone)) == reference(line, zone, first, last)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     LINES,
     st.sampled_from(["UTC", "Europe/Berlin", "America/New_York"]),
