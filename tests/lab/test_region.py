@@ -255,7 +255,7 @@ def server(region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     user_data = (
         "#cloud-config\nssh_deletekeys: true\nssh_keys:\n  ed25519_private: |\n"
         f"{private}  ed25519_public: {(home / 'host.pub').read_text()}"
-        "runcmd: [[sh, -c, 'echo once >> /root/first-boot']]\n"
+        "runcmd: [[sh, -c, 'echo once >> /var/lib/first-boot']]\n"
     )
     (home / "known").write_text(f"{address} {(home / 'host.pub').read_text()}")
     spec = replace(
@@ -326,7 +326,7 @@ def test_sysctls_and_first_boot_survive_reboots(region: Paths, server: Shell):
         assert server("cat /proc/sys/net/ipv6/conf/ens3/accept_ra").strip() == "2"
         assert SPEC.ipv6 in server("ip -6 addr show dev ens3 scope global")
         assert server("cloud-init status --wait").split()[-1] == "done"
-        assert server("cat /root/first-boot").split() == ["once"]
+        assert server("cat /var/lib/first-boot").split() == ["once"]
 
 
 @pytest.mark.parametrize("position", [[], ["--routed"]])
