@@ -8,6 +8,7 @@
       texts: {/etc/tool.conf: "{{ ... }}"}            # path -> content; mode 0644
       lines: {/etc/default/ufw: {"^IPV6=": "IPV6=yes"}}
       blocks: {/etc/ufw/after.rules: {name: apiary, text: "{{ ... }}", before: "^COMMIT"}}
+      links: {/etc/localtime: /usr/share/zoneinfo/UTC}  # path -> what it leads to
       absent: [/etc/old.conf]
 
 Each module of Ansible's own starts a process or two for each file, also where all is as it should be. `lines` and
@@ -27,6 +28,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 TEXT_BITS = 0o644
+DICTIONARIES = ("folders", "files", "texts", "links", "lines", "blocks")
 
 
 def converge(
@@ -35,6 +37,7 @@ def converge(
     files: Mapping[str, str],
     texts: Mapping[str, str] | None = None,
     *,
+    links: Mapping[str, str] | None = None,
     absent: Sequence[str] = (),
     owner: tuple[int, int] = (0, 0),
 ) -> list[str]:
@@ -56,6 +59,15 @@ def converge(
         if is_plain and _is_owned(file, bits, owner) and file.read_bytes() == content:
             continue
         _put(file, content, bits, owner)
+        written.append(path)
+    for path, target in (links or {}).items():
+        link = Path(path)
+        if link.is_symlink() and os.readlink(link) == target:
+            continue
+        partial = _partial(link)
+        partial.unlink(missing_ok=True)
+        partial.symlink_to(target)
+        partial.replace(link)
         written.append(path)
     for path in absent:
         if os.path.lexists(path):
@@ -130,10 +142,14 @@ def _text(lines: Sequence[str]) -> str:
 
 
 def _put(file: Path, content: bytes, bits: int, owner: tuple[int, int]) -> None:
-    partial = file.with_name(f".{file.name}.new")
+    partial = _partial(file)
     partial.write_bytes(content)
     _give(partial, bits, owner)
     partial.replace(file)
+
+
+def _partial(file: Path) -> Path:
+    return file.with_name(f".{file.name}.new")
 
 
 def _is_owned(path: Path, bits: int, owner: tuple[int, int]) -> bool:
@@ -152,7 +168,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "source": {"type": "path", "default": "."},
-            **{name: {"type": "dict", "default": {}} for name in ("folders", "files", "texts", "lines", "blocks")},
+            **{name: {"type": "dict", "default": {}} for name in DICTIONARIES},
             "absent": {"type": "list", "elements": "path", "default": []},
         }
     )
@@ -163,6 +179,7 @@ def main() -> None:
             options["folders"],
             options["files"],
             options["texts"],
+            links=options["links"],
             absent=options["absent"],
         )
         written += edit(options["lines"], options["blocks"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import builtins
 import copy
 import datetime
 import fcntl
@@ -11,8 +12,11 @@ import ipaddress
 import os
 import socketserver
 import subprocess
+import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -282,6 +286,44 @@ def test_connections_through_a_rule_that_went_are_forgotten_and_no_others():
 
 def test_users_own_rules_stay():
     assert ufw_rules.ours("ufw allow 25/tcp\nufw allow 53 comment 'my own'\nufw route allow to 2001:db8::1") == {}
+
+
+class Refused(Exception):
+    value = "problem running iptables"
+
+
+def ended() -> None:
+    print("ERROR: Invalid position '9'", file=sys.stderr)
+    sys.exit(1)
+
+
+def raised() -> None:
+    raise Refused
+
+
+@pytest.mark.parametrize(
+    ("refuse", "said"),
+    [(ended, "ufw allow 22: ERROR: Invalid position '9'"), (raised, "ufw allow 22: problem running iptables")],
+)
+def test_what_ufw_says_about_a_rule_is_why_the_bootstrap_fails(
+    monkeypatch: pytest.MonkeyPatch, refuse: Callable[[], None], said: str
+) -> None:
+    """ufw itself is in the lab: here stands what its functions do when they refuse (ufw 0.36)."""
+    frontend = SimpleNamespace(do_action=lambda *_, **__: refuse())
+    library = {
+        "common": SimpleNamespace(UFWError=Refused),
+        "frontend": SimpleNamespace(
+            parse_command=lambda words: SimpleNamespace(action=words[1], data={}),
+            UFWFrontend=lambda dryrun: frontend,
+        ),
+        "util": SimpleNamespace(create_lock=lambda: None),
+    }
+    monkeypatch.setitem(sys.modules, "ufw", SimpleNamespace(**library))
+    monkeypatch.setattr(sys, "argv", list(sys.argv))
+    monkeypatch.setattr(builtins, "_", None, raising=False)  # taken out again, as all the rest
+    with pytest.raises(ufw_rules.UfwError) as error:
+        ufw_rules.Ufw()("allow", "22")
+    assert str(error.value) == said
 
 
 # the proxy's table
@@ -602,6 +644,18 @@ def test_what_somebody_changed_is_put_right_and_nothing_else_is(role: Path, tmp_
     tool.symlink_to(own)
     assert host_files.converge(role, {}, wanted, owner=ME) == [str(tool)]
     assert (tool.is_symlink(), own.read_text()) == (False, "the user's own\n")
+
+
+def test_a_link_leads_where_it_should_whatever_was_in_its_place(role: Path, tmp_path: Path) -> None:
+    link, zone, other = tmp_path / "localtime", tmp_path / "Paris", tmp_path / "UTC"
+    zone.write_text("Paris")
+    other.write_text("UTC")
+    for spoil in (lambda: None, lambda: link.symlink_to(other), lambda: link.write_text("a copy")):
+        link.unlink(missing_ok=True)
+        spoil()
+        assert host_files.converge(role, {}, {}, links={str(link): str(zone)}) == [str(link)]
+        assert (link.readlink(), other.read_text()) == (zone, "UTC")
+        assert host_files.converge(role, {}, {}, links={str(link): str(zone)}) == []
 
 
 def test_what_may_not_be_there_goes_once(role: Path, tmp_path: Path) -> None:
