@@ -34,7 +34,8 @@ printf '1\n' > "$run/state"
 pipe=$run/access
 if ! [ -p "$pipe" ]; then
     rm -rf "$pipe"
-    mkfifo "$pipe"
+    # Open to its reader from its first moment on: it may be waiting for it.
+    (umask 0 && mkfifo "$pipe")
 fi
 chmod 0666 "$pipe"
 exec 7<>"$pipe"

@@ -190,7 +190,7 @@ def test_going_back_from_nat_leaves_nothing_of_it_behind(two: Hive) -> None:
     with two.changed() as settings:
         game = settings["apiary:applications"]["game"]
         settings["apiary:servers"]["web1"]["ipv6"] = "nat"
-        game.update(ports=[f"{OTHER}:{OTHER}"], ipv4=True, env={"http_port": OTHER})
+        game.update(ports=[f"{OTHER}:{OTHER}"], ipv4=True, dns=["play.example.com"], env={"http_port": OTHER})
         del game["static_ipv6"], game["open"]
         two.up()
         expect_forwarded(two)

@@ -137,6 +137,15 @@ def test_no_line_is_lost_in_rotations_reloads_and_restarts(whole: Hive) -> None:
     assert files >= 3
 
 
+def test_the_proxy_s_pipe_is_open_to_its_reader_from_its_first_moment_on(whole: Hive) -> None:
+    image = whole.on_server(f"docker inspect -f '{{{{.Config.Image}}}}' {whole.container('haproxy')}").strip()
+    # In the place of mkfifo: makes it, tells its mode, and has the start fail.
+    telling = 'printf "/usr/bin/mkfifo \\$1; stat -c %%a \\$1; exit 1" > /tmp/mkfifo; chmod +x /tmp/mkfifo'
+    start = f"umask 077; {telling}; PATH=/tmp:$PATH exec start.sh"
+    mode = whole.server_command("docker", "run", "--rm", "--entrypoint", "sh", image, "-c", start).stdout
+    assert mode.strip() == "666"
+
+
 def test_the_proxy_s_own_log_holds_no_visits_any_more(whole: Hive) -> None:
     said = whole.on_server(f"docker logs {whole.container('haproxy')} 2>&1")
     assert '" 200 ' not in said

@@ -156,6 +156,20 @@ def test_a_pipe_that_is_made_anew_is_found(pipe: Path):
         assert reader.lines(1) == [b"new\n"]
 
 
+@pytest.mark.parametrize("error", [PermissionError, FileNotFoundError])
+def test_a_pipe_that_the_proxy_is_just_making_is_waited_for(
+    pipe: Path, error: type[OSError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def not_yet(*_: object) -> int:
+        raise error
+
+    reader = Pipe(pipe)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", not_yet)
+        assert not reader.find()
+    assert reader.find()
+
+
 def test_something_else_in_the_pipe_s_place_is_not_read(tmp_path: Path):
     (tmp_path / "access").write_text("line\n")
     reader = Pipe(tmp_path / "access")
