@@ -76,7 +76,7 @@ class Collector:
                 time.sleep(TICK_SECONDS)
                 return
         if not self.pipe.find():
-            self._tell("pipe", f"waiting for {self.pipe.path} to be ours to read; is the proxy's volume at /etc/haproxy?")
+            self._tell("pipe", f"waiting for {self.pipe.path} to be open to us; is the proxy's volume at /etc/haproxy?")
             time.sleep(TICK_SECONDS)
         self._write(self.pipe.lines(TICK_SECONDS))
 
