@@ -14,7 +14,7 @@ import socketserver
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ import pytest
 
 NAMES = ("chromium", "google-chrome", "chromium-browser")
 PAGE_SECONDS = 120
+ATTEMPTS = 3
 ZONES = (".example.com", ".example.net", ".example.org")
 QUIET = (
     "--headless",
@@ -106,15 +107,25 @@ class Browser:
 
     def text(self, url: str) -> str:
         """The page's document as it stands after its scripts have run."""
-        return self._run("--dump-dom", url)
+        found = ""
+
+        def dumped() -> bool:
+            nonlocal found
+            found = self._run("--dump-dom", url)
+            return bool(found)
+
+        _seen(dumped, f"no document of {url}")
+        return found
 
     def picture(self, url: str, file: Path, size: str = "1400,2400") -> Path:
-        """What a person would see. On a busy machine the browser may end without a picture, and is asked again."""
-        for _ in range(3):
+        """What a person would see."""
+
+        def taken() -> bool:
             self._run(f"--screenshot={file}", f"--window-size={size}", url)
-            if file.exists() and file.stat().st_size:
-                return file
-        raise AssertionError(f"no picture of {url} in three attempts")
+            return file.exists() and file.stat().st_size > 0
+
+        _seen(taken, f"no picture of {url}")
+        return file
 
     def _run(self, *words: str) -> str:
         with tempfile.TemporaryDirectory(prefix="apiary-browser-") as profile:
@@ -127,6 +138,11 @@ class Browser:
             )
         assert done.returncode == 0, f"chromium {words[:-1]}: {done.stderr[-3000:]}"
         return done.stdout
+
+
+def _seen(look: Callable[[], bool], otherwise: str) -> None:
+    """On a busy machine the browser may end without having shown anything, and is asked again."""
+    assert any(look() for _ in range(ATTEMPTS)), f"{otherwise} in {ATTEMPTS} attempts"
 
 
 @contextlib.contextmanager
