@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import socketserver
@@ -107,27 +108,35 @@ class Browser:
 
     def text(self, url: str) -> str:
         """The page's document as it stands after its scripts have run."""
-        found = ""
-
-        def dumped() -> bool:
-            nonlocal found
-            found = self._run("--dump-dom", url)
-            return bool(found)
-
-        _seen(dumped, f"no document of {url}")
-        return found
+        return self._shown(url, lambda: self._run("--dump-dom", url))
 
     def picture(self, url: str, file: Path, size: str = "1400,2400") -> Path:
         """What a person would see."""
 
-        def taken() -> bool:
-            self._run(f"--screenshot={file}", f"--window-size={size}", url)
-            return file.exists() and file.stat().st_size > 0
+        def took() -> tuple[str, str]:
+            _, said = self._run(f"--screenshot={file}", f"--window-size={size}", url)
+            return (str(file) if file.exists() and file.stat().st_size else ""), said
 
-        _seen(taken, f"no picture of {url}")
-        return file
+        return Path(self._shown(url, took))
 
-    def _run(self, *words: str) -> str:
+    def failure(self, url: str) -> str:
+        """Why there is no document, as the browser names it: `net::ERR_INVALID_AUTH_CREDENTIALS`, ..."""
+        document, said = self._run("--dump-dom", url)
+        found = re.search(r"Page load failed: (\S+)", said)
+        assert found, f"{url}: {document}{said[-3000:]}"
+        return found[1]
+
+    def _shown(self, url: str, look: Callable[[], tuple[str, str]]) -> str:
+        """What `look` has to show. On a busy machine the browser may end without anything, and is asked again."""
+        said = ""
+        for _ in range(ATTEMPTS):
+            shown, said = look()
+            if shown:
+                return shown
+        raise AssertionError(f"nothing is shown of {url} in {ATTEMPTS} attempts: {said[-3000:]}")
+
+    def _run(self, *words: str) -> tuple[str, str]:
+        """What it prints, and what it says besides."""
         with tempfile.TemporaryDirectory(prefix="apiary-browser-") as profile:
             done = subprocess.run(
                 [self.path, *QUIET, f"--user-data-dir={profile}", f"--proxy-server={self.proxy}", *words],
@@ -137,12 +146,7 @@ class Browser:
                 timeout=PAGE_SECONDS,
             )
         assert done.returncode == 0, f"chromium {words[:-1]}: {done.stderr[-3000:]}"
-        return done.stdout
-
-
-def _seen(look: Callable[[], bool], otherwise: str) -> None:
-    """On a busy machine the browser may end without having shown anything, and is asked again."""
-    assert any(look() for _ in range(ATTEMPTS)), f"{otherwise} in {ATTEMPTS} attempts"
+        return done.stdout, done.stderr
 
 
 @contextlib.contextmanager

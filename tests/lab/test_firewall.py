@@ -23,12 +23,22 @@ def every_address(hive: Hive) -> list[str]:
 
 
 # Prints the ports on which anything of the server listens, in whatever network namespace.
-LISTENING = """for pid in $(lsns --noheadings --type net --output PID); do nsenter --net --target $pid ss -Htln; done"""
+LISTENING = (
+    "set -e; for pid in $(lsns --noheadings --type net --output PID); do nsenter --net --target $pid ss -Htln; done"
+)
 
 
 def listening(hive: Hive) -> list[int]:
     """What could be open at all, and what is known to be asked for by those who look for open doors."""
-    lines = hive.on_server(LISTENING).splitlines()
+    lines: list[str] = []
+
+    def listed() -> bool:
+        """A process may end, and its namespace with it, before it is looked into."""
+        done = hive.server_command("bash", "-c", LISTENING)
+        lines[:] = done.stdout.splitlines()
+        return done.returncode == 0
+
+    until(listed, 60, "all network namespaces have been looked into")
     return sorted({int(line.split()[3].rpartition(":")[2]) for line in lines}.union(PORTS[1024:], [22, 80, 443]))
 
 
