@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from lab.plugins.install import install
+from tests.conformance.debian import debian
 
 PROGRAM = """
 import pulumi
@@ -23,7 +24,7 @@ provider = docker.Provider("dk", host="{host}")
 options = pulumi.ResourceOptions(provider=provider)
 volume = docker.Volume("conf-vol", opts=options)
 docker.Container(
-    "conf-full", image="debian:bookworm-slim", command=["sleep", "100000"],
+    "conf-full", image="{image}", command=["sleep", "100000"],
     envs=["B=2", pulumi.Output.secret("TOKEN=conf-secret")], labels=[dict(label="b", value="1")],
     volumes=[dict(volume_name=volume.name, container_path="/data")], memory=64, memory_swap=64, cpus="0.5",
     healthcheck=dict(tests=["CMD", "true"], interval="1s"), wait=True, restart="unless-stopped", opts=options,
@@ -97,7 +98,7 @@ def test_up_refresh_and_destroy_by_the_real_engine(home: Path, tmp_path: Path) -
     project.mkdir()
     (project / "Pulumi.yaml").write_text("name: conf\nruntime: python\n")
     host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
-    (project / "__main__.py").write_text(PROGRAM.format(host=host))
+    (project / "__main__.py").write_text(PROGRAM.format(host=host, image=debian()))
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",

@@ -21,8 +21,8 @@ from lab.plugins.dispatch import Dispatcher
 from lab.plugins.docker import plugin
 from lab.plugins.docker_engine import Engine, EngineError, ssh_command
 from lab.plugins.docker_provider import DEFAULT_HOST
+from tests.conformance.debian import debian
 
-IMAGE = "debian:bookworm-slim"
 SLEEP = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]
 TYPES = {"Container": "container", "Network": "network", "Volume": "volume"}
 
@@ -56,7 +56,7 @@ class Lab:
         return answer["id"], answer["properties"], inputs
 
     def container(self, **news: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
-        return self.create("Container", **{"image": IMAGE, "command": SLEEP, **news})
+        return self.create("Container", **{"image": debian(), "command": SLEEP, **news})
 
     def diff(self, kind: str, id: str, olds: dict[str, Any], news: dict[str, Any]) -> dict[str, str]:
         answer = self.dispatcher.call("Diff", {"urn": self.urn(kind), "id": id, "olds": olds, "news": news})
@@ -286,7 +286,7 @@ def test_a_volume_of_that_name_is_adopted(lab: Lab, engine: Engine) -> None:
 def test_an_import_reads_inputs(lab: Lab) -> None:
     id, _, _ = lab.container(restart="always")
     imported = lab.read("Container", id, {}, {})
-    assert (imported["inputs"]["restart"], imported["inputs"]["image"]) == ("always", IMAGE)
+    assert (imported["inputs"]["restart"], imported["inputs"]["image"]) == ("always", debian())
 
 
 def test_an_unreachable_socket_fails_in_configure() -> None:
