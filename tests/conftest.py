@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from pathlib import PurePath
 from typing import Any
 
@@ -65,6 +66,12 @@ class ByHive(LoadScopeScheduling):
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByHive:
     return ByHive(config, log)
+
+
+def pytest_configure() -> None:
+    # A script's background jobs ignore it, and so would all that is started here: the CLI then waits five seconds for
+    # the end of each language host.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionstart() -> None:
