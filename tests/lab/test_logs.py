@@ -194,7 +194,8 @@ def test_the_page_of_statistics_shows_the_visitor_s_ipv6_address_in_a_browser(wh
     password = whole.passwords()["stats/adminpass"]
     with browser(whole.paths.name("prober")) as chromium:
         # It would ask a person; nobody answers.
-        assert chromium.failure(f"{STATS}/example.com/") == "net::ERR_INVALID_AUTH_CREDENTIALS"
+        refused = "net::ERR_INVALID_AUTH_CREDENTIALS"
+        until(lambda: chromium.failure(f"{STATS}/example.com/") == refused, 60, "the browser is refused")
         own = STATS.replace("://", f"://admin:{password}@")
         assert 'href="example.com/"' in chromium.text(f"{own}/")
         page = ""
