@@ -15,7 +15,9 @@ import subprocess
 import threading
 from typing import IO
 
-from lab.plugins.base import (
+from lab.plugins.command_output import CommandError, Output, ended_text, go_quote
+from lab.plugins.command_ssh import Remote, Runner
+from provider.protocol.base import (
     UNKNOWN,
     CheckFailure,
     Context,
@@ -27,8 +29,6 @@ from lab.plugins.base import (
     Secret,
     Value,
 )
-from lab.plugins.command_output import CommandError, Output, ended_text, go_quote
-from lab.plugins.command_ssh import Remote, Runner
 
 GO_PROVIDER = "1.2.0"  # version of the provider framework, kept in the state of the default provider
 GO_PROVIDER_KEY = "__pulumi-go-provider-version"

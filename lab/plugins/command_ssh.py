@@ -17,8 +17,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lab.plugins.base import Value
 from lab.plugins.command_output import CommandError, Output, go_quote
+from provider.protocol.base import Value
 
 if TYPE_CHECKING:
     import asyncssh

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 
-from lab.plugins.base import Context, Failure, Plugin, Props
 from lab.plugins.docker_containers import Container
 from lab.plugins.docker_engine import EngineError
 from lab.plugins.docker_provider import WAIT_FIRST, DockerPlugin, DockerResource, wait_until_removed
 from lab.plugins.docker_tables import NETWORK, VOLUME
+from provider.protocol.base import Context, Failure, Plugin, Props
 
 
 class Network(DockerResource):

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from lab.plugins.base import Failure, Props, Value
 from lab.plugins.docker_tables import duration_ns, duration_text
+from provider.protocol.base import Failure, Props, Value
 
 MB = 1024 * 1024
 RATES = {

@@ -14,12 +14,12 @@ import time
 from pathlib import Path
 
 from lab.plugins import docker_container
-from lab.plugins.base import Context, Failure, PartialFailure, Props
-from lab.plugins.bridge import Bare
 from lab.plugins.docker_engine import ANSWER_TIMEOUT, Engine, EngineError, frames
 from lab.plugins.docker_provider import DockerResource
 from lab.plugins.docker_tables import CONTAINER
-from lab.plugins.schema import empty
+from provider.protocol.base import Context, Failure, PartialFailure, Props
+from provider.protocol.bridge import Bare
+from provider.protocol.schema import empty
 
 UPDATABLE = (
     "restart", "maxRetryCount", "cpuShares", "memory", "memoryReservation", "cpuSet", "memorySwap",

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Iterator
 from urllib.parse import quote, urlencode, urlsplit
 
-from lab.plugins.base import Value
+from provider.protocol.base import Value
 
 CLIENT_API = (1, 51)  # newest API version that the official client speaks
 ANSWER_TIMEOUT = 1200.0  # seconds: as long as the longest operation may take by default

@@ -8,9 +8,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from lab.plugins.base import CheckFailure, Context, Failure, Plugin, Props, Resource
-from lab.plugins.bridge import BridgedResource
 from lab.plugins.docker_engine import Engine, EngineError
+from provider.protocol.base import CheckFailure, Context, Failure, Plugin, Props, Resource
+from provider.protocol.bridge import BridgedResource
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 # Seconds between looks at a change of state: before the first, at least, at most, and in all.

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from lab.plugins.base import Value
-from lab.plugins.schema import Prop, Table
+from provider.protocol.base import Value
+from provider.protocol.schema import Prop, Table
 
 GO_DURATION = re.compile(r"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+\Z")
 UNIT_NS = {

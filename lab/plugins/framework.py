@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from lab.plugins.base import CheckFailure, Context, Difference, Failure, Props, Secret, Value
-from lab.plugins.bridge import DEFAULTS, BridgedResource
-from lab.plugins.schema import empty
+from provider.protocol.base import CheckFailure, Context, Difference, Failure, Props, Secret, Value
+from provider.protocol.bridge import DEFAULTS, BridgedResource
+from provider.protocol.schema import empty
 
 
 class NoImport(Failure):

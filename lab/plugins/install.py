@@ -25,7 +25,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+PROVIDER = HERE.parent.parent / "provider"
+MODULES = {"vultr": "provider.plugin"}  # the others' are here, by their names
 MARK = ".apiary-lab"
 DISTRIBUTIONS = {
     "vultr": "ediri-vultr",
@@ -64,7 +66,7 @@ def install(
     home.mkdir(parents=True, exist_ok=True)
     mark = home / MARK
     hashes = _recorded(mark)
-    wanted = names if names is not None else [name for name in DISTRIBUTIONS if (HERE / f"{name}.py").is_file()]
+    wanted = names if names is not None else list(DISTRIBUTIONS)
     versions = sdk_versions(wanted, python)
     if not mark.exists():
         _record(mark, hashes)
@@ -118,8 +120,8 @@ def pack(name: str, version: str, python: str) -> bytes:
         "import gc\nimport os\nimport sys\n\n"
         "gc.disable()  # it lives for seconds\n"
         "sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))\n"
-        f"from lab.plugins.{name} import plugin\n"
-        "from lab.plugins.server import main\n\n"
+        f"from {MODULES.get(name, f'lab.plugins.{name}')} import plugin\n"
+        "from provider.protocol.server import main\n\n"
         f"main(plugin, {version!r})\n"
     )
     launcher = f'#!/bin/sh\nexec {shlex.quote(python)} -I "${{0%/*}}/start.py" "$@"\n'
@@ -129,10 +131,10 @@ def pack(name: str, version: str, python: str) -> bytes:
         "lab/__init__.py": ("", 0o644),
     }
     others = [other for other in DISTRIBUTIONS if other != name]
-    for module in sorted(HERE.glob("*.py")):
+    for module in sorted([*HERE.glob("*.py"), *PROVIDER.rglob("*.py")]):
         foreign = any(module.stem == other or module.stem.startswith(other + "_") for other in others)
         if module.name != "install.py" and not foreign:
-            files[f"lab/plugins/{module.name}"] = (module.read_text(), 0o644)
+            files[str(module.relative_to(PROVIDER.parent))] = (module.read_text(), 0o644)
     buffer = io.BytesIO()
     with (
         gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as packed,

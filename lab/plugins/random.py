@@ -11,9 +11,9 @@ import ctypes
 import ctypes.util
 import secrets
 
-from lab.plugins.base import Context, Failure, Plugin, Props
-from lab.plugins.bridge import Prop
 from lab.plugins.framework import FrameworkResource, at_least
+from provider.protocol.base import Context, Failure, Plugin, Props
+from provider.protocol.bridge import Prop
 
 DIGITS = "0123456789"
 LOWER = "abcdefghijklmnopqrstuvwxyz"

@@ -11,9 +11,9 @@ import base64
 import hashlib
 from typing import TYPE_CHECKING
 
-from lab.plugins.base import Context, Failure, Plugin, Props
-from lab.plugins.bridge import Prop
 from lab.plugins.framework import FrameworkResource, one_of
+from provider.protocol.base import Context, Failure, Plugin, Props
+from provider.protocol.bridge import Prop
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes

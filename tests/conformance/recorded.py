@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lab.plugins.base import SECRET, SIGNATURE, UNKNOWN_TEXT
-from lab.plugins.dispatch import Dispatcher
+from provider.protocol.base import SECRET, SIGNATURE, UNKNOWN_TEXT
+from provider.protocol.dispatch import Dispatcher
 
 FOLDER = Path(__file__).parent
 EMPTY = (

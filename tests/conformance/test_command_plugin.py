@@ -8,9 +8,9 @@ import time
 import pytest
 
 from lab.plugins import command
-from lab.plugins.base import Failure, encode
 from lab.plugins.command_output import go_quote
-from lab.plugins.dispatch import Dispatcher
+from provider.protocol.base import Failure, encode
+from provider.protocol.dispatch import Dispatcher
 from tests.conformance.recorded import answer_to, case_id, comparable, load, spelled
 from tests.conformance.ssh_server import available, free_port, new_key, ssh_server
 

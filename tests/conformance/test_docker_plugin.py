@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from lab.plugins.dispatch import Dispatcher
 from lab.plugins.docker import plugin
+from provider.protocol.dispatch import Dispatcher
 
 TABLE = [json.loads(line) for line in Path(__file__).with_name("docker.jsonl").read_text().splitlines()]
 ONLY_IF_NAMED = ("stables",)

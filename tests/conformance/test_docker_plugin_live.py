@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from lab.plugins.base import Failure, PartialFailure
-from lab.plugins.dispatch import Dispatcher
 from lab.plugins.docker import plugin
 from lab.plugins.docker_engine import Engine, EngineError, ssh_command
 from lab.plugins.docker_provider import DEFAULT_HOST
+from provider.protocol.base import Failure, PartialFailure
+from provider.protocol.dispatch import Dispatcher
 from tests.conformance.debian import debian
 
 SLEEP = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]

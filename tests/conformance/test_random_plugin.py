@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from lab.plugins import random as stand_in
-from lab.plugins.dispatch import Dispatcher
+from provider.protocol.dispatch import Dispatcher
 from tests.conformance.recorded import comparable, spelled
 
 TEXT = {

@@ -9,8 +9,8 @@ import subprocess
 import pytest
 
 from lab.plugins import tls
-from lab.plugins.base import Failure
-from lab.plugins.dispatch import Dispatcher
+from provider.protocol.base import Failure
+from provider.protocol.dispatch import Dispatcher
 from tests.conformance.recorded import comparable, spelled
 
 URN = "urn:pulumi:dev::lab::tls:index/privateKey:PrivateKey::k"

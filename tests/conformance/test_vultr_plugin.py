@@ -8,9 +8,10 @@ import json
 
 import pytest
 
-from lab.plugins import vultr, vultr_client
-from lab.plugins.base import Failure, PartialFailure, encode
-from lab.plugins.dispatch import Dispatcher
+from provider import client as vultr_client
+from provider import plugin as vultr
+from provider.protocol.base import Failure, PartialFailure, encode
+from provider.protocol.dispatch import Dispatcher
 from tests.conformance.recorded import answer_to, case_id, comparable, load, request_of, spelled
 
 KEY = "EXAMPLE-API-KEY"

@@ -5,9 +5,9 @@ import time
 import pytest
 
 from lab.api.testing import Emulator
-from lab.plugins import vultr
-from lab.plugins.base import Failure, encode
-from lab.plugins.dispatch import Dispatcher
+from provider import plugin as vultr
+from provider.protocol.base import Failure, encode
+from provider.protocol.dispatch import Dispatcher
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
-from lab.plugins.base import (
+from provider.protocol.base import (
     CheckFailure,
     Context,
     Difference,

@@ -24,8 +24,8 @@ from pathlib import Path
 import grpc
 from google.protobuf import empty_pb2
 
-from lab.plugins.base import Failure, PartialFailure, Plugin, Props, Value, encode
-from lab.plugins.dispatch import Dispatcher
+from provider.protocol.base import Failure, PartialFailure, Plugin, Props, Value, encode
+from provider.protocol.dispatch import Dispatcher
 
 LAB_MARK = ".apiary-lab"
 GRACE_AFTER_ENGINE = 300.0  # seconds a running operation may go on after the engine has died

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lab.plugins.base import Failure, Props
-from lab.plugins.vultr_client import Client, VultrError
-from lab.plugins.vultr_resource import VultrResource, changed, filled, refusal, unwrap
+from provider.client import Client, VultrError
+from provider.protocol.base import Failure, Props
+from provider.resource import VultrResource, changed, filled, refusal, unwrap
 
 
 class SSHKey(VultrResource):

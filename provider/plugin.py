@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 
-from lab.plugins.base import UNKNOWN, CheckFailure, Context, Plugin, Props, Secret
-from lab.plugins.vultr_client import Client
-from lab.plugins.vultr_compute import BlockStorage, Instance
-from lab.plugins.vultr_objects import (
+from provider.client import Client
+from provider.compute import BlockStorage, Instance
+from provider.objects import (
     DnsDomain,
     DnsRecord,
     FirewallGroup,
@@ -22,7 +21,8 @@ from lab.plugins.vultr_objects import (
     SSHKey,
     Vpc,
 )
-from lab.plugins.vultr_resource import VultrClientPlugin
+from provider.protocol.base import UNKNOWN, CheckFailure, Context, Plugin, Props, Secret
+from provider.resource import VultrClientPlugin
 
 TYPES = (
     SSHKey,

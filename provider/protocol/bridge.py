@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import secrets
 
-from lab.plugins.base import (
+from provider.protocol.base import (
     UNKNOWN,
     CheckFailure,
     Context,
@@ -23,8 +23,8 @@ from lab.plugins.base import (
     Secret,
     Value,
 )
-from lab.plugins.difference import compare
-from lab.plugins.schema import Prop, Table, contains_unknown, empty, fill, identity, known, plan, settle
+from provider.protocol.difference import compare
+from provider.protocol.schema import Prop, Table, contains_unknown, empty, fill, identity, known, plan, settle
 
 __all__ = ["Bare", "BridgedResource", "Prop", "Table"]
 

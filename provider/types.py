@@ -10,8 +10,8 @@ import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lab.plugins.base import Value
-from lab.plugins.bridge import Prop
+from provider.protocol.base import Value
+from provider.protocol.bridge import Prop
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 
-from lab.plugins.base import UNKNOWN, Props, Value
-from lab.plugins.schema import Prop, Table, contains_unknown, empty, identity
+from provider.protocol.base import UNKNOWN, Props, Value
+from provider.protocol.schema import Prop, Table, contains_unknown, empty, identity
 
 Kinds = dict[str, str]
 PLAIN_KEY = re.compile(r"[A-Za-z_$][\w$]*\Z")

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lab.plugins.base import UNKNOWN, Props, Value
+from provider.protocol.base import UNKNOWN, Props, Value
 
 ZERO: dict[str, Value] = {"bool": False, "int": 0, "float": 0, "string": ""}
 SCALARS = frozenset(ZERO)

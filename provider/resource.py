@@ -1,17 +1,17 @@
 """What all types of the Vultr stand-in have in common: one object at a path of the API, with its life.
 
-Properties and texts are tables in `vultr_types.py`; requests and waits are in `vultr_client.py`.
+Properties and texts are tables in `types.py`; requests and waits are in `client.py`.
 """
 
 from __future__ import annotations
 
 import re
 
-from lab.plugins.base import UNKNOWN, CheckFailure, Context, Difference, Failure, PartialFailure, Plugin, Props
-from lab.plugins.bridge import BridgedResource
-from lab.plugins.schema import ZERO, empty
-from lab.plugins.vultr_client import Client, VultrError
-from lab.plugins.vultr_types import PROPERTIES, WORDS, Words
+from provider.client import Client, VultrError
+from provider.protocol.base import UNKNOWN, CheckFailure, Context, Difference, Failure, PartialFailure, Plugin, Props
+from provider.protocol.bridge import BridgedResource
+from provider.protocol.schema import ZERO, empty
+from provider.types import PROPERTIES, WORDS, Words
 
 
 def snake(name: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import time
 
-from lab.plugins.base import Context, Failure, Props
-from lab.plugins.vultr_client import ALREADY_ATTACHED, Client, VultrError
-from lab.plugins.vultr_resource import VultrResource, changed, filled, snake, unwrap
+from provider.client import ALREADY_ATTACHED, Client, VultrError
+from provider.protocol.base import Context, Failure, Props
+from provider.resource import VultrResource, changed, filled, snake, unwrap
 
 META = '{"e2bfb730-ecaa-11e6-8f88-34363bc7c4c0":{"create":3600000000000,"update":3600000000000}}'
 PREVIEW_META = META.replace("{", '{"_new_extra_shim":{},', 1)
