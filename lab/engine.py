@@ -15,7 +15,7 @@ import subprocess
 from pathlib import Path
 
 from lab import packages
-from lab.paths import Paths
+from lab.paths import NAMES, Paths
 from lab.shell import LabError, docker, docker_json, say, succeeds, wait_for
 
 FREE_BYTES = 4 << 30
@@ -228,10 +228,13 @@ def _birth(pid: int) -> str:
 
 
 def clean(paths: Paths) -> None:
-    """Removes every container, volume and network of this lab, found by label, so also after a crash."""
+    """Removes every container, volume and network of this lab, found by label, so also after a crash.
+
+    Containers by their name too: one that somebody made of an image of a container of the lab's has its labels.
+    """
     step = "removing the lab's Docker objects"
     mine = f"label={paths.label}"
-    if containers := docker("ps", "-aq", "--filter", mine, step=step).split():
+    if containers := docker("ps", "-aq", "--filter", mine, "--filter", f"name=^{NAMES}", step=step).split():
         docker("rm", "-f", "-v", *containers, step=step, timeout=180)
     if volumes := docker("volume", "ls", "-q", "--filter", mine, step=step).split():
         docker("volume", "rm", "-f", *volumes, step=step, timeout=120)

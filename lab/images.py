@@ -18,7 +18,7 @@ from pathlib import Path
 
 from lab import packages
 from lab.mirror import of_this_machine
-from lab.paths import Paths
+from lab.paths import NAMES, Paths
 from lab.shell import LabError, docker, exclusive, packed, run_long, say, succeeds
 
 RECIPES = Path(__file__).resolve().parent / "recipes"
@@ -70,6 +70,7 @@ def _base(paths: Paths, suite: str, tag: str) -> str:
             _mmdebstrap(paths, suite, tar)
         else:
             _pull(paths, suite, tar)
+    before = docker("image", "ls", "--quiet", "--no-trunc", tag).split()
     docker(
         "import",
         "--change",
@@ -81,7 +82,8 @@ def _base(paths: Paths, suite: str, tag: str) -> str:
         step=f"importing the Debian {suite} base",
         timeout=300,
     )
-    _prune()
+    for image in before:  # it has lost its tag to the new one; while something is made of it, it stays
+        succeeds(["docker", "image", "rm", image])
     return tag
 
 
@@ -101,17 +103,14 @@ def tools(paths: Paths) -> str:
 
 
 def remove_all() -> None:
-    """Removes the lab's images; one that another lab's container still uses stays."""
+    """Removes the lab's images; one that another lab's container still uses stays.
+
+    By label and name both: an image that somebody builds on one of these inherits its labels.
+    """
     tags = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"label={LABEL}").split()
     for tag in tags:
-        if not tag.startswith("<none>") and not succeeds(["docker", "image", "rm", tag], timeout=60):
-            say(f"the image {tag} stays: a container of another lab uses it")
-    _prune()
-
-
-def _prune() -> None:
-    """Removes the lab's images that lost their tag, to one made anew, and that nothing is built on."""
-    docker("image", "prune", "--force", "--filter", f"label={LABEL}", timeout=300)
+        if tag.startswith(NAMES) and not succeeds(["docker", "image", "rm", tag], timeout=60):
+            say(f"the image {tag} stays: a container or an image that is not this lab's is made of it")
 
 
 @dataclass(frozen=True)
@@ -162,7 +161,9 @@ def _build(paths: Paths, suite: str, recipe: Recipe, tag: str) -> str:
             timeout=BUILD_SECONDS,
             remedy=f"containers must reach {of_this_machine().site}: check DNS and the firewall, then run it again",
         )
-        docker("commit", "--change", recipe.command, "--change", f"LABEL {LABEL}", name, tag, timeout=300)
+        # What is made of the image is not the lab's by that alone: the builder's own label ends here.
+        labels = f"LABEL {LABEL} {paths.label.partition('=')[0]}="
+        docker("commit", "--change", recipe.command, "--change", labels, name, tag, timeout=300)
     finally:
         succeeds(["docker", "rm", "-f", name])
     docker("tag", tag, f"apiary-lab-{kind}:{suite}")

@@ -187,7 +187,7 @@ def ensure_gateway6(paths: Paths, image: str) -> None:
 def on_host(paths: Paths, image: str, *command: str, step: str) -> None:
     """Runs a command in the host's network namespace, by a container: the docker group is enough."""
     rights = ["--network", "host", "--cap-add", "NET_ADMIN"]
-    docker("run", "--rm", "--label", paths.label, *rights, image, *command, step=step)
+    docker("run", *paths.passing(), *rights, image, *command, step=step)
 
 
 def vpcs(paths: Paths) -> list[str]:

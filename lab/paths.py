@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.shell import LabError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+NAMES = "apiary-lab-"  # how the name of every Docker object of any lab begins
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,11 @@ class Paths:
 
     def name(self, part: str) -> str:
         """The name of a Docker object of this lab."""
-        return f"apiary-lab-{self.hash}-{part}"
+        return f"{NAMES}{self.hash}-{part}"
+
+    def passing(self) -> list[str]:
+        """The options of a container that runs one command and goes: `down` finds it where it was cut off."""
+        return ["--rm", "--name", self.name(f"once-{uuid.uuid4().hex[:12]}"), "--label", self.label]
 
     @property
     def cache(self) -> Path:

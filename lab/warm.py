@@ -182,7 +182,7 @@ def _among_volumes(paths: Paths, script: str, stdin: bytes = b"") -> None:
     """Runs a shell script as root where all of Docker's volumes are side by side: only there can they share files."""
     volumes = docker("info", "--format", "{{.DockerRootDir}}").strip() + "/volumes"
     docker(
-        *("run", "--rm", "--interactive", "--label", paths.label, "--network", "none", "-v", f"{volumes}:/volumes"),
+        *("run", *paths.passing(), "--interactive", "--network", "none", "-v", f"{volumes}:/volumes"),
         *(images.tools(paths), "sh", "-c", script),
         step="the layers of images/",
         stdin=stdin,
