@@ -37,6 +37,7 @@ def heal(pulumi: Pulumi, wish: Wish) -> None:
         say(f"heal {pulumi.stack}: 1/5 what is left of an interrupted update on this machine")
         found = recovery.clear(pulumi)
         pulumi.select()
+        recovery.repair(pulumi)
         state = State.of(pulumi.export())
         for kind, resource in state.pending:
             say(f"  was cut off: {kind} {resource.full_type.rsplit('$', 1)[-1]} {resource.name}")

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from operations import backend as files
 from operations import processes
 from operations.cli import PROGRAM, OperationError, Pulumi, say
+from operations.state import named_by
 
 
 @contextmanager
@@ -77,6 +79,32 @@ def clear(pulumi: Pulumi) -> list[str]:
         file.unlink(missing_ok=True)
     done += _report("locks of dead holders", [f"removed {file.name}: {why}" for file, why in reasons.items()])
     return done
+
+
+def repair(pulumi: Pulumi) -> None:
+    """Take references to resources that the state does not have out of it, as `pulumi state repair` does; says so.
+
+    The engine writes such a state when it goes on after a failure (`--continue-on-error`), and then refuses to read it.
+    Raises OperationError, with what the CLI advises, where it can't be repaired.
+    """
+    before = pulumi.export()
+    pulumi.run("state", "repair", "--yes", quiet=True)
+    after = pulumi.export()
+    if after == before:
+        return
+    names = _references(before) - _references(after)
+    _report(
+        "a state that named what it does not have", [f"forgot {name}" for name in sorted(names)] or ["put in order"]
+    )
+
+
+def _references(exported: Mapping[str, Any]) -> set[str]:
+    """Every `RESOURCE -> URN`, by which a resource of the state names another."""
+    return {
+        f"{entry['urn'].rsplit('::', 1)[-1]} -> {urn}"
+        for entry in (exported.get("deployment") or {}).get("resources") or ()
+        for urn in named_by(entry)
+    }
 
 
 def _report(what: str, done: list[str]) -> list[str]:

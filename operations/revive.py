@@ -21,6 +21,7 @@ def revive(pulumi: Pulumi, name: str, *, yes: bool, force: bool) -> None:
         say(f"revive {name}: 1/4 what is left of an interrupted update on this machine")
         recovery.clear(pulumi)
         pulumi.select()
+        recovery.repair(pulumi)
         state = State.of(pulumi.export())
         server = _server(state, name)
         api = Account.of(pulumi)

@@ -147,6 +147,14 @@ def _resource(entry: Mapping[str, Any]) -> Resource:
     )
 
 
+def named_by(entry: Mapping[str, Any]) -> set[str]:
+    """The URNs of the resources that an exported one can't be read without."""
+    named = {entry.get("parent"), entry.get("deletedWith"), str(entry.get("provider") or "").rpartition("::")[0]}
+    named |= {*(entry.get("dependencies") or ()), *(entry.get("replaceWith") or ())}
+    named |= {urn for urns in (entry.get("propertyDependencies") or {}).values() for urn in urns or ()}
+    return {str(urn) for urn in named if urn}
+
+
 def without_gone(exported: Mapping[str, Any]) -> dict[str, Any] | None:
     """The exported state without what an interrupted replacement has deleted already; None where nothing is.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -55,6 +56,35 @@ def test_heal_gets_past_a_write_that_was_cut_off(project: Project, torn: str) ->
     assert healed.returncode == 0, healed.stdout + healed.stderr
     assert (f"removed {file}" in healed.stdout) is (torn == "repaired")
     assert file.exists() is (torn == "another") or file.stat().st_size
+
+
+GROUP = """
+import pulumi
+
+pulumi.ComponentResource("apiary:host:Server", "web1")
+"""
+
+
+def test_heal_gets_past_a_state_that_names_what_it_does_not_have(project: Project) -> None:
+    """As the engine leaves it after `up --continue-on-error`, when something fails and something else is removed."""
+    (project.folder / "__main__.py").write_text(GROUP)
+    project.made()
+    assert project.run("up", "--yes", "--skip-preview").status == 0
+    exported = project.run("stack", "export").json()
+    server = exported["deployment"]["resources"][-1]
+    missing = server["urn"].replace("::web1", "::ignores-drain")
+    server["dependencies"] = [missing]
+    done = project.run("stack", "import", "--force", stdin=json.dumps(exported))
+    assert done.status == 0, done.output
+    assert "integrity" in project.run("refresh", "--yes").output, "the real CLI stumbles over it"
+    backend = project.workplace.environment["PULUMI_BACKEND_URL"]
+    for words in (["heal"], ["revive", "web1"]):
+        assert project.run("stack", "import", "--force", stdin=json.dumps(exported)).status == 0
+        # It ends at the account, which nobody answers for here, with a state that can be read again.
+        assert f"forgot web1 -> {missing}" in verb(project, *words, backend=backend).stdout
+        refreshed = project.run("refresh", "--yes")
+        assert refreshed.status == 0, refreshed.output
+    assert "forgot" not in verb(project, "heal", backend=backend).stdout
 
 
 def test_heal_says_what_is_wrong_with_the_stack_file_in_words(project: Project, hive_file: dict[str, Any]) -> None:

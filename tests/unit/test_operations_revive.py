@@ -38,7 +38,7 @@ class Stack(Pulumi):
         return {"steps": self.plan}
 
     def run(self, *arguments: str, **_: object) -> None:
-        if arguments[0] != "stack":
+        if arguments[0] not in ("stack", "state"):
             self.done.append(arguments[0])
 
 
