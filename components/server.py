@@ -88,11 +88,12 @@ class Server(pulumi.ComponentResource):
             key_file=access.key_file,
         )
         self.provider = docker.Provider(
-            name,
+            # Another region is another address: what is on the old host is deleted over the old one meanwhile. A
+            # provider whose host is unknown in a preview can't be asked about anything, so that one stays as it is.
+            f"{name}-{args.region}",
             host=self.connection.docker_host(),
             ssh_opts=self.connection.ssh_options(),
-            # Another region is another address: what is on the old host is deleted over the old one meanwhile.
-            opts=pulumi.ResourceOptions(parent=self, replace_on_changes=["host"]),
+            opts=own,
         )
 
         firewall = vultr.FirewallGroup(name, description=label, opts=own)

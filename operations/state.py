@@ -42,7 +42,7 @@ class Resource:
 
     @property
     def name(self) -> str:
-        return self.urn.rsplit("::", 1)[-1]
+        return _name(self.urn)
 
     @property
     def full_type(self) -> str:
@@ -102,22 +102,20 @@ class State:
         return not self.pending and not any(resource.doomed or resource.gone for resource in self.resources)
 
     def servers(self) -> list[Server]:
-        """Every server whose Docker provider is recorded, sorted by name."""
+        """Every server whose Docker provider is recorded, sorted by name.
+
+        One that moves to another region has two, until the move is through: then it is the one of its new address.
+        """
         instances = {resource.name: resource for resource in self.of_type(INSTANCE) if not resource.doomed}
-        return sorted(
-            (
-                Server(
-                    provider.name,
-                    provider.urn,
-                    str(provider.inputs.get("host", "")),
-                    tuple(json.loads(provider.inputs.get("sshOpts") or "[]")),
-                    instances.get(provider.name),
-                )
-                for provider in self.of_type(PROVIDER)
-                if not provider.doomed
-            ),
-            key=lambda server: server.name,
-        )
+        addresses = {ip.name: str(ip.outputs.get("subnet")) for ip in self.of_type(RESERVED_IP) if not ip.doomed}
+        found: dict[str, Server] = {}
+        for provider in self.of_type(PROVIDER):
+            name, host = _name(provider.parent), str(provider.inputs.get("host", ""))
+            if provider.doomed or (name in found and f"@{addresses.get(name)}:" not in host):
+                continue
+            options = tuple(json.loads(provider.inputs.get("sshOpts") or "[]"))
+            found[name] = Server(name, provider.urn, host, options, instances.get(name))
+        return [found[name] for name in sorted(found)]
 
     def on(self, server: Server) -> list[Resource]:
         """What the state has in the server's Docker, or was creating there.
@@ -129,6 +127,10 @@ class State:
             *(resource for _, resource in self.pending),
         ]
         return [resource for resource in everything if resource.provider.startswith(f"{server.urn}::")]
+
+
+def _name(urn: str) -> str:
+    return urn.rsplit("::", 1)[-1]
 
 
 def _resource(entry: Mapping[str, Any]) -> Resource:

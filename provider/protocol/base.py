@@ -182,8 +182,12 @@ class Plugin:
         return news, []
 
     def diff_config(self, ctx: Context, olds: Props, news: Props) -> Difference:
-        """By default every changed input of the provider is an update in place."""
-        keys = sorted(k for k in {*olds, *news} - {"version", "__defaults"} if olds.get(k) != news.get(k))
+        """By default every changed input of the provider is an update in place; an unknown one compares equal."""
+        keys = sorted(
+            k
+            for k in {*olds, *news} - {"version", "__defaults"}
+            if olds.get(k) != news.get(k) and news.get(k) is not UNKNOWN
+        )
         kinds = {k: "DELETE" if k not in news else "ADD" if k not in olds else "UPDATE" for k in keys}
         return Difference(detailed=kinds, diffs=keys, input_diff=True, detailed_given=False)
 

@@ -201,7 +201,7 @@ def test_a_rebuilt_server_takes_all_that_is_on_it_along_and_leaves_the_other_alo
     changed = operations(steps)
     assert changed["vultr:Instance web2"] == STOPPED_FIRST
     # The same IPv4, the same keys, the same provider.
-    for kept in ("vultr:ReservedIp web2", "tls:PrivateKey web2-host-key", "pulumi:docker web2"):
+    for kept in ("vultr:ReservedIp web2", "tls:PrivateKey web2-host-key", "pulumi:docker web2-ewr"):
         assert ("same", kept) in steps
     gone = steps.index(("delete-replaced", "vultr:Instance web2"))
     for on_the_host in ("docker:Container collector", "docker:Network web2", "docker:Container report"):
@@ -221,11 +221,12 @@ def test_a_server_moves_to_another_region_in_one_update_that_contacts_nobody_too
     edited["config"]["apiary:servers"]["web1"]["region"] = "lax"
     steps = elsewhere(edited).steps()
     changed = operations(steps)
-    assert changed["vultr:ReservedIp web1"] == changed["pulumi:docker web1"] == BESIDE
+    assert changed["vultr:ReservedIp web1"] == BESIDE
+    assert changed["pulumi:docker web1-lax"] == CREATED
     assert changed["vultr:Instance web1"] == STOPPED_FIRST
     gone = steps.index(("delete-replaced", "vultr:Instance web1"))
     last = [name for operation, name in steps[gone + 1 :] if operation in ("delete", "delete-replaced")]
-    assert sorted(last) == ["apiary:Vpc ewr", "pulumi:docker web1", "vultr:ReservedIp web1", "vultr:Vpc ewr"], (
+    assert sorted(last) == ["apiary:Vpc ewr", "pulumi:docker web1-ewr", "vultr:ReservedIp web1", "vultr:Vpc ewr"], (
         "these need no host"
     )
     for on_the_host in ("docker:Container site", "docker:Network web1", "command:Command web1/NginxStatic"):

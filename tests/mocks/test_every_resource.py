@@ -23,7 +23,7 @@ def test_a_dead_server_is_given_up_without_being_contacted(graph: Graph) -> None
 
 
 def test_everything_in_docker_goes_through_the_server_s_own_provider(graph: Graph) -> None:
-    provider = graph.one("pulumi:providers:docker", "web1")
+    provider = graph.one("pulumi:providers:docker", "web1-ewr")
     for resource in graph:
         if resource.type.startswith("docker:"):
             assert resource.provider.startswith(f"{provider.urn}::"), resource.urn
@@ -59,6 +59,6 @@ def test_every_connection_pins_the_host_key(graph: Graph) -> None:
         connection = command.inputs["connection"]
         assert connection["hostKey"] == "ssh-ed25519 web1-host-key"
         assert "connection" in command.secret_inputs
-    options = graph.one("pulumi:providers:docker", "web1").inputs["sshOpts"]
+    options = graph.one("pulumi:providers:docker", "web1-ewr").inputs["sshOpts"]
     assert "KnownHostsCommand=/bin/echo %H ssh-ed25519 web1-host-key" in options
     assert "StrictHostKeyChecking=yes" in options

@@ -19,7 +19,7 @@ def test_the_address_survives_a_rebuild(graph: Graph) -> None:
 
 
 def test_the_provider_is_known_while_the_server_is_being_replaced(graph: Graph) -> None:
-    provider = graph.one("pulumi:providers:docker", "web1")
+    provider = graph.one("pulumi:providers:docker", "web1-ewr")
     instance = graph.one("vultr:index/instance:Instance", "web1")
     assert instance.urn not in provider.dependencies
     assert provider.urn in instance.dependencies
@@ -56,10 +56,11 @@ def test_a_second_server_has_everything_of_its_own(stack_file: dict[str, Any], p
         for container in stack_file[section].values():
             container["server"] = "web1"
     graph = program(stack_file)
-    for type_ in ("vultr:index/instance:Instance", "pulumi:providers:docker", "docker:index/network:Network"):
+    for type_ in ("vultr:index/instance:Instance", "docker:index/network:Network"):
         assert {resource.name for resource in graph.of_type(type_)} == {"web1", "web2"}
+    assert {provider.name for provider in graph.of_type("pulumi:providers:docker")} == {"web1-ewr", "web2-ewr"}
     for container in graph.of_type("docker:index/container:Container"):
-        assert "::web1::" in container.provider
+        assert "::web1-ewr::" in container.provider
 
 
 def test_the_text_of_the_user_data_is_the_same_for_ever(graph: Graph) -> None:

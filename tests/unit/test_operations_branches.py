@@ -20,7 +20,7 @@ def resource(kind: str, name: str, **more: Any) -> dict[str, Any]:
     return {"urn": f"{PREFIX}{kind}::{name}", "type": kind.rsplit("$", 1)[-1], **more}
 
 
-PROVIDER = resource("pulumi:providers:docker", "web1", id="p")
+PROVIDER = resource("pulumi:providers:docker", "web1-ewr", id="p", parent=f"{PREFIX}apiary:host:Server::web1")
 LOOKED_UP = resource(
     "apiary:docker:Image$command:remote:Command", "web1/https://x/site.git#main-commit",
     inputs={"create": "apiary-git commit https://x/site.git refs/heads/main"}, outputs={"stdout": BEFORE},

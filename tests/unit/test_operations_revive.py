@@ -30,7 +30,10 @@ class Stack(Pulumi):
     def export(self, *, secrets: bool = False) -> dict[str, Any]:
         """With a provider and an instance; `secrets` makes no difference, there are none."""
         host = {"host": f"ssh://root@127.0.0.1:{self.port}", "sshOpts": "[]"}
-        provider = {"urn": f"{PREFIX}pulumi:providers:docker::web1", "type": "pulumi:providers:docker", "inputs": host}
+        provider = {
+            "urn": f"{PREFIX}pulumi:providers:docker::web1-ewr", "type": "pulumi:providers:docker", "inputs": host,
+            "parent": f"{PREFIX}apiary:host:Server::web1",
+        }  # fmt: skip
         instance = {"urn": f"{PREFIX}{INSTANCE}::web1", "type": INSTANCE, "id": "i"}
         return {"deployment": {"resources": [provider, instance]}}
 

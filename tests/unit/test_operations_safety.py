@@ -87,9 +87,15 @@ def test_a_server_that_a_killed_rebuild_has_emptied_is_not_taken_for_dead(
 ) -> None:
     """It does not exist, or boots for the first time, and heal has to go on and make it."""
     answering(monkeypatch, 255, "ssh: connect to host 192.0.2.1 port 22: No route to host")
-    urn = "urn:pulumi:prod::apiary::apiary:host:Server$pulumi:providers:docker::web1"
+    urn = "urn:pulumi:prod::apiary::apiary:host:Server$pulumi:providers:docker::web1-ewr"
     resources = [
-        {"urn": urn, "type": "pulumi:providers:docker", "id": "p", "inputs": {"host": "ssh://root@192.0.2.1:22"}},
+        {
+            "urn": urn,
+            "type": "pulumi:providers:docker",
+            "id": "p",
+            "inputs": {"host": "ssh://root@192.0.2.1:22"},
+            "parent": "urn:pulumi:prod::apiary::apiary:host:Server::web1",
+        },  # fmt: skip
         {"urn": "urn:pulumi:prod::apiary::i::web1", "type": "vultr:index/instance:Instance", "id": "i"},
         {"urn": "urn:pulumi:prod::apiary::c::blog", "type": CONTAINER, "id": "c", "provider": f"{urn}::p", **mark},
     ]
@@ -163,3 +169,24 @@ def test_heal_stops_before_it_costs_a_server(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(Pulumi, "export", lambda *_: {})
     with pytest.raises(OperationError, match="server web1 with its disk"):
         heal._spare_servers(Stack("prod"))
+
+
+def test_of_a_server_that_is_half_way_to_another_region_the_old_address_is_not_asked() -> None:
+    """Its host is gone by then, and heal would take the server for dead."""
+    urn = "urn:pulumi:prod::apiary::apiary:host:Server"
+
+    def provider(region: str, host: str) -> dict[str, Any]:
+        return {
+            "urn": f"{urn}$pulumi:providers:docker::web1-{region}", "type": "pulumi:providers:docker", "id": "p",
+            "inputs": {"host": f"ssh://root@{host}:22"}, "parent": f"{urn}::web1",
+        }  # fmt: skip
+
+    def address(ip: str, **more: Any) -> dict[str, Any]:
+        type_ = "vultr:index/reservedIp:ReservedIp"
+        return {"urn": f"{urn}${type_}::web1", "type": type_, "id": ip, "outputs": {"subnet": ip}, **more}
+
+    moving = [provider("ewr", "192.0.2.1"), provider("lax", "192.0.2.19")]
+    for resources in (moving, moving[::-1]):
+        state = [address("192.0.2.19"), address("192.0.2.1", delete=True), *resources]
+        servers = State.of({"deployment": {"resources": state}}).servers()
+        assert [(server.name, server.host) for server in servers] == [("web1", "ssh://root@192.0.2.19:22")]

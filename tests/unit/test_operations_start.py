@@ -11,7 +11,7 @@ import pytest
 from operations import jobs
 from operations.cli import OperationError
 
-PROVIDER = "urn:pulumi:prod::apiary::apiary:host:Server$pulumi:providers:docker::web1"
+PROVIDER = "urn:pulumi:prod::apiary::apiary:host:Server$pulumi:providers:docker::web1-ewr"
 JOB = "urn:pulumi:prod::apiary::apiary:docker:Job$docker:index/container:Container::logs"
 STATE = {
     "deployment": {
@@ -20,6 +20,7 @@ STATE = {
                 "urn": PROVIDER,
                 "type": "pulumi:providers:docker",
                 "id": "p",
+                "parent": "urn:pulumi:prod::apiary::apiary:host:Server::web1",
                 "inputs": {"host": "ssh://root@192.0.2.1:22"},
             },
             {
