@@ -36,6 +36,7 @@ SECRET_FIELDS = ("password", "privateKey", "privateKeyPassword")
 PRODUCED = ("stdout", "stderr")
 TRIGGERS = {"triggers"}
 CONNECTION_DEFAULTS: Props = {"dialErrorLimit": 10, "perDialTimeout": 15, "port": 22, "user": "root"}
+CONNECTION = {*SECRET_FIELDS, *CONNECTION_DEFAULTS, "agentSocketPath", "host", "hostKey", "proxy"}
 COMMON = {
     "create",
     "update",
@@ -136,13 +137,12 @@ class RemoteCommand(Command):
         whole = {**CONNECTION_DEFAULTS, **connection}
         if isinstance(whole.get("proxy"), dict):
             whole["proxy"] = {**CONNECTION_DEFAULTS, **whole["proxy"]}
-        failures = []
+        unknown = sorted({*connection} - CONNECTION)
+        wrong = [f"{name}: Unrecognized field '{name}' on 'remote.Connection'" for name in unknown]
         if "host" not in connection:
-            reason = (
-                "An error occurred decoding 'CommandInputs.connection': 1 failures decoding:\n"
-                "\thost: Missing required field 'host' on 'remote.Connection'"
-            )
-            failures.append(CheckFailure("connection", reason))
+            wrong.append("host: Missing required field 'host' on 'remote.Connection'")
+        head = f"An error occurred decoding 'CommandInputs.connection': {len(wrong)} failures decoding:"
+        failures = [CheckFailure("connection", "\n\t".join([head, *wrong]))] if wrong else []
         return marked({**news, "connection": whole}), failures
 
     def run(self, ctx: Context, inputs: Props, command: str, previous: Props) -> Props:

@@ -329,8 +329,8 @@ def _health_seen(check: Props) -> Props:
 
 def _cpus_seen(nano: int) -> str:
     """As the official plugin spells it: "1.0", "0.5", "1.25"."""
-    text = f"{nano // 10**9}.{nano % 10**9:09d}"
-    return text[: text.index(".") + 2] if text.count("0") == 9 else text.rstrip("0")
+    text = f"{nano // 10**9}.{nano % 10**9:09d}".rstrip("0")
+    return f"{text}0" if text.endswith(".") else text
 
 
 def _mount_seen(mount: Props) -> Props:

@@ -12,7 +12,7 @@ import ctypes.util
 import secrets
 
 from lab.plugins.framework import FrameworkResource, at_least
-from provider.protocol.base import Context, Failure, Plugin, Props
+from provider.protocol.base import UNKNOWN, CheckFailure, Context, Failure, Plugin, Props
 from provider.protocol.bridge import Prop
 
 DIGITS = "0123456789"
@@ -39,6 +39,7 @@ LENGTH = (
     "The length of the string desired. The minimum value for length is 1 and, length must also be >= "
     "(`min_upper` + `min_lower` + `min_numeric` + `min_special`)."
 )
+LEAST = {"minUpper": "min_upper", "minLower": "min_lower", "minNumeric": "min_numeric", "minSpecial": "min_special"}
 NUMBER = ("number", "numeric")  # the old and the new name of one flag
 
 
@@ -63,6 +64,18 @@ class RandomString(FrameworkResource):
         "overrideSpecial": Prop("string", force_new=True),
         "result": Prop("string", computed=True, output=True),
     }
+
+    def check(self, ctx: Context, olds: Props, news: Props) -> tuple[Props, list[CheckFailure]]:
+        """The least numbers of characters have to fit into the length."""
+        inputs, failures = super().check(ctx, olds, news)
+        if failures:
+            return inputs, failures
+        least = [inputs.get(name) or 0 for name in LEAST]
+        length = inputs["length"]
+        if UNKNOWN not in (length, *least) and int(length) < sum(map(int, least)):
+            wanted = f"must be at least sum of {' + '.join(LEAST.values())}, got: {length}"
+            failures.append(self._wrong(ctx, "length", f"Invalid Attribute Value. Attribute length value {wanted}"))
+        return inputs, failures
 
     def planned(self, olds: Props | None, inputs: Props, ctx: Context) -> Props:
         """The two names of one flag always show the same value."""

@@ -78,11 +78,10 @@ class BridgedResource(Resource):
     def _defaults(self, table: Table, olds: Props, news: Props, ctx: Context | None) -> Props:
         out: Props = {}
         filled: list[str] = []
-        old_filled = olds.get(DEFAULTS) or []
         for name, prop in sorted(table.items()):
             value = news.get(name)
             if value is None and prop.auto_name and ctx is not None:
-                value = self._auto_name(prop, olds.get(name) if name in old_filled else None, ctx)
+                value = self._auto_name(prop, olds.get(name), ctx)
                 if value is not None:
                     filled.append(name)
             elif value is None and not prop.output and self._has_default(prop):

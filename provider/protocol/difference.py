@@ -120,7 +120,8 @@ def _set(path: str, prop: Prop, old: list[Value], new: list[Value], inputs: Valu
     added = sorted(i for key, i in news.items() if key not in olds)
     if not removed and not added:
         return {}
-    matched = _match(prop, [new[i] for i in added], inputs if isinstance(inputs, list) else [], len(new))
+    given = inputs if isinstance(inputs, list) else []  # the program may leave it out
+    matched = _match(prop, [new[i] for i in added], given, len(new))
     if matched is None:
         return {path: _kind("UPDATE", prop.force_new)}
     changes: dict[int, tuple[Value, Value]] = {i: (old[i], None) for i in removed}
@@ -128,7 +129,7 @@ def _set(path: str, prop: Prop, old: list[Value], new: list[Value], inputs: Valu
         changes[index] = (changes[index][0] if index in changes else None, element)
     kinds: Kinds = {}
     for index, (was, will) in sorted(changes.items()):
-        kinds.update(_element(f"{path}[{index}]", prop, was, will, inputs[index] if index < len(inputs) else None))
+        kinds.update(_element(f"{path}[{index}]", prop, was, will, given[index] if index < len(given) else None))
     return kinds
 
 

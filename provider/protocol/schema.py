@@ -132,7 +132,8 @@ def plan_one(prop: Prop, old: Value, new: Value, exists: bool) -> Value:  # noqa
     if new is UNKNOWN:
         # A set that the provider may compute stays as it was, so a preview shows no change of it.
         return old if exists and prop.computed and prop.kind == "set" and not empty(old) else UNKNOWN
-    if new is None or prop.output:
+    # An empty text in place of one that the provider may compute is as good as none.
+    if new is None or prop.output or (prop.computed and prop.kind == "string" and new == ""):
         return _left_out(prop, old, exists)
     if exists and prop.diff_suppress is not None and prop.diff_suppress(old, new):
         return old

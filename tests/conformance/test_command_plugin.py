@@ -72,6 +72,12 @@ def test_calls_that_run_nothing_are_answered_as_recorded(case):
     assert answer_to(Dispatcher(command.plugin("1.2.1")), case) == comparable(spelled(case["response"]))
 
 
+def test_a_connection_with_a_word_that_it_does_not_have_is_refused():
+    news = {"connection": {"host": "h", "bogus": 1}}
+    answer = Caller("remote")("Check", olds={}, news=news)
+    assert "bogus: Unrecognized field 'bogus' on 'remote.Connection'" in answer["failures"][0]["reason"]
+
+
 def test_the_id_is_the_name_and_eight_hex_digits(local):
     assert re.fullmatch(r"name[0-9a-f]{8}", local("Create", properties={"create": "true"})["id"])
 

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from lab.plugins.docker import plugin
+from lab.plugins.docker_container import _cpus_seen
+from provider.protocol.base import UNKNOWN_TEXT
 from provider.protocol.dispatch import Dispatcher
 
 TABLE = [json.loads(line) for line in Path(__file__).with_name("docker.jsonl").read_text().splitlines()]
@@ -97,3 +99,51 @@ def test_a_fixed_name_asks_for_delete_first_and_an_automatic_one_does_not() -> N
     fixed = call("Diff", urn=urn, id="1", olds=olds, news={**news, "__defaults": []})
     automatic = call("Diff", urn=urn, id="1", olds=olds, news={**news, "__defaults": ["name"]})
     assert (fixed["deleteBeforeReplace"], automatic["deleteBeforeReplace"]) == (True, False)
+
+
+def test_a_host_that_is_not_known_yet_is_no_difference() -> None:
+    """So `replace_on_changes` has nothing to act on, and who moves a server must not count on it."""
+    olds = {"host": "ssh://root@192.0.2.1:22", "version": "5.2.0"}
+    provider = "urn:pulumi:dev::demo::pulumi:providers:docker::dk"
+    assert call("DiffConfig", urn=provider, olds=olds, news={**olds, "host": UNKNOWN_TEXT}) == {}
+
+
+@pytest.mark.parametrize(
+    ("type_", "name", "was"),
+    [
+        ("container:Container", "logDriver", "json-file"),
+        ("network:Network", "driver", "bridge"),
+        ("volume:Volume", "driver", "local"),
+        ("volume:Volume", "name", "data"),
+    ],
+)
+def test_an_empty_text_in_place_of_what_the_engine_has_chosen_is_no_difference(type_: str, name: str, was: str) -> None:
+    kind = type_.partition(":")[0]
+    urn = f"urn:pulumi:dev::demo::docker:index/{kind}:{type_.partition(':')[2]}::x"
+    base = {"image": "i", "name": "x"} if kind == "container" else {"name": "x"}
+    inputs = call("Check", urn=urn, olds={}, news=base)["inputs"]
+    state = {**call("Create", urn=urn, properties=inputs, preview=True)["properties"], name: was}
+    answer = call("Diff", urn=urn, id="1", olds=state, news={**inputs, name: ""})
+    assert name not in answer["diffs"]
+
+
+def test_a_name_that_the_program_takes_back_stays() -> None:
+    first = call("Check", urn=CONTAINER, olds={}, news={"image": "i", "name": "chosen"})["inputs"]
+    assert call("Check", urn=CONTAINER, olds=first, news={"image": "i"})["inputs"]["name"] == "chosen"
+
+
+@pytest.mark.parametrize("given", [{"adds": ["CAP_KILL"]}, {"drops": ["ALL"]}, {}])
+@pytest.mark.parametrize("was", [{"adds": ["CAP_NET_ADMIN"], "drops": ["ALL"]}, {"adds": ["CAP_NET_ADMIN"]}])
+def test_capabilities_may_leave_out_either_list(given: dict[str, Any], was: dict[str, Any]) -> None:
+    inputs = call("Check", urn=CONTAINER, olds={}, news={"image": "i", "name": "x", "capabilities": given})["inputs"]
+    state = call("Create", urn=CONTAINER, properties=inputs, preview=True)["properties"]
+    answer = call("Diff", urn=CONTAINER, id="1", olds={**state, "capabilities": was}, news=inputs)
+    assert "capabilities" in answer["replaces"]
+
+
+@pytest.mark.parametrize(
+    ("nano", "seen"),
+    [(10**9, "1.0"), (10**10, "10.0"), (5 * 10**8, "0.5"), (5 * 10**7, "0.05"), (125 * 10**7, "1.25")],
+)
+def test_processors_are_read_with_one_decimal_at_least(nano: int, seen: str) -> None:
+    assert _cpus_seen(nano) == seen

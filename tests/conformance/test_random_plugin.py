@@ -161,6 +161,12 @@ def test_every_change_replaces_and_nothing_else_is_reported(kind, inputs, change
             {"length": 0},
             "Invalid Attribute Value. Attribute length value must be at least 1, got: 0. Examine values at 'k.length'.",
         ),
+        (
+            "Password",
+            {"length": 8, "minNumeric": 6, "minUpper": 3},
+            "Invalid Attribute Value. Attribute length value must be at least sum of min_upper + min_lower + "
+            "min_numeric + min_special, got: 8. Examine values at 'k.length'.",
+        ),
     ],
 )
 def test_wrong_inputs_are_refused_in_the_official_words(kind, news, reason):

@@ -95,7 +95,7 @@ def test_a_server_that_a_killed_rebuild_has_emptied_is_not_taken_for_dead(
             "id": "p",
             "inputs": {"host": "ssh://root@192.0.2.1:22"},
             "parent": "urn:pulumi:prod::apiary::apiary:host:Server::web1",
-        },  # fmt: skip
+        },
         {"urn": "urn:pulumi:prod::apiary::i::web1", "type": "vultr:index/instance:Instance", "id": "i"},
         {"urn": "urn:pulumi:prod::apiary::c::blog", "type": CONTAINER, "id": "c", "provider": f"{urn}::p", **mark},
     ]
