@@ -201,7 +201,7 @@ def test_a_rebuilt_server_takes_all_that_is_on_it_along_and_leaves_the_other_alo
     changed = operations(steps)
     assert changed["vultr:Instance web2"] == STOPPED_FIRST
     # The same IPv4, the same keys, the same provider.
-    for kept in ("vultr:ReservedIp web2", "tls:PrivateKey web2-host-key", "pulumi:docker web2-ewr"):
+    for kept in ("vultr:ReservedIp web2", "tls:PrivateKey web2-host-key", "pulumi:docker web2-ams"):
         assert ("same", kept) in steps
     gone = steps.index(("delete-replaced", "vultr:Instance web2"))
     for on_the_host in ("docker:Container collector", "docker:Network web2", "docker:Container report"):

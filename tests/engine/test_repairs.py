@@ -65,8 +65,12 @@ pulumi.ComponentResource("apiary:host:Server", "web1")
 """
 
 
-def test_heal_gets_past_a_state_that_names_what_it_does_not_have(project: Project) -> None:
+def test_heal_gets_past_a_state_that_names_what_it_does_not_have(
+    workplace: Workplace, hive_file: dict[str, Any]
+) -> None:
     """As the engine leaves it after `up --continue-on-error`, when something fails and something else is removed."""
+    project = workplace.project("integrity", "integrity", hive_file)
+    shutil.copytree(CHECKOUT / "operations", project.folder / "operations")
     (project.folder / "__main__.py").write_text(GROUP)
     project.made()
     assert project.run("up", "--yes", "--skip-preview").status == 0
