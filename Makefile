@@ -26,6 +26,10 @@ up: $(VENV)/.ready ## bring up the lab and the stack in it, and visit the site o
 	@$(call in_stack) $(RUN) -m operations up --stack $(STACK)
 	@$(RUN) -m lab visit
 
+.PHONY: browse
+browse: $(VENV)/.ready ## let your own browser reach the lab's sites by their names, and say what to click [PORT=8800]
+	@$(RUN) -m lab browse $(if $(PORT),--port $(PORT))
+
 .PHONY: test
 test: $(VENV)/.ready ## lint, types and a test of every promise: pure, mocks, engine, conformance, lab
 	@$(MAKE) lint

@@ -102,22 +102,37 @@ def prepare(paths: Paths) -> Path:
 
 def root(paths: Paths) -> str:
     """The authority that the directory signs with, as PEM. Raises LabError."""
-    command = ["exec", paths.name("acme"), "curl", "-skf", "--max-time", "5", "https://127.0.0.1:15000/roots/0"]
-    wait_for(lambda: succeeds(["docker", *command]), ROOT_SECONDS)
-    return docker(*command, step="asking the region's ACME directory for its root")
+    return _told(paths, "roots/0")
+
+
+def signers(paths: Paths) -> str:
+    """Who has signed the sites' certificates, now and before, as PEM: between them and the roots. Raises LabError."""
+    return _collected(paths, "intermediates.pem", "intermediates/0")
 
 
 def trust(paths: Paths, visitors: tuple[str, ...]) -> None:
     """Have the probers trust what the directory signs now, and what it has signed before."""
-    pem = root(paths)
-    known = paths.acme / "roots.pem"
-    roots = known.read_text() if known.exists() else ""
-    if pem not in roots:
-        roots += pem
-        known.write_text(roots)
+    signers(paths)  # a directory that is started anew forgets them
+    roots = _collected(paths, "roots.pem", "roots/0")
     for visitor in visitors:
         command = ["exec", "-i", paths.name(visitor), "python3", "-c", TRUST]
         docker(*command, step=f"the trust of the {visitor}", stdin=roots.encode())
+
+
+def _collected(paths: Paths, file: str, what: str) -> str:
+    """What the directory tells now, with all that it told before."""
+    known = paths.acme / file
+    pem, before = _told(paths, what), known.read_text() if known.exists() else ""
+    if pem not in before:
+        before += pem
+        known.write_text(before)
+    return before
+
+
+def _told(paths: Paths, what: str) -> str:
+    command = ["exec", paths.name("acme"), "curl", "-skf", "--max-time", "5", f"https://127.0.0.1:15000/{what}"]
+    wait_for(lambda: succeeds(["docker", *command]), ROOT_SECONDS)
+    return docker(*command, step="asking the region's ACME directory for its root")
 
 
 def _builder(key: ec.EllipticCurvePrivateKey, name: x509.Name, *, ca: bool) -> x509.CertificateBuilder:

@@ -1,4 +1,4 @@
-"""The lab's verbs: up, prepare, down, status, env, visit, delete-instance, reboot, kill, prober, fault, logs."""
+"""The lab's verbs, as `python -m lab --help` lists them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from lab import control, engine, images, network, packages, registry, services, tools, visit, warm
+from lab import browse, control, engine, images, network, packages, registry, services, tools, visit, warm
 from lab.paths import Paths
 from lab.servers import Servers
 from lab.shell import LabError, docker, exclusive, say, succeeds
@@ -161,9 +161,9 @@ def _run(paths: Paths, options: argparse.Namespace) -> int:
             _need_probers(paths, "lab prober")
             servers = Servers(paths.root).all() if options.routed else []
             return services.probe(paths, options.command, options.routed, servers)
-        case "visit":
-            _need_probers(paths, "lab visit")
-            return visit.visit(paths)
+        case "visit" | "browse":
+            _need_probers(paths, f"lab {options.verb}")
+            return visit.visit(paths) if options.verb == "visit" else browse.browse(paths, options.port)
         case "fault":
             fault(paths, options.fault, options.clear)
         case "commit":
@@ -196,6 +196,8 @@ def _parser() -> argparse.ArgumentParser:
     prober.add_argument("--routed", action="store_true", help="from behind routes to the servers' prefixes")
     prober.add_argument("command", nargs=argparse.REMAINDER)
     verbs.add_parser("visit", help="ask the lab's site from the prober, over IPv6 and IPv4, and show the answers")
+    browsing = verbs.add_parser("browse", help="let a browser on this machine reach the sites by their names")
+    browsing.add_argument("--port", type=int, default=browse.PORT, help=f"of 127.0.0.1 ({browse.PORT})")
     faults = verbs.add_parser("fault", help="make the emulator fail: key=value ...; without words, show")
     faults.add_argument("fault", nargs="*")
     faults.add_argument("--clear", action="store_true", help="remove all faults")

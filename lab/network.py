@@ -84,6 +84,10 @@ class Plan:
         return self._host(101)
 
     @property
+    def window(self) -> str:
+        return self._host(102)
+
+    @property
     def servers(self) -> str:
         """The /20 that instances and reserved addresses come from, given out by the emulator."""
         return f"{self._host(16 * 256)}/20"

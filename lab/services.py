@@ -1,7 +1,8 @@
-"""The region's own containers: DNS server, registry, git server, ACME directory, and the two probers.
+"""The region's own containers: DNS server, registry, git server, ACME directory, two probers, a browser's window.
 
-Makes: `ns`, `registry`, `git`, `acme`, `prober` and `prober-routed`, each with a fixed address of the plan. Their
-programs come from the tools image and from this folder, mounted read-only. Leaves alone: servers and the emulator.
+Makes: `ns`, `registry`, `git`, `acme`, `prober`, `prober-routed` and, when asked for, `window`, each with a fixed
+address of the plan. Their programs come from the tools image and from this folder, mounted read-only. Leaves alone:
+servers and the emulator.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab import acme, images, network
+from lab import acme, forward, images, network
 from lab.network import Plan
 from lab.paths import Paths
 from lab.shell import LabError, docker, docker_json, say, succeeds, wait_for
@@ -24,6 +25,7 @@ HERE = Path(__file__).resolve().parent
 DNS = HERE / "dns.py"
 GIT = HERE / "repositories.py"
 CONTENT = HERE / "git"  # each folder is a repository's first commit
+FORWARD = HERE / "forward.py"
 READY_SECONDS = 15.0
 
 REGISTRY_CONFIG = """
@@ -52,6 +54,14 @@ ip route delete default
 ip -6 addr replace {address}/128 dev eth0 nodad
 ip -6 route replace {site} dev eth0
 exec pebble -strict -config /acme/pebble.json -dnsserver {nameserver}:53
+"""
+
+
+WINDOW = """
+ip -6 addr replace {address}/128 dev eth0 nodad
+ip -6 route replace {site} dev eth0
+echo nameserver {nameserver} > /etc/resolv.conf
+exec python3 -u /forward.py --state /state/region.json --roots /state/acme/roots.pem --address {url}
 """
 
 
@@ -155,13 +165,41 @@ def services(paths: Paths, plan: Plan) -> list[Service]:
     ]
 
 
+def window(paths: Paths, plan: Plan, port: int) -> Service:
+    """What a browser on this machine reaches the region through: only when somebody asks for it (browse.py)."""
+    script = WINDOW.format(
+        address=network.PROBERS.replace("::/64", "::102"),
+        site=network.SITE,
+        nameserver=plan.nameserver,
+        url=f"http://127.0.0.1:{port}",
+    )
+    return Service(
+        "window",
+        plan.window,
+        ["sh", "-c", script],
+        ["curl", "-sf", "-o", "/dev/null", f"http://127.0.0.1:{forward.PORT}/"],
+        [
+            *("--cap-add", "NET_ADMIN", "--sysctl", "net.ipv6.conf.all.disable_ipv6=0"),
+            *("--publish", f"127.0.0.1:{port}:{forward.PORT}"),
+            *("-v", f"{FORWARD}:/forward.py:ro", "-v", f"{paths.root}:/state:ro"),
+        ],
+    )
+
+
 def ensure(paths: Paths, plan: Plan, image: str) -> list[str]:
     """All services running and serving; the names of those that had to be made or started."""
     paths.registry.mkdir(parents=True, exist_ok=True)
+    changed = run(paths, services(paths, plan), image)
+    acme.trust(paths, ("prober", "prober-routed"))
+    return changed
+
+
+def run(paths: Paths, wanted: Sequence[Service], image: str) -> list[str]:
+    """These services running and serving; the names of those that had to be made or started. Raises LabError."""
     lines = _listed(paths, '{{.Names}} {{.State}} {{.Label "apiary.lab.recipe"}}')
     known = {name: (state, recipe) for name, state, recipe in (line.split(" ") for line in lines)}
     changed = []
-    for service in services(paths, plan):
+    for service in wanted:
         name, recipe = paths.name(service.name), _recipe(service, image)
         if known.get(name) == ("running", recipe):
             continue
@@ -195,7 +233,6 @@ def ensure(paths: Paths, plan: Plan, image: str) -> list[str]:
         )
     for service in changed:
         _await(paths, service)
-    acme.trust(paths, ("prober", "prober-routed"))
     return [service.name for service in changed]
 
 
@@ -283,7 +320,11 @@ def commit(paths: Paths, repository: str, folder: Path, branch: str) -> str:
 
 def _recipe(service: Service, image: str) -> str:
     """Changes when the container would be made differently, or would run another program."""
-    programs = {"ns": [DNS], "git": [GIT, *sorted(file for file in CONTENT.rglob("*") if file.is_file())]}
+    programs = {
+        "ns": [DNS],
+        "window": [FORWARD],
+        "git": [GIT, *sorted(file for file in CONTENT.rglob("*") if file.is_file())],
+    }
     program = b"".join(file.read_bytes() for file in programs.get(service.name, []))
     return hashlib.sha256(repr((service, image)).encode() + program).hexdigest()[:12]
 

@@ -27,6 +27,8 @@ def visit(paths: Paths) -> int:
         else:
             failed = True
             say(f"over {family} the site saw {answer['client'] or 'nothing'}, but the prober is {own}")
+    if not failed:
+        say("all its sites in your own browser: make browse")
     return 1 if failed else 0
 
 

@@ -26,6 +26,7 @@ HIVES = {
         "test_databases",
         "test_logs",
         "test_built_sites",
+        "test_browse",
     ],
     "two": ["test_private", "test_addresses"],
     "break": ["test_heal", "test_rebuild", "test_destroy"],
