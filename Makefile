@@ -98,7 +98,7 @@ lint: $(VENV)/.ready ## style, types, scripts, workflows, and the generated refe
 
 .PHONY: quick
 quick: $(VENV)/.ready ## the tests that need neither engine nor lab: seconds
-	@$(RUN) -m pytest tests/unit tests/mocks
+	@$(RUN) -m pytest tests/unit tests/provider tests/mocks
 
 .PHONY: soak
 soak: $(VENV)/.ready ## what takes long: more of the lab's tests, and many random kills, releases and reloads

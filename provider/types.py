@@ -1,6 +1,6 @@
-"""The tables of the Vultr stand-in: the properties of each resource type, and the words of its errors.
+"""The properties of each resource type, those of the official plugin 2.27.1: a state of either is one of both.
 
-Data only; `vultr.py` acts on it. Names are Pulumi's (camelCase); the API's are the same in snake_case, except
+Data only; `resource.py` acts on it. Names are Pulumi's (camelCase); the API's are the same in snake_case, except
 where a table says otherwise.
 """
 
@@ -8,21 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from provider.protocol.base import Value
 from provider.protocol.bridge import Prop
-
-
-@dataclass(frozen=True)
-class Words:
-    """The texts of one type, each followed by the API's own message. `{id}` is the object's id."""
-
-    create: str
-    read: str
-    update: str
-    delete: str
-    gone: str  # the object is gone when a failed read holds this text
 
 
 def one_of(name: str, *words: str) -> Callable[[Value], str | None]:
@@ -195,83 +183,3 @@ PROPERTIES: dict[str, dict[str, Prop]] = {
     }
     | {name: given("int") for name in ("ram", "disk", "vcpuCount", "allowedBandwidth", "v6NetworkSize")},
 }  # fmt: skip
-
-WORDS: dict[str, Words] = {
-    "SSHKey": Words(
-        "error creating SSH key: ",
-        "error getting SSH keys: ",
-        "error updating SSH key ({id}): ",
-        "error destroying SSH key ({id}): ",
-        "Invalid ssh key",
-    ),
-    "Vpc": Words(
-        "error creating VPC: ",
-        "error getting VPC: ",
-        "error updating VPC: ",
-        "error destroying VPC ({id}): ",
-        "Invalid VPC ID",
-    ),
-    "ReservedIp": Words(
-        "error creating reserved IP: ",
-        "error getting Reserved IPs: ",
-        "error updating reserved IP {id} : ",
-        "error destroying Reserved IP ({id}): ",
-        "Invalid reserved-ip ID",
-    ),
-    "DnsDomain": Words(
-        "error while creating domain : ",
-        "error getting domains : ",
-        "error updating domain {id}: ",
-        "error destroying domain {id}: ",
-        "Invalid domain",
-    ),
-    "DnsRecord": Words(
-        "error creating DNS record : ",
-        "",
-        "error updating DNS record {id} : ",
-        "error deleting dns record {id} : ",
-        "",
-    ),
-    "FirewallGroup": Words(
-        "error creating firewall group: ",
-        "error getting firewall group {id} : ",
-        "error updating firewall group {id} : ",
-        "error destroying firewall group {id}: ",
-        '"status":404',
-    ),
-    "FirewallRule": Words(
-        "error creating firewall rule : ",
-        "error getting firewall rule {group}: ",
-        "",
-        "error destroying firewall rule {id}: ",
-        "Firewall rule ID not found",
-    ),
-    "ReverseIpv4": Words(
-        "error creating reverse IPv4: ",
-        "error getting reverse IPv4s: ",
-        "",
-        "error resetting reverse IPv4 ({id}): ",
-        "",
-    ),
-    "ReverseIpv6": Words(
-        "error creating reverse IPv6: ",
-        "error getting reverse IPv4s: ",
-        "",
-        "error destroying reverse IPv6 ({id}): ",
-        "",
-    ),
-    "BlockStorage": Words(
-        "error creating block storage: ",
-        "error getting block storage: ",
-        "error updating block storage: ",
-        "error deleting block storage ({id}): ",
-        "Invalid block storage ID",
-    ),
-    "Instance": Words(
-        "error creating server: ",
-        "error getting instance ({id}): ",
-        "error updating instance {id} : ",
-        "error destroying instance {id} : ",
-        "invalid instance ID",
-    ),
-}

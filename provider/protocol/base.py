@@ -194,6 +194,9 @@ class Plugin:
     def configure(self, ctx: Context, args: Props) -> None:
         """Called once before any resource; `self.config` holds `args` already. Raise `Failure` to refuse."""
 
+    def close(self) -> None:
+        """The engine has ended in good order, and recorded all that it was answered."""
+
     def invoke(self, ctx: Context, token: str, args: Props) -> Props:
         """Run a function (data source)."""
         raise Failure(f"unknown function {token} of plugin {self.name}")

@@ -280,6 +280,8 @@ def serve(plugin: Plugin, arguments: list[str]) -> None:
             if not service.running or time.monotonic() - orphaned_at > GRACE_AFTER_ENGINE:
                 break
     server.stop(grace=None)
+    if ended.is_set() and os.getppid() == parent:
+        plugin.close()
     os._exit(0)  # threads that wait for an operation must not hold the process
 
 
