@@ -234,6 +234,7 @@ class BlockStorage(VultrResource):
     seen = ("dateCreated", "cost", "status", "sizeGb", "region", "attachedToInstance", "label", "mountId",
             "blockType")  # fmt: skip
     alike = ("label", "region", "sizeGb")
+    afterwards = ("attachedToInstance",)
 
     def settle(self, client: Client, id: str, inputs: Props) -> None:
         """Wait until it is active, then attach."""

@@ -64,6 +64,7 @@ class ReservedIp(VultrResource):
     sent = ("region", "ipType", "label")
     seen = ("region", "ipType", "label", "instanceId", "subnet", "subnetSize")
     alike = ("label", "region", "ipType")
+    afterwards = ("instanceId",)
 
     def settle(self, client: Client, id: str, inputs: Props) -> None:
         """Attached once it is there: an attachment in the POST could be refused with the address already reserved."""
@@ -136,12 +137,9 @@ class ReservedIp(VultrResource):
             super().drop(client, id, state)
 
     def alter(self, client: Client, id: str, olds: Props, news: Props) -> None:
-        """Where it is now counts, not where the state says: an update before may have come half-way."""
-        wanted = str(news.get("instanceId") or "")
-        if wanted:
-            self.attach(client, id, wanted)
-        elif olds.get("instanceId"):
-            self.detach(client, id)
+        """To the instance that the program names from wherever it is now; one it does not name is none of its business."""
+        if news.get("instanceId") and unlike(olds, news, "instanceId"):
+            self.attach(client, id, str(news["instanceId"]))
         if unlike(olds, news, "label"):
             client.call("PATCH", f"{self.path}/{id}", {"label": news.get("label") or ""})
 

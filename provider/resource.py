@@ -102,6 +102,7 @@ class VultrResource(BridgedResource):
     seen: tuple[str, ...] = ()  # properties taken from the answer to a read
     # Properties that tell an object apart whose creation was not answered. The first of them must not be empty.
     alike: tuple[str, ...] = ()
+    afterwards: tuple[str, ...] = ()  # properties that a creation sees to after the POST
     spelled: Mapping[str, Callable[[Value, Props], Value]] = {}
     zero_defaults = True
     repeats_reasons = False
@@ -205,7 +206,8 @@ class VultrResource(BridgedResource):
             self.settle(client, id, inputs)
             found = self.appeared(client, id, state)
         except Failure as error:
-            raise PartialFailure(str(error), id, self.as_it_is(client, id, state)) from error
+            left = {**state, **dict.fromkeys(self.afterwards)}
+            raise PartialFailure(str(error), id, self.as_it_is(client, id, left)) from error
         finally:
             plugin(ctx).journal.answered(ctx.urn)
         return id, made | found

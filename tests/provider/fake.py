@@ -40,7 +40,14 @@ COLLECTIONS: dict[str, tuple[str, str, JSON]] = {
     r"/v2/blocks": (
         "block",
         "blocks",
-        {"date_created": "now", "cost": 1, "status": "active", "attached_to_instance": "", "mount_id": "m"},
+        {
+            "date_created": "now",
+            "cost": 1,
+            "status": "active",
+            "attached_to_instance": "",
+            "mount_id": "m",
+            "block_type": "",
+        },
     ),
     r"/v2/instances": (
         "instance",

@@ -87,7 +87,7 @@ def test_a_wait_that_is_over_says_its_limit_and_keeps_the_instance(engine: Engin
         ("BlockStorage", "/v2/blocks", {"region": "ewr", "sizeGb": 10, "label": "b"}, {"status": "pending"}),
     ],
 )
-def test_an_interrupted_creation_is_recorded_and_finished_by_the_next_update(
+def test_an_interrupted_creation_is_recorded_and_finished_by_the_next_update(  # noqa: PLR0917
     engine: Engine, api: FakeApi, kind: str, path: str, inputs: dict[str, Any], busy: dict[str, Any]
 ) -> None:
     goes_through(api, path, busy)
@@ -205,11 +205,29 @@ def test_a_network_that_is_let_go_of_at_a_restart_only_gets_one(engine: Engine, 
 
 def test_to_detach_what_is_not_attached_is_to_succeed(engine: Engine, api: FakeApi) -> None:
     state = engine.create("ReservedIp", region="ewr", ipType="v4", label="l", instanceId="i-1")
-    api.objects["/v2/reserved-ips"][state["id"]]["instance_id"] = ""
     api.fail("POST", "/detach$", refused(400, "Reserved IP is not attached"))
-    news = engine.inputs("ReservedIp", region="ewr", ipType="v4", label="l", instanceId="")
-    engine("Update", "ReservedIp", id=state["id"], olds={**state, "instanceId": "i-1"}, news={**news, "instanceId": ""})
-    assert attached(api, state) == ""
+    news = engine.inputs("ReservedIp", region="ewr", ipType="v4", label="l", instanceId="i-2")
+    engine("Update", "ReservedIp", id=state["id"], olds=state, news=news)
+    assert attached(api, state) == "i-2"
+
+
+def test_an_address_that_its_instance_asked_for_is_left_where_it_is(engine: Engine, api: FakeApi) -> None:
+    """After a rebuild the state may still name the instance of before."""
+    state = engine.create("ReservedIp", region="ewr", ipType="v4", label="l") | {"instanceId": "dead"}
+    api.objects["/v2/reserved-ips"][state["id"]]["instance_id"] = "new"
+    news = engine.inputs("ReservedIp", region="ewr", ipType="v4", label="other")
+    engine("Update", "ReservedIp", id=state["id"], olds=state, news=news)
+    assert attached(api, state) == "new"
+
+
+def test_an_address_that_was_not_attached_is_attached_by_the_next_update(engine: Engine, api: FakeApi) -> None:
+    """The official plugin reports success, also when it could not even be read."""
+    api.fail("POST", "/attach$", refused(400, "no"))
+    api.fail("GET", "^/v2/reserved-ips/id", (200, {"reserved_ip": {}}), refused(400))
+    news = engine.inputs("ReservedIp", region="ewr", ipType="v6", label="l", instanceId="i-1")
+    left = engine.partly("Create", "ReservedIp", properties=news)
+    engine("Update", "ReservedIp", id=left.id, olds=left.state, news=news)
+    assert attached(api, {"id": left.id}) == "i-1"
 
 
 VOLUME = {"region": "ewr", "sizeGb": 10, "label": "b"}
