@@ -137,7 +137,7 @@ class ReservedIp(VultrResource):
             super().drop(client, id, state)
 
     def alter(self, client: Client, id: str, olds: Props, news: Props) -> None:
-        """To the instance that the program names from wherever it is now; one it does not name is none of its business."""
+        """To the instance that the program names, from wherever it is now; one it does not name is left alone."""
         if news.get("instanceId") and unlike(olds, news, "instanceId"):
             self.attach(client, id, str(news["instanceId"]))
         if unlike(olds, news, "label"):
