@@ -113,7 +113,7 @@ def test_requests_of_many_threads_share_few_connections(emulator, stack):
         made = list(
             threads.map(
                 lambda n: stack(
-                    "Create", "dnsRecord:DnsRecord",
+                    "Create", f"dnsRecord:DnsRecord::r{n}",
                     properties={"domain": zone, "name": f"r{n}", "type": "A", "data": "192.0.2.1", "ttl": 300},
                 )["id"],
                 range(20),
@@ -125,7 +125,7 @@ def test_requests_of_many_threads_share_few_connections(emulator, stack):
 
 def test_a_connection_that_the_api_has_closed_is_not_used_again(emulator, stack):
     """A POST on it could not be told from one that was carried out."""
-    stack.create("dnsDomain:DnsDomain", domain="example.com")
+    stack.create("firewallGroup:FirewallGroup", description="before the restart")
     emulator.end()
     emulator.start()
     stack.create("firewallGroup:FirewallGroup", description="after the restart")
