@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 
-from provider import clock
+from provider import clock, spelling
 from provider.client import Client
 from provider.errors import ApiError
 from provider.objects import ALREADY_ATTACHED, LEAVING
@@ -39,6 +39,7 @@ class Instance(VultrResource):
             "tags", "firewallGroupId", "region", "plan", "osId", "appId", "features",
             "hostname", "userScheme")  # fmt: skip
     alike = ("label", "region", "tags")
+    spelled = {"userScheme": spelling.scheme}  # noqa: RUF012 (a table)
 
     def create(self, ctx: Context, inputs: Props) -> tuple[str, Props]:
         """In previews the timeouts are spelled differently."""

@@ -158,7 +158,12 @@ class VultrResource(BridgedResource):
         found = self.from_list(client, id, state) if shared else None
         if found is None:
             found = self.by_id(client, id, state)
-        return None if found is None else self.respelled(self.complete(client, id, found, state), state)
+        if found is None:
+            return None
+        read = self.respelled(self.complete(client, id, found, state), state)
+        # What an answer leaves out says nothing: a server must not be replaced for it.
+        left_out = (name for name in self.seen if snake(name) not in found and state.get(name) is not None)
+        return {**read, **{name: state[name] for name in left_out}}
 
     def by_id(self, client: Client, id: str, state: Props) -> Props | None:
         """The API's object, None when it is gone: the only place where that is concluded."""

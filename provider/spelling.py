@@ -71,6 +71,11 @@ def name(value: Value, beside: Props) -> Value:
     return str(value).lower().removesuffix(".")
 
 
+def scheme(value: Value, beside: Props) -> Value:
+    """Whose account a server has; where nothing is said it is root's."""
+    return value or "root"
+
+
 def same(form: object, old: tuple[Value, Props], new: tuple[Value, Props]) -> bool:
     """Whether two values, each with those beside it, are one by the function `form`."""
     assert callable(form)  # noqa: S101 (a table of functions)
