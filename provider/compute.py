@@ -120,7 +120,10 @@ class Instance(VultrResource):
         def look() -> str:
             found = client.get(f"{self.path}/{id}", self.wrapper)
             if found.get("status") == "suspended":
-                raise Failure(f"instance {id} is suspended: see in Vultr's portal why")
+                raise Failure(
+                    f"instance {id} is suspended: see in Vultr's portal why. The next `pulumi up` starts it again; to "
+                    f"have another one instead: `pulumi up --replace '{client.ctx.urn}'`"
+                )
             if plan and found.get("plan") != plan:
                 return f"plan {found.get('plan')}"
             return waiting_for(str(found.get("status") or ""), str(found.get("server_status") or ""))
@@ -192,7 +195,11 @@ class Instance(VultrResource):
             raise Failure("backups are switched off: take backupsSchedule out as well")
         if news.get("backups") == "enabled" and not news.get("backupsSchedule"):
             raise Failure("backups are switched on: say when in backupsSchedule")
-        self.ready(client, id, first=0.0)
+        if client.get(f"{self.path}/{id}", self.wrapper).get("status") == "suspended":
+            client.call("POST", f"{self.path}/{id}/start")
+            self.ready(client, id)
+        else:
+            self.ready(client, id, first=0.0)
         body = changed(olds, news, "plan", "backups", "label", "firewallGroupId")
         body |= {snake(n): bool(news.get(n)) for n in ("enableIpv6", "ddosProtection") if unlike(olds, news, n)}
         if sorted(olds.get("tags") or []) != sorted(news.get("tags") or []):
