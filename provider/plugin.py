@@ -1,6 +1,8 @@
-"""The provider of Vultr's objects: servers, volumes, keys, networks, domains, firewalls, reverse DNS.
+"""The Vultr plugin: servers, volumes, object storage, load balancers, keys, networks, domains, firewalls, reverse DNS.
 
-Types, inputs, outputs and ids are those of the official plugin 2.27.1, so that a state of either is one of both.
+Types, inputs, outputs and ids are those of the official plugin, so that a state made by either is read by the other.
+Left out: the types that the program has no use for, and Vpc2, which the API has dropped. Started by
+`pulumi-resource-vultr`, at the version of the SDK.
 """
 
 from __future__ import annotations
@@ -44,6 +46,12 @@ class VultrPlugin(VultrPluginBase):
     """The provider: an API key and how requests are repeated."""
 
     configured = False
+
+    elsewhere = "; the official plugin may have it (docs/decisions/0041-own-vultr-plugin.md says how to go back)"
+
+    @property
+    def title(self) -> str:
+        return "the program's own Vultr plugin (provider/)"
 
     def check_config(self, ctx: Context, olds: Props, news: Props) -> tuple[Props, list[CheckFailure]]:
         """The key may come from VULTR_API_KEY; it is a secret."""
