@@ -22,6 +22,7 @@ WORKING = ("pending", "resizing", "installing")  # of `status`
 UNREADY = ("none", "locked", "installingbooting")  # of `server_status`
 # What is not known while an instance is pending; the API says something all the same.
 PENDING = ("mainIp", "v6Network", "v6MainIp", "netmaskV4", "gatewayV4", "v6NetworkSize")
+UNTOLD = [""]  # of an imported instance's SSH keys: the API does not tell which it was made with
 NOTHING = ("", "0.0.0.0", 0)  # noqa: S104 (what the API says of no address)
 
 
@@ -182,6 +183,40 @@ class Instance(VultrResource):
         if state.get("vpcIds") or "region" not in state:  # or imported
             taken["vpcIds"] = sorted(self.networks(client, id, found))
         return taken
+
+    def look(self, ctx: Context, id: str, state: Props) -> tuple[str, Props] | None:
+        """An import asks for what no refresh needs."""
+        found = super().look(ctx, id, state)
+        return found if found is None or state else (id, found[1] | self.given(self.client(ctx), id))
+
+    def given(self, client: Client, id: str) -> Props:
+        """What was asked for at its creation, as far as the API tells it."""
+        path = f"{self.path}/{id}"
+        found = client.get(path, self.wrapper)
+        features = found.get("features") or []
+        data = str(client.get(f"{path}/user-data", "user_data").get("data") or "")
+        reserved = [
+            str(entry["id"])
+            for entry in client.entries("/v2/reserved-ips", "reserved_ips")
+            if entry.get("instance_id") == id and entry.get("subnet") == found.get("main_ip")
+        ]
+        return {
+            "label": found.get("label") or "",
+            "enableIpv6": "ipv6" in features or bool(found.get("v6_main_ip")),
+            "ddosProtection": "ddos_protection" in features,
+            "userData": base64.b64decode(data).decode(errors="replace") or None,
+            "reservedIpId": reserved[0] if reserved else None,
+            "sshKeyIds": UNTOLD,
+        }
+
+    def _imported(self, outputs: Props) -> Props:
+        """Keys that are not known are no input."""
+        return {name: value for name, value in super()._imported(outputs).items() if value != UNTOLD}
+
+    def planned(self, olds: Props | None, inputs: Props, ctx: Context) -> Props:
+        """Keys that are not known are not compared: they would replace what has just been imported."""
+        planned = super().planned(olds, inputs, ctx)
+        return planned | {"sshKeyIds": UNTOLD} if (olds or {}).get("sshKeyIds") == UNTOLD else planned
 
     def networks(self, client: Client, id: str, found: Props) -> list[str]:
         """Ids of the attached VPCs."""

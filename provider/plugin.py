@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from provider.balancers import LoadBalancer
 from provider.compute import BlockStorage, Instance
 from provider.journal import Journal
 from provider.lists import Lists
@@ -25,6 +26,7 @@ from provider.objects import (
 )
 from provider.protocol.base import UNKNOWN, CheckFailure, Context, Plugin, Props, Secret
 from provider.resource import Ledger, VultrPluginBase
+from provider.storage import ObjectStorage
 from provider.transport import LONGEST_PAUSE, Transport
 
 TYPES = (
@@ -38,6 +40,8 @@ TYPES = (
     ReverseIpv4,
     ReverseIpv6,
     BlockStorage,
+    ObjectStorage,
+    LoadBalancer,
     Instance,
 )
 

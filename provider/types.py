@@ -40,6 +40,13 @@ def not_empty(name: str) -> Callable[[Value], str | None]:
     return lambda value: None if value else f"{name} must not be empty, got {value}"
 
 
+def within(name: str, most: int) -> Callable[[Value], str | None]:
+    """A check that a number is from 1 to `most`."""
+    return lambda value: (
+        None if 1 <= int(value) <= most else f"expected {name} to be in the range (1 - {most}), got {value}"
+    )
+
+
 def same_but_case(old: Value, new: Value) -> bool:
     """Regions are compared without regard to case."""
     return str(old).lower() == str(new).lower()
@@ -134,6 +141,78 @@ PROPERTIES: dict[str, dict[str, Prop]] = {
         "dateCreated": given(),
         "mountId": given(),
         "status": given(),
+    },
+    "vultr:index/objectStorage:ObjectStorage": {
+        "clusterId": fixed("int"),
+        "tierId": fixed("int"),
+        "label": Prop("string", default=""),
+        "s3AccessKey": given(secret=True),
+        "s3SecretKey": given(secret=True),
+    }
+    | {name: given() for name in ("dateCreated", "location", "region", "status", "s3Hostname")},
+    "vultr:index/loadBalancer:LoadBalancer": {
+        "region": region(),
+        "label": Prop("string", default=""),
+        "balancingAlgorithm": Prop(
+            "string", computed=True, check=one_of("balancing_algorithm", "leastconn", "roundrobin")
+        ),
+        "vpc": Prop("string"),
+        "sslRedirect": Prop("bool", default=False),
+        "proxyProtocol": Prop("bool", default=False),
+        "cookieName": Prop("string"),
+        "attachedInstances": Prop("list", of="string", computed=True),
+        "healthCheck": Prop(
+            "list",
+            max_one=True,
+            computed=True,
+            of={
+                "protocol": Prop("string", required=True, check=one_of("protocol", "http", "https", "tcp")),
+                "port": Prop("int", required=True, check=within("port", 65535)),
+                "path": Prop("string", default="/"),
+                "checkInterval": Prop("int", default=15, check=within("check_interval", 300)),
+                "responseTimeout": Prop("int", default=5, check=within("response_timeout", 300)),
+                "unhealthyThreshold": Prop("int", default=5, check=within("unhealthy_threshold", 300)),
+                "healthyThreshold": Prop("int", default=5, check=within("healthy_threshold", 300)),
+            },
+        ),
+        "forwardingRules": Prop(
+            "set",
+            required=True,
+            of={
+                "frontendProtocol": Prop(
+                    "string", required=True, check=one_of("frontend_protocol", "http", "https", "tcp")
+                ),
+                "frontendPort": Prop("int", required=True, check=within("frontend_port", 65535)),
+                "backendProtocol": Prop(
+                    "string", required=True, check=one_of("backend_protocol", "http", "https", "tcp")
+                ),
+                "backendPort": Prop("int", required=True, check=within("backend_port", 65535)),
+                "ruleId": Prop("string", computed=True),
+            },
+        ),
+        "firewallRules": Prop(
+            "set",
+            of={
+                "port": Prop("int", required=True, check=within("port", 65535)),
+                "ipType": Prop("string", required=True, check=one_of("ip_type", "v4", "v6")),
+                "source": Prop("string", required=True),
+                "id": Prop("string", computed=True),
+            },
+        ),
+        "ssl": Prop(
+            "set",
+            max_one=True,
+            secret=True,
+            of={
+                "privateKey": Prop("string", required=True, check=not_empty("private_key")),
+                "certificate": Prop("string", required=True, check=not_empty("certificate")),
+                "chain": Prop("string"),
+            },
+        ),
+        "hasSsl": given("bool"),
+        "status": given(),
+        "ipv4": given(),
+        "ipv6": given(),
     },
     "vultr:index/instance:Instance": {
         "region": region(),
