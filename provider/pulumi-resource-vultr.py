@@ -10,6 +10,8 @@ try:
     from provider.plugin import plugin
     from provider.protocol.server import serve
 except ImportError as error:
-    sys.exit(f"the Vultr plugin can't be loaded from {PROGRAM}/.venv ({error}); run: make -B -C {PROGRAM} .venv/.ready")
+    sys.exit(
+        f"the Vultr plugin can't be loaded from {PROGRAM}/.venv ({error}); run: make -B -C '{PROGRAM}' .venv/.ready"
+    )
 
 serve(plugin(metadata.version("ediri-vultr")), sys.argv[1:])
