@@ -194,7 +194,12 @@ class Instance(VultrResource):
         path = f"{self.path}/{id}"
         found = client.get(path, self.wrapper)
         features = found.get("features") or []
-        data = str(client.get(f"{path}/user-data", "user_data").get("data") or "")
+        try:
+            data = str(client.get(f"{path}/user-data", "user_data").get("data") or "")
+        except ApiError as error:
+            if not error.gone:
+                raise
+            data = ""  # it has none
         reserved = [
             str(entry["id"])
             for entry in client.entries("/v2/reserved-ips", "reserved_ips")

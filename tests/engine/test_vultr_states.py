@@ -2,8 +2,8 @@
 
 tests/conformance/vultr_exchanges.jsonl holds what the official plugin kept in the state, and what the API had told it.
 From these a whole stack is put together as the official one left it, and given to the engine with the program's own
-plugin and the same answers. The official plugin is not run here on a state of ours: that such a state has its keys, kinds
-of values, defaults, secrets and private parts is shown instead.
+plugin and the same answers. The official plugin is not run here on a state of ours: that such a state has its keys,
+kinds of values, defaults, secrets and private parts is shown instead.
 """
 
 from __future__ import annotations
