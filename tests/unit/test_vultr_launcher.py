@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from operations import processes
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 LAUNCHER = "provider/pulumi-resource-vultr"
 # Of processor time, which is what is left of the time that passes on a machine that does nothing else.
@@ -35,8 +37,8 @@ def refused(launcher: Path) -> str:
 
 
 @contextmanager
-def started(launcher: Path, cwd: Path = Path("/")) -> Iterator[tuple[str, float]]:
-    """The port that it prints, and how many seconds of a processor it had taken by then."""
+def started(launcher: Path, cwd: Path = Path("/")) -> Iterator[tuple[str, float, int]]:
+    """The port that it prints, how many seconds of a processor it had taken by then, and its process."""
     environment = {"PATH": os.environ["PATH"]}
     with subprocess.Popen([launcher], cwd=cwd, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -44,7 +46,7 @@ def started(launcher: Path, cwd: Path = Path("/")) -> Iterator[tuple[str, float]
         fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
         seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
         try:
-            yield port, seconds
+            yield port, seconds, process.pid
         finally:
             process.terminate()
             assert process.wait(timeout=10) == 0
@@ -66,17 +68,24 @@ def test_it_starts_from_any_folder_and_through_links(program: Path, tmp_path: Pa
     (tmp_path / "link").symlink_to(program)
     (tmp_path / "launcher").symlink_to(program / LAUNCHER)
     for launcher in (program / LAUNCHER, tmp_path / "link" / LAUNCHER, tmp_path / "launcher"):
-        with started(launcher) as (port, _):
+        with started(launcher) as (port, _, _):
             assert port.isdigit(), launcher
 
 
 def test_it_has_printed_its_port_before_anybody_notices() -> None:
     taken = []
     for _ in range(TRIES):
-        with started(CHECKOUT / LAUNCHER) as (port, seconds):
+        with started(CHECKOUT / LAUNCHER) as (port, seconds, _):
             assert port.isdigit()
             taken.append(seconds)
     assert 0 < min(taken) < LIMIT_SECONDS, taken
+
+
+def test_make_heal_knows_it_by_its_process() -> None:
+    with started(CHECKOUT / LAUNCHER) as (_, _, pid):
+        process = processes.read(pid)
+        assert process is not None
+        assert process.is_plugin
 
 
 def test_it_does_without_the_sdk_whose_import_takes_longer_than_all_the_rest() -> None:
