@@ -1,4 +1,4 @@
-"""The Vultr plugin: servers, volumes, object storage, load balancers, keys, networks, domains, firewalls, reverse DNS.
+"""The Vultr plugin: servers, storage of each kind, load balancers, keys, networks, domains, firewalls, reverse DNS.
 
 Types, inputs, outputs and ids are those of the official plugin, so that a state made by either is read by the other.
 Left out: the types that the program has no use for, and Vpc2, which the API has dropped. Started by
@@ -26,7 +26,7 @@ from provider.objects import (
 )
 from provider.protocol.base import UNKNOWN, CheckFailure, Context, Plugin, Props, Secret
 from provider.resource import Ledger, VultrPluginBase
-from provider.storage import ObjectStorage
+from provider.storage import ObjectStorage, VirtualFileSystemStorage
 from provider.transport import LONGEST_PAUSE, Transport
 
 TYPES = (
@@ -41,6 +41,7 @@ TYPES = (
     ReverseIpv6,
     BlockStorage,
     ObjectStorage,
+    VirtualFileSystemStorage,
     LoadBalancer,
     Instance,
 )

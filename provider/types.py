@@ -150,6 +150,21 @@ PROPERTIES: dict[str, dict[str, Prop]] = {
         "s3SecretKey": given(secret=True),
     }
     | {name: given() for name in ("dateCreated", "location", "region", "status", "s3Hostname")},
+    "vultr:index/virtualFileSystemStorage:VirtualFileSystemStorage": {
+        "region": region(),
+        "label": Prop("string", required=True),
+        "sizeGb": Prop("int", required=True),
+        "tags": Prop("set", of="string", force_new=True),
+        "attachedInstances": Prop("set", of="string"),
+        "diskType": Prop("string", default="nvme"),
+        "status": given(),
+        "dateCreated": given(),
+        "cost": given("float"),
+        "charges": given("float"),
+        "attachments": given(
+            "list", of={"instanceId": given(), "mount": given("int"), "state": given()}
+        ),
+    },
     "vultr:index/loadBalancer:LoadBalancer": {
         "region": region(),
         "label": Prop("string", default=""),

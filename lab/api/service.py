@@ -15,6 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from lab.api import (
     domains,
+    file_systems,
     firewalls,
     instances,
     load_balancers,
@@ -32,7 +33,7 @@ log = logging.getLogger("lab.api")
 ROUTES: Routes = [
     *plain.ROUTES, *domains.ROUTES, *firewalls.ROUTES,
     *reserved_ips.ROUTES, *networking.ROUTES, *instances.ROUTES,
-    *object_storage.ROUTES, *load_balancers.ROUTES,
+    *object_storage.ROUTES, *load_balancers.ROUTES, *file_systems.ROUTES,
 ]  # fmt: skip
 
 

@@ -97,10 +97,12 @@ def test_a_type_that_it_does_not_have_is_refused_by_name(workplace: Workplace) -
 
 
 def test_storage_and_balancers_live_a_whole_life(workplace: Workplace, emulator: Emulator) -> None:
-    names = ("net", "bucket", "balancer")
-    resources = {name: vultr.RESOURCES[name] for name in names}
+    resources = {
+        name: (kind, {key: value for key, value in inputs.items() if key != "attached_instances"})
+        for name, (kind, inputs) in vultr.RESOURCES.items()
+        if name in ("net", "bucket", "balancer", "files")
+    }
     kind, inputs = resources["balancer"]
-    resources["balancer"] = (kind, {key: value for key, value in inputs.items() if key != "attached_instances"})
     project = vultr.project(workplace, "life", resources)
 
     def up(*options: str) -> str:
@@ -109,7 +111,7 @@ def test_storage_and_balancers_live_a_whole_life(workplace: Workplace, emulator:
 
     up()
     made = vultr.resources_of(project)
-    assert made["bucket"]["outputs"]["status"] == made["balancer"]["outputs"]["status"] == "active"
+    assert {made[name]["outputs"]["status"] for name in ("bucket", "balancer", "files")} == {"active"}
     assert made["bucket"]["outputs"]["s3SecretKey"]
     assert made["balancer"]["outputs"]["ipv4"]
     assert all(rule["ruleId"] for rule in made["balancer"]["outputs"]["forwardingRules"])
@@ -120,8 +122,9 @@ def test_storage_and_balancers_live_a_whole_life(workplace: Workplace, emulator:
     up("--refresh", "--expect-no-changes")
 
     resources["bucket"] = ("ObjectStorage", {**resources["bucket"][1], "label": "archive"})
+    resources["files"] = ("VirtualFileSystemStorage", {**resources["files"][1], "label": "common", "size_gb": 20})
     rules = [*inputs["forwarding_rules"][1:], {**inputs["forwarding_rules"][0], "frontend_port": 8000}]
-    changed = {**resources["balancer"][1], "forwarding_rules": rules, "balancing_algorithm": "leastconn", "vpc": ""}
+    changed = {**inputs, "forwarding_rules": rules, "balancing_algorithm": "leastconn", "vpc": ""}
     resources["balancer"] = (kind, changed)
     vultr.write(project, resources)
     up()
@@ -130,12 +133,15 @@ def test_storage_and_balancers_live_a_whole_life(workplace: Workplace, emulator:
     assert (balancer["generic_info"]["balancing_algorithm"], balancer["generic_info"]["vpc"]) == ("leastconn", "")
     assert [rule["source"] for rule in balancer["firewall_rules"]] == ["192.0.2.0/24"]  # not touched
     assert emulator.state()["object_storages"][made["bucket"]["id"]]["label"] == "archive"
+    files = emulator.state()["vfs"][made["files"]["id"]]
+    assert (files["label"], files["storage_size"]["gb"]) == ("common", 20)
     up("--refresh", "--expect-no-changes")
 
     emulator.api.delete(f"/v2/load-balancers/{made['balancer']['id']}").raise_for_status()
+    emulator.api.delete(f"/v2/vfs/{made['files']['id']}").raise_for_status()
     vultr.succeeded(project.run("refresh", "--yes", environment=vultr.reaching(emulator)))
     assert set(vultr.resources_of(project)) == {"net", "bucket"}
     up()
     vultr.succeeded(project.run("destroy", "--yes", "--skip-preview", environment=vultr.reaching(emulator)))
     left = emulator.state()
-    assert (left["load_balancers"], left["object_storages"], left["vpcs"]) == ({}, {}, {})
+    assert (left["load_balancers"], left["object_storages"], left["vfs"], left["vpcs"]) == ({}, {}, {}, {})

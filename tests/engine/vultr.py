@@ -67,6 +67,8 @@ RESOURCES: Resources = {
     "txt": ("DnsRecord", {"domain": output("zone"), "name": "_spf", "type": "TXT", "data": '"v=spf1 -all"'}),
     "disk": ("BlockStorage", {"region": "ewr", "size_gb": 40, "block_type": "storage_opt", "label": "data",
                               "attached_to_instance": output("web1")}),
+    "files": ("VirtualFileSystemStorage", {"region": "ewr", "label": "shared", "size_gb": 10, "tags": ["b", "a"],
+                                           "attached_instances": [output("web1")]}),
     "bucket": ("ObjectStorage", {"cluster_id": 2, "tier_id": 3, "label": "backups"}),
     "balancer": ("LoadBalancer", {
         "region": "ewr", "label": "front", "attached_instances": [output("web1")], "vpc": output("net"),
