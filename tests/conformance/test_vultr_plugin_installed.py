@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from lab.api.testing import Emulator
-from lab.plugins.install import install
+from lab.paths import CHECKOUT
 
 PROGRAM = """
 import ediri_vultr as vultr
@@ -43,8 +43,8 @@ class Stack:
     def __init__(self, folder: Path, emulator: Emulator) -> None:
         self.folder, self.emulator = folder, emulator
         folder.mkdir()
-        install(folder / "home", names=["vultr"])
-        (folder / "Pulumi.yaml").write_text("name: conf\nruntime: python\n")
+        plugin = f"plugins: {{providers: [{{name: vultr, path: {CHECKOUT / 'provider'}}}]}}\n"
+        (folder / "Pulumi.yaml").write_text(f"name: conf\nruntime: python\n{plugin}")
         (folder / "__main__.py").write_text(PROGRAM)
         self.environment = {
             **os.environ,
