@@ -12,7 +12,7 @@ from settings import kinds as k
 from settings.errors import show
 from settings.kinds import Settings
 
-RecordType = Literal["A", "AAAA", "CAA", "CNAME", "MX", "NS", "SRV", "TXT"]
+RecordType = Literal["A", "AAAA", "CAA", "CNAME", "MX", "NS", "SRV", "SSHFP", "TXT"]
 
 
 class DockerIpv6(Settings):
@@ -145,7 +145,8 @@ class Record(Settings):
     )
     type: RecordType = Field(description="Record type.", examples=["MX"])
     data: k.Text = Field(
-        description="Value as in a zone file, without priority, final dot or outer quotes.",
+        description="Value as in a zone file, without priority; TXT as one text, without quotes; `.` as the target of MX "
+        "and SRV says that there is none.",
         examples=["mail.example.com"],
     )
     priority: int | None = Field(
@@ -157,7 +158,7 @@ class Record(Settings):
     )
     ttl: int | None = Field(
         default=None,
-        description="Lifetime in seconds; the zone's when left out.",
+        description="Lifetime in seconds; the zone's when left out. Records of one name and type have one.",
         examples=[3600],
         ge=60,
         le=604800,

@@ -551,7 +551,7 @@ CASES = [
     ),
     (
         (*RECORDS, 0),
-        {"type": "MX", "data": "m.example.com"},
+        {"type": "MX", "data": "m.example.com", "ttl": 60},
         'zones["example.com"].records[0].priority',
         "missing; wr",
     ),
