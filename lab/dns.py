@@ -222,7 +222,7 @@ def _rrs(name: str, records: Iterable[Record]) -> list[RR]:
     return found
 
 
-def _rdata(kind: str, data: str, priority: int) -> Any:  # noqa: ANN401 - dnslib is untyped
+def _rdata(kind: str, data: str, priority: int) -> Any:  # noqa: ANN401, PLR0911 - dnslib is untyped; one a type
     if kind in {"A", "AAAA"}:
         return {"A": A, "AAAA": AAAA}[kind](str(ipaddress.ip_address(data)))
     if kind in {"CNAME", "NS", "PTR"}:

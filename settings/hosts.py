@@ -145,8 +145,8 @@ class Record(Settings):
     )
     type: RecordType = Field(description="Record type.", examples=["MX"])
     data: k.Text = Field(
-        description="Value as in a zone file, without priority; TXT as one text, without quotes; `.` as the target of MX "
-        "and SRV says that there is none.",
+        description="Value as in a zone file, without priority; TXT as one text, without quotes; `.` as the target of "
+        "MX and SRV says that there is none.",
         examples=["mail.example.com"],
     )
     priority: int | None = Field(

@@ -120,7 +120,7 @@ def _usable(draft: Draft, zone: str, record: Record, at: tuple[Key, ...]) -> boo
     return len(draft.problems) == before
 
 
-def _data_problem(kind: str, written: str) -> str | None:
+def _data_problem(kind: str, written: str) -> str | None:  # noqa: PLR0911 - one a type
     data = written.strip()
     try:
         match kind:

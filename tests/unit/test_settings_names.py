@@ -16,7 +16,7 @@ ASCII = [
     ("münchen.de", "xn--mnchen-3ya.de"),
     ("MÜNCHEN.de", "xn--mnchen-3ya.de"),
     ("münchen。de", "xn--mnchen-3ya.de"),
-    ("ｅｘａｍｐｌｅ．com", "example.com"),
+    ("\uff45xample\uff0ecom", "example.com"),
     ("münchen.de.", "xn--mnchen-3ya.de"),
 ]
 
@@ -68,6 +68,7 @@ def test_every_place_of_a_name_is_told_by_its_path():
 def test_any_text_is_a_name_or_is_refused(text):
     for check in (texts.domain, texts.record_name, texts.host_target, texts.name_target):
         try:
-            assert check(text) == text.removesuffix(".")
-        except ValueError as error:
-            assert str(error)
+            read = check(text)
+        except ValueError:
+            continue
+        assert read == text.removesuffix(".")

@@ -1,4 +1,4 @@
-"""DNS values: what is valid arrives as written, and what the provider's API refuses is refused here, with the remedy."""
+"""DNS values: what is valid arrives as written, what the provider's API refuses is refused here, with the remedy."""
 
 import pytest
 from dnslib import QTYPE, DNSRecord
