@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
-from settings import container_texts, texts
+from settings import container_texts, spelling, texts
 from settings.errors import Key, Problem, closest, did_you_mean, kind_of, path_of, show
 from settings.models import Application, Job, Record, Server, Settings, Stack, Zone
 from settings.plain import Finding, explain, owner_at, setting_at, spelt
@@ -77,9 +77,9 @@ def _within(path: str, outer: str) -> bool:
     return path == outer or (path.startswith(outer) and path[len(outer)] in ".[")
 
 
-def read(raw: object, name: str) -> Draft:
+def read(raw: object, name: str, spelt: Mapping[spelling.Path, str] | None = None) -> Draft:
     """Read the sections of a stack file. Never raises: whatever `raw` is, the draft says what is wrong with
-    it.
+    it. `spelt` is how the file spells its unquoted values (`spelling`), where that is known.
     """
     draft = Draft()
     data = _text_keys({} if raw is None else raw, (), draft)
@@ -104,7 +104,27 @@ def read(raw: object, name: str) -> Draft:
         zones=_entries(sections["zones"], "zones", Zone, draft),
         secrets=_secrets(sections["secrets"], draft),
     )
+    _spellings(raw, spelt or {}, draft)
     return draft
+
+
+def _spellings(raw: object, spelt: Mapping[spelling.Path, str], draft: Draft) -> None:
+    """Report what YAML has made another value of, where nothing else is wrong with it. No message repeats a value of
+    `env`: it may be a secret.
+    """
+    for path, written in spelt.items():
+        value = spelling.at(raw, path)
+        is_env = path[0] in ("applications", "jobs") and path[2:3] == ("env",)
+        if not spelling.changed(value, written, as_text=is_env):
+            continue
+        where = path_of(*path)
+        if any(_within(where, unread) for unread in draft.unread):
+            continue
+        if is_env:
+            sign = ', and its "+", which else begins a reference, twice' if written[:1] == "+" else ""
+            draft.refuse(f"YAML reads this as another value than it is written; write it in quotes{sign}", *path)
+        else:
+            draft.refuse(f"YAML reads {show(written)} as {show(value)}; write {show(value)}, or what is meant", *path)
 
 
 def _text_keys(value: object, path: tuple[Key, ...], draft: Draft) -> object:
