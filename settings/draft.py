@@ -13,9 +13,10 @@ from typing import Any, TypeVar, cast
 from pydantic import ValidationError
 
 from settings import container_texts, spelling, texts
-from settings.errors import Key, Problem, closest, did_you_mean, kind_of, path_of, show
+from settings.errors import Key, Problem, closest, kind_of, path_of, show
+from settings.foreign import stands_for
 from settings.models import Application, Job, Record, Server, Settings, Stack, Zone
-from settings.plain import Finding, explain, owner_at, setting_at, spelt
+from settings.plain import Finding, explain, owner_at, setting_at, spelt, unknown
 
 _DEPTH = 8  # no setting lies deeper; YAML anchors can make data without an end
 _ROUNDS = 20  # each round takes at least one wrong piece out
@@ -88,8 +89,8 @@ def read(raw: object, name: str, spelt: Mapping[spelling.Path, str] | None = Non
         data = {}
     known = [section for section in Stack.model_fields if section != "name"]
     for section in data.keys() - known:
-        draft.problems.append(Problem(path_of(section), f"unknown setting; {did_you_mean(section, known)}"))
-        if (meant := closest(section, known)) and meant not in data:
+        draft.problems.append(Problem(path_of(section), unknown(section, Stack)))
+        if (meant := stands_for(Stack, section) or closest(section, known)) and meant not in data:
             draft.doubtful.add(meant)
     sections = {section: _section(data.get(section), section, draft) for section in known}
     draft.names = {section: frozenset(entries) for section, entries in sections.items()}
@@ -182,7 +183,8 @@ def _entry(value: object, at: tuple[str, str], model: type[M], draft: Draft) -> 
             return model.model_validate(value)
         except ValidationError as error:
             findings = cast(list[Finding], error.errors(include_url=False, include_input=False))
-        for finding in findings:
+        # Unknown ones first: what one of them means is not missing.
+        for finding in sorted(findings, key=lambda one: one["type"] == "missing"):
             _refuse_finding(finding, value, at, model, draft)
         if not isinstance(value, dict) or any(not finding["loc"] for finding in findings):
             return None
@@ -205,10 +207,15 @@ def _bare(loc: tuple[Key, ...]) -> tuple[Key, ...]:
 
 def _refuse_finding(finding: Finding, value: object, at: tuple[str, str], model: type[Settings], draft: Draft) -> None:
     loc = _bare(finding["loc"])
-    draft.refuse(explain(finding, model, _value_at(value, loc)), *at, *loc)
     owner = owner_at(model, loc)
-    if finding["type"] == "extra_forbidden" and owner and (meant := closest(str(loc[-1]), owner.model_fields)):
-        draft.doubtful.add(path_of(*at, *loc[:-1], meant))
+    if finding["type"] == "extra_forbidden" and owner:
+        word = str(loc[-1])
+        if meant := stands_for(owner, word) or closest(word, owner.model_fields):
+            draft.doubtful.add(path_of(*at, *loc[:-1], meant))
+    if finding["type"] == "missing" and path_of(*at, *loc) in draft.doubtful:
+        draft.unread.add(path_of(*at, *loc))
+    else:
+        draft.refuse(explain(finding, model, _value_at(value, loc)), *at, *loc)
 
 
 def _value_at(value: object, loc: tuple[Key, ...]) -> object:

@@ -318,7 +318,7 @@ CASES = [
         "jobs.x.git.url",
         "holds a password, which would be kept in plain text; take it out, and for a private one secret: _secrets^NAME",
     ),
-    (("jobs", "x"), {"git": {"url": SITE, "ref": "x"}}, "jobs.x.git.ref", "unknown setting; known here: branch, "),
+    (("jobs", "x"), {"git": {"url": SITE, "ref": "x"}}, "jobs.x.git.ref", "unknown setting; write branch, tag or c"),
     (("jobs", "x"), {"git": {"url": SITE, "branch": "a b"}}, "jobs.x.git.branch", '"a b" is not the name of a branch'),
     (
         ("jobs", "x"),
