@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from settings import container_texts, spelling, texts
 from settings.errors import Key, Problem, closest, kind_of, path_of, show
 from settings.foreign import stands_for
-from settings.models import Application, Job, Record, Server, Settings, Stack, Zone
+from settings.models import Application, Health, Job, Record, Server, Settings, Stack, Zone
 from settings.plain import Finding, explain, owner_at, setting_at, spelt, unknown
 
 _DEPTH = 8  # no setting lies deeper; YAML anchors can make data without an end
@@ -235,8 +235,11 @@ def _required(loc: tuple[Key, ...], model: type[Settings]) -> bool:
 
 
 def _piece(loc: tuple[Key, ...], model: type[Settings]) -> tuple[Key, ...]:
-    """Return what goes when `loc` is wrong: a record without a usable required setting goes as a whole."""
-    return loc[:-1] if owner_at(model, loc) is Record and _required(loc, model) else loc
+    """Return what goes when `loc` is wrong: a record without a usable required setting goes as a whole, and so does a
+    list whose items mean something by their place.
+    """
+    by_place = loc[-2:-1] == ("test",) and owner_at(model, loc[:-1]) is Health
+    return loc[:-1] if by_place or (owner_at(model, loc) is Record and _required(loc, model)) else loc
 
 
 def _take_out(value: dict[str, Any], loc: tuple[Key, ...], model: type[Settings]) -> None:

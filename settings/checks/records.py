@@ -108,7 +108,7 @@ def _usable(draft: Draft, zone: str, record: Record, at: tuple[Key, ...]) -> boo
     if record.name == zone or record.name.endswith(f".{zone}"):
         short = record.name[: -len(zone)].rstrip(".")
         draft.report(f"{show(record.name)} repeats the zone; write {show(short)}", *at, "name")
-    if record.type == "CNAME" and not record.name:
+    if record.type == "CNAME" and not record.name and draft.whole(*at, "name"):
         draft.report("the zone's own name can't be a CNAME; write A and AAAA", *at, "type")
     if (record.type in ("MX", "SRV")) != (record.priority is not None) and draft.whole(*at, "priority"):
         need = "missing; write e.g. priority: 10" if record.priority is None else "is for MX and SRV only; leave it out"
