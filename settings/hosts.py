@@ -86,13 +86,12 @@ class Dns(Settings):
 class Server(Settings):
     """One Vultr instance and its addresses."""
 
-    plan: k.Slug = Field(description="Vultr plan; changing it resizes the instance.", examples=["vc2-1c-2gb"])
-    region: k.Slug = Field(description="Vultr region; changing it rebuilds the server.", examples=["ewr"])
-    os: int = Field(
-        description="Vultr's number of the operating system; changing it rebuilds the server.",
+    plan: k.Plan = Field(description="Vultr plan; changing it resizes the instance.", examples=["vc2-1c-2gb"])
+    region: k.Region = Field(description="Vultr region; changing it rebuilds the server.", examples=["ewr"])
+    os: k.OperatingSystem = Field(
+        description="Vultr's number of the operating system, 2136 for Debian 12 or 2625 for Debian 13; changing it "
+        "rebuilds the server.",
         examples=[2136],
-        ge=1,
-        le=999_999,
     )
     private_ip: k.PrivateIpv4 | None = Field(
         default=None,

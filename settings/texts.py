@@ -17,6 +17,36 @@ from settings.errors import did_you_mean, show
 _NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _RECORD_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_DIGITS = 7
+# Numbers of Vultr's API v1 by the names that its successor has for the same.
+_PLANS_OF_V1 = {
+    200: "vc2-1c-0.5gb",
+    201: "vc2-1c-1gb",
+    202: "vc2-1c-2gb",
+    203: "vc2-2c-4gb",
+    204: "vc2-4c-8gb",
+    205: "vc2-6c-16gb",
+    206: "vc2-8c-32gb",
+}
+_REGIONS_OF_V1 = {
+    1: "ewr",
+    2: "ord",
+    3: "dfw",
+    4: "sea",
+    5: "lax",
+    6: "atl",
+    7: "ams",
+    8: "lhr",
+    9: "fra",
+    12: "sjc",
+    19: "syd",
+    24: "cdg",
+    25: "nrt",
+    39: "mia",
+    40: "sgp",
+}
+_SYSTEMS = {2136: "Debian 12", 2625: "Debian 13"}
+_OLD_SYSTEMS = {244: "Debian 9", 270: "Ubuntu 18.04", 352: "Debian 10", 387: "Ubuntu 20.04", 477: "Debian 11"}
 _DOTS = re.compile("[.\u3002\uff0e\uff61]")  # those of other scripts as well (RFC 3490)
 _URL_PATH = re.compile(r"/[A-Za-z0-9/._~!$&()*+,;=:@%?-]*")
 _PRIVATE_NETS = tuple(IPv4Network(net) for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
@@ -41,6 +71,49 @@ def slug(text: str) -> str:
             f"{show(text)} is not an identifier; the provider writes lower-case letters, digits and hyphens"
         )
     return text
+
+
+def plan(value: object) -> object:
+    """Refuse the number of a plan, which Vultr's API v1 had (until 2023-08) and quotes do not make a name."""
+    number = _number(value)
+    if number is None:
+        return value
+    name = _PLANS_OF_V1.get(number)
+    remedy = f"it is called {name} now" if name else 'write its name, e.g. "vc2-1c-2gb"'
+    raise ValueError(f"{number} is a plan's number in Vultr's API v1, which has ended; {remedy}")
+
+
+def region(value: object) -> object:
+    """Refuse a region as the API v1 had it: a number, or its code in capitals."""
+    number = _number(value)
+    if number is not None:
+        code = _REGIONS_OF_V1.get(number)
+        remedy = f'it is called "{code}" now' if code else 'write its code, e.g. "ewr"'
+        raise ValueError(f"{number} is a region's number in Vultr's API v1, which has ended; {remedy}")
+    if isinstance(value, str) and re.fullmatch(r"[A-Z]{3}", value):
+        raise ValueError(f"{show(value)} is written in lower case; write {show(value.lower())}")
+    return value
+
+
+def operating_system(value: object) -> object:
+    """Check the number of an operating system: the bootstrap is made for, and tried on, two."""
+    number = _number(value)
+    if number is None or (number in _SYSTEMS and isinstance(value, int)):
+        return value
+    if number in _SYSTEMS:
+        raise ValueError(f"must be a whole number, not text; write {number} without quotes")
+    known = ", ".join(f"{one} ({name})" for one, name in _SYSTEMS.items())
+    old = f"{_OLD_SYSTEMS[number]}, which is not supported" if number in _OLD_SYSTEMS else "not supported"
+    raise ValueError(f"{show(number)} is {old}; write {known}")
+
+
+def _number(value: object) -> int | None:
+    """What is a number, in quotes or not; none of more digits than the provider ever gave."""
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        return None
+    if isinstance(value, str):
+        return int(value) if value.isascii() and value.isdigit() and len(value) <= _DIGITS else None
+    return value
 
 
 def folder(text: str) -> str:
