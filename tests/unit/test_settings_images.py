@@ -74,7 +74,7 @@ CASES = [
         (*BLOG, "volumes"),
         ["example-web:/www/example.com:ro"],
         "applications.blog.volumes[0]",
-        'NginxStatic serves one site, at /srv/site, and would never look here; write "example-web:/srv/site:ro", and an',
+        'NginxStatic serves one site, at /srv/site, and would never look here; write "example-web:/srv/site:ro", and',
     ),
     (
         (*BLOG, "env", "domains", 0),
