@@ -58,6 +58,11 @@ heal: $(VENV)/.ready ## finish an update that was interrupted, whatever interrup
 revive: $(VENV)/.ready ## bring a dead or deleted server back with its IPv4: make revive SERVER=web1 [YES=1]
 	@$(call in_stack) $(RUN) -m operations revive --stack $(STACK) $(SERVER) $(agreed)
 
+.PHONY: adopt
+adopt: $(VENV)/.ready ## take zones and addresses that exist into the state: make adopt [ZONE=example.com] [ADDRESS=web1=192.0.2.1]
+	@$(call in_stack) $(RUN) -m operations adopt --stack $(STACK) $(if $(ZONE),--zone $(ZONE)) \
+		$(if $(ADDRESS),--address $(ADDRESS)) $(agreed) $(if $(filter 1,$(DELETE)),--delete)
+
 .PHONY: run
 run: $(VENV)/.ready ## run a job again, in a fresh container: make run JOB=web1:hasetup
 	@$(call in_stack) $(RUN) -m operations run --stack $(STACK) $(JOB)

@@ -154,6 +154,18 @@ class DnsDomain(VultrResource):
     alike = ("domain",)
     spelled = {"domain": spelling.name, "ip": spelling.address}  # noqa: RUF012
 
+    def ordered(self, client: Client, inputs: Props) -> Props:
+        """A zone that somebody has made already is taken over on request alone: all its records come with it."""
+        try:
+            return super().ordered(client, inputs)
+        except ApiError as error:
+            if not error.says("already exists"):
+                raise
+            raise Failure(
+                f"{inputs['domain']} exists already ({error.said}). make adopt ZONE={inputs['domain']} STACK=... shows "
+                "what is in it, and takes it into this stack without deleting anything"
+            ) from error
+
     def alter(self, client: Client, id: str, olds: Props, news: Props) -> None:
         """Nothing but DNSSEC can be changed."""
         if unlike(olds, news, "dnsSec"):
