@@ -124,4 +124,3 @@ def _forget_pending(pulumi: Pulumi) -> None:
     deployment = exported.get("deployment") or {}
     if deployment.pop("pending_operations", None):
         pulumi.restore(exported)
-
