@@ -115,11 +115,15 @@ class Instance(VultrResource):
         self.ready(client, id)
         self.schedule(client, id, inputs)
 
-    def ready(self, client: Client, id: str, plan: str = "", *, first: float = 1.0) -> None:
-        """Wait until nothing is being done to it any more, on the plan that is named."""
+    def ready(self, client: Client, id: str, plan: str = "", *, first: float = 1.0, start: bool = False) -> None:
+        """Wait until nothing is being done to it any more, on the plan that is named; `start` a suspended one once."""
+        starts = [f"{self.path}/{id}/start"] if start else []
 
         def look() -> str:
             found = client.get(f"{self.path}/{id}", self.wrapper)
+            if found.get("status") == "suspended" and starts:
+                client.call("POST", starts.pop())
+                return "it was suspended, and is started again"
             if found.get("status") == "suspended":
                 raise Failure(
                     f"instance {id} is suspended: see in Vultr's portal why. The next `pulumi up` starts it again; to "
@@ -235,11 +239,7 @@ class Instance(VultrResource):
             raise Failure("backups are switched off: take backupsSchedule out as well")
         if news.get("backups") == "enabled" and not news.get("backupsSchedule"):
             raise Failure("backups are switched on: say when in backupsSchedule")
-        if client.get(f"{self.path}/{id}", self.wrapper).get("status") == "suspended":
-            client.call("POST", f"{self.path}/{id}/start")
-            self.ready(client, id)
-        else:
-            self.ready(client, id, first=0.0)
+        self.ready(client, id, first=0.0, start=True)
         body = changed(olds, news, "plan", "backups", "label", "firewallGroupId")
         body |= {snake(n): bool(news.get(n)) for n in ("enableIpv6", "ddosProtection") if unlike(olds, news, n)}
         if sorted(olds.get("tags") or []) != sorted(news.get("tags") or []):

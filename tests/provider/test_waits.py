@@ -125,10 +125,40 @@ def test_an_instance_that_is_not_finished_stays_so_after_a_refresh(engine: Engin
 
 def test_a_changed_plan_is_waited_for(engine: Engine, api: FakeApi) -> None:
     state = engine.create("Instance", **INSTANCE)
-    goes_through(api, "/v2/instances", {}, {"status": "resizing", "server_status": "locked", "disk": 0}, READY, polls=3)
+
+    def resize(method: str, path: str, body: object) -> Answer | None:
+        if method != "PATCH":
+            return None
+        api.rules.clear()
+        goes_through(api, "/v2/instances", {"status": "resizing", "server_status": "locked", "disk": 0}, READY, polls=3)
+        return api.answer(method, path, {"plan": "q"})
+
+    api.rules.append(resize)
     news = engine.inputs("Instance", **INSTANCE | {"plan": "q"})
     outputs = engine("Update", "Instance", id=state["id"], olds=state, news=news)["properties"]
     assert (outputs["plan"], outputs["status"], outputs["serverStatus"]) == ("q", "active", "ok")
+
+
+def test_a_suspended_instance_is_started_again_by_an_update(engine: Engine, api: FakeApi) -> None:
+    state = engine.create("Instance", **INSTANCE)
+    entry = api.objects["/v2/instances"][state["id"]]
+    entry["status"] = "suspended"
+
+    def start(method: str, path: str, body: object) -> Answer | None:
+        if path.endswith("/start"):
+            entry["status"] = "active"
+            return 204, None
+        return None
+
+    api.rules.append(start)
+    news = engine.inputs("Instance", **INSTANCE | {"label": "other"})
+    outputs = engine("Update", "Instance", id=state["id"], olds=state, news=news)["properties"]
+    assert outputs["status"] == "active"
+    entry["status"] = "suspended"
+    api.rules[:] = [lambda method, path, body: (204, None) if path.endswith("/start") else None]
+    with pytest.raises(Failure, match="is suspended: see in Vultr's portal"):
+        engine("Update", "Instance", id=state["id"], olds=state, news=news)
+    assert len([path for path in api.requests("POST") if path.endswith("/start")]) == 2
 
 
 def test_a_reserved_address_is_waited_for_until_its_last_instance_lets_go_of_it(engine: Engine, api: FakeApi) -> None:
