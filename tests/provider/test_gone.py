@@ -69,6 +69,19 @@ def test_nothing_but_404_says_that_something_is_gone(engine: Engine, api: FakeAp
     assert "GET /v2/" in str(failure.value), "it says which request failed"
 
 
+@pytest.mark.parametrize("answer", UNSURE)
+@pytest.mark.parametrize("kind", ["DnsRecord", "Instance", "SSHKey"])
+def test_nothing_but_404_says_so_of_an_object_that_its_list_lacks(
+    engine: Engine, api: FakeApi, kind: str, answer: str
+) -> None:
+    inputs, path = TYPES[kind]
+    state = engine.create(kind, **inputs)
+    api.objects[path].clear()
+    api.rules.append(lambda method, asked, body: UNSURE[answer] if "per_page" not in asked else None)
+    with pytest.raises(Failure, match=f"GET {path}/{state['id']} was"):
+        read(engine, kind, state, engine.inputs(kind, **inputs))
+
+
 @pytest.mark.parametrize("kind", TYPES)
 def test_an_object_that_a_list_lacks_is_asked_for_by_its_id(engine: Engine, api: FakeApi, kind: str) -> None:
     """A list may be old, or incomplete."""
