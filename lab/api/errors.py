@@ -1,7 +1,7 @@
 """Errors of the API, as `{"error": "...", "status": N}`.
 
 The texts in this module are those clients match or users have reported; where, is said by the table of
-expectations (tests/truth/facts.yaml). Every other message of the emulator is wording of its own: right status,
+expectations (lab/truth/facts.yaml). Every other message of the emulator is wording of its own: right status,
 plausible text.
 """
 
