@@ -97,7 +97,7 @@ def create(region: Region, call: Call) -> Reply:
     if scheme not in ("root", "limited"):
         raise refused("Invalid user_scheme: must be root or limited")
     user_data, reserved = _user_data(body), _reserved(region, body, place)
-    tags = fields.texts(body, "tags") or []
+    tags = fields.texts(body, "tags") or [tag for tag in [fields.text(body, "tag")] if tag]  # `tag`: as it was once
     label = fields.text(body, "label")
     ipv6 = fields.flag(body, "enable_ipv6")
     backups = fields.text(body, "backups") == "enabled"
