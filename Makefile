@@ -79,6 +79,10 @@ release: $(VENV)/.ready ## release what is new on the git branch of an applicati
 graph: $(VENV)/.ready ## draw the stack's graph of resources as SVG
 	@$(call in_stack) $(RUN) -m operations graph --stack $(STACK)
 
+.PHONY: truth
+truth: $(VENV)/.ready ## try what is known of the API on the real one: VULTR_API_KEY=... make truth [YES=1]
+	@$(RUN) -m lab.truth $(agreed)
+
 # The tests have a region of their own (.lab/test-*), with the caches of the lab.
 tested = cli=$$($(RUN) -m lab prepare) && PATH=$(CURDIR)/$(VENV)/bin:$$cli:$$PATH
 

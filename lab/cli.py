@@ -122,7 +122,29 @@ def fault(paths: Paths, words: Sequence[str], clear: bool) -> None:
     if not words:
         print(json.dumps((control.request(paths, "GET", "/state") or {}).get("faults"), indent=1))
         return
-    print(json.dumps(control.request(paths, "POST", "/faults", dict(_pair(word) for word in words)), indent=1))
+    body = dict(_pair(word, "lab fault") for word in words)
+    print(json.dumps(control.request(paths, "POST", "/faults", body), indent=1))
+
+
+def pace(paths: Paths, words: Sequence[str], reset: bool) -> None:
+    """Sets how long things take in the region from `setting=number` words, or puts all back; prints what holds."""
+    known = control.request(paths, "GET", "/pace")["pace"]
+    change = dict.fromkeys(known) if reset else dict(_pair(word, "lab pace") for word in words)
+    if change:
+        known = control.request(paths, "POST", "/pace", change)["pace"]
+    for name, setting in known.items():
+        print(f"{name:<17} {setting['value']:>7g}   {setting['meaning']}")
+
+
+FAULTS = """
+a request:  path=REGEX object=LABEL method=GET status=500 body=TEXT headers={...} delay=SECONDS drop=true after=true
+            count=1 (-1: until cleared); needs path or object, and one of status, delay, drop
+an object:  hold=LABEL state=pending|installing|locked|resizing seconds=30     (of a volume: pending)
+a release:  release=destruction|reserved_release|vpc_release|block_creation seconds=900 [object=LABEL] [count=1]
+
+LABEL is an object's id, label, name, description or address. A fault with an object meets the requests that have it
+in their path or body.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -164,8 +186,9 @@ def _run(paths: Paths, options: argparse.Namespace) -> int:
         case "visit" | "browse":
             _need_probers(paths, f"lab {options.verb}")
             return visit.visit(paths) if options.verb == "visit" else browse.browse(paths, options.port)
-        case "fault":
-            fault(paths, options.fault, options.clear)
+        case "fault" | "pace":
+            verb = fault if options.verb == "fault" else pace
+            verb(paths, options.words, options.reset)
         case "commit":
             print(services.commit(paths, options.repository, Path(options.folder), options.branch))
         case "logs":
@@ -198,9 +221,17 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("visit", help="ask the lab's site from the prober, over IPv6 and IPv4, and show the answers")
     browsing = verbs.add_parser("browse", help="let a browser on this machine reach the sites by their names")
     browsing.add_argument("--port", type=int, default=browse.PORT, help=f"of 127.0.0.1 ({browse.PORT})")
-    faults = verbs.add_parser("fault", help="make the emulator fail: key=value ...; without words, show")
-    faults.add_argument("fault", nargs="*")
-    faults.add_argument("--clear", action="store_true", help="remove all faults")
+    faults = verbs.add_parser(
+        "fault",
+        help="make the emulator fail, or hold an object in a state: key=value ...; without words, show",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=FAULTS,
+    )
+    faults.add_argument("words", nargs="*", metavar="key=value")
+    faults.add_argument("--clear", dest="reset", action="store_true", help="remove all faults")
+    pacing = verbs.add_parser("pace", help="how long things take in the region: setting=seconds ...; without, show")
+    pacing.add_argument("words", nargs="*", metavar="setting=number")
+    pacing.add_argument("--reset", action="store_true", help="put all settings back")
     committing = verbs.add_parser("commit", help="put the files of a folder into a repository of the lab's git server")
     committing.add_argument("repository", help="its name, e.g. site")
     committing.add_argument("folder")
@@ -231,10 +262,10 @@ def _need_probers(paths: Paths, step: str) -> None:
         raise LabError(step, "the region is not up", "python -m lab up")
 
 
-def _pair(word: str) -> tuple[str, Any]:
+def _pair(word: str, step: str) -> tuple[str, Any]:
     key, found, value = word.partition("=")
-    if not found:
-        raise LabError("lab fault", f"{word!r} is not key=value")
+    if not found or not key:
+        raise LabError(step, f"{word!r} is not key=value", f"python -m {step} --help")
     try:
         return key, json.loads(value)
     except json.JSONDecodeError:

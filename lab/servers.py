@@ -37,6 +37,10 @@ class Servers:
         """The container's and the volume's name."""
         return self._paths.name(server_id)
 
+    def runs(self, os_id: int, /) -> bool:
+        """Whether there is a Debian of that number here."""
+        return os_id in images.SUITES
+
     def create(self, spec: ServerSpec) -> None:
         """Makes and starts a server; returns when PID 1 runs (SSH answers about two seconds later).
 

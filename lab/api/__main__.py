@@ -86,7 +86,7 @@ async def run(options: argparse.Namespace) -> None:
     backend = load_backend(options.backend, directory)
     machines = Machines(store, backend)
     region = Region(store, Addresses(store, options.ipv4_net, options.ipv6_net), machines)
-    faults, requests = Faults(), RequestLog(directory / "log" / "api-requests.jsonl")
+    faults, requests = Faults(store), RequestLog(directory / "log" / "api-requests.jsonl")
 
     tls, plain = await _socket(0), await _kept(_socket, 0, int(last.get("control_port", 0)))
     own_ports = {options.port, int(last.get("proxy_port", 0))} - {0}

@@ -46,6 +46,9 @@ class Backend(Protocol):
     def stop(self, server_id: str, /) -> None: ...
     def reboot(self, server_id: str, /) -> None: ...
     def delete(self, server_id: str, /) -> None: ...
+    def runs(self, os_id: int, /) -> bool:
+        """Whether it has a disk image of this operating system (a key of catalogue.OSES)."""
+
     def exists(self, server_id: str, /) -> bool: ...
     def running(self, server_id: str, /) -> bool: ...
     def kill(self, server_id: str, /) -> None: ...
@@ -101,6 +104,9 @@ class MemoryServers:
         with self._lock:
             self.calls.append(("wire", server_id))
             self.wires[server_id] = link
+
+    def runs(self, os_id: int, /) -> bool:
+        return True
 
     def exists(self, server_id: str, /) -> bool:
         return server_id in self._power

@@ -1,57 +1,31 @@
 """What the region sells: regions, plans and operating systems, as the API lists them.
 
-Only operating systems that the lab can really run are listed; prices and sizes are those of the public list.
+The data are in catalogue.json, with their date and sources: prices and locations move.
 """
 
+import json
+from pathlib import Path
 from typing import Any, Final
 
 JSON = dict[str, Any]
 
-_PLACES: Final = [
-    ("ewr", "New Jersey", "US", "North America"),
-    ("ams", "Amsterdam", "NL", "Europe"),
-    ("fra", "Frankfurt", "DE", "Europe"),
-    ("lhr", "London", "GB", "Europe"),
-    ("nrt", "Tokyo", "JP", "Asia"),
-    ("sgp", "Singapore", "SG", "Asia"),
-    ("syd", "Sydney", "AU", "Australia"),
-]
-_OPTIONS: Final = ["ddos_protection", "block_storage_high_perf", "block_storage_storage_opt"]
+_DATA: Final[JSON] = json.loads(Path(__file__).with_name("catalogue.json").read_text(encoding="utf-8"))
+DATE: Final[str] = _DATA["about"]["date"]
 
 REGIONS: Final[dict[str, JSON]] = {
-    id_: {"id": id_, "city": city, "country": country, "continent": continent, "options": list(_OPTIONS)}
-    for id_, city, country, continent in _PLACES
+    row[0]: dict(zip(("id", "city", "country", "continent", "options"), row, strict=True)) for row in _DATA["regions"]
 }
-
-# id, vCPUs, memory in MB, disk in GB, traffic in GB a month, dollars a month
-_SIZES: Final = [
-    ("vc2-1c-1gb", 1, 1024, 25, 1024, 5),
-    ("vc2-1c-2gb", 1, 2048, 55, 2048, 10),
-    ("vc2-2c-2gb", 2, 2048, 65, 3072, 15),
-    ("vc2-2c-4gb", 2, 4096, 80, 3072, 20),
-    ("vc2-4c-8gb", 4, 8192, 160, 4096, 40),
-    ("vc2-6c-16gb", 6, 16384, 320, 5120, 80),
-]
-
+_SIZES: Final = ("id", "vcpu_count", "ram", "disk", "disk_count", "bandwidth", "monthly_cost", "type")
 PLANS: Final[dict[str, JSON]] = {
-    id_: {
-        "id": id_,
-        "vcpu_count": cpus,
-        "ram": ram,
-        "disk": disk,
-        "disk_count": 1,
-        "bandwidth": traffic,
-        "monthly_cost": cost,
-        "type": "vc2",
-        "locations": list(REGIONS),
-    }
-    for id_, cpus, ram, disk, traffic, cost in _SIZES
+    row[0]: {**dict(zip(_SIZES, row[:-1], strict=True)), "locations": _DATA["locations"][row[-1]].split()}
+    for row in _DATA["plans"]
 }
-
 OSES: Final[dict[int, JSON]] = {
-    2136: {"id": 2136, "name": "Debian 12 x64 (bookworm)", "arch": "x64", "family": "debian"},
-    2625: {"id": 2625, "name": "Debian 13 x64 (trixie)", "arch": "x64", "family": "debian"},
+    number: {"id": number, "name": name, "arch": "x64", "family": family} for number, name, family in _DATA["os"]
 }
+#: US dollars a month for what is not an instance: a reserved address, a GB of each kind of volume.
+PRICES: Final = {"reserved_ip": 3.0, "high_perf": 0.1, "storage_opt": 0.025}
+HOURS: Final = 672  # a month is never billed for more hours than these
 
 ACCOUNT: Final[JSON] = {
     "name": "Lab Account",

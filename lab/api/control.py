@@ -2,6 +2,7 @@
 
 GET /state: everything but secrets, with `requests` (counts) and `faults`. POST /instances/{id or
 label}/ACTION with ACTION delete, reboot, halt, start or kill: 200 when done. GET, POST, DELETE /faults.
+GET /pace, POST /pace {setting: number or null}: how long things take.
 POST /bad-keys {"keys": [...]} sets the list of refused keys.
 """
 
@@ -11,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lab.api import fields, instances
+from lab.api import fields, instances, later, pace
 from lab.api.errors import ApiError, refused
 from lab.api.faults import Faults
 from lab.api.region import JSON, Region
@@ -60,6 +61,7 @@ def control(region: Region, faults: Faults, requests: RequestLog) -> ASGIApp:
     store = region.store
 
     async def state(_: Request) -> Response:
+        later.settle(store)
         data = {**store.data, "requests": dict(requests.counts), "faults": faults.listing()}
         data["instances"] = {
             id_: {**public(instance), "vpcs": instance["_vpcs"], "dead": bool(instance.get("_dead"))}
@@ -95,6 +97,14 @@ def control(region: Region, faults: Faults, requests: RequestLog) -> ASGIApp:
         faults.clear()
         return Response(status_code=204)
 
+    async def show_pace(_: Request) -> Response:
+        return JSONResponse({"pace": pace.listing(store)})
+
+    async def set_pace(request: Request) -> Response:
+        pace.change(store, await json_object(request))
+        store.save()
+        return JSONResponse({"pace": pace.listing(store)})
+
     async def bad_keys(request: Request) -> Response:
         keys = fields.texts(await json_object(request), "keys")
         if keys is None:
@@ -110,5 +120,7 @@ def control(region: Region, faults: Faults, requests: RequestLog) -> ASGIApp:
         Route("/faults", show_faults),
         Route("/faults", add_fault, methods=["POST"]),
         Route("/faults", clear_faults, methods=["DELETE"]),
+        Route("/pace", show_pace),
+        Route("/pace", set_pace, methods=["POST"]),
     ]
     return LoopbackOnly(Starlette(routes=routes, exception_handlers={ApiError: _error}))

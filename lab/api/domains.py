@@ -1,6 +1,7 @@
 """DNS domains and their records. A new domain has the provider's two NS records, as the real one's has.
 
-Records are kept as they are spelled; the same record may exist twice. Answering queries is another
+Records are kept as the API reads them back: TXT in quotes, a priority of -1 where the type has none; the same record
+may exist twice, but those of one name and type have one TTL. Answering queries is another
 program's job, which reads the state file.
 """
 
@@ -9,7 +10,7 @@ import uuid
 from ipaddress import ip_address
 
 from lab.api import fields
-from lab.api.errors import gone, refused
+from lab.api.errors import INNER_QUOTE, ONE_QUOTE, OTHER_TTL, gone, refused
 from lab.api.paging import page
 from lab.api.region import JSON, Call, Region, Reply, Routes
 from lab.api.store import now
@@ -20,6 +21,8 @@ _DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})+", re.IGNORECASE)
 _NAME = re.compile(rf"(\*|{_LABEL})(\.{_LABEL})*", re.IGNORECASE)
 _NAMESERVERS = ("ns1.vultr.com", "ns2.vultr.com")
 _TTL = 300
+_PRIORITIZED = ("MX", "SRV")
+_NO_PRIORITY = -1
 
 
 def _get(region: Region, call: Call) -> JSON:
@@ -30,7 +33,7 @@ def _shown(name: str, domain: JSON) -> JSON:
     return {"domain": name, "date_created": domain["date_created"], "dns_sec": domain["dns_sec"]}
 
 
-def _add(domain: JSON, type_: str, name: str, data: str, *, priority: int = 0, ttl: int = _TTL) -> JSON:
+def _add(domain: JSON, type_: str, name: str, data: str, *, priority: int = _NO_PRIORITY, ttl: int = _TTL) -> JSON:
     record = {"id": str(uuid.uuid4()), "type": type_, "name": name, "data": data,
               "priority": priority, "ttl": ttl}  # fmt: skip
     domain["records"].append(record)
@@ -128,8 +131,23 @@ def _check(type_: str, name: str, data: str, ttl: int, priority: int) -> None:
         raise refused("Invalid record: a CNAME can't be at the apex")
     if not 60 <= ttl <= 2147483647:
         raise refused("Invalid ttl: must be at least 60 seconds")
-    if not 0 <= priority <= 65535:
+    if not _NO_PRIORITY <= priority <= 65535:
         raise refused("Invalid priority")
+
+
+def _spelled(type_: str, data: str, priority: int) -> tuple[str, int]:
+    """Data and priority as they are read back. ApiError 400 for quotes where the API allows none."""
+    if type_ == "TXT":
+        data = data.strip()
+        if len(data) < 2 or data.startswith('"') != data.endswith('"'):
+            if '"' in (data[:1], data[-1:]):
+                raise refused(ONE_QUOTE)
+        elif data.startswith('"'):
+            data = data[1:-1]
+        if '"' in data:
+            raise refused(INNER_QUOTE)
+        data = f'"{data}"'
+    return data, max(0, priority) if type_ in _PRIORITIZED else _NO_PRIORITY
 
 
 def create_record(region: Region, call: Call) -> Reply:
@@ -141,6 +159,10 @@ def create_record(region: Region, call: Call) -> Reply:
     name, data = fields.text(body, "name"), fields.text(body, "data", None)
     ttl, priority = fields.whole(body, "ttl", _TTL), fields.whole(body, "priority", 0)
     _check(type_, name, data, ttl, priority)
+    data, priority = _spelled(type_, data, priority)
+    for other in domain["records"]:
+        if (other["type"], other["name"].lower()) == (type_, name.lower()) and other["ttl"] != ttl:
+            raise refused(OTHER_TTL.format(ttl, other["ttl"]))
     return 201, {"record": _add(domain, type_, name, data, priority=priority, ttl=ttl)}
 
 
@@ -169,6 +191,7 @@ def update_record(region: Region, call: Call) -> Reply:
     ttl = fields.whole(body, "ttl", record["ttl"])
     priority = fields.whole(body, "priority", record["priority"])
     _check(record["type"], name, data, ttl, priority)
+    data, priority = _spelled(record["type"], data, priority)
     record.update(name=name, data=data, ttl=ttl, priority=priority)
     return 204, None
 

@@ -5,28 +5,50 @@ import binascii
 import secrets
 import uuid
 from collections.abc import Callable
+from ipaddress import IPv6Address
 
-from lab.api import fields, networking
+from lab.api import fields, later, networking
 from lab.api.addresses import mac
 from lab.api.catalogue import OSES, PLANS, REGIONS
-from lab.api.errors import ATTACHED, PLAN, ApiError, refused
+from lab.api.errors import (
+    ADD_FAILED,
+    ALREADY_DESTROYED,
+    LOCKED,
+    NOT_REMOVED,
+    PENDING_DESTRUCTION,
+    PLAN,
+    ApiError,
+    refused,
+)
 from lab.api.machines import Machines, Task, rebuild, set_plan
 from lab.api.paging import page
 from lab.api.region import JSON, Call, Region, Reply, Routes
-from lab.api.store import now, public
+from lab.api.store import Store, now, public
 
 _SCHEDULE = {"enabled": False, "type": "", "next_scheduled_time_utc": "", "hour": 0, "dow": 0, "dom": 0}
 _FILTERS = ("label", "region", "main_ip", "hostname", "firewall_group_id")
 
 
-def shown(instance: JSON) -> JSON:
-    """The instance as the API answers it: addresses are known once the installation has begun."""
-    answer = public(instance)
-    if instance["status"] == "pending" and instance["server_status"] == "none":
-        answer.update(netmask_v4="", gateway_v4="0.0.0.0", v6_network="", v6_main_ip="", v6_network_size=0)  # noqa: S104
-        if not instance["_reserved"]:
-            answer["main_ip"] = "0.0.0.0"  # noqa: S104
-    return answer
+def shown(store: Store, instance: JSON) -> JSON:
+    """The instance as the API answers it: a new one has neither disk nor addresses before it is active."""
+    answer = public(instance) | {
+        "v6_main_ip": IPv6Address(instance["v6_main_ip"]).exploded if instance["v6_main_ip"] else "",
+        "tag": instance["tags"][0] if instance["tags"] else "",
+        "vpcs": [_vpc(store, entry["id"]) for entry in instance["_vpcs"]],
+        "vpc_only": False, "snapshot_id": "", "pending_charges": 0,
+        "kvm": f"https://my.vultr.com/subs/vps/novnc/api.php?data={instance['id']}",
+    }  # fmt: skip
+    if instance.get("_fresh"):
+        answer.update(
+            disk=0, kvm="", main_ip="0.0.0.0", netmask_v4="", gateway_v4="0.0.0.0",  # noqa: S104
+            v6_network="", v6_main_ip="", v6_network_size=0,
+        )  # fmt: skip
+    return answer | later.INSTANCE_STATES.get(later.held(store, instance["id"]) or "", {})
+
+
+def _vpc(store: Store, id_: str) -> JSON:
+    vpc = store.get("vpcs", id_)
+    return {"id": id_, "version": "1", "subnet": f"{vpc['v4_subnet']}/{vpc['v4_subnet_mask']}"}
 
 
 def _user_data(body: JSON) -> str:
@@ -46,7 +68,7 @@ def _reserved(region: Region, body: JSON, place: str) -> JSON | None:
     if reserved["ip_type"] != "v4" or reserved["region"] != place:
         raise refused("Invalid reserved_ipv4: not an IPv4 address of this region")
     if reserved["instance_id"]:
-        raise refused(ATTACHED)
+        raise refused(ADD_FAILED)
     return reserved
 
 
@@ -62,8 +84,7 @@ def create(region: Region, call: Call) -> Reply:
     if place not in PLANS[plan]["locations"]:
         raise refused("Plan is not available in the selected region")
     os_id = fields.whole(body, "os_id", 0)
-    if os_id not in OSES:
-        raise refused("Invalid OS chosen.")
+    _check_os(region, os_id)
     hostname = fields.text(body, "hostname") or "vultr.guest"
     if len(hostname) > 253 or not all(part and part.replace("-", "a").isalnum() for part in hostname.split(".")):
         raise refused("Invalid hostname")
@@ -76,7 +97,7 @@ def create(region: Region, call: Call) -> Reply:
     if scheme not in ("root", "limited"):
         raise refused("Invalid user_scheme: must be root or limited")
     user_data, reserved = _user_data(body), _reserved(region, body, place)
-    tags = fields.texts(body, "tags") or []
+    tags = fields.texts(body, "tags") or [tag for tag in [fields.text(body, "tag")] if tag]  # `tag`: as it was once
     label = fields.text(body, "label")
     ipv6 = fields.flag(body, "enable_ipv6")
     backups = fields.text(body, "backups") == "enabled"
@@ -88,12 +109,12 @@ def create(region: Region, call: Call) -> Reply:
         "id": id_, "os": OSES[os_id]["name"], "ram": 0, "disk": 0, "main_ip": main_ip, "vcpu_count": 0,
         "region": place, "plan": plan, "date_created": now(), "status": "pending", "allowed_bandwidth": 0,
         "netmask_v4": region.addresses.netmask, "gateway_v4": region.addresses.gateway,
-        "power_status": "stopped", "server_status": "none", "v6_network": "", "v6_main_ip": "",
-        "v6_network_size": 0, "label": label, "internal_ip": "", "kvm": "", "hostname": hostname,
+        "power_status": "running", "server_status": "none", "v6_network": "", "v6_main_ip": "",
+        "v6_network_size": 0, "label": label, "internal_ip": "", "hostname": hostname,
         "os_id": os_id, "app_id": 0, "image_id": "", "firewall_group_id": group, "features": [],
         "tags": tags, "user_scheme": scheme,
         "_user_data": user_data, "_ssh_keys": keys, "_root_password": password, "_mac": mac(0x56),
-        "_reserved": bool(reserved), "_vpcs": [], "_backups": {**_SCHEDULE, "enabled": backups},
+        "_fresh": True, "_boots": 0, "_vpcs": [], "_backups": {**_SCHEDULE, "enabled": backups},
     }  # fmt: skip
     set_plan(instance, plan)
     if ipv6:
@@ -106,7 +127,7 @@ def create(region: Region, call: Call) -> Reply:
     if reserved:
         reserved["instance_id"] = id_
     region.machines.build(id_)
-    return 202, {"instance": {**shown(instance), "default_password": password}}
+    return 202, {"instance": {**shown(store, instance), "default_password": password}}
 
 
 def listing(region: Region, call: Call) -> Reply:
@@ -114,7 +135,7 @@ def listing(region: Region, call: Call) -> Reply:
     wanted = {name: call.query[name] for name in _FILTERS if call.query.get(name)}
     tag = call.query.get("tag")
     found = [
-        shown(instance)
+        shown(region.store, instance)
         for instance in region.store.table("instances").values()
         if all(instance[name] == value for name, value in wanted.items()) and (not tag or tag in instance["tags"])
     ]
@@ -126,13 +147,24 @@ def _get(region: Region, call: Call) -> JSON:
 
 
 def read(region: Region, call: Call) -> Reply:
-    """One instance. After a failed build the first read answers the reason instead."""
+    """One instance, or for a time that it is pending destruction. After a failed build the first read tells why."""
+    if later.waiting(region.store, "destruction", call.params["id"]):
+        raise ApiError(404, PENDING_DESTRUCTION)
     instance = _get(region, call)
     reason = instance.pop("_failure", None)
     if reason is not None:
         region.store.save()
         raise ApiError(409, f"Installation of the server failed: {reason}")
-    return 200, {"instance": shown(instance)}
+    return 200, {"instance": shown(region.store, instance)}
+
+
+def _check_os(region: Region, os_id: int) -> None:
+    if os_id not in OSES:
+        raise refused("Invalid OS chosen.")
+    if not region.machines.backend.runs(os_id):
+        raise refused(
+            f"Invalid OS chosen. The lab has no disk image of {OSES[os_id]['name']}: it runs Debian 12 and 13"
+        )
 
 
 def _settle(region: Region, instance: JSON, plan: str, os_id: int) -> None:
@@ -147,20 +179,22 @@ def _settle(region: Region, instance: JSON, plan: str, os_id: int) -> None:
         region.machines.resize(instance["id"], plan)
 
 
-def _check_change(instance: JSON, plan: str, os_id: int) -> None:
+def _check_change(region: Region, instance: JSON, plan: str, os_id: int) -> None:
     if plan and plan not in PLANS:
         raise refused(PLAN)
+    if plan and plan != instance["plan"] and instance["status"] != "suspended" and later.locked(region.store, instance):
+        raise refused(f"Unable to change plan: {LOCKED}")
     if plan and PLANS[plan]["disk"] < instance["disk"]:
         raise refused("Unable to change plan: the disk of the new plan is smaller")
-    if os_id and os_id not in OSES:
-        raise refused("Invalid OS chosen.")
+    if os_id:
+        _check_os(region, os_id)
 
 
 def update(region: Region, call: Call) -> Reply:
-    """Change what the body names; null leaves alone. A new plan shows after the reboot, not here."""
+    """Change what the body names; null leaves alone. A new plan shows at once, its sizes after the reboot."""
     instance, body, store = _get(region, call), call.body, region.store
     plan, os_id = fields.text(body, "plan"), fields.whole(body, "os_id", 0)
-    _check_change(instance, plan, os_id)
+    _check_change(region, instance, plan, os_id)
     group = fields.text(body, "firewall_group_id", instance["firewall_group_id"])
     if group:
         store.get("firewall_groups", group)
@@ -184,19 +218,27 @@ def update(region: Region, call: Call) -> Reply:
     if ipv6:
         networking.enable_ipv6(region, instance)
     _settle(region, instance, plan or instance["plan"], os_id or instance["os_id"])
-    return 202, {"instance": shown(instance)}
+    return 202, {"instance": shown(store, instance)}
 
 
 def discard(region: Region, instance: JSON) -> Task:
-    """Forget the instance with all that hangs on it, and have its machine deleted. Reserved IPs stay."""
-    store, id_ = region.store, instance["id"]
+    """Forget the instance with all that hangs on it, and have its machine deleted.
+
+    Reserved IPs stay, and are held for a time, as its VPCs are.
+    """
+    store, id_, label = region.store, instance["id"], instance["label"]
     del store.table("instances")[id_]
+    later.postpone(store, "destruction", id_, names=(label,))
+    for entry in instance["_vpcs"]:
+        networking.let_go(region, instance, entry["id"])
     store.table("reverse_ipv6").pop(id_, None)
     for address in networking.public_ipv4(region, instance):
         store.table("reverse_ipv4").pop(address, None)
     for reserved in store.table("reserved_ips").values():
         if reserved["instance_id"] == id_:
-            reserved.update(instance_id="", _lost_instance=True)
+            reserved["_lost_instance"] = True
+            names = (label, reserved["label"], reserved["subnet"])
+            later.postpone(store, "reserved_release", reserved["id"], id_, names)
     for block in store.table("blocks").values():
         if block["attached_to_instance"] == id_:
             block["attached_to_instance"] = ""
@@ -204,8 +246,13 @@ def discard(region: Region, instance: JSON) -> Task:
 
 
 def delete(region: Region, call: Call) -> Reply:
-    """Delete; the machine goes a moment later."""
-    discard(region, _get(region, call))
+    """Delete; the machine goes a moment later. ApiError 500 while the instance is locked."""
+    if later.waiting(region.store, "destruction", call.params["id"]):
+        raise ApiError(500, ALREADY_DESTROYED)
+    instance = _get(region, call)
+    if later.locked(region.store, instance):
+        raise ApiError(500, NOT_REMOVED)
+    discard(region, instance)
     return 204, None
 
 
@@ -215,7 +262,7 @@ def reinstall(region: Region, call: Call) -> Reply:
     instance["hostname"] = fields.text(call.body, "hostname") or instance["hostname"]
     rebuild(instance)
     region.machines.build(instance["id"])
-    return 202, {"instance": shown(instance)}
+    return 202, {"instance": shown(region.store, instance)}
 
 
 def power(region: Region, instance: JSON, action: str) -> Task:
@@ -224,7 +271,7 @@ def power(region: Region, instance: JSON, action: str) -> Task:
         rebuild(instance)
         return region.machines.build(instance["id"])
     if instance["status"] != "active":
-        raise refused("Server is currently locked")
+        raise refused(LOCKED)
     verbs: dict[str, Callable[[Machines, str], Task]] = {
         "start": Machines.start, "halt": Machines.halt, "reboot": Machines.reboot,
     }  # fmt: skip
@@ -261,7 +308,7 @@ def set_schedule(region: Region, call: Call) -> Reply:
     kind = fields.text(call.body, "type", None)
     numbers = {name: fields.whole(call.body, name, 0) for name in ("hour", "dow", "dom")}
     backups.update(type=kind, **numbers)
-    return 204, None
+    return 200, None
 
 
 ROUTES: Routes = [

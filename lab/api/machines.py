@@ -4,6 +4,8 @@ Everything to be done is in the state before it begins (`status: pending`, the t
 may be repeated, and `resume` continues after a crash. Work on one instance is serial; a machine is only
 made when no machine that is being deleted still holds its IPv4 address.
 
+A new instance is `pending`, then `active` and `installingbooting`, then `ok`; how long, says `pace`.
+
 A build that fails leaves the instance `suspended`: the next read of it answers the reason once, then the
 instance is shown as it is; a PATCH (what a client's next update sends), a start or a reinstall builds it
 again.
@@ -16,6 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from lab.api import pace
 from lab.api.backend import Backend, PrivateLink, ServerSpec
 from lab.api.catalogue import PLANS
 from lab.api.store import Store
@@ -85,13 +88,19 @@ class Machines:
         return self._spawn("wire", id_, work)
 
     def resize(self, id_: str, plan: str) -> Task:
-        """Move the machine to another plan; it reboots."""
+        """Move the machine to another plan; it reboots, and is resizing and without its disk until then."""
+        resized = self._store.table("instances").get(id_)
+        if resized is not None:
+            resized.update(plan=plan, status="resizing", server_status="locked", disk=0)
 
         async def work(id_: str) -> None:
             instance = self._store.table("instances").get(id_)
             if instance is not None:
                 await self._call(self.backend.reboot, id_)
+                await asyncio.sleep(pace.value(self._store, "resizing"))
                 set_plan(instance, plan)
+                _booted(instance)
+                instance.update(status="active", server_status="ok", power_status="running")
                 self._store.save()
 
         return self._spawn("resize", id_, work)
@@ -104,6 +113,8 @@ class Machines:
             if instance["status"] == "pending":
                 instance["_wipe"] = True  # whatever is there was not finished
                 self.build(id_)
+            elif instance["status"] == "resizing":
+                self.resize(id_, instance["plan"])
             elif (instance["status"], instance["power_status"]) == ("active", "running"):
                 self._spawn("resume", id_, self._ensure_running)
 
@@ -146,6 +157,8 @@ class Machines:
                 await self._call(call, id_)
                 instance.pop("_dead", None)
                 instance["power_status"] = power
+                if power == "running":
+                    _booted(instance)
                 self._store.save()
 
         return self._spawn(what, id_, work)
@@ -154,8 +167,7 @@ class Machines:
         instance: JSON | None = self._store.table("instances").get(id_)
         if instance is None or instance["status"] != "pending":
             return
-        instance["server_status"] = "installingbooting"
-        self._store.save()
+        await asyncio.sleep(pace.value(self._store, "pending"))
         deleting = self._store.table("deleting").items()
         ipv4 = instance["main_ip"]
         others = [other for other, ip in deleting if ip == ipv4]
@@ -170,11 +182,20 @@ class Machines:
             instance.update(status="suspended", server_status="none", _failure=f"{type(error).__name__}: {error}")
             raise
         else:
-            instance.pop("_wipe", None)
-            instance.update(status="active", power_status="running", server_status="ok")
+            for field in ("_wipe", "_fresh"):
+                instance.pop(field, None)
+            instance.update(status="active", power_status="running", server_status="installingbooting")
         finally:
             if id_ in self._store.table("instances"):
                 self._store.save()
+        await self._finish(id_)
+
+    async def _finish(self, id_: str) -> None:
+        instance = self._store.table("instances").get(id_)
+        if instance is not None and instance["server_status"] == "installingbooting":
+            await asyncio.sleep(pace.value(self._store, "installing"))
+            instance["server_status"] = "ok"
+            self._store.save()
 
     async def _remove(self, id_: str) -> None:
         try:
@@ -192,19 +213,24 @@ class Machines:
             log.error("the machine of instance %s is gone; delete or reinstall the instance", id_)
         elif not await self._call(self.backend.running, id_):
             await self._call(self.backend.start, id_)
+        await self._finish(id_)
+
+
+def _booted(instance: JSON) -> None:
+    """Count a restart: a reserved IPv6 can't be detached before the next one."""
+    instance["_boots"] = instance.get("_boots", 0) + 1
 
 
 def set_plan(instance: JSON, plan: str) -> None:
     """Give the instance the sizes of the plan."""
     size = PLANS[plan]
     instance.update(plan=plan, vcpu_count=size["vcpu_count"], ram=size["ram"], disk=size["disk"],
-                    allowed_bandwidth=size["bandwidth"] // 1024)  # fmt: skip
-    instance.pop("_next_plan", None)
+                    allowed_bandwidth=size["bandwidth"] // 1024 * 1000)  # fmt: skip
 
 
 def rebuild(instance: JSON) -> None:
     """Put the instance back to before its first boot, disk lost, addresses kept."""
-    instance.update(status="pending", power_status="stopped", server_status="none", _wipe=True)
+    instance.update(status="pending", power_status="running", server_status="none", _wipe=True)
     for field in ("_failure", "_dead"):
         instance.pop(field, None)
 

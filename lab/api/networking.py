@@ -1,8 +1,8 @@
 """The addresses of an instance: IPv4 and IPv6 lists, reverse names, and its place in VPCs."""
 
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, ip_address, ip_network
 
-from lab.api import fields
+from lab.api import fields, later
 from lab.api.addresses import mac
 from lab.api.errors import gone, refused
 from lab.api.paging import page
@@ -33,17 +33,22 @@ def public_ipv4(region: Region, instance: JSON) -> list[str]:
 
 
 def ipv4(region: Region, call: Call) -> Reply:
-    """Its IPv4 addresses with their reverse names."""
+    """Its IPv4 addresses with their reverse names, private ones too; the MAC of the public adapter if asked for."""
     instance = _get(region, call)
     reverse = region.store.table("reverse_ipv4")
-    addresses = [
-        {
-            "ip": ip, "netmask": instance["netmask_v4"], "gateway": instance["gateway_v4"],
-            "type": "main_ip" if ip == instance["main_ip"] else "secondary_ip",
-            "reverse": reverse.get(ip, f"{ip}.vultrusercontent.com"), "mac_address": instance["_mac"],
-        }
-        for ip in public_ipv4(region, instance)
-    ]  # fmt: skip
+    addresses = []
+    for ip in public_ipv4(region, instance):
+        entry = {"ip": ip, "netmask": "255.255.255.255", "gateway": "", "type": "secondary_ip",
+                 "reverse": reverse.get(ip, f"{ip}.vultrusercontent.com")}  # fmt: skip
+        if ip == instance["main_ip"]:
+            entry.update(netmask=instance["netmask_v4"], gateway=instance["gateway_v4"], type="main_ip")
+            if call.query.get("public_network") == "true":
+                entry["mac_address"] = instance["_mac"]
+        addresses.append(entry)
+    for joined in instance["_vpcs"]:
+        network = _network(region.store.get("vpcs", joined["id"]))
+        addresses.append({"ip": joined["ip_address"], "netmask": str(network.netmask), "gateway": "",
+                          "type": "private", "reverse": ""})  # fmt: skip
     return 200, page(call.query, addresses, "ipv4s")
 
 
@@ -73,21 +78,22 @@ def ipv6(region: Region, call: Call) -> Reply:
     instance = _get(region, call)
     addresses = []
     if instance["v6_network"]:
-        addresses.append({"ip": instance["v6_main_ip"], "network": instance["v6_network"],
+        addresses.append({"ip": ip_address(instance["v6_main_ip"]).exploded, "network": instance["v6_network"],
                           "network_size": 64, "type": "main_ip"})  # fmt: skip
     for network in _attached(region, instance, "v6"):
-        addresses.append({"ip": network, "network": network, "network_size": 64, "type": "secondary_ip"})
+        addresses.append({"ip": ip_address(network).exploded, "network": network, "network_size": 64,
+                          "type": "secondary_ip"})  # fmt: skip
     return 200, page(call.query, addresses, "ipv6s")
 
 
 def reverse_ipv6(region: Region, call: Call) -> Reply:
     """Names of its IPv6 addresses; this list has no pages."""
     names = region.store.table("reverse_ipv6").get(_get(region, call)["id"], {})
-    return 200, {"reverse_ipv6s": [{"ip": ip, "reverse": name} for ip, name in names.items()]}
+    return 200, {"reverse_ipv6s": [{"ip": ip_address(ip).exploded, "reverse": name} for ip, name in names.items()]}
 
 
 def set_reverse_ipv6(region: Region, call: Call) -> Reply:
-    """Name one address of its prefixes. The address is kept in canonical spelling, whatever was sent."""
+    """Name one address of its prefixes. Its list spells all eight groups in full, whatever was sent."""
     instance = _get(region, call)
     ip = fields.address(fields.text(call.body, "ip", None), 6)
     name = fields.text(call.body, "reverse", None)
@@ -128,7 +134,7 @@ def join(region: Region, instance: JSON, vpc: JSON) -> None:
         return
     used = {entry["ip_address"] for other in region.store.table("instances").values()
             for entry in other["_vpcs"] if entry["id"] == vpc["id"]}  # fmt: skip
-    network = ip_network(f"{vpc['v4_subnet']}/{vpc['v4_subnet_mask']}")
+    network = _network(vpc)
     for number in range(3, network.num_addresses - 1):
         address = str(network[number])
         if address not in used:
@@ -136,24 +142,36 @@ def join(region: Region, instance: JSON, vpc: JSON) -> None:
     else:
         raise refused("No addresses are available in this VPC")
     instance["_vpcs"].append({"id": vpc["id"], "mac_address": mac(0x5A), "ip_address": address})
-    instance["internal_ip"] = instance["_vpcs"][0]["ip_address"]
+    _set_internal(instance)
 
 
-def leave(_region: Region, instance: JSON, vpc_id: str) -> None:
-    """Take the instance off the VPC; nothing if it is not on it."""
-    instance["_vpcs"] = [entry for entry in instance["_vpcs"] if entry["id"] != vpc_id]
-    instance["internal_ip"] = instance["_vpcs"][0]["ip_address"] if instance["_vpcs"] else ""
+def leave(region: Region, instance: JSON, vpc_id: str) -> None:
+    """Take the instance off the VPC, which is let go of later; nothing if it is not on it."""
+    if any(entry["id"] == vpc_id for entry in instance["_vpcs"]):
+        instance["_vpcs"] = [entry for entry in instance["_vpcs"] if entry["id"] != vpc_id]
+        _set_internal(instance)
+        let_go(region, instance, vpc_id)
+
+
+def let_go(region: Region, instance: JSON, vpc_id: str) -> None:
+    """Have the VPC held on behalf of an instance that is not on it any more."""
+    names = (instance["id"], instance["label"], region.store.get("vpcs", vpc_id)["description"])
+    later.postpone(region.store, "vpc_release", vpc_id, instance["main_ip"], names)
+
+
+def _set_internal(instance: JSON) -> None:
+    """The address on its VPC; with several the API names none."""
+    joined = instance["_vpcs"]
+    instance["internal_ip"] = joined[0]["ip_address"] if len(joined) == 1 else ""
+
+
+def _network(vpc: JSON) -> IPv4Network:
+    return IPv4Network(f"{vpc['v4_subnet']}/{vpc['v4_subnet_mask']}")
 
 
 def vpcs(region: Region, call: Call) -> Reply:
     """The VPCs of the instance with its address on each."""
     return 200, page(call.query, _get(region, call)["_vpcs"], "vpcs")
-
-
-def vpc2s(region: Region, call: Call) -> Reply:
-    """VPC 2.0 attachments: always none here."""
-    _get(region, call)
-    return 200, page(call.query, [], "vpcs")
 
 
 def attach_vpc(region: Region, call: Call) -> Reply:
@@ -186,5 +204,4 @@ ROUTES: Routes = [
     ("GET", "/v2/instances/{id}/vpcs", vpcs),
     ("POST", "/v2/instances/{id}/vpcs/attach", attach_vpc),
     ("POST", "/v2/instances/{id}/vpcs/detach", detach_vpc),
-    ("GET", "/v2/instances/{id}/vpc2", vpc2s),
 ]

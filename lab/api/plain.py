@@ -1,14 +1,14 @@
-"""What is state and nothing else: SSH keys, VPCs, VPC 2.0, block storage, and the catalogue."""
+"""What is state and nothing else: SSH keys, VPCs, block storage, and the catalogue."""
 
 import uuid
 from ipaddress import ip_network
 
-from lab.api import fields
+from lab.api import fields, later
 from lab.api.catalogue import ACCOUNT, OSES, PLANS, REGIONS
-from lab.api.errors import VPC_IN_USE, refused
+from lab.api.errors import LOCKED, NOTHING_TO_CHANGE, VPC_IN_USE, ApiError, refused
 from lab.api.paging import page
 from lab.api.region import JSON, Call, Operation, Region, Reply, Routes
-from lab.api.store import now
+from lab.api.store import Store, now, public
 
 
 def _place(body: JSON) -> str:
@@ -67,10 +67,10 @@ def update_key(region: Region, call: Call) -> Reply:
     return 204, None
 
 
-def _network(region: Region, subnet: str, size: int, table: str, field: str) -> str:
+def _network(region: Region, subnet: str, size: int) -> str:
     """The subnet as given, or a free one. ApiError 400 when it is not private, too small or too large."""
     if not subnet:
-        taken = {vpc[field] for vpc in region.store.table(table).values()}
+        taken = {vpc["v4_subnet"] for vpc in region.store.table("vpcs").values()}
         return next(net for net in (f"10.{n}.96.0" for n in range(1, 256)) if net not in taken)
     try:
         network = ip_network(f"{subnet}/{size}")
@@ -82,10 +82,10 @@ def _network(region: Region, subnet: str, size: int, table: str, field: str) -> 
 
 
 def create_vpc(region: Region, call: Call) -> Reply:
-    """A VPC on the given private network, or on one that is chosen."""
+    """A VPC on the given private network, or on one that is chosen; a mask of 0 is none."""
     body = call.body
-    place, size = _place(body), fields.whole(body, "v4_subnet_mask", 20)
-    subnet = _network(region, fields.text(body, "v4_subnet"), size, "vpcs", "v4_subnet")
+    place, size = _place(body), fields.whole(body, "v4_subnet_mask", 0) or 20
+    subnet = _network(region, fields.text(body, "v4_subnet"), size)
     vpc: JSON = {"id": str(uuid.uuid4()), "region": place, "description": fields.text(body, "description"),
            "v4_subnet": subnet, "v4_subnet_mask": size, "date_created": now()}  # fmt: skip
     region.store.table("vpcs")[vpc["id"]] = vpc
@@ -93,29 +93,40 @@ def create_vpc(region: Region, call: Call) -> Reply:
 
 
 def delete_vpc(region: Region, call: Call) -> Reply:
-    """Remove a VPC. ApiError 400 while instances are on it; clients repeat on its text."""
+    """Remove a VPC. ApiError 400 while instances are on it or have not let go of it; clients repeat on its text."""
     id_ = region.store.get("vpcs", call.params["id"])["id"]
     on_it = [instance["main_ip"] for instance in region.store.table("instances").values()
              if any(entry["id"] == id_ for entry in instance["_vpcs"])]  # fmt: skip
+    on_it += later.waiting(region.store, "vpc_release", id_)
     if on_it:
         raise refused(VPC_IN_USE + ", ".join(on_it))
     del region.store.table("vpcs")[id_]
     return 204, None
 
 
-def create_vpc2(region: Region, call: Call) -> Reply:
-    """A VPC 2.0 network; instances can't be attached to it here."""
-    body = call.body
-    place, size = _place(body), fields.whole(body, "prefix_length", 20)
-    block = _network(region, fields.text(body, "ip_block"), size, "vpc2s", "ip_block")
-    vpc: JSON = {"id": str(uuid.uuid4()), "region": place, "description": fields.text(body, "description"),
-           "ip_block": block, "prefix_length": size, "date_created": now()}  # fmt: skip
-    region.store.table("vpc2s")[vpc["id"]] = vpc
-    return 202, {"vpc": vpc}
+def _shown_block(store: Store, block: JSON) -> JSON:
+    answer = {"pending_charges": 0, "os_id": 0, "snapshot_id": "", "bootable": False} | public(block)
+    instance = store.table("instances").get(block["attached_to_instance"], {})
+    answer["attached_to_instance_ip"] = instance.get("main_ip", "")
+    answer["attached_to_instance_label"] = instance.get("label", "")
+    if later.waiting(store, "block_creation", block["id"]) or later.held(store, block["id"]):
+        answer["status"] = "pending"
+    return answer
+
+
+def blocks(region: Region, call: Call) -> Reply:
+    """All volumes."""
+    found = [_shown_block(region.store, block) for block in region.store.table("blocks").values()]
+    return 200, page(call.query, found, "blocks")
+
+
+def read_block(region: Region, call: Call) -> Reply:
+    """One volume."""
+    return 200, {"block": _shown_block(region.store, region.store.get("blocks", call.params["id"]))}
 
 
 def create_block(region: Region, call: Call) -> Reply:
-    """A volume: pending in this answer, active from the next read on."""
+    """A volume: pending for a time, then active."""
     body = call.body
     place, size = _place(body), fields.whole(body, "size_gb")
     kind = fields.text(body, "block_type") or "high_perf"
@@ -129,38 +140,53 @@ def create_block(region: Region, call: Call) -> Reply:
         "mount_id": f"{place}-{id_.replace('-', '')[:14]}",
     }  # fmt: skip
     region.store.table("blocks")[id_] = block
-    return 202, {"block": {**block, "status": "pending"}}
+    later.postpone(region.store, "block_creation", id_, names=(block["label"],))
+    return 202, {"block": {**_shown_block(region.store, block), "status": "pending"}}
 
 
 def update_block(region: Region, call: Call) -> Reply:
-    """Change label or size; a volume only grows."""
+    """Change label or size; a volume only grows. ApiError 400 when both are what they were."""
     block = region.store.get("blocks", call.params["id"])
     size = fields.whole(call.body, "size_gb", block["size_gb"])
     label = fields.text(call.body, "label", block["label"])
     if size < block["size_gb"]:
         raise refused("Invalid size_gb: a volume can't be made smaller")
+    if (size, label) == (block["size_gb"], block["label"]):
+        raise refused(NOTHING_TO_CHANGE)
     block.update(size_gb=size, label=label)
     return 204, None
 
 
 def attach_block(region: Region, call: Call) -> Reply:
-    """Attach to an instance of the same region."""
+    """Attach to an instance of the same region, which is rebooted for it unless `live`."""
     block = region.store.get("blocks", call.params["id"])
     instance = region.store.get("instances", fields.text(call.body, "instance_id", None))
     if block["attached_to_instance"]:
         raise refused("Block storage volume is already attached to a server")
     if block["region"] != instance["region"]:
         raise refused("Invalid instance_id: the instance is in another region")
+    if later.waiting(region.store, "block_creation", block["id"]) or later.held(region.store, block["id"]):
+        raise refused("Block storage volume is not ready")
+    if later.locked(region.store, instance):
+        raise refused(f"Unable to attach block storage: {LOCKED}")
     block["attached_to_instance"] = instance["id"]
+    _reboot_unless_live(region, call, instance)
     return 204, None
 
 
+def _reboot_unless_live(region: Region, call: Call, instance: JSON | None) -> None:
+    if instance is not None and not fields.flag(call.body, "live") and instance["power_status"] == "running":
+        region.machines.reboot(instance["id"])
+
+
 def detach_block(region: Region, call: Call) -> Reply:
-    """Detach."""
+    """Detach; the instance is rebooted for it unless `live`."""
     block = region.store.get("blocks", call.params["id"])
     if not block["attached_to_instance"]:
         raise refused("Block storage volume is not currently attached to a server")
+    instance = region.store.table("instances").get(block["attached_to_instance"])
     block["attached_to_instance"] = ""
+    _reboot_unless_live(region, call, instance)
     return 204, None
 
 
@@ -168,15 +194,36 @@ def _catalogue(wrapper: str, items: list[JSON]) -> Operation:
     return lambda region, call: (200, page(call.query, items, wrapper))
 
 
+def _of_type(call: Call) -> list[JSON]:
+    kind = call.query.get("type") or "all"
+    return [plan for plan in PLANS.values() if kind in ("all", plan["type"])]
+
+
+def plans(_region: Region, call: Call) -> Reply:
+    """All plans, or those of the query's type."""
+    return 200, page(call.query, _of_type(call), "plans")
+
+
+def availability(_region: Region, call: Call) -> Reply:
+    """The ids of the plans that can be had in a region now."""
+    place = call.params["id"]
+    if place not in REGIONS:
+        raise ApiError(404, "Invalid region ID.")
+    return 200, {"available_plans": [plan["id"] for plan in _of_type(call) if place in plan["locations"]]}
+
+
 def account(_region: Region, _call: Call) -> Reply:
     """Who the key belongs to."""
     return 200, {"account": ACCOUNT}
 
 
+#: What is answered without a key.
+PUBLIC = ("/v2/regions", "/v2/regions/{id}/availability", "/v2/plans", "/v2/os")
 ROUTES: Routes = [
     ("GET", "/v2/account", account),
     ("GET", "/v2/regions", _catalogue("regions", list(REGIONS.values()))),
-    ("GET", "/v2/plans", _catalogue("plans", list(PLANS.values()))),
+    ("GET", "/v2/regions/{id}/availability", availability),
+    ("GET", "/v2/plans", plans),
     ("GET", "/v2/os", _catalogue("os", list(OSES.values()))),
     ("GET", "/v2/ssh-keys", _list("ssh_keys", "ssh_keys")),
     ("POST", "/v2/ssh-keys", create_key),
@@ -188,14 +235,9 @@ ROUTES: Routes = [
     ("GET", "/v2/vpcs/{id}", _read("vpcs", "vpc")),
     ("PUT", "/v2/vpcs/{id}", _describe("vpcs")),
     ("DELETE", "/v2/vpcs/{id}", delete_vpc),
-    ("GET", "/v2/vpc2", _list("vpc2s", "vpcs")),
-    ("POST", "/v2/vpc2", create_vpc2),
-    ("GET", "/v2/vpc2/{id}", _read("vpc2s", "vpc")),
-    ("PUT", "/v2/vpc2/{id}", _describe("vpc2s")),
-    ("DELETE", "/v2/vpc2/{id}", _delete("vpc2s")),
-    ("GET", "/v2/blocks", _list("blocks", "blocks")),
+    ("GET", "/v2/blocks", blocks),
     ("POST", "/v2/blocks", create_block),
-    ("GET", "/v2/blocks/{id}", _read("blocks", "block")),
+    ("GET", "/v2/blocks/{id}", read_block),
     ("PATCH", "/v2/blocks/{id}", update_block),
     ("DELETE", "/v2/blocks/{id}", _delete("blocks")),
     ("POST", "/v2/blocks/{id}/attach", attach_block),

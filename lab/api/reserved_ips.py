@@ -4,7 +4,7 @@ import uuid
 
 from lab.api import fields
 from lab.api.catalogue import REGIONS
-from lab.api.errors import ATTACHED, NOT_ATTACHED, refused
+from lab.api.errors import ATTACHED, NOT_ATTACHED, RESTART_FIRST, refused
 from lab.api.paging import page
 from lab.api.region import JSON, Call, Region, Reply, Routes
 from lab.api.store import public
@@ -14,11 +14,24 @@ def _get(region: Region, call: Call) -> JSON:
     return region.store.get("reserved_ips", call.params["id"])
 
 
+def _boots(region: Region, instance_id: str) -> int:
+    """How often the instance has been restarted; 0 without one."""
+    return int(region.store.table("instances").get(instance_id, {}).get("_boots", 0))
+
+
+def _check_loose(region: Region, reserved: JSON) -> None:
+    """ApiError 400 while the server still uses the IPv6 network: it has not been restarted since it was attached."""
+    attached = reserved["instance_id"] in region.store.table("instances")
+    restarted = _boots(region, reserved["instance_id"]) > reserved.get("_boots", 0)
+    if reserved["ip_type"] == "v6" and attached and not restarted:
+        raise refused(RESTART_FIRST)
+
+
 def _add(region: Region, *, place: str, subnet: str, label: str, instance_id: str) -> JSON:
     ip_type, size = ("v6", 64) if ":" in subnet else ("v4", 32)
     reserved: JSON = {
         "id": str(uuid.uuid4()), "region": place, "ip_type": ip_type, "subnet": subnet, "subnet_size": size,
-        "label": label, "instance_id": instance_id,
+        "label": label, "instance_id": instance_id, "_boots": _boots(region, instance_id),
     }  # fmt: skip
     region.store.table("reserved_ips")[reserved["id"]] = reserved
     return reserved
@@ -80,7 +93,8 @@ def attach(region: Region, call: Call) -> Reply:
         raise refused(ATTACHED)
     if reserved["region"] != instance["region"]:
         raise refused("Invalid instance_id: the instance is in another region")
-    reserved["instance_id"] = instance["id"]
+    if reserved["instance_id"] != instance["id"]:
+        reserved.update(instance_id=instance["id"], _boots=_boots(region, instance["id"]))
     reserved.pop("_lost_instance", None)
     return 204, None
 
@@ -91,21 +105,25 @@ def _is_main(region: Region, reserved: JSON) -> bool:
 
 
 def detach(region: Region, call: Call) -> Reply:
-    """Detach. One whose instance has been deleted may be detached once more without an error."""
+    """Detach. One whose instance has been deleted may be detached without an error, and is held all the same."""
     reserved = _get(region, call)
+    if reserved["instance_id"] and reserved["instance_id"] not in region.store.table("instances"):
+        return 204, None
     if not reserved["instance_id"] and not reserved.pop("_lost_instance", False):
         raise refused(NOT_ATTACHED)
     if _is_main(region, reserved):
         raise refused("Unable to detach reserved IP: it is the main address of its server")
+    _check_loose(region, reserved)
     reserved["instance_id"] = ""
     return 204, None
 
 
 def delete(region: Region, call: Call) -> Reply:
-    """Release it, also an attached one, unless it is the only IPv4 address of a server."""
+    """Release it, also an attached one, unless it is a server's only IPv4 address or an IPv6 network in use."""
     reserved = _get(region, call)
     if _is_main(region, reserved):
         raise refused("Unable to delete reserved IP: it is attached to a server as its main address")
+    _check_loose(region, reserved)
     del region.store.table("reserved_ips")[reserved["id"]]
     return 204, None
 

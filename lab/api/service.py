@@ -1,4 +1,4 @@
-"""The API as an ASGI application: routes, keys, faults, log, and the state saved before each answer."""
+"""The API as an ASGI application: routes, keys, limit, faults, log, and the state saved before each answer."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
@@ -18,14 +18,16 @@ from lab.api import (
     file_systems,
     firewalls,
     instances,
+    later,
     load_balancers,
     networking,
     object_storage,
     plain,
     reserved_ips,
 )
-from lab.api.errors import TOKEN, ApiError, refused
+from lab.api.errors import NOT_FOUND, TOKEN, ApiError, refused
 from lab.api.faults import Fault, Faults
+from lab.api.limiter import BODY, RETRY_AFTER, Limiter
 from lab.api.region import JSON, Call, Operation, Region, Routes
 from lab.api.requestlog import RequestLog
 
@@ -51,16 +53,22 @@ async def json_object(request: Request) -> JSON:
     return value
 
 
-def _authorize(region: Region, request: Request) -> None:
+def _key(request: Request) -> str:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not key.strip() or key.strip() in region.store.data["bad_keys"]:
+    return key.strip() if scheme.lower() == "bearer" else ""
+
+
+def _authorize(region: Region, request: Request) -> None:
+    if _key(request) in ("", *region.store.data["bad_keys"]):
         raise ApiError(401, TOKEN)
 
 
 def _endpoint(region: Region, path: str, operations: dict[str, Operation]) -> Route:
     async def endpoint(request: Request) -> Response:
         request.state.route = path
-        _authorize(region, request)
+        if path not in plain.PUBLIC:
+            _authorize(region, request)
+        later.settle(region.store)
         call = Call(request.path_params, request.query_params, await json_object(request))
         status, answer = operations[request.method](region, call)
         if request.method != "GET":
@@ -79,7 +87,7 @@ def _api_error(_: Request, error: Exception) -> Response:
 
 def _http_error(_: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    text = {404: "Invalid API endpoint", 405: "Method not allowed"}.get(status, "Bad request")
+    text = {404: NOT_FOUND, 405: "Method not allowed"}.get(status, "Bad request")
     return JSONResponse({"error": text, "status": status}, status)
 
 
@@ -104,13 +112,23 @@ class Service:
 
     def __init__(self, region: Region, faults: Faults, requests: RequestLog) -> None:
         self._inner = _application(region)
-        self._faults, self._requests = faults, requests
+        self._faults, self._requests, self._limiter = faults, requests, Limiter(region.store)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         method, path, started = scope["method"], scope["path"], time.monotonic()
-        fault = self._faults.strike(method, path)
+        request = Request(scope, receive)
+        if self._limiter.refuses(_key(request) or (request.client.host if request.client else "")):
+            self._requests.add(method, path, route=path, status=429, seconds=0, fault=None)
+            await JSONResponse(BODY, 429, {"Retry-After": RETRY_AFTER})(scope, receive, send)
+            return
+        try:
+            content = await request.body()
+        except ClientDisconnect:
+            return
+        receive = _again(content, receive)
+        fault = self._faults.strike(method, path, content)
         status = 0
 
         async def counted(message: Message) -> None:
@@ -153,6 +171,20 @@ class Service:
         else:
             answer = JSONResponse(body, fault.status, fault.headers)
         await answer(scope, receive, counted)
+
+
+def _again(content: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the body that has been read already, and then what comes after it."""
+    first = True
+
+    async def again() -> Message:
+        nonlocal first
+        if first:
+            first = False
+            return {"type": "http.request", "body": content, "more_body": False}
+        return await receive()
+
+    return again
 
 
 async def _drop(receive: Receive, send: Send) -> None:

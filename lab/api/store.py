@@ -2,9 +2,10 @@
 
 Shape: {"version": 1, "domains": {name: {"date_created", "dns_sec", "soa", "records": [{"id", "type",
 "name", "data", "priority", "ttl"}]}}, "instances": {id: {...}}, "ssh_keys": {...}, "reserved_ips": {...},
-"firewall_groups": {...}, "vpcs": {...}, "vpc2s": {...}, "blocks": {...}, "reverse_ipv4": {ip: name},
+"firewall_groups": {...}, "vpcs": {...}, "blocks": {...}, "reverse_ipv4": {ip: name},
 "reverse_ipv6": {instance: {ip: name}}, "deleting": {instance: ipv4}, "counters": {...}, "bad_keys":
-[...]}. Fields that begin with "_" are never answered.
+[...], "pace": {setting: number} (see `pace`), "later", "delays", "holds" (see `later`)}. Fields that begin with
+"_" are never answered. IPv6 addresses are kept in their short spelling, however they are answered.
 
 Every change is on disk before the client hears of it. Only the event loop's thread may touch the document.
 """
@@ -21,9 +22,9 @@ from lab.api.files import write_atomically
 JSON = dict[str, Any]
 VERSION: Final = 1
 _TABLES: Final = (
-    "domains", "instances", "ssh_keys", "reserved_ips", "firewall_groups", "vpcs", "vpc2s", "blocks",
+    "domains", "instances", "ssh_keys", "reserved_ips", "firewall_groups", "vpcs", "blocks",
     "object_storages", "load_balancers", "vfs",
-    "reverse_ipv4", "reverse_ipv6", "deleting", "counters", "emulator",
+    "reverse_ipv4", "reverse_ipv6", "deleting", "counters", "emulator", "pace", "holds",
 )  # fmt: skip
 
 
@@ -48,6 +49,8 @@ class Store:
                 )
         for table in _TABLES:
             self.data.setdefault(table, {})
+        for table in ("later", "delays"):
+            self.data.setdefault(table, [])
         self._written = b""
 
     def save(self) -> None:

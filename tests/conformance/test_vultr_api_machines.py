@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
 
 import httpx
 import pytest
@@ -49,7 +49,7 @@ def test_the_machine_is_made_as_the_api_reports_it(tmp_path):
         created = create(here)
         assert (created["status"], created["power_status"], created["server_status"]) == (
             "pending",
-            "stopped",
+            "running",
             "none",
         )
         assert (created["main_ip"], created["v6_network"]) == ("0.0.0.0", "")
@@ -59,7 +59,7 @@ def test_the_machine_is_made_as_the_api_reports_it(tmp_path):
         assert (spec.ipv4, spec.prefix, spec.ipv6) == (
             shown["main_ip"],
             shown["v6_network"] + "/64",
-            shown["v6_main_ip"],
+            str(IPv6Address(shown["v6_main_ip"])),
         )
         assert (spec.hostname, spec.label, spec.os_id) == ("web1.example.com", "web1", 2625)
         assert spec.user_data == b"#cloud\n"
@@ -192,7 +192,7 @@ def test_who_asks_by_the_lab_s_own_handle_is_told_when_a_machine_does_not_follow
         here = region(tmp_path, Stuck())
         id_ = create(here)["id"]
         await here.machines.settle()
-        handle = httpx.ASGITransport(control(here, Faults(), RequestLog(tmp_path / "requests.jsonl")))
+        handle = httpx.ASGITransport(control(here, Faults(here.store), RequestLog(tmp_path / "requests.jsonl")))
         async with httpx.AsyncClient(transport=handle, base_url="http://127.0.0.1") as client:
             answer = await client.post(f"/instances/{id_}/{action}")
         assert answer.status_code == 500

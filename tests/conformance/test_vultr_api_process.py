@@ -281,8 +281,10 @@ def test_an_instance_deleted_at_the_portal_is_gone_for_the_api(emulator):
     created = emulator.api.post("/v2/instances", json={**PLAN, "label": "portal"}).json()["instance"]
     emulator.active(created["id"])
     assert emulator.control.post("/instances/portal/delete").status_code == 200
-    answer = emulator.api.get(f"/v2/instances/{created['id']}")
-    assert (answer.status_code, answer.json()["error"]) == (404, "invalid instance ID")
+    path = f"/v2/instances/{created['id']}"
+    assert emulator.api.get(path).json() == {"error": "Server is pending destruction", "status": 404}
+    emulator.until(lambda: emulator.api.get(path).json()["error"] != "Server is pending destruction")
+    assert emulator.api.get(path).json() == {"error": "instance not found", "status": 404}
     assert emulator.state()["deleting"] == {}
     unknown = emulator.control.post("/instances/portal/delete")
     assert unknown.status_code == 404
