@@ -24,16 +24,17 @@ SECONDS = 45
 CONNECT_SECONDS = 15
 CHECKSUM = 64  # hexadecimal digits at the head of a file that is sent
 
-# `$cargo/tar` is the archive from here on. Not in /tmp, which may be in memory.
+# The first lines of what runs on the server. Not in /tmp, which may be in memory.
 RECEIVE = """\
-read -r checksum
 set -u
 cargo=$(mktemp -d -p /var/tmp apiary-cargo.XXXXXX) || exit 1
 trap 'rm -rf "$cargo"' EXIT
-cat >"$cargo/tar" || exit 1
-echo "$checksum  $cargo/tar" | sha256sum --check --status 2>/dev/null ||
-    { echo 'the files did not arrive whole (above, or the connection broke off); run it again' >&2; exit 1; }
+read -r checksum && cat >"$cargo/tar" && echo "$checksum  $cargo/tar" | sha256sum --check --status 2>/dev/null || {
+    echo 'the files did not arrive whole; run it again' >&2
+    exit 1
+}
 """
+# What speaks of the archive gets it, a deletion does not.
 SEND = """\
 set -- ssh -T {options} root@{host}
 end=$(($(date +%s) + {patience}))
@@ -41,7 +42,7 @@ until said=$("$@" true 2>&1 </dev/null); do
     [ "$(date +%s)" -lt "$end" ] || {{ echo "$said" >&2; exit 255; }}
     sleep 1
 done
-case $0 in 'read -r checksum'*) exec "$@" "$0" <{cargo} ;; esac
+case $0 in *'"$cargo/tar"'*) exec "$@" {receive}"$0" <{cargo} ;; esac
 exec "$@" "$0" </dev/null
 """
 
@@ -58,7 +59,7 @@ def command(
     delete: pulumi.Input[str] | None = None,
     opts: pulumi.ResourceOptions,
 ) -> local.Command:
-    """A command that has `archive` on the server, as `$cargo/tar`, and does with it what `use` says in bash.
+    """A command that has `archive` on the server, as "$cargo/tar", and does with it what `use` says in bash.
 
     It runs again when `triggers` change, not when only the way to the server does. `slot` is where the archive waits,
     the same for whatever takes its place. `is_first` gives a server time that may still be booting.
@@ -70,7 +71,7 @@ def command(
         interpreter=pulumi.Output.all(connection.ssh_options(), connection.host, path).apply(
             lambda known: ["/bin/sh", "-c", _send(*known, seconds=FIRST_SECONDS if is_first else SECONDS)]
         ),
-        create=RECEIVE + use,
+        create=use,
         update="true",
         delete=delete,
         triggers=triggers,
@@ -109,5 +110,10 @@ def keep(archive: Archive, slot: str) -> str:
 
 
 def _send(options: list[str], host: str, path: str, *, seconds: int) -> str:
-    wanted = [*options, "-o", f"ConnectTimeout={CONNECT_SECONDS}"]
-    return SEND.format(options=shlex.join(wanted), host=host, cargo=shlex.quote(path), patience=seconds)
+    return SEND.format(
+        options=shlex.join([*options, "-o", f"ConnectTimeout={CONNECT_SECONDS}"]),
+        host=host,
+        patience=seconds,
+        receive=shlex.quote(RECEIVE),
+        cargo=shlex.quote(path),
+    )
