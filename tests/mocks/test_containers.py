@@ -375,3 +375,34 @@ def test_git_is_installed_where_it_is_needed_alone(stack_file: dict[str, Any], p
     assert '"apiary_git": false' in cargo(program(stack_file))
     stack_file["jobs"]["feed"] = {"git": {"url": GIT["url"]}}
     assert '"apiary_git": true' in cargo(program(stack_file))
+
+
+def test_what_is_mounted_of_the_server_is_looked_at_before_the_container(
+    stack_file: dict[str, Any], program: Any, tmp_path: Path
+) -> None:
+    there, missing, made = tmp_path / "there.conf", tmp_path / "missing.conf", tmp_path / "a folder"
+    there.write_text("there\n")
+    stack_file["applications"]["site"]["volumes"] = [
+        f"{there}:/etc/there.conf:ro",
+        f"{missing}:/etc/missing.conf:ro",
+        f"{made}/:/srv/made",
+        f"{there}/:/srv/there",
+    ]
+    graph = program(stack_file)
+    look, site = graph.one(COMMAND, "site-host-paths"), graph.one(CONTAINER, "site")
+    assert look.urn in site.dependencies
+    assert look.inputs["triggers"] == [
+        "web1-id", site.inputs["image"], str(there), str(missing), f"{made}/", f"{there}/",
+    ]  # fmt: skip
+    assert [mount["hostPath"] for mount in site.inputs["volumes"]] == [str(there), str(missing), str(made), str(there)]
+    looked = subprocess.run(["bash", "-c", look.inputs["create"]], capture_output=True, text=True, check=False)
+    assert looked.returncode == 1
+    assert [line for line in looked.stderr.splitlines() if not line.startswith("mkdir")] == [
+        f"applications.site.volumes: {missing} is not on the server; put it there and run again (scp FILE "
+        f"root@192.0.2.4:{missing}), or, where it is to be a folder that is made, write {missing}/:/etc/missing.conf",
+        f"applications.site.volumes: {there} is not a folder on the server; write {there}:/srv/there, without the "
+        "slash, if it is a file",
+    ]
+    assert made.is_dir()
+    assert not missing.exists()
+    assert not [one for one in graph.of_type(COMMAND) if one.name == "shop-host-paths"]

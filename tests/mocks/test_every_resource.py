@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
+from pathlib import Path
+from typing import Any
+
 from tests.mocks.program import Graph
 
 ON_THE_HOST = ("command:", "docker:index/")
@@ -66,3 +72,24 @@ def test_every_connection_pins_the_host_key(graph: Graph) -> None:
     options = graph.one("pulumi:providers:docker", "web1-ewr").inputs["sshOpts"]
     assert "KnownHostsCommand=/bin/echo %H ssh-ed25519 web1-host-key" in options
     assert "StrictHostKeyChecking=yes" in options
+
+
+def test_no_file_that_a_server_gets_is_among_the_inputs(graph: Graph) -> None:
+    """They would lie in the state in plain text, keys among them."""
+    senders = graph.of_type("command:local:Command")
+    files = [content for sender in senders for content in sender.sent().values() if len(content) > 40]
+    assert len(files) > 50
+    for resource in graph:
+        inputs = json.dumps(resource.inputs)
+        encoded = re.findall(r"[A-Za-z0-9+/]{200,}", inputs)
+        held = [inputs.encode(), *(base64.b64decode(text[: len(text) // 4 * 4]) for text in encoded)]
+        assert not [content for content in files for text in held if content in text], resource.urn
+
+
+def test_the_same_files_are_the_same_inputs_on_every_machine(stack_file: dict[str, Any], program: Any) -> None:
+    def wanted() -> dict[str, Any]:
+        return {one.urn: one.inputs for one in program(stack_file).of_type("command:local:Command")}
+
+    first = wanted()
+    Path(".apiary").rename("elsewhere")
+    assert wanted() == first
