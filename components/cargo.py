@@ -85,33 +85,40 @@ def keep(archive: Archive, slot: str) -> str:
     """The path of the file that sends `archive`, relative to the program; in an update it is there then.
 
     It has the checksum of the tar in its first line, and takes the place of what was in its slot before. Raises
-    pulumi.RunError when the files change meanwhile.
+    pulumi.RunError when the files change meanwhile, or there is no room.
     """
     folder = Path(".apiary") / pulumi.get_stack() / "cargo" / slot
     path = folder / archive.digest[:16]
     if pulumi.runtime.is_dry_run() or path.exists():
         return str(path)
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.iterdir():
+    try:
+        _write(archive, path)
+    except ArchiveError as error:
+        raise pulumi.RunError(str(error)) from None
+    except OSError as error:
+        raise pulumi.RunError(f"{path}: {error.strerror}; make room, or make it writable, and run again") from None
+    return str(path)
+
+
+def _write(archive: Archive, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for old in path.parent.iterdir():
         old.unlink()
     fresh = path.with_suffix(".new")
     with os.fdopen(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "w+b") as file:
         file.write(b"0" * CHECKSUM + b"\n")
-        try:
-            archive.write(file)
-        except ArchiveError as error:
-            raise pulumi.RunError(str(error)) from None
+        archive.write(file)
         file.seek(CHECKSUM + 1)
         checksum = hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(0)
         file.write(checksum.encode())
     fresh.rename(path)
-    return str(path)
 
 
 def _send(options: list[str], host: str, path: str, *, seconds: int) -> str:
     return SEND.format(
-        options=shlex.join([*options, "-o", f"ConnectTimeout={CONNECT_SECONDS}"]),
+        # A shared connection of the user's would keep the output open for as long as it lives.
+        options=shlex.join([*options, "-o", f"ConnectTimeout={CONNECT_SECONDS}", "-o", "ControlPath=none"]),
         host=host,
         patience=seconds,
         receive=shlex.quote(RECEIVE),

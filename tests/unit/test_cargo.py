@@ -118,3 +118,9 @@ def test_a_preview_writes_nothing(folder: Path, archive: Archive, monkeypatch: p
     monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
     assert not Path(cargo.keep(archive, "images/Echo")).exists()
     assert not list(folder.iterdir())
+
+
+def test_a_disk_without_room_is_said_in_one_line(folder: Path, archive: Archive) -> None:
+    (folder / ".apiary").write_text("a file where a folder has to be")
+    with pytest.raises(pulumi.RunError, match=r"^\.apiary/test/cargo/images/Echo/\w+: Not a directory; make room"):
+        cargo.keep(archive, "images/Echo")
