@@ -60,8 +60,8 @@ except settings.SettingsError as report:
 
 access = Access("access")
 secrets = Secrets("secrets", stack)
-playbooks = read_folder(PLAYBOOKS)
-images = Images({folder.name: read_folder(folder) for folder in IMAGES.iterdir() if folder.is_dir()}, stack.secrets)
+playbooks = read_folder(PLAYBOOKS, ["**/__pycache__"])
+images = Images(IMAGES, stack.secrets)
 
 vpcs = {region: Vpc(region, subnet) for region, subnet in stack.private_nets().items()}
 

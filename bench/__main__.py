@@ -85,6 +85,7 @@ def small(report: Report, folder: Path, counts: list[int]) -> None:
     report.add("first `pulumi up` of the small stack, caches warm", "s", seconds(hive.up))
     hive.expect_served()
     memory(hive, report, "small stack")
+    state(hive, report, "small stack")
     no_change(hive, report)
     edited_page(hive, report)
     for count in counts:
@@ -100,10 +101,12 @@ def prod(report: Report, folder: Path, counts: list[int]) -> None:
         project = workplace.project("prod", "prod", read_stack_file(STACK_FILES["prod"])).made()
         settle(project, {})
         runs = [project.run("preview", "--expect-no-changes") for _ in range(RUNS)]
+        size = len(project.run("stack", "export").stdout)
     for run in runs:
         if run.status:
             raise RuntimeError(f"a preview with nothing to do failed: {run.output}")
     report.add("no-change `pulumi preview` of Pulumi.prod.yaml", "s", *(run.seconds for run in runs))
+    report.add("state of Pulumi.prod.yaml", "kB", size / 1000)
     report.notes.append(
         "The state is the one that an update would leave (tests/engine/settled.py). `pulumi up` needs the servers at "
         "Vultr; that of a stack of this shape in the lab is in `whole`."
@@ -120,6 +123,7 @@ def whole(report: Report, folder: Path, counts: list[int]) -> None:
     report.add("resources of the whole hive, components aside", "", len(planned))
     images(hive, report)
     memory(hive, report, "whole hive")
+    state(hive, report, "whole hive")
     no_change(hive, report)
     throughput(hive, report)
     new(hive, report, "site", "a new site with its certificate", lambda name: {"build_dir": "NginxStatic"})
@@ -278,6 +282,11 @@ def images(hive: Hive, report: Report) -> None:
         "Image sizes are Docker's: layers that images share count in each. Memory is the sum of the proportional set "
         "sizes (PSS) of all processes of the server, in containers too; the kernel's own share is not in it."
     )
+
+
+def state(hive: Hive, report: Report, stack: str) -> None:
+    """What the engine writes at every step of an update, and what a preview reads."""
+    report.add(f"state of the {stack}", "kB", len(hive.output_of("stack", "export")) / 1000)
 
 
 def memory(hive: Hive, report: Report, stack: str) -> None:

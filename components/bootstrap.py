@@ -1,6 +1,6 @@
 """A bare server becomes a firewalled Docker host.
 
-Makes one remote command that carries playbooks/ and its variables to the server and runs them there
+Makes one command that carries playbooks/ and its variables to the server (cargo.py) and runs them there
 (playbooks/bootstrap.sh). It runs again when the playbooks, the variables or the instance change, and changes
 nothing when all is as it should be. Leaves alone: everything in Docker (network.py and later).
 """
@@ -13,20 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-from pulumi_command import remote
 
 import settings
+from components import cargo
 from components.archive import Archive
 from components.server import Server
 
 # Long lines are folded, because a line over 64 KiB stalls the log; the status of the script is kept.
 RUN = """\
-set -eu
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-base64 -d | tar -x -C "$folder"
-cd "$folder"
-set +e
+mkdir "$cargo/playbooks" && tar -x -C "$cargo/playbooks" -f "$cargo/tar" && cd "$cargo/playbooks" || exit 1
 bash bootstrap.sh {playbook} 2>&1 | stdbuf -oL fold -b -w 4000
 exit "${{PIPESTATUS[0]}}"
 """
@@ -111,24 +106,19 @@ class Bootstrap(pulumi.ComponentResource):
         self, name: str, args: BootstrapArgs, server: Server, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("apiary:host:Bootstrap", name, None, opts)
-        cargo = pulumi.Output.from_input(args.variables).apply(
+        folder = pulumi.Output.from_input(args.variables).apply(
             lambda variables: args.playbooks.with_file(
                 "vars.json", json.dumps(variables, indent=2, sort_keys=True).encode()
             )
         )
-        self.command = remote.Command(
+        self.command = cargo.command(
             name,
-            connection=server.connection.first_command(),
-            create=RUN.format(playbook=args.playbook),
-            update="cat >/dev/null",
-            stdin=cargo.apply(lambda archive: archive.base64),
-            triggers=[server.instance.id, cargo.apply(lambda archive: archive.digest)],
-            logging=remote.Logging.STDOUT_AND_STDERR,
-            add_previous_output_in_env=False,
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                deleted_with=server.instance,
-                hide_diffs=["stdin"],
-            ),
+            folder,
+            f"playbooks/{name}",
+            server.connection,
+            RUN.format(playbook=args.playbook),
+            triggers=[server.instance.id, folder.apply(lambda archive: archive.digest)],
+            is_first=True,
+            opts=pulumi.ResourceOptions(parent=self, deleted_with=server.instance),
         )
         self.register_outputs({})

@@ -1,6 +1,6 @@
 """How the program reaches a server: one address, one client key, one pinned host key.
 
-The Command plugin takes the keys as text. The Docker plugin runs `ssh`, which takes them as options and one
+The Command plugin takes the keys as text. The Docker plugin and cargo.py run `ssh`, which takes them as options and one
 file: the client key is written to `.apiary/<stack>/id_ed25519` (mode 0600, git-ignored) whenever the program
 runs and knows it, so any machine that can read the stack's secrets can also operate it.
 """
@@ -14,8 +14,6 @@ from pathlib import Path
 import pulumi
 from pulumi_command import remote
 
-# A server that was just created refuses connections until cloud-init has run: up to about five minutes.
-FIRST_DIAL_RETRIES = 60
 DIAL_RETRIES = 3
 DIAL_TIMEOUT_SECONDS = 15
 
@@ -29,21 +27,14 @@ class Connection:
     private_key: pulumi.Output[str]  # OpenSSH PEM, secret
     key_file: pulumi.Output[str]  # path of the same key, relative to the program
 
-    def first_command(self) -> remote.ConnectionArgs:
-        """For the Command plugin, to a server that may still be booting for the first time."""
-        return self._command(FIRST_DIAL_RETRIES)
-
     def command(self) -> remote.ConnectionArgs:
         """For the Command plugin, to a server that is up; gives up on a dead one within a minute or two."""
-        return self._command(DIAL_RETRIES)
-
-    def _command(self, retries: int) -> remote.ConnectionArgs:
         return remote.ConnectionArgs(
             host=self.host,
             user="root",
             host_key=self.host_key,
             private_key=self.private_key,
-            dial_error_limit=retries,
+            dial_error_limit=DIAL_RETRIES,
             per_dial_timeout=DIAL_TIMEOUT_SECONDS,
         )
 

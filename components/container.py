@@ -15,6 +15,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components.host import Host
+from components.host_paths import host_paths
 from components.image import Image
 from components.labels import OPTIONS, container_labels
 from settings import Container
@@ -56,6 +57,7 @@ def container(
     makes the new one; without it both run side by side until all of the update has succeeded. `optional` are
     further settings that replace the container when they are taken away. `folders` are mounted beside its own volumes.
     """
+    present = host_paths(f"{kind}.{name}", settings, image, host, opts.parent)
     return docker.Container(
         name,
         image=image.tag,
@@ -93,7 +95,7 @@ def container(
             opts,
             pulumi.ResourceOptions(
                 provider=host.server.provider,
-                depends_on=[host.bootstrap, image],
+                depends_on=[host.bootstrap, image, *present],
                 deleted_with=host.server.instance,
                 # Given in both cases, because the plugin asks for deletion first when nothing is said.
                 delete_before_replace=stop_first,

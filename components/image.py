@@ -1,8 +1,9 @@
 """A container image on the server that runs it: built from a folder or a git repository, or pulled by name.
 
-Makes one remote command. An image that is built gets a tag from its content, so only a changed folder builds
+Makes one command. An image that is built gets a tag from its content, so only a changed folder builds
 again, containers follow by their tag, and the old image goes when the last container of it has gone. The
-failing step's own output is the error. Leaves alone: what it is built from (`FROM`).
+failing step's own output is the error. The state knows a folder by its digest (cargo.py). Leaves alone: what it is
+built from (`FROM`).
 
 Of a repository the content is a commit. Where the stack file names a branch or a tag, a second command looks it
 up on the server, once: the state then has the commit, so that neither a plan nor an update of something else
@@ -17,12 +18,14 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pulumi
 from pulumi_command import remote
 
 import settings
-from components.archive import Archive
+from components import cargo
+from components.archive import Archive, ArchiveError, read_context
 from components.bootstrap import Bootstrap
 from components.host import Host
 from components.labels import STACK, stack_tag
@@ -30,9 +33,8 @@ from components.server import Server, undo
 
 # The classic builder: buildx is not on every host, and over ssh it would build on this side.
 BUILD = """\
-set -u
-base64 -d | DOCKER_BUILDKIT=0 docker build --force-rm {options} --tag {tag} - 2>&1 | stdbuf -oL fold -b -w 4000
-exit "${{PIPESTATUS[1]}}"
+DOCKER_BUILDKIT=0 docker build --force-rm {options} --tag {tag} - <"$cargo/tar" 2>&1 | stdbuf -oL fold -b -w 4000
+exit "${{PIPESTATUS[0]}}"
 """
 LOOK_UP = "apiary-git commit {url} {ref}"
 BUILD_GIT = """\
@@ -133,49 +135,65 @@ class Image(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("apiary:docker:Image", name, None, opts)
-        create: pulumi.Input[str]
-        stdin: pulumi.Input[str] | None = None
+        opts = pulumi.ResourceOptions(parent=self, depends_on=[bootstrap], deleted_with=server.instance)
         match source:
             case BuiltImage():
                 self.tag = pulumi.Output.from_input(source.tag())
-                create = BUILD.format(tag=shlex.quote(source.tag()), options=shlex.join(_options(source)))
-                stdin = source.context.base64
+                cargo.command(
+                    name,
+                    source.context,
+                    f"images/{source.name}",
+                    server.connection,
+                    BUILD.format(tag=shlex.quote(source.tag()), options=shlex.join(_options(source))),
+                    triggers=[server.instance.id, self.tag],
+                    delete=self._removal(server),
+                    opts=opts,
+                )
             case GitImage():
-                stdin = pulumi.Output.secret(json.dumps({"token": source.token})) if source.token else None
-                commit = self._commit(name, source.git, server, bootstrap, stdin)
+                token = pulumi.Output.secret(json.dumps({"token": source.token})) if source.token else None
+                commit = self._commit(name, source.git, server, token, opts)
                 self.tag = commit.apply(source.tag)
-                create = commit.apply(lambda found: BUILD_GIT.format(options=_git_options(source, found)))
+                build = commit.apply(lambda found: BUILD_GIT.format(options=_git_options(source, found)))
+                self._fetch(name, build, token, server, opts)
             case NamedImage():
                 self.tag = pulumi.Output.from_input(source.tag())
-                create = PULL.format(tag=shlex.quote(source.tag()))
+                self._fetch(name, PULL.format(tag=shlex.quote(source.tag())), None, server, opts)
+        self.register_outputs({"tag": self.tag})
+
+    def _fetch(
+        self,
+        name: str,
+        create: pulumi.Input[str],
+        token: pulumi.Output[str] | None,
+        server: Server,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        """The command that has the server get the image, or what it is built from, by itself."""
         remote.Command(
             name,
             connection=server.connection.command(),
             create=create,
-            stdin=stdin,
+            stdin=token,
             update="cat >/dev/null",
-            delete=pulumi.Output.all(self.tag, server.instance.id).apply(
-                lambda known: undo(known[1], REMOVE.format(tag=shlex.quote(known[0])))
-            ),
+            delete=self._removal(server),
             triggers=[server.instance.id, self.tag],
             logging=remote.Logging.STDOUT_AND_STDERR,
             add_previous_output_in_env=False,
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                depends_on=[bootstrap],
-                deleted_with=server.instance,
-                hide_diffs=["stdin"],
-            ),
+            opts=opts,
         )
-        self.register_outputs({"tag": self.tag})
+
+    def _removal(self, server: Server) -> pulumi.Output[str]:
+        return pulumi.Output.all(self.tag, server.instance.id).apply(
+            lambda known: undo(known[1], REMOVE.format(tag=shlex.quote(known[0])))
+        )
 
     def _commit(
         self,
         name: str,
         git: settings.Git,
         server: Server,
-        bootstrap: Bootstrap,
-        stdin: pulumi.Input[str] | None,
+        token: pulumi.Output[str] | None,
+        opts: pulumi.ResourceOptions,
     ) -> pulumi.Output[str]:
         """The commit that is built: the one written, or the one that a branch or tag was at when it was looked up.
 
@@ -187,9 +205,9 @@ class Image(pulumi.ComponentResource):
             f"{name}-commit",
             connection=server.connection.command(),
             create=LOOK_UP.format(url=shlex.quote(git.url), ref=shlex.quote(git.ref)),
-            stdin=stdin,
+            stdin=token,
             add_previous_output_in_env=False,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[bootstrap], deleted_with=server.instance),
+            opts=opts,
         )
         commit: pulumi.Output[str] = found.stdout.apply(lambda printed: printed.strip())
         return commit
@@ -198,10 +216,11 @@ class Image(pulumi.ComponentResource):
 class Images:
     """The images of all servers, each made once: containers of one recipe share it."""
 
-    def __init__(self, contexts: Mapping[str, Archive], secrets: Mapping[str, str]) -> None:
-        """`contexts` has the folders of images/ by their name, `secrets` the stack's."""
-        self._contexts = contexts
+    def __init__(self, folder: Path, secrets: Mapping[str, str]) -> None:
+        """`folder` is images/, `secrets` are the stack's."""
+        self._folder = folder
         self._secrets = secrets
+        self._contexts: dict[str, Archive] = {}
         self._made: dict[str, Image] = {}
 
     def of(self, container: settings.Container, name: str, host: Host) -> Image:
@@ -211,13 +230,24 @@ class Images:
             secret = container.git.secret_name
             source = GitImage(container.git, container.build_args, self._secrets[secret] if secret else None)
         elif container.build_dir is not None:
-            source = BuiltImage(container.build_dir, self._contexts[container.build_dir], container.build_args)
+            source = BuiltImage(container.build_dir, self._context(container.build_dir), container.build_args)
         else:
             source = NamedImage(str(container.image))
         resource = f"{name}/{source.resource_name()}"
         if resource not in self._made:
             self._made[resource] = Image(resource, source, host.server, host.bootstrap)
         return self._made[resource]
+
+    def _context(self, build_dir: str) -> Archive:
+        """Read once, and only what a container of the stack is built from; raises pulumi.RunError with the remedy."""
+        if build_dir not in self._contexts:
+            try:
+                context = read_context(self._folder / build_dir)
+                context.digest  # noqa: B018 - reads every file, which may fail
+            except ArchiveError as error:
+                raise pulumi.RunError(f"images/{build_dir}: {error}") from None
+            self._contexts[build_dir] = context
+        return self._contexts[build_dir]
 
 
 def _short(text: str) -> str:

@@ -12,7 +12,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from components.archive import read_folder
+from components.archive import read_context
 from lab import engine, images, registry
 from lab.paths import CHECKOUT, Paths
 from lab.shell import docker, exclusive, packed, run_long, succeeds
@@ -110,9 +110,9 @@ def layers(paths: Paths) -> str:
 
     Raises LabError with the end of the log of an image that can't be built.
     """
-    contexts = {folder.name: read_folder(folder).tar for folder in (CHECKOUT / "images").iterdir() if folder.is_dir()}
+    contexts = {folder.name: read_context(folder) for folder in (CHECKOUT / "images").iterdir() if folder.is_dir()}
     base = images.base_tar(paths, "bookworm").name
-    parts = [RECIPE, BUILD, base, *(hashlib.sha256(contexts[name]).hexdigest() for name in sorted(contexts))]
+    parts = [RECIPE, BUILD, base, *(contexts[name].digest for name in sorted(contexts))]
     name = f"apiary-lab-layers-{_short(str(paths.cache))}-{_short(' '.join(parts))}"
     with exclusive(_lock(paths), BUILD_SECONDS, "building the layers of images/"):
         done = paths.cache / "layers"
@@ -126,7 +126,7 @@ def layers(paths: Paths) -> str:
             docker("volume", "create", "--label", f"{LABEL}={paths.cache}", name)
             if before in old:
                 _copy(paths, before, name)
-        _build(paths, name, contexts)
+        _build(paths, name, {image: context.tar for image, context in contexts.items()})
         done.write_text(name)
         for other in set(old) - {name}:
             succeeds(["docker", "volume", "rm", other])

@@ -4,6 +4,7 @@ Nothing here imports Pulumi, reads a file or asks the network. Start with `load`
 """
 
 from settings.addresses import Plan
+from settings.container_texts import VolumeMount
 from settings.domains import RecordPlan, dns_records, domains_map, reverse_names, zones_of
 from settings.errors import SettingsError
 from settings.loading import load
@@ -24,6 +25,7 @@ __all__ = [
     "RecordPlan",
     "SettingsError",
     "Stack",
+    "VolumeMount",
     "dns_records",
     "domains_map",
     "load",

@@ -6,7 +6,7 @@ function raises ValueError whose message says what is wrong and what to write.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 
 from settings.errors import did_you_mean, kind_of, show
@@ -69,12 +69,14 @@ class OpenPort:
 
 @dataclass(frozen=True)
 class VolumeMount:
-    """What is mounted at `path`: a named volume (`name`) or the server's folder `host_path`, never both."""
+    """What is mounted at `path`: a named volume (`name`) or the server's file or folder `host_path`, never both."""
 
     name: str | None
     host_path: str | None
     path: str
     read_only: bool
+    # A folder that is made where it is not there; what is mounted is the same either way.
+    is_made: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,10 @@ def _not_open(value: object) -> str:
 
 
 def parse_volume(text: str) -> VolumeMount:
-    """Read a volume: `name:/path`, `name:/path:ro` or `/folder/on/server:/path:ro`; writable unless `:ro`."""
+    """Read a volume: `name:/path`, `name:/path:ro` or `/on/server:/path:ro`; writable unless `:ro`.
+
+    With a slash at its end a path on the server is a folder, which is made; without one it has to be there.
+    """
     source, _, rest = text.partition(":")
     path, _, mode = rest.partition(":")
     if not rest or mode not in ("", "ro", "rw") or rest.endswith(":"):
@@ -232,7 +237,7 @@ def parse_volume(text: str) -> VolumeMount:
                 f"{show(text)} would hand the container the Docker socket, that is the whole server; "
                 "mount a deeper folder or a named volume"
             )
-        return VolumeMount(None, host_path, clean, mode == "ro")
+        return VolumeMount(None, host_path, clean, mode == "ro", is_made=source.endswith("/"))
     if not _VOLUME_NAME.fullmatch(source):
         raise ValueError(
             f"{show(text)} needs a volume's name (two or more of letters, digits, _ . -) "

@@ -112,8 +112,9 @@ class Container(Settings):
     )
     volumes: list[k.VolumeSetting] = Field(
         default_factory=list,
-        description="Named volumes (`name:/path`) or folders of the server (`/folder:/path`); `:ro`.",
-        examples=[["letsencrypt:/etc/letsencrypt:ro", "/srv/media:/media:ro"]],
+        description="Named volumes (`name:/path`), folders of the server (`/folder/:/path`, made where they are not "
+        "there) or what is there already (`/file:/path`); `:ro`.",
+        examples=[["letsencrypt:/etc/letsencrypt:ro", "/srv/media/:/media", "/srv/app.conf:/etc/app.conf:ro"]],
     )
     command: list[k.Argument] | None = Field(
         default=None,

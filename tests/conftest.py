@@ -36,6 +36,7 @@ HIVES = {
         "test_firewall",
         "test_schedule",
         "test_changes",
+        "test_contexts",
         "test_jobs",
         "test_releases",
     ],

@@ -92,7 +92,7 @@ class Answers(Providers):
                 return {**super()._computed(args), "features": ["ipv6"], "vpcIds": []}
             case "docker:index/container:Container":
                 return {**_CONTAINER, **super()._computed(args), **_given(args.inputs)}
-            case "command:remote:Command":
+            case "command:remote:Command" | "command:local:Command":
                 return {"stdout": "", "stderr": "", **super()._computed(args)}
             case _:
                 return super()._computed(args)

@@ -10,7 +10,7 @@ from operations.state import without_gone
 from tests.engine.plans import operations, short
 from tests.engine.workplace import Project, Workplace
 
-ON_THE_HOST = ("docker:index/", "command:remote:", "vultr:index/instance:", "vultr:index/reverse")
+ON_THE_HOST = ("docker:index/", "command:", "vultr:index/instance:", "vultr:index/reverse")
 UPDATED = ("update",)
 OF_WEB2 = ("web2", "collector", "report", "feed")
 

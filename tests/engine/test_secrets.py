@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterator
@@ -10,9 +11,11 @@ from typing import Any
 import pytest
 
 from tests.engine.conftest import SECRETS
-from tests.engine.workplace import Project
+from tests.engine.settled import settle
+from tests.engine.workplace import Project, Workplace
 
 MARK = "4dabf18193072939515e22adb298388d"
+MARKER = "7b2d40 of a file that is somebody's key"
 
 
 def _plain_texts(value: Any) -> Iterator[str]:
@@ -107,3 +110,16 @@ def test_only_the_key_file_holds_the_key_and_only_its_owner_reads_it(begun_hive:
     ]
     assert holders == [".apiary/begun/id_ed25519"]
     assert (begun_hive.folder / holders[0]).stat().st_mode & 0o777 == 0o600
+
+
+def test_the_state_holds_nothing_of_a_build_context_or_a_playbook(workplace: Workplace, hive_file: Any) -> None:
+    project = workplace.project("marked", "marked", hive_file)
+    for file in ("images/Echo/private.key", "playbooks/roles/private.key"):
+        (project.folder / file).write_text(f"{MARKER}\n")
+    project.made()
+    settle(project, SECRETS)
+    state = project.run("stack", "export", "--show-secrets").stdout
+    assert "docker build" in state
+    # In base64 a text looks in three ways, by where it begins.
+    encoded = {base64.b64encode(b"x" * pad + MARKER.encode()).decode()[pad + 1 : -4] for pad in (0, 1, 2)}
+    assert not [text for text in (MARKER, *encoded) if text in state]

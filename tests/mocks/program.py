@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import hashlib
+import io
 import json
+import re
 import runpy
+import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +49,12 @@ class Registered:
     ignore_changes: tuple[str, ...]
     secret_outputs: frozenset[str]
     aliases: tuple[str, ...]  # names that it had before
+    cargo: bytes  # the tar that it sends to a server
+
+    def sent(self) -> dict[str, bytes]:
+        """The files that it sends to a server, by their path."""
+        with tarfile.open(fileobj=io.BytesIO(self.cargo)) as tar:
+            return {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}  # type: ignore[union-attr]
 
 
 @dataclass
@@ -135,9 +145,21 @@ class Recorder(mocks.MockMonitor):
                     ignore_changes=tuple(request.ignoreChanges),
                     secret_outputs=frozenset(request.additionalSecretOutputs),
                     aliases=tuple(alias.spec.name for alias in request.aliases),
+                    cargo=_cargo(inputs),
                 )
             )
         return answer
+
+
+def _cargo(inputs: Mapping[str, Any]) -> bytes:
+    """What a command sends: its file is there when it is registered, whichever folder is current later."""
+    interpreter = rpc.unwrap_rpc_secret(inputs.get("interpreter")) or []
+    paths = [path for word in interpreter for path in re.findall(r"<(\.apiary/\S+)", word)]
+    if not paths:
+        return b""
+    checksum, tar = Path(paths[0]).read_bytes().split(b"\n", 1)
+    assert checksum.decode() == hashlib.sha256(tar).hexdigest()
+    return tar
 
 
 def run(stack_file: Mapping[str, Any], *, stack: str = "test", secret_keys: tuple[str, ...] = ()) -> Graph:

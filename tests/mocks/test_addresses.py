@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
-import tarfile
 from ipaddress import IPv6Address, IPv6Network
 from typing import Any
 
@@ -35,11 +32,7 @@ def mail(stack_file: dict[str, Any], program: Any) -> Graph:
 
 def told_to_the_host(graph: Graph) -> dict[str, Any]:
     """The variables of the playbooks, out of what the bootstrap is given."""
-    cargo = base64.b64decode(graph.one("command:remote:Command", "web1").inputs["stdin"])
-    with tarfile.open(fileobj=io.BytesIO(cargo)) as archive:
-        file = archive.extractfile("vars.json")
-        assert file is not None
-        found: dict[str, Any] = json.load(file)
+    found: dict[str, Any] = json.loads(graph.one("command:local:Command", "web1").sent()["vars.json"])
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
@@ -17,6 +16,7 @@ from tests.mocks.program import COMMIT, Graph, Registered
 
 CONTAINER = "docker:index/container:Container"
 COMMAND = "command:remote:Command"
+SENT = "command:local:Command"  # with a folder that `ssh` carries
 
 
 def env(container: Registered) -> dict[str, str]:
@@ -197,13 +197,13 @@ def test_volumes_are_never_deleted(graph: Graph) -> None:
 
 
 def test_containers_of_one_recipe_share_its_image(graph: Graph) -> None:
-    built = [command.name for command in graph.of_type(COMMAND) if "docker build" in command.inputs["create"]]
+    built = [command.name for command in graph.of_type(SENT) if "docker build" in command.inputs["create"]]
     assert sorted(built) == ["web1/Echo", "web1/HAProxy", "web1/HAProxySetup", "web1/NginxStatic"]
     assert graph.one(CONTAINER, "hasetup").inputs["image"] == graph.one(CONTAINER, "dbsetup").inputs["image"]
 
 
 def test_an_image_of_another_instance_is_never_removed(graph: Graph) -> None:
-    for command in graph.of_type(COMMAND):
+    for command in [*graph.of_type(COMMAND), *graph.of_type(SENT)]:
         if "docker image rm" in command.inputs.get("delete", ""):
             assert "grep -qxF web1-id /etc/apiary/instance || exit 0" in command.inputs["delete"]
 
@@ -221,7 +221,7 @@ def test_an_image_of_another_instance_is_never_removed(graph: Graph) -> None:
 def test_an_image_is_removed_when_no_container_needs_it_under_this_tag(
     graph: Graph, tmp_path: Path, container_of: str | None, tags: int, removed: bool
 ) -> None:
-    [image] = [one for one in graph.of_type(COMMAND) if one.name == "web1/Echo"]
+    [image] = [one for one in graph.of_type(SENT) if one.name == "web1/Echo"]
     [tag] = set(re.findall(r"apiary/echo:[0-9a-f]+", image.inputs["delete"]))
     (tmp_path / "instance").write_text("web1-id\n")
     docker = tmp_path / "docker"
@@ -370,8 +370,39 @@ def test_what_is_built_of_a_repository_is_named_as_docker_does(
 
 def test_git_is_installed_where_it_is_needed_alone(stack_file: dict[str, Any], program: Any) -> None:
     def cargo(graph: Graph) -> str:
-        return base64.b64decode(graph.one(COMMAND, "web1").inputs["stdin"]).decode(errors="replace")
+        return graph.one(SENT, "web1").sent()["vars.json"].decode()
 
     assert '"apiary_git": false' in cargo(program(stack_file))
     stack_file["jobs"]["feed"] = {"git": {"url": GIT["url"]}}
     assert '"apiary_git": true' in cargo(program(stack_file))
+
+
+def test_what_is_mounted_of_the_server_is_looked_at_before_the_container(
+    stack_file: dict[str, Any], program: Any, tmp_path: Path
+) -> None:
+    there, missing, made = tmp_path / "there.conf", tmp_path / "missing.conf", tmp_path / "a folder"
+    there.write_text("there\n")
+    stack_file["applications"]["site"]["volumes"] = [
+        f"{there}:/etc/there.conf:ro",
+        f"{missing}:/etc/missing.conf:ro",
+        f"{made}/:/srv/made",
+        f"{there}/:/srv/there",
+    ]
+    graph = program(stack_file)
+    look, site = graph.one(COMMAND, "site-host-paths"), graph.one(CONTAINER, "site")
+    assert look.urn in site.dependencies
+    assert look.inputs["triggers"] == [
+        "web1-id", site.inputs["image"], str(there), str(missing), f"{made}/", f"{there}/",
+    ]  # fmt: skip
+    assert [mount["hostPath"] for mount in site.inputs["volumes"]] == [str(there), str(missing), str(made), str(there)]
+    looked = subprocess.run(["bash", "-c", look.inputs["create"]], capture_output=True, text=True, check=False)
+    assert looked.returncode == 1
+    assert [line for line in looked.stderr.splitlines() if not line.startswith("mkdir")] == [
+        f"applications.site.volumes: {missing} is not on the server; put it there and run again (scp FILE "
+        f"root@192.0.2.4:{missing}), or, where it is to be a folder that is made, write {missing}/:/etc/missing.conf",
+        f"applications.site.volumes: {there} is not a folder on the server; write {there}:/srv/there, without the "
+        "slash, if it is a file",
+    ]
+    assert made.is_dir()
+    assert not missing.exists()
+    assert not [one for one in graph.of_type(COMMAND) if one.name == "shop-host-paths"]

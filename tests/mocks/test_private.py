@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
-import tarfile
 from typing import Any
 
 from tests.mocks.program import Graph
@@ -22,16 +19,13 @@ def rules(graph: Graph) -> set[tuple[str, str, str]]:
 
 def told(graph: Graph, server: str) -> dict[str, Any]:
     """The variables that the playbooks of a server get."""
-    [cargo] = [
-        command.inputs["stdin"]
-        for command in graph.of_type("command:remote:Command")
+    [bootstrap] = [
+        command
+        for command in graph.of_type("command:local:Command")
         if command.name == server and "apiary:host:Bootstrap" in command.urn
     ]
-    with tarfile.open(fileobj=io.BytesIO(base64.b64decode(cargo))) as archive:
-        file = archive.extractfile("vars.json")
-        assert file is not None
-        found: dict[str, Any] = json.loads(file.read())
-        return found
+    found: dict[str, Any] = json.loads(bootstrap.sent()["vars.json"])
+    return found
 
 
 def test_ssh_is_narrowed_at_vultr_and_on_the_host_by_one_setting(stack_file: dict[str, Any], program: Any) -> None:

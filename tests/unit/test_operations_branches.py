@@ -30,7 +30,7 @@ BUILT = resource(
     "apiary:docker:Image$command:remote:Command", "web1/https://x/site.git#main-commit2",
     inputs={"create": "set -u\napiary-git build ..."},
 )  # fmt: skip
-FOLDER = resource("apiary:docker:Image$command:remote:Command", "web1/Echo", inputs={"create": "docker build"})
+FOLDER = resource("apiary:docker:Image$command:local:Command", "web1/Echo", inputs={"create": "docker build"})
 
 
 def container(kind: str, name: str, *images: dict[str, Any], id_: str = "c") -> dict[str, Any]:

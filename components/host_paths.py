@@ -1,0 +1,69 @@
+"""What containers mount of the server itself has to be there: Docker would make an empty folder in place of a file.
+
+Makes one remote command for a container that mounts paths of the server, before the container: it makes the folders
+(written with a slash at their end), and refuses whatever else is not there, so that a release fails before what
+served is touched. It looks again when the paths, the image or the instance change. Leaves alone: what is there.
+"""
+
+from __future__ import annotations
+
+import shlex
+
+import pulumi
+from pulumi_command import remote
+
+import settings
+from components.host import Host
+from components.image import Image
+
+MADE = "[ -d {path} ] || mkdir -p {path} || refuse {is_file}"
+PRESENT = "[ -e {path} ] || refuse {is_missing}"
+SCRIPT = """\
+status=0
+refuse() { echo "$1" >&2; status=1; }
+"""
+
+
+def host_paths(
+    setting: str, container: settings.Container, image: Image, host: Host, parent: pulumi.Resource | None
+) -> list[pulumi.Resource]:
+    """What the container at `setting` of the stack file has to wait for; nothing when it mounts no such path."""
+    mounts = [mount for mount in container.mounts if mount.host_path]
+    if not mounts:
+        return []
+    found = remote.Command(
+        f"{setting.partition('.')[2]}-host-paths",
+        connection=host.server.connection.command(),
+        create=host.server.ipv4.apply(lambda address: script(setting, mounts, address)),
+        # Another way to connect, or to say it, is no reason to look again.
+        update="true",
+        triggers=[host.server.instance.id, image.tag, *(_spelled(mount) for mount in mounts)],
+        add_previous_output_in_env=False,
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[host.bootstrap], deleted_with=host.server.instance),
+    )
+    return [found]
+
+
+def script(setting: str, mounts: list[settings.VolumeMount], address: str) -> str:
+    """Makes folders, and ends with a status and what to do about every path that is not as it has to be."""
+    lines = []
+    for mount in mounts:
+        path = str(mount.host_path)
+        place = f"{setting}.volumes: {path}"
+        is_file = (
+            f"{place} is not a folder on the server; write {path}:{mount.path}, without the slash, if it is a file"
+        )
+        is_missing = (
+            f"{place} is not on the server; put it there and run again (scp FILE root@{address}:{path}), or, where it "
+            f"is to be a folder that is made, write {path}/:{mount.path}"
+        )
+        lines.append(
+            (MADE if mount.is_made else PRESENT).format(
+                path=shlex.quote(path), is_file=shlex.quote(is_file), is_missing=shlex.quote(is_missing)
+            )
+        )
+    return SCRIPT + "\n".join([*lines, 'exit "$status"'])
+
+
+def _spelled(mount: settings.VolumeMount) -> str:
+    return f"{mount.host_path}/" if mount.is_made else str(mount.host_path)
