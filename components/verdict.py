@@ -55,7 +55,7 @@ class Verdict(pulumi.ComponentResource):
             # Another way to connect is no reason to judge again.
             update="cat >/dev/null",
             stdin=told,
-            triggers=[told],
+            triggers=[host.server.instance.id, told],
             logging=remote.Logging.STDOUT_AND_STDERR,
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(

@@ -159,7 +159,7 @@ def test_sites_are_served_over_https_where_the_proxy_publishes_its_port(stack):
 
 
 def test_the_proxy_learns_each_served_domain(stack):
-    route = {"app": "blog", "port": 8080, "path": "/healthz", "www": True, "tls": True}
+    route = {"app": "blog", "port": 8080, "path": "/healthz", "status": "200-399", "www": True, "tls": True}
     assert settings.domains_map(stack, "web1") == {"example.com": route, "penguin.example.co.uk": route}
     assert json.dumps(settings.domains_map(stack, "web1"))
 
