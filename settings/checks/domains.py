@@ -4,11 +4,14 @@ import re
 from collections.abc import Iterator
 
 from settings import texts
-from settings.checks.common import Placed, placed
+from settings.checks.common import Placed, applications_on, placed, server_of
 from settings.domains import enclosing_zone
 from settings.draft import Draft
 from settings.errors import Key, did_you_mean, show
 from settings.models import Application, Dns
+from settings.order import CERTIFICATES
+
+PROXY = "HAProxy"  # of images/: what hasetup tells of the domains; another proxy has its own ways
 
 
 def check(draft: Draft) -> None:
@@ -27,6 +30,10 @@ def check(draft: Draft) -> None:
             _served_domain(draft, one, domain, (*at, index), listed=listed, served=served)
         if isinstance(one.container, Application):
             _http_port(draft, one.name, one.container)
+    for server in draft.stack.servers:
+        _told(draft, server)
+    for name, app in draft.stack.applications.items():
+        _asked(draft, name, app)
 
 
 def _listed(draft: Draft) -> dict[str, str]:
@@ -114,3 +121,38 @@ def _http_port(draft: Draft, name: str, app: Application) -> None:
         draft.report("is not a port the proxy could ask; write a number from 1 to 65535, e.g. http_port: 8080", *at)
     elif draft.whole(*at):
         draft.report("missing; an application with domains says where it listens, e.g. http_port: 8080", *at)
+
+
+def _told(draft: Draft, server: str) -> None:
+    """Report domains of which nobody tells the server's proxy."""
+    applications = applications_on(draft, server)
+    serving = [name for name, app in applications.items() if app.domains]
+    proxy = next((name for name, app in applications.items() if app.ipv6_web and app.build_dir == PROXY), None)
+    if not serving or proxy is None or not draft.whole("jobs"):
+        return
+    told = [
+        name
+        for name, job in draft.stack.jobs.items()
+        if server_of(draft, "jobs", name, job) in (server, None)
+        and job.env.get("domains") == "all"
+        and job.build_dir != CERTIFICATES
+    ]
+    if not told:
+        draft.report(
+            f"no job tells {proxy} of these domains, so it would answer 503 for them; write jobs.hasetup: "
+            f"{{build_dir: HAProxySetup, env: {{domains: all, haproxy_container: ${proxy}}}, "
+            f"volumes: [the one that {proxy} has at /etc/haproxy]}}",
+            *("applications", serving[0], "env", "domains"),
+        )
+
+
+def _asked(draft: Draft, name: str, app: Application) -> None:
+    """Report what the proxy would ask of an application that it does not know."""
+    at = ("applications", name, "health")
+    for setting in ("path", "status"):
+        if setting in app.health.model_fields_set and "domains" not in app.env and draft.whole("applications", name):
+            draft.report(
+                "nobody asks for it: the proxy does, and this application has no env.domains; leave it out, or write "
+                "health.test",
+                *(*at, setting),
+            )

@@ -105,6 +105,16 @@ def test_a_first_release_that_the_proxy_would_not_serve_is_red_and_says_what_to_
     hive.expect_no_changes()
 
 
+# Listens on IPv6 alone: it is well when it is asked by itself, and the proxy asks it over IPv4.
+ONLY_IPV6 = r"""
+use Socket;
+socket(S, PF_INET6, SOCK_STREAM, 0) and setsockopt(S, 41, 26, pack("i", 1))
+  and bind(S, Socket::pack_sockaddr_in6(8080, Socket::IN6ADDR_ANY)) and listen(S, 16) or die $!;
+$SIG{TERM} = sub { exit 0 };
+while (accept(C, S)) { sysread(C, $b, 4096); syswrite(C, "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"); close C }
+"""
+
+
 def test_an_update_is_judged_by_what_it_touched_and_says_what_else_is_down(hive: Hive) -> None:
     with hive.changed() as settings:
         site = hive.container("site")
@@ -113,22 +123,32 @@ def test_an_update_is_judged_by_what_it_touched_and_says_what_else_is_down(hive:
             # The update of another application goes through.
             settings["apiary:applications"]["echo"]["env"]["version"] = "judged"
             done = hive.up()
-            assert "echo.example.net: served over IPv6 and IPv4" in done.output
-            assert "not this update's doing, and still so: applications.site: GET http://" in done.output
-            # One that gives it a domain does not.
-            settings["apiary:servers"]["web1"]["dns"]["web"].append("more.example.net")
-            settings["apiary:applications"]["site"]["env"]["domains"].append("more.example.net")
-            failed = hive.up(check=False)
-            assert failed.status != 0
-            assert "applications.site: GET http://" in failed.output
-            assert "http://more.example.net/ answered 50" in failed.output
         finally:
             hive.on_server(f"docker unpause {site}")
-        done = hive.up()
-        assert done.touched() == {"web1-verdict"}
+        assert "echo.example.net: served over IPv6 and IPv4" in done.output
+        assert "not this update's doing, and still so: applications.site: GET http://" in done.output
+        # One of which the proxy gives nothing to visitors does not, though its container is well.
+        settings["apiary:servers"]["web1"]["dns"]["web"].append("more.example.net")
+        more = settings["apiary:applications"]["more"] = {
+            "build_dir": "Shell",
+            "command": ["perl", "-e", ONLY_IPV6],
+            "env": {"domains": ["more.example.net"], "http_port": 8080},
+        }
+        failed = hive.up(check=False)
+        assert failed.status != 0
+        assert "applications.more: the proxy's backend app-more says DOWN (L4CON)" in failed.output
+        assert "visitors: http://more.example.net/ answered 503 over IPv6 and IPv4" in failed.output
+        assert "echo.example.net" in failed.output, "what else was touched is proven all the same"
+        hive.expect_served()
+        # Nothing else has to be changed for it to be judged again, nor to be repaired.
+        assert "applications.more: " in hive.up(check=False).output
+        more["build_dir"] = "Echo"
+        del more["command"]
+        hive.up()
         for family in ("-6", "-4"):
             assert hive.get("http://more.example.net/", family)[0] == 200
     hive.up()
+    hive.expect_nothing_left()
     hive.expect_no_changes()
     hive.expect_served()
 

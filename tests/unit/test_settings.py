@@ -164,6 +164,16 @@ def test_the_proxy_learns_each_served_domain(stack):
     assert json.dumps(settings.domains_map(stack, "web1"))
 
 
+@pytest.mark.parametrize(
+    ("written", "spelt"), [(401, "401"), ("200-399, 401", "200-399,401"), ("200-299", "200-299"), ("404", "404")]
+)
+def test_statuses_that_count_are_spelt_as_the_proxy_takes_them(written, spelt):
+    raw = good()
+    raw["applications"]["blog"]["health"] = {"status": written}
+    assert settings.load(raw, name="test").applications["blog"].health.status == spelt
+    assert settings.domains_map(settings.load(raw, name="test"), "web1")["example.com"]["status"] == spelt
+
+
 def test_zones_follow_from_the_public_suffix_list_unless_listed(stack):
     assert zone_for(stack, "www.penguin.example.co.uk") == ("example.co.uk", "www.penguin")
     assert zone_for(stack, "example.com") == ("example.com", "")
