@@ -32,8 +32,6 @@ def check(draft: Draft) -> None:
             _http_port(draft, one.name, one.container)
     for server in draft.stack.servers:
         _told(draft, server)
-    for name, app in draft.stack.applications.items():
-        _asked(draft, name, app)
 
 
 def _listed(draft: Draft) -> dict[str, str]:
@@ -144,15 +142,3 @@ def _told(draft: Draft, server: str) -> None:
             f"volumes: [the one that {proxy} has at /etc/haproxy]}}",
             *("applications", serving[0], "env", "domains"),
         )
-
-
-def _asked(draft: Draft, name: str, app: Application) -> None:
-    """Report what the proxy would ask of an application that it does not know."""
-    at = ("applications", name, "health")
-    for setting in ("path", "status"):
-        if setting in app.health.model_fields_set and "domains" not in app.env and draft.whole("applications", name):
-            draft.report(
-                "nobody asks for it: the proxy does, and this application has no env.domains; leave it out, or write "
-                "health.test",
-                *(*at, setting),
-            )

@@ -627,12 +627,6 @@ CASES = [
     ((*BLOG, "health", "status"), "399-200", "applications.blog.health.status", '"399-200" is no status or range'),
     ((*BLOG, "health", "status"), [200], "applications.blog.health.status", "must be text, not a list"),
     (
-        ("applications", "postgres", "health"),
-        {"path": "/up"},
-        "applications.postgres.health.path",
-        "nobody asks for it: the proxy does, and this application has no env.domains; leave it out, or write",
-    ),
-    (
         ("jobs", "hasetup", "env"),
         {"haproxy_container": "$haproxy"},
         "applications.blog.env.domains",
