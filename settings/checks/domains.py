@@ -4,14 +4,11 @@ import re
 from collections.abc import Iterator
 
 from settings import texts
-from settings.checks.common import Placed, applications_on, placed, server_of
+from settings.checks.common import Placed, placed
 from settings.domains import enclosing_zone
 from settings.draft import Draft
 from settings.errors import Key, did_you_mean, show
 from settings.models import Application, Dns
-from settings.order import CERTIFICATES
-
-PROXY = "HAProxy"  # of images/: what hasetup tells of the domains; another proxy has its own ways
 
 
 def check(draft: Draft) -> None:
@@ -30,8 +27,6 @@ def check(draft: Draft) -> None:
             _served_domain(draft, one, domain, (*at, index), listed=listed, served=served)
         if isinstance(one.container, Application):
             _http_port(draft, one.name, one.container)
-    for server in draft.stack.servers:
-        _told(draft, server)
 
 
 def _listed(draft: Draft) -> dict[str, str]:
@@ -119,26 +114,3 @@ def _http_port(draft: Draft, name: str, app: Application) -> None:
         draft.report("is not a port the proxy could ask; write a number from 1 to 65535, e.g. http_port: 8080", *at)
     elif draft.whole(*at):
         draft.report("missing; an application with domains says where it listens, e.g. http_port: 8080", *at)
-
-
-def _told(draft: Draft, server: str) -> None:
-    """Report domains of which nobody tells the server's proxy."""
-    applications = applications_on(draft, server)
-    serving = [name for name, app in applications.items() if app.domains]
-    proxy = next((name for name, app in applications.items() if app.ipv6_web and app.build_dir == PROXY), None)
-    if not serving or proxy is None or not draft.whole("jobs"):
-        return
-    told = [
-        name
-        for name, job in draft.stack.jobs.items()
-        if server_of(draft, "jobs", name, job) in (server, None)
-        and job.env.get("domains") == "all"
-        and job.build_dir != CERTIFICATES
-    ]
-    if not told:
-        draft.report(
-            f"no job tells {proxy} of these domains, so it would answer 503 for them; write jobs.hasetup: "
-            f"{{build_dir: HAProxySetup, env: {{domains: all, haproxy_container: ${proxy}}}, "
-            f"volumes: [the one that {proxy} has at /etc/haproxy]}}",
-            *("applications", serving[0], "env", "domains"),
-        )

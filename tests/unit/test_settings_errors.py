@@ -626,12 +626,6 @@ CASES = [
     ),
     ((*BLOG, "health", "status"), "399-200", "applications.blog.health.status", '"399-200" is no status or range'),
     ((*BLOG, "health", "status"), [200], "applications.blog.health.status", "must be text, not a list"),
-    (
-        ("jobs", "hasetup", "env"),
-        {"haproxy_container": "$haproxy"},
-        "applications.blog.env.domains",
-        "no job tells haproxy of these domains, so it would answer 503 for them; write jobs.hasetup: {build_dir:",
-    ),
     # references
     (
         (*BLOG, "env", "db_host"),
