@@ -30,10 +30,11 @@ from components.job import Job, JobArgs
 from components.network import Network, subnets
 from components.reverse import Reverse
 from components.server import Server, ServerArgs
+from components.verdict import Verdict, VerdictArgs
 from components.volumes import Volumes, names_on
 from components.vpc import Vpc
 from components.zone import Zone, records
-from settings.order import container_order, jobs_named, startable, waits_for, zones_before
+from settings.order import container_order, jobs_named, proxy_setups, startable, waits_for, zones_before
 
 HERE = Path(__file__).parent
 IMAGES = HERE / "images"
@@ -100,6 +101,14 @@ for name in container_order(stack):
     else:
         after += [zones[zone] for zone in zones_before(stack, name)]
         jobs[name] = Job(name, JobArgs(stack.jobs[name], variables_of, after, name in startable(stack)), image, host)
+
+for name, host in hosts.items():
+    sites = settings.domains_map(stack, name)
+    setups = [jobs[job] for job in proxy_setups(stack, name)]
+    if sites and setups:
+        proxies = [applications[other] for other, app in stack.applications_on(name).items() if app.ipv6_web]
+        served = {other: applications[other] for other, app in stack.applications_on(name).items() if app.domains}
+        Verdict(name, VerdictArgs(sites, served, [*proxies, *setups]), host)
 
 pulumi.export(
     "servers",

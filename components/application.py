@@ -3,8 +3,8 @@
 Makes a docker.Container, a command that waits until the release is proven alive, and, where the proxy routes
 visitors to it, a command that drains the release when it goes. A release goes like this:
 
-  rolling     new container -> await (healthy, and up in the proxy) -> drain the old one -> remove it
-  stop first  remove the old container with its grace period -> new container -> await
+  rolling     new container -> await (healthy) -> verdict (verdict.py) -> drain the old one -> remove it
+  stop first  remove the old container with its grace period -> new container -> await -> verdict
 
 It stops first where two containers can't run side by side: published ports, a static address, a volume that it
 writes to, `stateful`. The command that awaits is named after the one that happens, so that a preview says which.
@@ -92,17 +92,21 @@ class Application(pulumi.ComponentResource):
                 for port in own.private_published
             ],
             healthcheck=_healthcheck(own.health),
-            optional=[own.health.model_dump()],
+            # The rest of `health` is a question to the container, and makes no other one of it.
+            optional=[own.health.model_dump(include={"test", "interval", "retries", "start_period"})],
             folders=[args.access.folder] if args.access else [],
             opts=pulumi.ResourceOptions(parent=self, depends_on=[*([args.access] if args.access else []), *args.after]),
         )
+        question = _question(own)
         released = remote.Command(
             f"{name}-{'rolling' if own.is_rolling else 'stop-first'}-release",
             connection=host.server.connection.command(),
-            create=pulumi.Output.concat("apiary-await ", self.container.id, " ", _await_options(name, args)),
-            # What is proven stays proven when only the question has changed.
+            create=pulumi.Output.concat(
+                "apiary-await ", self.container.id, " ", shlex.join(["--timeout", str(own.health.timeout), *question])
+            ),
+            # Another limit, or another way to connect, is no reason to prove it again; another question is.
             update="true",
-            triggers=[self.container.id],
+            triggers=[self.container.id, *question],
             logging=remote.Logging.STDOUT_AND_STDERR,
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(parent=self, deleted_with=host.server.instance),
@@ -147,10 +151,8 @@ def _healthcheck(health: settings.Health) -> docker.ContainerHealthcheckArgs | N
     )
 
 
-def _await_options(name: str, args: ApplicationArgs) -> str:
-    health = args.settings.health
-    options = ["--timeout", str(health.timeout)]
-    port = args.settings.http_port
-    if args.settings.domains and port:
-        options += ["--http", str(port), health.path, "--host", args.settings.domains[0], "--proxy", name]
-    return shlex.join(options)
+def _question(own: settings.Application) -> list[str]:
+    """What a container with domains is asked, as the proxy will ask it: nothing of any other."""
+    if not (own.domains and own.http_port):
+        return []
+    return ["--http", str(own.http_port), own.health.path, own.health.status, min(own.domains)]

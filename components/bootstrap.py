@@ -26,6 +26,10 @@ bash bootstrap.sh {playbook} 2>&1 | stdbuf -oL fold -b -w 4000
 exit "${{PIPESTATUS[0]}}"
 """
 
+# DefaultTimeoutStopSec of systemd-system.conf(5): after it, what has not ended is killed.
+DEBIANS_STOP_SECONDS = 90
+SPARE_STOP_SECONDS = 10
+
 
 @dataclass(frozen=True)
 class BootstrapArgs:
@@ -92,11 +96,18 @@ def variables(
                 )
             ],
             "apiary_ssh_from": wanted.ssh_from or [],
+            "apiary_stop_seconds": _stop_seconds(stack, server),
             "apiary_git": any(container.git for container in stack.containers_on(server).values()),
             "apiary_registry_mirrors": list(wanted.registry_mirrors),
         }
 
     return pulumi.Output.all(instance_id, host_ipv6, plan).apply(lambda known: build(*known))
+
+
+def _stop_seconds(stack: settings.Stack, server: str) -> int | None:
+    """How long a shutdown has to wait for the server's containers; None where Debian's own limit is enough."""
+    seconds = max((one.grace_seconds for one in stack.containers_on(server).values()), default=0) + SPARE_STOP_SECONDS
+    return seconds if seconds > DEBIANS_STOP_SECONDS else None
 
 
 class Bootstrap(pulumi.ComponentResource):

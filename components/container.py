@@ -90,7 +90,9 @@ def container(
         cpus=settings.cpus,
         log_driver="json-file",
         log_opts=LOG_OPTIONS,
+        # The first is the plugin's, when it removes the container; the second is Docker's, whoever stops it.
         destroy_grace_seconds=settings.grace_seconds,
+        stop_timeout=settings.grace_seconds,
         opts=pulumi.ResourceOptions.merge(
             opts,
             pulumi.ResourceOptions(

@@ -53,6 +53,7 @@ class JobArgs:
 class Job(pulumi.ComponentResource):
     """One job on one host; whatever needs its result depends on this component."""
 
+    container: docker.Container
     told: remote.Command | None  # the host knows its container then; None when no application may start it
 
     def __init__(
@@ -65,7 +66,7 @@ class Job(pulumi.ComponentResource):
     ) -> None:
         opts = pulumi.ResourceOptions.merge(renamed(args.settings), opts)
         super().__init__("apiary:docker:Job", name, None, opts)
-        job = container(
+        job = self.container = container(
             name,
             "jobs",
             args.settings,

@@ -171,6 +171,11 @@ class Health(Settings):
     """How an application proves that it serves."""
 
     path: k.UrlPath = Field(default="/", description="Path that the proxy requests.", examples=["/healthz"])
+    status: k.Statuses = Field(
+        default="200-399",
+        description="Statuses that count as healthy there: single ones and ranges, from 200 to 499.",
+        examples=["200-399,401"],
+    )
     timeout: int = Field(
         default=60,
         description="Seconds until a release that is not healthy has failed.",

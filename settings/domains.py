@@ -27,6 +27,7 @@ class Route(TypedDict):
     app: str
     port: int
     path: str  # of the health check
+    status: str  # which statuses count as healthy there: `200-399,401`
     www: bool  # whether www. leads here too
     tls: bool  # whether it is served over https
 
@@ -187,7 +188,7 @@ def domains_map(stack: Stack, server: str) -> dict[str, Route]:
     """Return what a server's proxy needs of every domain served on it, sorted by domain."""
     tls = serves_https(stack, server)
     routes = {
-        domain: Route(app=name, port=app.http_port, path=app.health.path, www=True, tls=tls)
+        domain: Route(app=name, port=app.http_port, path=app.health.path, status=app.health.status, www=True, tls=tls)
         for name, app in stack.applications_on(server).items()
         for domain in app.domains
         if app.http_port is not None

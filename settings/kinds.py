@@ -60,6 +60,11 @@ def _database(value: str) -> str:
     return value
 
 
+def _status(value: object) -> object:
+    """A single status, which YAML reads as a number."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 Text = Annotated[str, Kind("text"), AfterValidator(texts.plain_text)]
 Argument = Annotated[str, Kind("text"), AfterValidator(container_texts.argument)]
 BuildArg = Annotated[str, Kind("name"), AfterValidator(container_texts.build_arg)]
@@ -87,6 +92,7 @@ PrivateIpv4 = Annotated[str, Kind("private IPv4 address"), AfterValidator(texts.
 PrivateIpv4Net = Annotated[str, Kind("private IPv4 network"), AfterValidator(texts.private_ipv4_net)]
 Source = Annotated[str, Kind("address or network"), AfterValidator(texts.source)]
 UrlPath = Annotated[str, Kind("path of a request"), AfterValidator(texts.url_path)]
+Statuses = Annotated[str, Kind("list of statuses"), AfterValidator(texts.statuses), BeforeValidator(_status)]
 MirrorUrl = Annotated[str, Kind("URL"), AfterValidator(texts.mirror_url)]
 Timezone = Annotated[str, Kind("time zone"), AfterValidator(texts.timezone)]
 Plan = Annotated[str, Kind("identifier"), AfterValidator(texts.slug), BeforeValidator(texts.plan)]

@@ -15,6 +15,7 @@ from settings.references import AppRef, DbMap, DomainsAll, JobRef
 
 # Where an application that refers to jobs finds the socket by which it may start them.
 SOCKET_FOLDER = "/run/apiary"
+CERTIFICATES = "CertBot"  # of images/: a job that is given all domains, and tells no proxy of them
 
 
 def waits_for(stack: Stack, name: str) -> list[str]:
@@ -45,6 +46,17 @@ def zones_before(stack: Stack, name: str) -> list[str]:
     if not (isinstance(container, Job) and DomainsAll() in container.environment.values()):
         return []
     return sorted(zones_served(stack, stack.server_of(container)))
+
+
+def proxy_setups(stack: Stack, server: str) -> list[str]:
+    """Return the jobs of a server that tell its proxy of the domains: those that are given them all, but for the one
+    that gets certificates.
+    """
+    return [
+        name
+        for name, job in stack.jobs.items()
+        if stack.server_of(job) == server and job.build_dir != CERTIFICATES and DomainsAll() in job.environment.values()
+    ]
 
 
 def needs(stack: Stack, name: str) -> list[str]:

@@ -49,6 +49,7 @@ _SYSTEMS = {2136: "Debian 12", 2625: "Debian 13"}
 _OLD_SYSTEMS = {244: "Debian 9", 270: "Ubuntu 18.04", 352: "Debian 10", 387: "Ubuntu 20.04", 477: "Debian 11"}
 _DOTS = re.compile("[.\u3002\uff0e\uff61]")  # those of other scripts as well (RFC 3490)
 _URL_PATH = re.compile(r"/[A-Za-z0-9/._~!$&()*+,;=:@%?-]*")
+_STATUSES = re.compile(r"[0-9]{3}(?:-[0-9]{3})?(?:,[0-9]{3}(?:-[0-9]{3})?)*")
 _PRIVATE_NETS = tuple(IPv4Network(net) for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 
 
@@ -326,6 +327,24 @@ def url_path(text: str) -> str:
     if not _URL_PATH.fullmatch(text):
         raise ValueError(f'{show(text)} is not a path; write it from "/" on, without blanks, quotes or #, e.g. "/up"')
     return text
+
+
+def statuses(text: str) -> str:
+    """Check which statuses count as healthy, and spell them without blanks: `200-399,401`.
+
+    They end up in the proxy's configuration (hasetup/domains.py). 5xx is what the proxy itself says for a site that
+    is down, and 1xx is no answer yet.
+    """
+    spelt = "".join(text.split())
+    if not _STATUSES.fullmatch(spelt):
+        raise ValueError(f'{show(text)} is not a list of statuses; write them and their ranges, as in "200-399,401"')
+    for part in spelt.split(","):
+        first, _, last = part.partition("-")
+        if not 200 <= int(first) <= int(last or first) <= 499:
+            raise ValueError(
+                f'{show(part)} is no status or range from 200 to 499, its lower end first; write "200-399"'
+            )
+    return spelt
 
 
 def mirror_url(text: str) -> str:

@@ -41,6 +41,11 @@ def job(name: str) -> dict[str, tuple[str, ...]]:
     return {**container(name, STOPPED_FIRST), f"command:Command {name}-run": STOPPED_FIRST}
 
 
+def judged(how: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Visitors are asked for last, when a container behind the proxy, or what the proxy is told, is another one."""
+    return {"command:Command web1-verdict": how}
+
+
 def records(domain: str, zone: str, how: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     return {
         f"vultr:DnsRecord {zone}/{name}/{type_}": how for name in (domain, f"www.{domain}") for type_ in ("A", "AAAA")
@@ -77,6 +82,7 @@ def test_new_sites_and_domains_bring_their_own_resources_and_are_made_known_to_t
         **routed("site", BESIDE),
         **records("press", "example.com", CREATED),
         **job("hasetup"),
+        **judged(STOPPED_FIRST),
     }
 
 
@@ -96,6 +102,7 @@ def test_what_changed_is_released_alone_and_each_in_its_own_way(elsewhere: Elsew
     assert plan == {
         **container("shop", BESIDE),
         **routed("shop", BESIDE),
+        **judged(BESIDE),
         **container("postgres", STOPPED_FIRST),
         **job("tidy"),
         "command:Command tidy-startable": UPDATED,
@@ -146,6 +153,7 @@ def test_a_rotated_password_is_in_force_before_anything_that_uses_it_is_released
         **job("dbsetup"),
         **container("shop", BESIDE),
         **routed("shop", BESIDE),
+        **judged(BESIDE),
     }
     restarted, told, released = (
         steps.index(("create-replacement", step))
@@ -167,6 +175,7 @@ def test_a_changed_file_reaches_what_is_made_of_it_alone(elsewhere: Elsewhere, e
         "command:Command web1/NginxStatic": BESIDE,
         **container("site", BESIDE),
         **routed("site", BESIDE),
+        **judged(BESIDE),
         "command:Command web1": BESIDE,
         "command:Command web2": BESIDE,
     }
@@ -180,7 +189,7 @@ def test_a_removed_site_goes_with_all_it_had_and_its_data_stay(elsewhere: Elsewh
     plan = operations(elsewhere(edited).steps())
     assert plan.pop("docker:Volume web1/pgdata") in (DELETED, ("discard",))
     assert plan.pop("command:Command web1") == BESIDE, "the bootstrap closes the private port"
-    gone = {name: how for name, how in plan.items() if name not in job("hasetup")}
+    gone = {name: how for name, how in plan.items() if name not in job("hasetup") | judged(STOPPED_FIRST)}
     assert set(gone.values()) == {DELETED}
     assert {*container("shop", DELETED), *routed("shop", DELETED), *records("shop", "example.net", DELETED)} <= set(
         gone
@@ -190,7 +199,7 @@ def test_a_removed_site_goes_with_all_it_had_and_its_data_stay(elsewhere: Elsewh
         "random:RandomPassword postgres/adminpass",
         "random:RandomPassword postgres/shop/password",
     }
-    assert {name: how for name, how in plan.items() if how != DELETED} == job("hasetup")
+    assert {name: how for name, how in plan.items() if how != DELETED} == job("hasetup") | judged(STOPPED_FIRST)
 
 
 def test_a_rebuilt_server_takes_all_that_is_on_it_along_and_leaves_the_other_alone(
@@ -289,6 +298,7 @@ def test_a_renamed_proxy_goes_before_its_port_and_address_are_taken_again(
         **container("front", STOPPED_FIRST),
         "command:Command front-stop-first-release": STOPPED_FIRST_UNDER_ANOTHER_NAME,
         **job("hasetup"),
+        **judged(STOPPED_FIRST),
     }
 
 
@@ -313,6 +323,7 @@ def test_what_is_renamed_is_replaced_in_its_own_way_and_keeps_what_it_had(
         **container("pages", BESIDE),
         **routed("pages", BESIDE),
         **job("hasetup"),
+        **judged(STOPPED_FIRST),
         **container("digest", STOPPED_FIRST),
         "command:Command digest-run": STOPPED_FIRST_UNDER_ANOTHER_NAME,
         # Known by its new name alone.

@@ -65,3 +65,112 @@ def test_a_release_that_exits_at_once_shows_its_last_words(hive: Hive) -> None:
     hive.up()
     hive.expect_nothing_left()
     hive.expect_no_changes()
+
+
+def test_a_first_release_that_the_proxy_would_not_serve_is_red_and_says_what_to_write(hive: Hive) -> None:
+    with hive.changed() as settings:
+        settings["apiary:servers"]["web1"]["dns"]["web"].append("new.example.net")
+        new = settings["apiary:applications"]["new"] = {
+            "build_dir": "Echo",
+            "env": {"domains": ["new.example.net"], "http_port": 8080},
+            "health": {"path": "/nothing", "timeout": 5},
+        }
+        failed = hive.up(check=False)
+        assert failed.status != 0
+        assert "applications.new: not ready after 5 s: GET http://" in failed.output
+        assert 'answered 404 (health.path "/nothing")' in failed.output
+        assert "visitors of new.example.net 503" in failed.output
+        assert "name the statuses that count in health.status" in failed.output
+        hive.expect_served()
+        # As the message says; and the proxy goes by the same statuses.
+        new["health"]["status"] = "200-399,404"
+        done = hive.up()
+        assert "new.example.net: served over IPv6 and IPv4" in done.output
+        for family in ("-6", "-4"):
+            assert hive.get("http://new.example.net/nothing", family)[0] == 404
+        hive.expect_no_changes()
+        # Another question is put to the container that serves, and it serves on whatever the answer.
+        container = hive.container("new")
+        new["health"] |= {"path": "/status?code=401", "status": "200-399"}
+        failed = hive.up(check=False)
+        assert failed.status != 0
+        assert 'answered 401 (health.path "/status?code=401")' in failed.output
+        assert hive.get("http://new.example.net/", "-6")[0] == 200
+        new["health"]["status"] = "401"
+        hive.up()
+        assert hive.get("http://new.example.net/", "-4")[0] == 200
+        assert hive.container("new") == container
+    hive.up()
+    hive.expect_nothing_left()
+    hive.expect_no_changes()
+
+
+# Listens on IPv6 alone: it is well when it is asked by itself, and the proxy asks it over IPv4.
+ONLY_IPV6 = r"""
+use Socket;
+socket(S, PF_INET6, SOCK_STREAM, 0) and setsockopt(S, 41, 26, pack("i", 1))
+  and bind(S, Socket::pack_sockaddr_in6(8080, Socket::IN6ADDR_ANY)) and listen(S, 16) or die $!;
+$SIG{TERM} = sub { exit 0 };
+while (accept(C, S)) { sysread(C, $b, 4096); syswrite(C, "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"); close C }
+"""
+
+
+def test_an_update_is_judged_by_what_it_touched_and_says_what_else_is_down(hive: Hive) -> None:
+    with hive.changed() as settings:
+        site = hive.container("site")
+        hive.on_server(f"docker pause {site}")
+        try:
+            # The update of another application goes through.
+            settings["apiary:applications"]["echo"]["env"]["version"] = "judged"
+            done = hive.up()
+        finally:
+            hive.on_server(f"docker unpause {site}")
+        assert "echo.example.net: served over IPv6 and IPv4" in done.output
+        assert "not this update's doing, and still so: applications.site: GET http://" in done.output
+        # One of which the proxy gives nothing to visitors does not, though its container is well.
+        settings["apiary:servers"]["web1"]["dns"]["web"].append("more.example.net")
+        more = settings["apiary:applications"]["more"] = {
+            "build_dir": "Shell",
+            "command": ["perl", "-e", ONLY_IPV6],
+            "env": {"domains": ["more.example.net"], "http_port": 8080},
+        }
+        failed = hive.up(check=False)
+        assert failed.status != 0
+        assert "applications.more: the proxy's backend app-more says DOWN (L4CON)" in failed.output
+        assert "visitors: http://more.example.net/ answered 503 over IPv6 and IPv4" in failed.output
+        assert "echo.example.net" in failed.output, "what else was touched is proven all the same"
+        hive.expect_served()
+        # Nothing else has to be changed for it to be judged again, nor to be repaired.
+        assert "applications.more: " in hive.up(check=False).output
+        more["build_dir"] = "Echo"
+        del more["command"]
+        hive.up()
+        for family in ("-6", "-4"):
+            assert hive.get("http://more.example.net/", family)[0] == 200
+    hive.up()
+    hive.expect_nothing_left()
+    hive.expect_no_changes()
+    hive.expect_served()
+
+
+def test_a_container_has_its_grace_whoever_stops_it(hive: Hive) -> None:
+    """Longer than Docker's own ten seconds, and than the 90 that systemd has for all of a shutdown."""
+    with hive.changed() as settings:
+        settings["apiary:applications"]["slow"] = {
+            "build_dir": "Shell",
+            "command": ["sh", "-c", "trap 'sleep 13; echo clean; exit 0' TERM; while :; do sleep 0.1; done"],
+            "grace_seconds": 120,
+        }
+        hive.up()
+        slow = hive.container("slow")
+        hive.on_server(f"docker restart {slow}")
+        assert hive.on_server(f"docker logs {slow}").split() == ["clean"]
+        limit = "systemctl show --property=TimeoutStopUSec --value"
+        scope = f"docker-$(docker inspect -f '{{{{.Id}}}}' {slow}).scope"
+        assert hive.on_server(f"systemctl cat {scope} >/dev/null 2>&1 && {limit} {scope} || echo none").strip() in (
+            "2min 10s",
+            "none",  # where the kernel's groups are not systemd's
+        )
+        assert hive.on_server("systemctl show --property=DefaultTimeoutStopUSec --value").strip() == "2min 10s"
+    hive.up()
+    hive.expect_nothing_left()

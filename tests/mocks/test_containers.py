@@ -72,9 +72,62 @@ def test_static_addresses_lie_outside_what_docker_hands_out(graph: Graph) -> Non
         assert config["gateway"]
 
 
+def cargo(graph: Graph) -> str:
+    """What the bootstrap of web1 carries there, its variables among it."""
+    return graph.one(SENT, "web1").sent()["vars.json"].decode()
+
+
 def test_a_container_stops_in_its_own_time(graph: Graph) -> None:
-    assert graph.one(CONTAINER, "postgres").inputs["destroyGraceSeconds"] == 60
-    assert graph.one(CONTAINER, "site").inputs["destroyGraceSeconds"] == 10
+    """`destroyGraceSeconds` is the update's, `stopTimeout` that of `docker restart` and `docker stop`."""
+    for name, seconds in (("postgres", 60), ("site", 10), ("hasetup", 10)):
+        inputs = graph.one(CONTAINER, name).inputs
+        assert (inputs["destroyGraceSeconds"], inputs["stopTimeout"]) == (seconds, seconds)
+
+
+@pytest.mark.parametrize(("grace", "stop"), [(80, "null"), (81, "91"), (300, "310")])
+def test_a_shutdown_waits_for_the_container_that_needs_most(
+    program: Any, stack_file: Any, grace: int, stop: str
+) -> None:
+    stack_file["applications"]["postgres"]["grace_seconds"] = grace
+    assert f'"apiary_stop_seconds": {stop}' in cargo(program(stack_file, secret_keys=("secrets",)))
+
+
+def test_another_question_makes_no_other_container(program: Any, stack_file: Any, graph: Graph) -> None:
+    stack_file["applications"]["site"]["health"] = {"path": "/up", "status": "204", "timeout": 5}
+    changed = program(stack_file, secret_keys=("secrets",))
+    assert changed.one(CONTAINER, "site").inputs["labels"] == graph.one(CONTAINER, "site").inputs["labels"]
+    awaited = changed.one(COMMAND, "site-rolling-release")
+    assert awaited.inputs["triggers"][1:] == ["--http", "8080", "/up", "204", "example.com"]
+    stack_file["applications"]["site"]["health"] |= {"test": ["CMD", "true"]}
+    other = program(stack_file, secret_keys=("secrets",)).one(CONTAINER, "site")
+    assert other.inputs["labels"] != graph.one(CONTAINER, "site").inputs["labels"]
+
+
+def test_the_verdict_is_the_last_of_an_update_and_knows_what_visitors_come_for(graph: Graph) -> None:
+    verdict = graph.one(COMMAND, "web1-verdict")
+    told = json.loads(verdict.inputs["stdin"])
+    assert told["proxy"] == ["haproxy-id", "hasetup-id"]
+    assert told["applications"]["site"] == {
+        "container": "site-id",
+        "sites": {
+            "example.com": {
+                "app": "site", "port": 8080, "path": "/", "status": "200-399", "www": True, "tls": False
+            }
+        },
+    }  # fmt: skip
+    assert set(told["applications"]) == {"site", "shop"}
+    # Judged again when any of it is another one, and after all of it is through.
+    assert verdict.inputs["triggers"] == ["web1-id", verdict.inputs["stdin"]]
+    for before in ("hasetup-run", "site-rolling-release", "shop-rolling-release", "haproxy-stop-first-release"):
+        assert graph.one(COMMAND, before).urn in verdict.dependencies
+
+
+def test_a_hive_whose_proxy_is_told_by_nobody_is_not_judged(program: Any, stack_file: Any) -> None:
+    """A proxy of another kind has its own ways; and the job for certificates tells it nothing."""
+    stack_file["applications"]["haproxy"]["build_dir"] = "Echo"
+    stack_file["jobs"]["hasetup"]["build_dir"] = "CertBot"
+    graph = program(stack_file, secret_keys=("secrets",))
+    assert not [command for command in graph.of_type(COMMAND) if command.name == "web1-verdict"]
 
 
 def test_limits_are_spelled_as_the_plugin_reads_them_back(graph: Graph) -> None:
@@ -127,10 +180,8 @@ def test_an_environment_with_a_secret_is_secret(graph: Graph) -> None:
 
 def test_a_release_is_proven_alive_before_anything_goes_on(graph: Graph) -> None:
     awaited = graph.one(COMMAND, "site-rolling-release")
-    assert awaited.inputs["triggers"] == ["site-id"]
-    assert awaited.inputs["create"] == (
-        "apiary-await site-id --timeout 60 --http 8080 / --host example.com --proxy site"
-    )
+    assert awaited.inputs["create"] == "apiary-await site-id --timeout 60 --http 8080 / 200-399 example.com"
+    assert awaited.inputs["triggers"] == ["site-id", "--http", "8080", "/", "200-399", "example.com"]
     drain = graph.one(COMMAND, "site-drain")
     assert awaited.urn in drain.dependencies
     assert drain.inputs["delete"] == "apiary-drain site-id site --limit 60"
@@ -369,9 +420,6 @@ def test_what_is_built_of_a_repository_is_named_as_docker_does(
 
 
 def test_git_is_installed_where_it_is_needed_alone(stack_file: dict[str, Any], program: Any) -> None:
-    def cargo(graph: Graph) -> str:
-        return graph.one(SENT, "web1").sent()["vars.json"].decode()
-
     assert '"apiary_git": false' in cargo(program(stack_file))
     stack_file["jobs"]["feed"] = {"git": {"url": GIT["url"]}}
     assert '"apiary_git": true' in cargo(program(stack_file))

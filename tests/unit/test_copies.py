@@ -64,6 +64,7 @@ def test_both_database_servers_refuse_the_data_of_another_version_in_the_same_wo
 def test_a_path_that_the_stack_file_may_have_is_one_that_the_proxy_s_setup_takes():
     setup = (IMAGES / "HAProxySetup" / "hasetup" / "domains.py").read_text()
     assert f'_PATH = re.compile(r"{texts._URL_PATH.pattern}\\Z")' in setup
+    assert f'_STATUSES = re.compile(r"{texts._STATUSES.pattern}\\Z")' in setup
 
 
 def test_what_the_proxy_signs_at_its_start_is_known_to_its_setup():

@@ -116,6 +116,24 @@ def test_metrics_are_bound_to_the_loopback_unless_networks_are_named():
     assert "tcp-request connection reject unless { src 127.0.0.1 172.30.0.0/24 }" in opened
 
 
+def test_the_proxy_goes_by_the_statuses_of_the_stack_file():
+    assert "    http-check expect status 200-399\n" in render(domains())
+    own = {name: {**domain, "status": "200-399,401"} for name, domain in HIVE.items()}
+    assert render(domains(own)).count("    http-check expect status 200-399,401\n") == 2
+
+
+@pytest.mark.parametrize("status", ["", "2xx", "200 reject", "200\n  acl", 200, "200,"])
+def test_what_is_no_list_of_statuses_is_refused(status: object):
+    with pytest.raises(InputError, match=r"DOMAINS\['example.net'\].status: .* is not a list of statuses"):
+        domains({"example.net": {**HIVE["example.net"], "status": status}})
+
+
+def test_one_application_has_one_list_of_statuses():
+    other = {**HIVE, "example.net": {**HIVE["example.net"], "status": "204"}}
+    with pytest.raises(InputError, match="one application has one port, path and list of statuses"):
+        domains(other)
+
+
 def frontends(text: str) -> dict[str, list[str]]:
     sections = (section.splitlines() for section in text.split("\n\n"))
     return {lines[0].removeprefix("frontend "): [line.strip() for line in lines[1:]] for lines in sections}

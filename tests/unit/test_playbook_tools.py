@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import builtins
 import copy
 import datetime
@@ -34,6 +33,7 @@ public_interface = load(PLAYBOOKS / "library" / "public_interface.py")
 proxy = load(TOOLS / "apiary_proxy.py")
 await_tool = load(TOOLS / "apiary-await")
 drain_tool = load(TOOLS / "apiary-drain")
+health_tool = sys.modules["apiary_health"]  # of apiary-await
 private_tool = load(PLAYBOOKS / "roles" / "private" / "files" / "apiary-private")
 
 NET = "2001:db8:1:2:0:2::/96"
@@ -460,32 +460,6 @@ def test_a_refusal_by_the_proxy_is_an_error(monkeypatch):
         fake.rotate(proxy.slots(STAT, "app-blog")[0], into=True)
 
 
-def test_await_takes_back_what_an_earlier_release_did_to_the_slot():
-    fake = FakeProxy(STAT)
-    new = container()
-    new["NetworkSettings"]["Networks"]["web"]["IPAddress"] = "172.30.0.22"
-    assert "says DRAIN" in await_tool.behind(fake, new, "blog")
-    assert "set server app-blog/blog-3 weight 100%" in fake.asked
-
-
-def test_await_is_content_with_a_checked_server_or_with_no_backend_yet():
-    assert await_tool.behind(FakeProxy(STAT), container(), "blog") is None
-    assert await_tool.behind(FakeProxy(STAT), container(), "shop") is None
-
-
-def test_await_waits_for_the_proxy_to_list_the_container():
-    new = container()
-    new["NetworkSettings"]["Networks"]["web"]["IPAddress"] = "172.30.0.77"
-    assert "does not list it yet" in await_tool.behind(FakeProxy(STAT), new, "blog")
-
-
-def test_await_waits_for_a_proxy_that_is_replaced_while_it_looks(monkeypatch):
-    gone = proxy.HostError("docker inspect: Error: No such container: 4f")
-    monkeypatch.setattr(await_tool, "admin_socket", lambda: (_ for _ in ()).throw(gone))
-    options = argparse.Namespace(http=None, proxy="blog", host=None)
-    assert "No such container" in await_tool.missing(container(), options, NOW)
-
-
 # a container's life
 
 
@@ -556,10 +530,9 @@ def test_a_container_without_a_health_check_is_not_asked(docker, test):
 
 
 def test_a_container_without_any_proof_must_run_a_while():
-    options = argparse.Namespace(http=None, proxy=None, host=None)
     young, old = NOW - datetime.timedelta(seconds=9), NOW
-    assert await_tool.missing(container(), options, old) is None
-    assert "not yet run" in await_tool.missing(container(), options, young)
+    assert await_tool.missing(container(), None, old) is None
+    assert "not yet run" in await_tool.missing(container(), None, young)
 
 
 @pytest.fixture
@@ -582,19 +555,55 @@ def web():
         server.shutdown()
 
 
-@pytest.mark.parametrize(("status", "fine"), [(200, True), (302, True), (404, True), (500, False), (503, False)])
-def test_an_answer_below_500_is_alive(web, status, fine):
-    port, hosts = web
+def rule(port: int, path: str, status: str = "200-399"):
+    return health_tool.Rule(port, path, status, "example.com")
+
+
+def at_home() -> dict[str, object]:
+    """A container that listens on this machine."""
     here = copy.deepcopy(container())
     here["NetworkSettings"]["Networks"]["web"]["IPAddress"] = "127.0.0.1"
-    assert (await_tool.answers(here, port, f"/{status}", "example.com") is None) is fine
+    return here
+
+
+@pytest.mark.parametrize(
+    ("status", "fine"), [(200, True), (302, True), (401, False), (403, False), (404, False), (405, False), (503, False)]
+)
+def test_a_release_is_healthy_by_the_statuses_that_the_proxy_goes_by(web, status, fine):
+    port, hosts = web
+    missing = await_tool.missing(at_home(), rule(port, f"/{status}"), NOW)
+    assert (missing is None) is fine
     assert hosts == ["example.com"]
 
 
+def test_what_is_wrong_with_a_status_says_what_visitors_get_and_what_to_write(web):
+    port, _ = web
+    assert await_tool.missing(at_home(), rule(port, "/404"), NOW) == (
+        f'GET http://127.0.0.1:{port}/404 answered 404 (health.path "/404"); the proxy would give visitors of '
+        "example.com 503 for that. Set health.path to a path that answers 200-399, or name the statuses that count in "
+        "health.status"
+    )
+    assert await_tool.missing(at_home(), rule(port, "/404", "200-399,404"), NOW) is None
+    assert await_tool.missing(at_home(), rule(port, "/200", "401"), NOW) is not None
+
+
+@pytest.mark.parametrize(
+    ("status", "counts"), [(200, True), (299, True), (300, False), (401, True), (402, False), (403, True)]
+)
+def test_single_statuses_count_and_both_ends_of_a_range(status: int, counts: bool):
+    assert rule(80, "/", "200-299,401,403-404").counts(status) is counts
+
+
 def test_no_answer_says_where_it_was_asked():
-    here = container()
-    here["NetworkSettings"]["Networks"]["web"]["IPAddress"] = "127.0.0.1"
-    assert "on port 1 at 127.0.0.1" in await_tool.answers(here, 1, "/", None)
+    assert "GET http://127.0.0.1:1/ got no answer (ConnectionRefused" in await_tool.missing(
+        at_home(), rule(1, "/"), NOW
+    )
+
+
+def test_the_failure_of_a_release_is_told_by_its_place_in_the_stack_file():
+    here = {**container(), "Config": {"Labels": {"apiary.resource": "applications.blog"}}}
+    assert health_tool.own_name(here) == "applications.blog"
+    assert health_tool.own_name(container()) == "4f2a"
 
 
 # the shell

@@ -161,9 +161,19 @@ def test_sites_are_served_over_https_where_the_proxy_publishes_its_port(stack):
 
 
 def test_the_proxy_learns_each_served_domain(stack):
-    route = {"app": "blog", "port": 8080, "path": "/healthz", "www": True, "tls": True}
+    route = {"app": "blog", "port": 8080, "path": "/healthz", "status": "200-399", "www": True, "tls": True}
     assert settings.domains_map(stack, "web1") == {"example.com": route, "penguin.example.co.uk": route}
     assert json.dumps(settings.domains_map(stack, "web1"))
+
+
+@pytest.mark.parametrize(
+    ("written", "spelt"), [(401, "401"), ("200-399, 401", "200-399,401"), ("200-299", "200-299"), ("404", "404")]
+)
+def test_statuses_that_count_are_spelt_as_the_proxy_takes_them(written, spelt):
+    raw = good()
+    raw["applications"]["blog"]["health"] = {"status": written}
+    assert settings.load(raw, name="test").applications["blog"].health.status == spelt
+    assert settings.domains_map(settings.load(raw, name="test"), "web1")["example.com"]["status"] == spelt
 
 
 def test_zones_follow_from_the_public_suffix_list_unless_listed(stack):

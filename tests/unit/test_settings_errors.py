@@ -611,6 +611,21 @@ CASES = [
         "jobs.certs.renamed_from",
         '"hasetup" is still there, at jobs.hasetup',
     ),
+    # what counts as healthy
+    (
+        (*BLOG, "health", "status"),
+        "2xx",
+        "applications.blog.health.status",
+        '"2xx" is not a list of statuses; write them and their ranges, as in "200-399,401"',
+    ),
+    (
+        (*BLOG, "health", "status"),
+        "200-399,503",
+        "applications.blog.health.status",
+        '"503" is no status or range from 200 to 499, its lower end first; write "200-399"',
+    ),
+    ((*BLOG, "health", "status"), "399-200", "applications.blog.health.status", '"399-200" is no status or range'),
+    ((*BLOG, "health", "status"), [200], "applications.blog.health.status", "must be text, not a list"),
     # references
     (
         (*BLOG, "env", "db_host"),

@@ -258,7 +258,7 @@ def _application(domain: Domain) -> list[str]:
         "    option httpchk",
         f"    http-check send meth GET uri {domain.path} ver HTTP/1.1 hdr Host {domain.name}"
         " hdr User-Agent apiary-health hdr Connection close",
-        "    http-check expect status 200-399",
+        f"    http-check expect status {domain.status}",
         f"    server-template {domain.app}- {SLOTS} {domain.app}:{domain.port} check inter 1s fastinter 500ms"
         f" downinter 500ms rise 1 fall 3 {_RESOLVED}",
     ]

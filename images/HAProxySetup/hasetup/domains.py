@@ -16,8 +16,9 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\Z")
 _CONTAINER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?\Z")
 _PATH = re.compile(r"/[A-Za-z0-9/._~!$&()*+,;=:@%?-]*\Z")
+_STATUSES = re.compile(r"[0-9]{3}(?:-[0-9]{3})?(?:,[0-9]{3}(?:-[0-9]{3})?)*\Z")
 _HSTS = re.compile(r"(?:max-age=)?([0-9]{1,10})((?:; ?(?:includeSubDomains|preload))*)\Z")
-_KEYS = frozenset({"app", "port", "path", "www", "tls"})
+_KEYS = frozenset({"app", "port", "path", "status", "www", "tls"})
 
 
 class InputError(ValueError):
@@ -32,6 +33,7 @@ class Domain:
     app: str  # the application's name, which is its alias on the containers' network
     port: int
     path: str = "/"  # asked by the health check
+    status: str = "200-399"  # which statuses count as healthy there
     www: bool = True  # answer www.<name> too, with a redirect
     tls: bool = False  # served over https, and over http only sent there
 
@@ -77,6 +79,7 @@ def _domain(name: str, value: object, errors: list[str]) -> Domain | None:
         known = ", ".join(sorted(_KEYS))
         found.append(f"{at}: unknown keys {', '.join(unknown)}; known are {known}")
     app, port, path = value.get("app"), value.get("port"), value.get("path", "/")
+    status = value.get("status", "200-399")
     www, tls = value.get("www", True), value.get("tls", False)
     if not (isinstance(app, str) and _CONTAINER.match(app)):
         found.append(f"{at}.app: {app!r} is not the name of an application")
@@ -84,6 +87,8 @@ def _domain(name: str, value: object, errors: list[str]) -> Domain | None:
         found.append(f"{at}.port: {port!r} is not a port (1 to 65535)")
     if not (isinstance(path, str) and _PATH.match(path)):
         found.append(f"{at}.path: {path!r} is not a path: it starts with / and has no spaces or quotes")
+    if not (isinstance(status, str) and _STATUSES.match(status)):
+        found.append(f"{at}.status: {status!r} is not a list of statuses such as 200-399,401")
     if not isinstance(www, bool):
         found.append(f"{at}.www: {www!r} is neither true nor false")
     if not isinstance(tls, bool):
@@ -91,7 +96,7 @@ def _domain(name: str, value: object, errors: list[str]) -> Domain | None:
     if found:
         errors += found
         return None
-    return Domain(name, str(app), int(str(port)), str(path), bool(www), bool(tls))
+    return Domain(name, str(app), int(str(port)), str(path), str(status), bool(www), bool(tls))
 
 
 def _contradictions(domains: list[Domain]) -> list[str]:
@@ -100,10 +105,11 @@ def _contradictions(domains: list[Domain]) -> list[str]:
     owner: dict[str, str] = {}
     for domain in domains:
         known = first.setdefault(domain.app, domain)
-        if (known.port, known.path) != (domain.port, domain.path):
+        if (known.port, known.path, known.status) != (domain.port, domain.path, domain.status):
             errors.append(
                 f"DOMAINS[{domain.name!r}]: application {domain.app!r} is at {domain.port}{domain.path} here"
-                f" and at {known.port}{known.path} for {known.name!r}; one application has one port and path"
+                f" (healthy: {domain.status}) and at {known.port}{known.path} ({known.status}) for {known.name!r};"
+                " one application has one port, path and list of statuses"
             )
         for name in domain.names:
             if owner.setdefault(name, domain.name) != domain.name:

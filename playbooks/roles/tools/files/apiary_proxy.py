@@ -1,4 +1,4 @@
-"""What apiary-await and apiary-drain share: Docker on this host, and the admin socket of the proxy container.
+"""What the host's tools share: Docker on this host, and the admin socket of the proxy container.
 
 The proxy is the running container labelled `apiary.proxy=true`; its socket is reached where its volume lies
 on the host, so that nothing has to be run in it. Standard library only. Raises HostError with one line for
@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,15 +68,26 @@ def last_lines(container: str) -> list[str]:
     return [line[:LINE_LIMIT] for line in done.stdout.decode(errors="replace").splitlines()]
 
 
+def running_proxy() -> dict[str, Any] | None:
+    """What `docker inspect` says of the proxy; None where none runs."""
+    running = docker("ps", "--quiet", "--no-trunc", "--filter", f"label={PROXY_LABEL}").split()
+    return inspect(running[0]) if running else None
+
+
+def socket_of(proxy: Mapping[str, Any]) -> str | None:
+    """Path of a proxy's admin socket on this host; None while there is none."""
+    for mount in proxy.get("Mounts", []):
+        path = os.path.join(str(mount["Source"]), SOCKET_IN_VOLUME)
+        if mount["Destination"].rstrip("/") == CONFIG_FOLDER and os.path.exists(path):
+            return path
+    return None
+
+
 def admin_socket() -> str | None:
     """Path of the running proxy's admin socket on this host; None where there is no proxy, or not yet a
     socket."""
-    for name in docker("ps", "--quiet", "--no-trunc", "--filter", f"label={PROXY_LABEL}").split():
-        for mount in inspect(name).get("Mounts", []):
-            path = os.path.join(str(mount["Source"]), SOCKET_IN_VOLUME)
-            if mount["Destination"].rstrip("/") == CONFIG_FOLDER and os.path.exists(path):
-                return path
-    return None
+    proxy = running_proxy()
+    return socket_of(proxy) if proxy else None
 
 
 @dataclass(frozen=True)
