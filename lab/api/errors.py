@@ -1,6 +1,6 @@
 """Errors of the API, as `{"error": "...", "status": N}`.
 
-The texts in GONE, TOKEN, PLAN, ATTACHED, NOT_ATTACHED and VPC_IN_USE are those clients match or users have
+The texts in GONE, TOKEN, PLAN, ATTACHED, NOT_ATTACHED, HELD and VPC_IN_USE are those clients match or users have
 reported. Every other message of the emulator is wording of its own: right status, plausible text.
 """
 
@@ -10,6 +10,7 @@ TOKEN: Final = "Invalid API token."  # noqa: S105 - the text of a refusal
 PLAN: Final = "Invalid plan chosen."
 ATTACHED: Final = "Floating IPv4 address is already attached to another server"
 NOT_ATTACHED: Final = "Reserved IP is not attached"
+HELD: Final = "Unable to detach subnet, please restart your server from the control panel"
 VPC_IN_USE: Final = "The following servers are attached to this VPC network: "
 
 #: What a read answers when the object does not exist; clients search the body for exactly these bytes.

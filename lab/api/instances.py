@@ -6,7 +6,7 @@ import secrets
 import uuid
 from collections.abc import Callable
 
-from lab.api import fields, networking
+from lab.api import fields, networking, reserved_ips
 from lab.api.addresses import mac
 from lab.api.catalogue import OSES, PLANS, REGIONS
 from lab.api.errors import ATTACHED, PLAN, ApiError, refused
@@ -194,9 +194,7 @@ def discard(region: Region, instance: JSON) -> Task:
     store.table("reverse_ipv6").pop(id_, None)
     for address in networking.public_ipv4(region, instance):
         store.table("reverse_ipv4").pop(address, None)
-    for reserved in store.table("reserved_ips").values():
-        if reserved["instance_id"] == id_:
-            reserved.update(instance_id="", _lost_instance=True)
+    reserved_ips.release(region, instance)
     for block in store.table("blocks").values():
         if block["attached_to_instance"] == id_:
             block["attached_to_instance"] = ""

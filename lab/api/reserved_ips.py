@@ -1,10 +1,15 @@
-"""Reserved IPs of both families. Attaching one to a machine that runs already is state only."""
+"""Reserved IPs of both families. Attaching an IPv4 address to a machine that runs already is state only; an IPv6 /64
+is delivered to the machine it is attached to, and to no other.
+
+A server that runs lets go of a /64 only when it has been restarted since that was first asked for: the refusal is known
+from terraform-provider-vultr#348, what ends it from its own text. Of a server that is gone, all is let go.
+"""
 
 import uuid
 
 from lab.api import fields
 from lab.api.catalogue import REGIONS
-from lab.api.errors import ATTACHED, NOT_ATTACHED, refused
+from lab.api.errors import ATTACHED, HELD, NOT_ATTACHED, refused
 from lab.api.paging import page
 from lab.api.region import JSON, Call, Region, Reply, Routes
 from lab.api.store import public
@@ -21,7 +26,35 @@ def _add(region: Region, *, place: str, subnet: str, label: str, instance_id: st
         "label": label, "instance_id": instance_id,
     }  # fmt: skip
     region.store.table("reserved_ips")[reserved["id"]] = reserved
+    _deliver(region, reserved)
     return reserved
+
+
+def _deliver(region: Region, reserved: JSON) -> None:
+    """Lead a /64 to where it is attached; an unattached one to nobody."""
+    if reserved["ip_type"] == "v6":
+        region.machines.deliver(reserved["subnet"], reserved["instance_id"] or None)
+
+
+def release(region: Region, instance: JSON) -> None:
+    """Detach what a deleted instance had."""
+    for reserved in region.store.table("reserved_ips").values():
+        if reserved["instance_id"] == instance["id"]:
+            reserved.update(instance_id="", _lost_instance=True)
+            reserved.pop("_asked", None)
+            _deliver(region, reserved)
+
+
+def _let_go(region: Region, reserved: JSON) -> None:
+    """ApiError 400 where the server that has it must be restarted first."""
+    instance = region.store.table("instances").get(reserved["instance_id"], {})
+    running = (instance.get("status"), instance.get("power_status")) == ("active", "running")
+    if reserved["ip_type"] == "v6" and running:
+        boots = instance.get("_boots", 0)
+        if reserved.setdefault("_asked", boots) == boots:
+            region.store.save()
+            raise refused(HELD)
+    reserved.pop("_asked", None)
 
 
 def create(region: Region, call: Call) -> Reply:
@@ -81,7 +114,9 @@ def attach(region: Region, call: Call) -> Reply:
     if reserved["region"] != instance["region"]:
         raise refused("Invalid instance_id: the instance is in another region")
     reserved["instance_id"] = instance["id"]
-    reserved.pop("_lost_instance", None)
+    for field in ("_lost_instance", "_asked"):
+        reserved.pop(field, None)
+    _deliver(region, reserved)
     return 204, None
 
 
@@ -97,16 +132,20 @@ def detach(region: Region, call: Call) -> Reply:
         raise refused(NOT_ATTACHED)
     if _is_main(region, reserved):
         raise refused("Unable to detach reserved IP: it is the main address of its server")
+    _let_go(region, reserved)
     reserved["instance_id"] = ""
+    _deliver(region, reserved)
     return 204, None
 
 
 def delete(region: Region, call: Call) -> Reply:
-    """Release it, also an attached one, unless it is the only IPv4 address of a server."""
+    """Release it, also an attached one, unless it is the only IPv4 address of a server or still held by one."""
     reserved = _get(region, call)
     if _is_main(region, reserved):
         raise refused("Unable to delete reserved IP: it is attached to a server as its main address")
+    _let_go(region, reserved)
     del region.store.table("reserved_ips")[reserved["id"]]
+    _deliver(region, reserved | {"instance_id": ""})
     return 204, None
 
 
