@@ -52,7 +52,8 @@ def answers(hive: Hive) -> bool:
 def on_loopback(hive: Hive) -> list[str]:
     """The host's public addresses that are on no network interface."""
     shown = json.loads(hive.on_server("ip -j -6 address show dev lo scope global"))
-    return [info["local"] for link in shown for info in link.get("addr_info", [])]
+    # What is not of the scope is an empty object there.
+    return [info["local"] for link in shown for info in link.get("addr_info", []) if info]
 
 
 def unreachable(hive: Hive) -> str:
