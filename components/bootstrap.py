@@ -57,6 +57,8 @@ def variables(
             "apiary_instance": instance,
             "apiary_timezone": wanted.timezone,
             "apiary_prefix": addresses.prefix,
+            # Only in a reserved /64: the instance makes itself no address there that stays.
+            "apiary_own_address": own if wanted.ipv6.reserved else None,
             "apiary_bridge_subnet": addresses.bridge,
             "apiary_net_subnet": addresses.net,
             "apiary_net_subnet_ipv4": addresses.ipv4_net,

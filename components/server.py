@@ -1,8 +1,9 @@
-"""A Vultr instance whose IPv4 address and host key outlive it.
+"""A Vultr instance whose IPv4 address and host key outlive it, and its IPv6 network too where that is reserved.
 
-Makes: reserved IPv4, firewall group and rules, SSH host key, instance with IPv6, reverse DNS of both
-families, and the Docker provider that everything on the host uses. Leaves alone: what runs on the host
-(bootstrap.py and later), its address on the private network included, and forward DNS (zone.py).
+Makes: reserved IPv4, firewall group and rules, SSH host key, instance with IPv6, where wanted a reserved /64 that is
+attached to it, reverse DNS of both families, and the Docker provider that everything on the host uses. Leaves alone:
+what runs on the host (bootstrap.py and later), its address on the private network and in the reserved /64 included,
+and forward DNS (zone.py).
 
 The graph is tied so that a rebuild is one replace that carries everything on the host along:
 the provider depends on the reserved address only, so it is known in every preview, and the instance depends
@@ -13,9 +14,10 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import cast
 
 import ediri_vultr as vultr
 import pulumi
@@ -41,6 +43,7 @@ class ServerArgs:
     public_name: str  # what the addresses' reverse DNS says, e.g. `web1.example.com`
     openings: Sequence[settings.Opening]  # what the cloud firewall lets through besides ICMP and SSH
     ssh_from: Sequence[str]  # networks that may log in; empty: from anywhere
+    reserve_prefix: bool  # whether the /64 shall outlive the instance
 
     @classmethod
     def of(cls, stack: settings.Stack, name: str) -> ServerArgs:
@@ -53,6 +56,7 @@ class ServerArgs:
             public_name=wanted.dns.public[0] if wanted.dns.public else name,
             openings=settings.openings(stack, name),
             ssh_from=wanted.ssh_from or (),
+            reserve_prefix=wanted.ipv6.reserved,
         )
 
 
@@ -63,8 +67,8 @@ class Server(pulumi.ComponentResource):
     provider: docker.Provider
     connection: Connection
     ipv4: pulumi.Output[str]  # reserved: survives a rebuild
-    ipv6: pulumi.Output[str]  # the host's own address; changes with a rebuild
-    prefix: pulumi.Output[str]  # the instance's public network, `2001:db8:1:2::/64`; changes with a rebuild
+    ipv6: pulumi.Output[str]  # the host's own address, in `prefix`
+    prefix: pulumi.Output[str]  # its public network, `2001:db8:1:2::/64`; unless reserved, a rebuild changes it
 
     def __init__(
         self,
@@ -135,8 +139,20 @@ class Server(pulumi.ComponentResource):
                 delete_before_replace=True,
             ),
         )
-        self.ipv6 = self.instance.v6_main_ip
-        self.prefix = pulumi.Output.concat(self.instance.v6_network, "/64")
+        self.ipv6, self.prefix = self.instance.v6_main_ip, pulumi.Output.concat(self.instance.v6_network, "/64")
+        if args.reserve_prefix:
+            network = vultr.ReservedIp(
+                f"{name}/ipv6",  # no server is called so
+                region=args.region,
+                ip_type="v6",
+                label=label,
+                # It can't be attached before the instance runs, and still is no part of it: what drops an instance with
+                # its dependents must not give the network away, nor the records that lead into it.
+                instance_id=known_without_dependency(self.instance.id),
+                opts=own,
+            )
+            self.prefix = pulumi.Output.concat(network.subnet, "/64")
+            self.ipv6 = self.prefix.apply(settings.own_address)
 
         # The entries die with their instance.
         with_instance = pulumi.ResourceOptions(parent=self, delete_before_replace=True, deleted_with=self.instance)
@@ -147,6 +163,12 @@ class Server(pulumi.ComponentResource):
             name, instance_id=self.instance.id, ip=self.ipv6, reverse=args.public_name, opts=with_instance
         )
         self.register_outputs({"ipv4": self.ipv4, "ipv6": self.ipv6, "prefix": self.prefix})
+
+
+def known_without_dependency(value: pulumi.Output[str]) -> pulumi.Output[str]:
+    """The same value, waited for as ever, of which the engine is not told which resource it comes from."""
+    # Where it is None, it is not known either.
+    return pulumi.Output(set(), cast(Awaitable[str], value.future()), value.is_known(), value.is_secret())
 
 
 @dataclass(frozen=True)

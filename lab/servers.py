@@ -24,6 +24,7 @@ SEED = "var/lib/cloud/seed/nocloud"
 PRIVATE = "var/lib/lab/private"  # the MAC address and, when it was made with it, the address of the link to its VPC
 STOP_SECONDS = 25  # for a clean shutdown; then it is pulled
 INSTANCE = "apiary.lab.instance"
+VISITORS = ("prober", "prober-routed", "acme")  # the region's services that come to sites as the world does
 
 
 class Servers:
@@ -182,6 +183,20 @@ class Servers:
                     script = "for path in /sys/class/net/eth*; do lab-private ${path##*/}; done"
                     docker("exec", name, "sh", "-c", script, step=step)
             self._forget_networks()
+
+    def deliver(self, network: str, server_id: str | None, /) -> None:
+        """Lets visitors' packets for a reserved /64 onto the region's link, where its server answers for it; or not.
+
+        Raises LabError.
+        """
+        unreachable = f"unreachable {network}/64"
+        command = (
+            f"ip -6 route del {unreachable} 2>/dev/null || true" if server_id else f"ip -6 route replace {unreachable}"
+        )
+        for service in VISITORS:
+            name = self._paths.name(service)
+            if docker("ps", "-q", "--filter", f"name=^{name}$", step="looking for a prober").strip():
+                docker("exec", name, "sh", "-c", command, step=f"delivering {network}/64")
 
     def _connect(self, name: str, link: PrivateLink) -> None:
         made = network.ensure_vpc(self._paths, link.vpc, images.tools(self._paths))

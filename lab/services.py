@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import subprocess
 import tarfile
 import time
@@ -281,17 +282,25 @@ def _listed(paths: Paths, shape: str) -> list[str]:
 
 
 def route_to(paths: Paths, servers: Sequence[dict[str, str]]) -> None:
-    """Gives the routed prober its routes: each server's /64, and private IPv4 behind the first one.
+    """Gives the routed prober its routes: each server's /64s, and private IPv4 behind the first one.
 
     A packet to any address in a /64 then goes to the server itself: no neighbour entry is needed.
     """
     commands = ["set -e"]
     up = [server for server in servers if server["state"] == "running"]
+    region = json.loads(paths.region.read_text()) if paths.region.exists() else {}
+    reserved = [ip for ip in region.get("reserved_ips", {}).values() if ip["ip_type"] == "v6"]
     for server in up:
         if server["ipv6"]:
             commands += [
                 f"ip -6 route replace {server['ipv6']}/128 dev eth0",
-                f"ip -6 route replace {server['prefix']} via {server['ipv6']} dev eth0",
+                *(
+                    f"ip -6 route replace {prefix} via {server['ipv6']} dev eth0"
+                    for prefix in (
+                        server["prefix"],
+                        *(f"{ip['subnet']}/64" for ip in reserved if ip["instance_id"] == server["id"]),
+                    )
+                ),
             ]
     for server in up[:1]:
         commands.append(f"ip route replace 172.16.0.0/12 via {server['ipv4']} dev eth0")

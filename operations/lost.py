@@ -110,12 +110,15 @@ def _addresses(state: State, tag: str, lists: Lists) -> Iterable[Lost]:
     ]
     for entry in lost:
         label = entry["label"]
-        witnesses = [address for address in state.creating(RESERVED_IP) if address.inputs.get("label") == label]
-        rivals = [other for other in lost if other["label"] == label]
-        recorded = any(address.inputs.get("label") == label for address in state.of_type(RESERVED_IP))
+        # A server's IPv4 address and its IPv6 network have one label.
+        kind = (label, entry.get("ip_type"))
+        witnesses = [address for address in state.creating(RESERVED_IP) if _kind(address) == kind]
+        rivals = [other for other in lost if (other["label"], other.get("ip_type")) == kind]
+        recorded = any(_kind(address) == kind for address in state.of_type(RESERVED_IP))
         action: Literal["remove", "adopt", "ask"] = "ask"
         why = "it may have served"
-        if entry.get("instance_id"):
+        # A network is attached by the end of its own creation, and then to a server of this state.
+        if entry.get("instance_id") and not (entry.get("ip_type") == "v6" and witnesses and not recorded):
             why = "it is attached to a server"
         elif witnesses and recorded and len(rivals) <= len(witnesses):
             action, why = "remove", "its creation was cut off, and the state has another"
@@ -128,6 +131,10 @@ def _addresses(state: State, tag: str, lists: Lists) -> Iterable[Lost]:
             why,
             (witnesses[0].urn, entry) if action == "adopt" else None,
         )
+
+
+def _kind(address: Resource) -> tuple[object, object]:
+    return address.inputs.get("label"), address.inputs.get("ipType")
 
 
 def _domains(state: State, lists: Lists) -> Iterable[Lost]:

@@ -69,6 +69,18 @@ def _addresses(values: list[Any], where: str, variables: Variables) -> list[str]
     return errors
 
 
+def _own_address(variables: Variables) -> list[str]:
+    value = variables.get("apiary_own_address")
+    if value is None:
+        return []
+    try:
+        if ipaddress.IPv6Address(value) in ipaddress.IPv6Network(variables.get("apiary_prefix")):
+            return []
+    except (ValueError, TypeError):
+        return [f"apiary_own_address: {value!r} is not an IPv6 address"]
+    return [f"apiary_own_address: {value} lies outside apiary_prefix {variables['apiary_prefix']}"]
+
+
 def _ipv6_only(variables: Variables) -> list[str]:
     errors: list[str] = []
     for value in variables.get("apiary_ipv6_only", []):
@@ -151,6 +163,7 @@ def check(variables: Variables, ssh_client: str | None = None) -> None:
     errors += _ports(variables, "apiary_published_ipv4", addressed=False)
     errors += _private(variables)
     errors += _ipv6_only(variables)
+    errors += _own_address(variables)
     errors += _nat(variables)
     errors += _ssh_from(variables, ssh_client)
     if errors:

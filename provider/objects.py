@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 from provider import spelling
 from provider.client import Client
 from provider.errors import ApiError
-from provider.protocol.base import Failure, Props
+from provider.protocol.base import Context, Difference, Failure, Props
 from provider.resource import VultrResource, changed, filled, unlike
 
 LEAVING = 10.0 * 60  # seconds for which an address is waited for that its last server still holds
+GOING = 20.0  # seconds until a server that is being deleted has let go of its network; one that stays is restarted then
 VPC_LEAVING = 40.0 * 60  # 15 minutes and more have been seen (dstack PR 2132)
 ALREADY_ATTACHED = "already attached"
 NOT_ATTACHED = "not attached"
@@ -73,6 +76,7 @@ class ReservedIp(VultrResource):
 
     def attach(self, client: Client, id: str, instance: str) -> None:
         """Have it attached to an instance, and to no other, from wherever it is now."""
+        restarted: list[str] = []
 
         def look() -> str:
             holder = str(client.get(f"{self.path}/{id}", self.wrapper).get("instance_id") or "")
@@ -83,7 +87,9 @@ class ReservedIp(VultrResource):
             try:
                 client.call("POST", f"{self.path}/{id}/attach", {"instance_id": instance})
             except ApiError as error:
-                if not error.says(ALREADY_ATTACHED, "locked"):
+                if error.says(RESTART):
+                    self.restart_once(client, instance, error, restarted)
+                elif not error.says(ALREADY_ATTACHED, "locked"):
                     raise
                 return error.said
             return ""
@@ -93,6 +99,7 @@ class ReservedIp(VultrResource):
     def detach(self, client: Client, id: str) -> None:
         """Have it attached to nothing; that it is not attached is as good."""
         restarted: list[str] = []
+        begun = time.monotonic()
 
         def look() -> str:
             try:
@@ -103,12 +110,11 @@ class ReservedIp(VultrResource):
                 holder = client.get(f"{self.path}/{id}", self.wrapper).get("instance_id")
                 if not holder:
                     return ""
-                if error.says(RESTART) and not restarted:
-                    # Vultr takes a network away from a server only while that starts.
-                    client.ctx.log(f"restarting instance {holder}: {error.said}", "warning")
-                    restarted.append(str(holder))
-                    self.restart(client, str(holder))
-                elif not error.says(RESTART, "locked"):
+                if error.says(RESTART):
+                    # On `destroy` both go side by side.
+                    if time.monotonic() - begun >= GOING:
+                        self.restart_once(client, str(holder), error, restarted)
+                elif not error.says("locked"):
                     raise
                 return error.said
             return ""
@@ -116,8 +122,12 @@ class ReservedIp(VultrResource):
         client.wait(f"reserved IP {id} to be detached", look, limit=LEAVING, first=0.0)
 
     @staticmethod
-    def restart(client: Client, instance: str) -> None:
-        """Restart an instance; one that is gone needs it no more."""
+    def restart_once(client: Client, instance: str, why: ApiError, restarted: list[str]) -> None:
+        """Restart an instance, which lets a network come or go while it starts; one that is gone needs it no more."""
+        if restarted:
+            return
+        restarted.append(instance)
+        client.ctx.log(f"restarting instance {instance}: {why.said}", "warning")
         try:
             client.insist(
                 f"instance {instance} to restart", lambda: client.call("POST", f"/v2/instances/{instance}/reboot")
@@ -135,6 +145,18 @@ class ReservedIp(VultrResource):
                 raise
             self.detach(client, id)
             super().drop(client, id, state)
+
+    def diff(self, ctx: Context, id: str, olds: Props, news: Props) -> Difference:
+        """A move to another region is said to cost the address."""
+        found = super().diff(ctx, id, olds, news)
+        if "region" in found.replaces:
+            kind = "network" if olds.get("ipType") == "v6" else "address"
+            ctx.log(
+                f"{olds.get('subnet')} stays in region {olds.get('region')}: another {kind}, of {news.get('region')}, "
+                "takes its place. Whoever has noted it down has to be told",
+                severity="warning",
+            )
+        return found
 
     def alter(self, client: Client, id: str, olds: Props, news: Props) -> None:
         """To the instance that the program names, from wherever it is now; one it does not name is left alone."""

@@ -3,7 +3,7 @@
 Nothing here imports Pulumi, reads a file or asks the network. Start with `load`.
 """
 
-from settings.addresses import Plan
+from settings.addresses import Plan, own_address
 from settings.container_texts import VolumeMount
 from settings.domains import RecordPlan, dns_records, domains_map, reverse_names, zones_of
 from settings.errors import SettingsError
@@ -30,6 +30,7 @@ __all__ = [
     "domains_map",
     "load",
     "openings",
+    "own_address",
     "plan",
     "resolve",
     "reverse_names",

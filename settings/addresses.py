@@ -17,6 +17,7 @@ from settings.errors import show
 
 _GROUPS = re.compile(r"[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){0,7}")
 HOST_BITS = 64  # of a server's own prefix, a /64
+OWN = "1"  # suffix of the host's own address in a reserved /64; no container network may hold it
 
 
 class AddressError(ValueError):
@@ -91,6 +92,14 @@ def in_prefix(prefix: str | IPv6Network, suffix: str) -> IPv6Network | IPv6Addre
         raise AddressError(f"{show(suffix)} does not fit under {net}; it may use the last {host_bits} bits only")
     address = IPv6Address(int(net.network_address) | tail.bits)
     return address if tail.length is None else IPv6Network((address, tail.length))
+
+
+def own_address(prefix: str) -> str:
+    """Return the host's own address in its reserved /64, whose first one it is. Raises AddressError.
+
+    An address that the instance makes for itself (of its MAC address) would be another one with the next instance.
+    """
+    return str(in_prefix(prefix, OWN))
 
 
 def container_net(text: str) -> str:

@@ -44,6 +44,13 @@ class Ipv6(Settings):
         "and published `ports` are forwarded from the server's own IPv6 address; for hosts without a /64 to divide.",
         examples=["nat"],
     )
+    reserved: bool = Field(
+        default=False,
+        description="Whether the /64 is reserved at Vultr (which costs extra): every IPv6 address of the server then "
+        "survives a rebuild and the loss of the instance, as its IPv4 does, and goes with the region only. Turning it "
+        "on or off changes all of them once.",
+        examples=[True],
+    )
     docker: DockerIpv6 = Field(
         default_factory=DockerIpv6,
         description="How the server's /64 (with `nat` a private one) is divided.",
@@ -100,8 +107,8 @@ class Server(Settings):
     )
     ipv6: Annotated[Ipv6, BeforeValidator(_spelt_out)] = Field(
         default_factory=Ipv6,
-        description="How the server's /64 is divided; or `nat`, for private addresses.",
-        examples=[{"docker": {"suffix_net": "2:0:0/96"}}],
+        description="Whether the server's /64 is reserved, and how it is divided; or `nat`, for private addresses.",
+        examples=[{"reserved": True, "docker": {"suffix_net": "2:0:0/96"}}],
     )
     ipv4_net: k.PrivateIpv4Net = Field(
         default="172.30.0.0/24",

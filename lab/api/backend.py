@@ -55,6 +55,9 @@ class Backend(Protocol):
     def wire(self, server_id: str, link: PrivateLink | None, /) -> None:
         """Give an existing machine this interface on a VPC in place of whatever it has; None takes it away."""
 
+    def deliver(self, network: str, server_id: str | None, /) -> None:
+        """From now on packets for this /64 (its address, without length) reach the link of this machine, or nobody."""
+
 
 class MemoryServers:
     """A backend without machines, for tests of the API itself. Its `calls` tell what was asked, in order."""
@@ -64,6 +67,7 @@ class MemoryServers:
         self._power: dict[str, bool] = {}
         self.specs: dict[str, ServerSpec] = {}
         self.wires: dict[str, PrivateLink | None] = {}
+        self.delivered: dict[str, str | None] = {}
         self.calls: list[tuple[str, str]] = []
         self.refuse: str | None = None  # when set, the next create fails with this message
 
@@ -104,6 +108,10 @@ class MemoryServers:
         with self._lock:
             self.calls.append(("wire", server_id))
             self.wires[server_id] = link
+
+    def deliver(self, network: str, server_id: str | None, /) -> None:
+        with self._lock:
+            self.delivered[network] = server_id
 
     def runs(self, os_id: int, /) -> bool:
         return True

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 from ipaddress import IPv6Address
 
-from lab.api import fields, later, networking
+from lab.api import fields, later, networking, reserved_ips
 from lab.api.addresses import mac
 from lab.api.catalogue import OSES, PLANS, REGIONS
 from lab.api.errors import (
@@ -237,6 +237,7 @@ def discard(region: Region, instance: JSON) -> Task:
     for reserved in store.table("reserved_ips").values():
         if reserved["instance_id"] == id_:
             reserved["_lost_instance"] = True
+            reserved_ips.deliver(region, reserved)
             names = (label, reserved["label"], reserved["subnet"])
             later.postpone(store, "reserved_release", reserved["id"], id_, names)
     for block in store.table("blocks").values():

@@ -87,6 +87,14 @@ class Machines:
 
         return self._spawn("wire", id_, work)
 
+    def deliver(self, network: str, id_: str | None) -> Task:
+        """Lead a reserved IPv6 network to this machine and to no other; None: to nobody."""
+
+        async def work(network: str) -> None:
+            await self._call(lambda network: self.backend.deliver(network, id_), network)
+
+        return self._spawn("delivery", network, work)
+
     def resize(self, id_: str, plan: str) -> Task:
         """Move the machine to another plan; it reboots, and is resizing and without its disk until then."""
         resized = self._store.table("instances").get(id_)
@@ -156,6 +164,7 @@ class Machines:
             if instance is not None:
                 await self._call(call, id_)
                 instance.pop("_dead", None)
+                instance["_boots"] = instance.get("_boots", 0) + (power == "running")
                 instance["power_status"] = power
                 if power == "running":
                     _booted(instance)

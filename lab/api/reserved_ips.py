@@ -1,4 +1,6 @@
-"""Reserved IPs of both families. Attaching one to a machine that runs already is state only."""
+"""Reserved IPs of both families. Attaching an IPv4 address to a machine that runs already is state only; an IPv6 /64
+is delivered to the machine it is attached to, and to no other.
+"""
 
 import uuid
 
@@ -34,7 +36,15 @@ def _add(region: Region, *, place: str, subnet: str, label: str, instance_id: st
         "label": label, "instance_id": instance_id, "_boots": _boots(region, instance_id),
     }  # fmt: skip
     region.store.table("reserved_ips")[reserved["id"]] = reserved
+    deliver(region, reserved)
     return reserved
+
+
+def deliver(region: Region, reserved: JSON) -> None:
+    """Lead a /64 to the machine it is attached to; where that is gone, or it is attached to none, to nobody."""
+    if reserved["ip_type"] == "v6":
+        holder = reserved["instance_id"]
+        region.machines.deliver(reserved["subnet"], holder if holder in region.store.table("instances") else None)
 
 
 def create(region: Region, call: Call) -> Reply:
@@ -96,6 +106,7 @@ def attach(region: Region, call: Call) -> Reply:
     if reserved["instance_id"] != instance["id"]:
         reserved.update(instance_id=instance["id"], _boots=_boots(region, instance["id"]))
     reserved.pop("_lost_instance", None)
+    deliver(region, reserved)
     return 204, None
 
 
@@ -115,6 +126,7 @@ def detach(region: Region, call: Call) -> Reply:
         raise refused("Unable to detach reserved IP: it is the main address of its server")
     _check_loose(region, reserved)
     reserved["instance_id"] = ""
+    deliver(region, reserved)
     return 204, None
 
 
@@ -125,6 +137,7 @@ def delete(region: Region, call: Call) -> Reply:
         raise refused("Unable to delete reserved IP: it is attached to a server as its main address")
     _check_loose(region, reserved)
     del region.store.table("reserved_ips")[reserved["id"]]
+    deliver(region, reserved | {"instance_id": ""})
     return 204, None
 
 

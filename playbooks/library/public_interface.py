@@ -21,20 +21,20 @@ def find(
     """`addresses`, `routes6`, `routes4`: what `ip -j addr`, `ip -j -6 route show default` and the IPv4 one
     print.
 
-    Docker's own bridges hold addresses of the prefix too (the gateways of the containers' networks), so an
-    interface that is a bridge never counts.
+    Docker's own bridges hold addresses of the prefix too (the gateways of the containers' networks), and so does the
+    loopback interface (the host's own address in a reserved prefix): these never count.
     """
-    bridges = {link["ifname"] for link in addresses if link.get("linkinfo", {}).get("info_kind") == "bridge"}
+    inner = {link["ifname"] for link in addresses if link.get("linkinfo", {}).get("info_kind") == "bridge"} | {"lo"}
     if prefix:
         network = ipaddress.ip_network(prefix)
         for link in addresses:
             held = [info["local"] for info in link.get("addr_info", []) if "local" in info]
-            if link["ifname"] not in bridges and any(ipaddress.ip_address(address) in network for address in held):
+            if link["ifname"] not in inner and any(ipaddress.ip_address(address) in network for address in held):
                 return str(link["ifname"])
     for routes in (routes6, routes4):
         for route in routes:
             hop = route if "dev" in route else next(iter(route.get("nexthops", [])), {})
-            if hop.get("dev") and hop["dev"] not in bridges and hop["dev"] != "lo":
+            if hop.get("dev") and hop["dev"] not in inner:
                 return str(hop["dev"])
     return None
 

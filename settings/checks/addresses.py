@@ -48,6 +48,9 @@ def _private(draft: Draft, name: str, first: str) -> None:
 def _networks(draft: Draft, name: str) -> None:
     server = draft.stack.servers[name]
     docker = server.ipv6.docker
+    if server.ipv6.reserved and server.ipv6.is_nat:
+        message = "with mode: nat containers have private addresses, and none would lie in a reserved /64"
+        draft.report(f"{message}; leave one of them out", "servers", name, "ipv6", "reserved")
     if parse_suffix(docker.suffix_bridge).overlaps(parse_suffix(docker.suffix_net)):
         at = ("servers", name, "ipv6", "docker")
         if draft.whole(*at, "suffix_bridge") and draft.whole(*at, "suffix_net"):

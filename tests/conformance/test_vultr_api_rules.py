@@ -1,6 +1,7 @@
 """Refusals, paging and filters of the emulator, and the states an instance goes through."""
 
 import base64
+import time
 from ipaddress import ip_address
 
 import pytest
@@ -72,6 +73,64 @@ def test_a_reserved_address_serves_one_server_at_a_time(emulator, api):
     emulator.until(lambda: made(api.get(path))["instance_id"] == "")
     second = instance(api, reserved_ipv4=reserved["id"])
     assert emulator.active(second["id"])["main_ip"] == reserved["subnet"]
+
+
+HELD = (400, "Unable to detach subnet, please restart your server from the control panel")
+
+
+def reserved_network(api, server):
+    reserved = made(api.post("/v2/reserved-ips", json={"region": "ewr", "ip_type": "v6"}), 201)
+    assert reserved["subnet_size"] == 64
+    path = f"/v2/reserved-ips/{reserved['id']}"
+    assert api.post(f"{path}/attach", json={"instance_id": server["id"]}).status_code == 204
+    return path, reserved
+
+
+def restart(emulator, api, server):
+    assert api.post(f"/v2/instances/{server['id']}/reboot").status_code == 204
+    emulator.control.post(f"/instances/{server['id']}/start")  # returns when both are done
+
+
+def test_a_reserved_network_is_beside_the_instance_s_own(emulator, api):
+    server = instance(api, enable_ipv6=True)
+    before = emulator.active(server["id"])
+    _, reserved = reserved_network(api, server)
+    assert made(api.get(f"/v2/instances/{server['id']}"))["v6_network"] == before["v6_network"] != reserved["subnet"]
+    networks = {entry["network"] for entry in api.get(f"/v2/instances/{server['id']}/ipv6").json()["ipv6s"]}
+    assert networks == {before["v6_network"], reserved["subnet"]}
+    name = {"ip": f"{reserved['subnet']}1", "reverse": "web1.example.com"}
+    assert api.post(f"/v2/instances/{server['id']}/ipv6/reverse", json=name).status_code == 204
+    api.delete(f"/v2/instances/{server['id']}")
+
+
+@pytest.mark.parametrize("verb", ["detach", "delete"])
+def test_a_server_lets_go_of_a_reserved_network_when_it_has_been_restarted_since(emulator, api, verb):
+    server = instance(api, enable_ipv6=True)
+    emulator.active(server["id"])
+    restart(emulator, api, server)
+    path, _ = reserved_network(api, server)
+    ask = {"detach": lambda: api.post(f"{path}/detach"), "delete": lambda: api.delete(path)}[verb]
+    assert refusal(ask()) == refusal(ask()) == HELD
+    assert made(api.get(path))["instance_id"] == server["id"]
+    restart(emulator, api, server)
+    assert ask().status_code == 204
+
+
+def test_a_deleted_server_lets_go_of_a_reserved_network_without_a_restart(emulator, api):
+    server = instance(api, enable_ipv6=True)
+    emulator.active(server["id"])
+    path, reserved = reserved_network(api, server)
+    assert refusal(api.post(f"{path}/detach")) == HELD
+    api.delete(f"/v2/instances/{server['id']}")
+    deadline = time.monotonic() + 60
+    while made(api.get(path))["instance_id"]:
+        assert time.monotonic() < deadline, "it is held by a server that is gone"
+        time.sleep(0.05)
+    second = instance(api, enable_ipv6=True)
+    emulator.active(second["id"])
+    assert api.post(f"{path}/attach", json={"instance_id": second["id"]}).status_code == 204
+    assert made(api.get(path))["subnet"] == reserved["subnet"]
+    assert refusal(api.post(f"{path}/detach")) == HELD
 
 
 def test_what_is_in_use_is_not_deleted(emulator, api):

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.engine.plans import Step, operations
 from tests.engine.workplace import Project, Workplace
-from tests.mocks.program import COMMIT
+from tests.mocks.program import COMMIT, RESERVED
 
 Elsewhere = Callable[[dict[str, Any]], Project]
 
@@ -212,6 +212,11 @@ def test_a_rebuilt_server_takes_all_that_is_on_it_along_and_leaves_the_other_alo
     # The same IPv4, the same keys, the same provider.
     for kept in ("vultr:ReservedIp web2", "tls:PrivateKey web2-host-key", "pulumi:docker web2-ams"):
         assert ("same", kept) in steps
+    # Its network is reserved: it moves on to the new instance, after that is there, and nothing in it changes.
+    assert changed["vultr:ReservedIp web2/ipv6"] == UPDATED
+    made, moved = steps.index(("create-replacement", "vultr:Instance web2")), ("update", "vultr:ReservedIp web2/ipv6")
+    assert made < steps.index(moved) < steps.index(("create-replacement", "command:Command web2"))
+    assert not [name for name in changed if name.startswith("vultr:Dns")]
     gone = steps.index(("delete-replaced", "vultr:Instance web2"))
     for on_the_host in ("docker:Container collector", "docker:Network web2", "docker:Container report"):
         assert steps.index(("delete-replaced", on_the_host)) < gone, "stopped cleanly while the host still is"
@@ -243,6 +248,32 @@ def test_a_server_moves_to_another_region_in_one_update_that_contacts_nobody_too
     assert ("same", "tls:PrivateKey web1-host-key") in steps
     assert changed["vultr:DnsRecord example.com/@/A"] == UPDATED
     assert not [name for name in changed if "web2" in name or name.split()[1] in ("collector", "report")]
+
+
+def test_a_reserved_network_can_t_follow_to_another_region_and_the_preview_says_so(
+    elsewhere: Elsewhere, edited: dict[str, Any]
+) -> None:
+    edited["config"]["apiary:servers"]["web2"]["region"] = "lax"
+    project = elsewhere(edited)
+    changed = operations(project.steps())
+    assert changed["vultr:ReservedIp web2"] == changed["vultr:ReservedIp web2/ipv6"] == BESIDE
+    assert changed["vultr:DnsRecord example.com/web2/AAAA"] == UPDATED
+    shown = project.run("preview").output
+    assert f"{RESERVED}:: stays in region ams: another network, of lax, takes its place" in shown, shown
+    assert "stays in region ams: another address, of lax, takes its place" in shown, shown
+
+
+def test_reserving_the_network_of_a_server_that_lives_changes_its_addresses_and_not_its_instance(
+    elsewhere: Elsewhere, edited: dict[str, Any]
+) -> None:
+    edited["config"]["apiary:servers"]["web1"]["ipv6"] = {"reserved": True}
+    changed = operations(elsewhere(edited).steps())
+    assert changed["vultr:ReservedIp web1/ipv6"] == CREATED
+    assert "vultr:Instance web1" not in changed
+    assert changed["docker:Network web1"] == changed["docker:Container haproxy"] == STOPPED_FIRST
+    records = {name for name in changed if name.startswith("vultr:DnsRecord")}
+    assert records == {name for name in records if name.endswith("/AAAA")} != set()
+    assert "vultr:DnsRecord example.com/@/AAAA" in records
 
 
 def test_another_branch_is_looked_up_and_built_before_the_old_image_goes(

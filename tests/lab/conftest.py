@@ -93,6 +93,8 @@ def healed(healed_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hi
     found = _spine(healed_region, tmp_path_factory.mktemp("healed"))
     # One image less to build on each server that it gets.
     found.settings["apiary:applications"]["site"]["build_dir"] = "Echo"
+    # Whatever breaks and comes back keeps every address.
+    found.settings["apiary:servers"]["web1"]["ipv6"] = {"reserved": True}
     found.interrupt(["up", "--yes", "--skip-preview"], r"Instance web1 creating", [SIGKILL])
     found.operations("heal")
     return found

@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMIT = "0a1b2c3d4e5f60718293a4b5c6d7e8f901234567"  # where every branch is
 PREFIXES = {"web1": "2001:db8:77:1", "web2": "2001:db8:77:2", "db1": "2001:db8:77:3"}
 
+RESERVED = "2001:db8:77:4"  # of every server that reserves one
+
 
 @dataclass(frozen=True)
 class Registered:
@@ -92,6 +94,8 @@ class Providers(mocks.Mocks):
         match args.typ:
             case "vultr:index/reservedIp:ReservedIp":
                 computed = {"subnet": f"192.0.2.{len(args.name)}", "subnetSize": 32}
+                if args.inputs["ipType"] == "v6":
+                    computed = {"subnet": f"{RESERVED}::", "subnetSize": 64}
             case "vultr:index/instance:Instance":
                 prefix = PREFIXES[args.name]
                 computed = {"v6Network": f"{prefix}::", "v6MainIp": f"{prefix}:5400:ff:fe00:1", "mainIp": "192.0.2.4"}

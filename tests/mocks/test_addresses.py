@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.mocks.program import Graph
+from tests.mocks.program import RESERVED, Graph
 from tests.unit.test_playbook_tools import variables
 
 OWN = "2001:db8:77:1:0:2:0:b"
@@ -113,3 +113,58 @@ def test_what_the_host_is_told_of_a_hive_is_accepted_there(mail: Graph, graph: G
     for one in (mail, graph):
         variables.check(told_to_the_host(one))
         assert told_to_the_host(one)["apiary_nat"] is None
+
+
+@pytest.fixture
+def reserved(stack_file: dict[str, Any], program: Any) -> Graph:
+    """The small hive with a reserved /64, and a mail server that has an address and a name."""
+    stack_file["servers"]["web1"]["ipv6"] = {"reserved": True}
+    stack_file["applications"]["mail"] = {
+        "build_dir": "Echo", "static_ipv6": "2:0:b", "open": ["tcp/25"], "dns": ["mail.example.net"],
+    }  # fmt: skip
+    graph: Graph = program(stack_file)
+    return graph
+
+
+def test_in_a_reserved_network_every_address_is_of_it(reserved: Graph) -> None:
+    data = {one.name: one.inputs["data"] for one in reserved.of_type("vultr:index/dnsRecord:DnsRecord")}
+    aaaa = {name: address for name, address in data.items() if name.endswith("/AAAA")}
+    assert aaaa["example.com/web1/AAAA"] == f"{RESERVED}::1"
+    assert aaaa["example.com/@/AAAA"] == aaaa["example.net/www.shop/AAAA"] == f"{RESERVED}:0:2:0:a"
+    assert aaaa["example.net/mail/AAAA"] == f"{RESERVED}:0:2:0:b"
+    assert all(IPv6Address(address) in IPv6Network(f"{RESERVED}::/64") for address in aaaa.values())
+    reverse = {entry.name: (entry.inputs["ip"], entry.inputs["reverse"]) for entry in reserved.of_type(REVERSE)}
+    assert reverse == {
+        "web1": (f"{RESERVED}::1", "web1.example.com"),
+        "applications/mail": (f"{RESERVED}:0:2:0:b", "mail.example.net"),
+    }
+    subnets = reserved.one("docker:index/network:Network", "web1").inputs["ipamConfigs"]
+    assert [part["subnet"] for part in subnets] == ["172.30.0.0/24", f"{RESERVED}:0:2::/96"]
+
+
+def test_the_host_is_told_of_its_own_address_in_a_reserved_network_and_of_no_other(
+    reserved: Graph, graph: Graph
+) -> None:
+    told = told_to_the_host(reserved)
+    assert (told["apiary_prefix"], told["apiary_own_address"]) == (f"{RESERVED}::/64", f"{RESERVED}::1")
+    variables.check(told)
+    assert told_to_the_host(graph)["apiary_own_address"] is None
+
+
+def test_a_reserved_network_is_attached_to_the_instance_and_does_not_go_with_it(reserved: Graph) -> None:
+    """What drops a dead instance drops its dependents: the network, and the records in it, must not be among them."""
+    network = reserved.one("vultr:index/reservedIp:ReservedIp", "web1/ipv6")
+    instance = reserved.one("vultr:index/instance:Instance", "web1")
+    assert network.inputs | {"label": ""} == {
+        "region": "ewr", "ipType": "v6", "label": "", "instanceId": "web1-id",
+    }  # fmt: skip
+    assert instance.urn not in network.dependencies
+    for record in reserved.of_type("vultr:index/dnsRecord:DnsRecord"):
+        assert instance.urn not in record.dependencies, record.name
+    # Who needs the addresses waits until they lead there.
+    for type_ in (REVERSE, "command:remote:Command", "docker:index/network:Network"):
+        assert network.urn in reserved.one(type_, "web1").dependencies, type_
+
+
+def test_without_the_switch_no_network_is_reserved(graph: Graph) -> None:
+    assert [one.name for one in graph.of_type("vultr:index/reservedIp:ReservedIp")] == ["web1"]

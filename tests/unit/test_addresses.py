@@ -13,6 +13,7 @@ from settings.addresses import (
     container_net,
     in_prefix,
     make_plan,
+    own_address,
     parse_suffix,
     unquoted,
 )
@@ -144,3 +145,9 @@ def test_docker_never_hands_out_a_gateway_or_a_static_address(prefix):
     ipv4 = IPv4Network(made.ipv4_range)
     assert ipv4.subnet_of(IPv4Network(made.ipv4_net))
     assert IPv4Address(made.ipv4_gateway) not in ipv4
+
+
+@given(networks.filter(lambda net: 72 <= (net.length or 0) <= 112 and net.bits > 0))
+def test_no_container_network_holds_the_host_s_own_address(net):
+    held = IPv6Network(in_prefix(PREFIX, container_net(str(net))))
+    assert IPv6Address(own_address(PREFIX)) not in held

@@ -21,10 +21,12 @@ VULTR = {
     "record": "vultr:index/dnsRecord:DnsRecord",
 }
 LABEL = {"label": "apiary-prod-web1"}
+V4, V6 = ({**LABEL, "ipType": kind} for kind in ("v4", "v6"))
 INSTANCE = {"id": "i-lost", "label": "apiary-prod-web1", "tags": [TAG]}
 ADDRESS = {
     "id": "a-lost",
     "label": "apiary-prod-web1",
+    "ip_type": "v4",
     "subnet": "192.0.2.7",
     "subnet_size": 32,
     "instance_id": "",
@@ -68,6 +70,26 @@ def test_a_server_of_our_name_without_a_witness_is_asked_about() -> None:
     assert verdicts(Lists(instances=[INSTANCE])) == {"/instances/i-lost": "ask"}
 
 
+NETWORK = {**ADDRESS, "id": "n-lost", "ip_type": "v6", "subnet": "2001:db8:1:2::", "subnet_size": 64}
+
+
+@pytest.mark.parametrize("holder", ["", "i-1"])
+def test_a_network_whose_creation_was_cut_off_is_taken_over_beside_the_recorded_address(holder: str) -> None:
+    """One label for both; and a network is made attached."""
+    found = verdicts(
+        Lists(reserved_ips=[{**NETWORK, "instance_id": holder}]),
+        recorded=[resource("address", V4, "a-mine")],
+        creating=[resource("address", V6)],
+    )
+    assert found == {"/reserved-ips/n-lost": "adopt"}
+
+
+def test_a_network_that_serves_and_has_no_witness_is_never_released() -> None:
+    lists = Lists(reserved_ips=[{**NETWORK, "instance_id": "i-1"}])
+    assert verdicts(lists, creating=[resource("address", V4)]) == {"/reserved-ips/n-lost": "ask"}
+    assert verdicts(lists, recorded=[resource("address", V6, "n-mine")]) == {"/reserved-ips/n-lost": "ask"}
+
+
 def test_the_recorded_server_and_those_of_others_are_left_alone() -> None:
     others = {"id": "i-other", "label": "apiary-prod-web1", "tags": ["shop-prod"]}
     mine = {**INSTANCE, "id": "i-mine"}
@@ -96,7 +118,7 @@ def test_a_witness_of_another_server_is_none() -> None:
 
 
 def test_an_address_that_was_cut_off_before_it_was_recorded_is_taken_over_never_released() -> None:
-    creating = [resource("address", LABEL)]
+    creating = [resource("address", V4)]
     assert verdicts(Lists(reserved_ips=[ADDRESS]), creating=creating) == {"/reserved-ips/a-lost": "adopt"}
 
 
@@ -108,24 +130,24 @@ def test_an_address_that_was_cut_off_before_it_was_recorded_is_taken_over_never_
     ],
 )
 def test_an_address_that_may_have_served_is_asked_about(change: dict[str, Any], creating: bool) -> None:
-    witnesses = [resource("address", LABEL)] if creating else []
+    witnesses = [resource("address", V4)] if creating else []
     lists = Lists(reserved_ips=[{**ADDRESS, **change}])
     assert verdicts(lists, creating=witnesses) == {"/reserved-ips/a-lost": "ask"}
 
 
 def test_of_two_unrecorded_addresses_none_is_chosen() -> None:
     lists = Lists(reserved_ips=[ADDRESS, {**ADDRESS, "id": "a-older"}])
-    assert set(verdicts(lists, creating=[resource("address", LABEL)]).values()) == {"ask"}
+    assert set(verdicts(lists, creating=[resource("address", V4)]).values()) == {"ask"}
 
 
 def test_a_lost_address_goes_when_the_state_has_another() -> None:
     lists = Lists(reserved_ips=[ADDRESS, {**ADDRESS, "id": "a-mine", "instance_id": "i-1"}])
-    found = verdicts(lists, recorded=[resource("address", LABEL, "a-mine")], creating=[resource("address", LABEL)])
+    found = verdicts(lists, recorded=[resource("address", V4, "a-mine")], creating=[resource("address", V4)])
     assert found == {"/reserved-ips/a-lost": "remove"}
 
 
 def test_an_adopted_address_is_recorded_and_no_longer_pending() -> None:
-    state = exported(creating=[resource("address", LABEL)])
+    state = exported(creating=[resource("address", V4)])
     lost = find(State.of(state), TAG, Lists(reserved_ips=[ADDRESS]))[0]
     after = State.of(adopted(state, lost))
     assert not after.pending

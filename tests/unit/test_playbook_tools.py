@@ -83,6 +83,13 @@ def test_what_can_t_be_forwarded_is_said():
         assert text in str(error.value)
 
 
+def test_the_host_s_own_address_has_to_lie_in_its_prefix():
+    variables.check({**VARIABLES, "apiary_own_address": "2001:db8:1:2::1"})
+    for bad, said in (("2001:db8:9::1", "lies outside apiary_prefix 2001:db8:1:2::/64"), ("here", "is not an IPv6")):
+        with pytest.raises(variables.BadVariables, match=f"apiary_own_address: .*{said}"):
+            variables.check({**VARIABLES, "apiary_own_address": bad})
+
+
 def test_a_missing_network_is_an_error_that_names_it():
     with pytest.raises(variables.BadVariables, match="apiary_net_subnet: None is not a network"):
         variables.check({key: value for key, value in VARIABLES.items() if key != "apiary_net_subnet"})
@@ -129,6 +136,11 @@ LINKS = [
 
 def test_the_public_interface_is_the_one_in_the_prefix_and_never_a_containers_bridge():
     assert public_interface.find("2001:db8:1:2::/64", LINKS, [], [{"dev": "enp8s0"}]) == "enp1s0"
+
+
+def test_the_host_s_own_address_in_a_reserved_prefix_is_on_no_public_interface():
+    loopback = {"ifname": "lo", "addr_info": [{"local": "::1"}, {"local": "2001:db8:9::1"}]}
+    assert public_interface.find("2001:db8:9::/64", [loopback, *LINKS], [{"dev": "enp1s0"}], []) == "enp1s0"
 
 
 def test_without_an_address_in_the_prefix_the_default_route_tells():

@@ -802,6 +802,14 @@ def test_what_runs_on_another_server_is_out_of_reach():
     assert found["applications.blog.env.domains[0]"].startswith('"example.com" leads to web1, but this application')
 
 
+def test_a_network_is_not_reserved_for_containers_that_have_no_address_in_it():
+    raw = good()
+    raw["servers"]["web1"]["ipv6"] = {"mode": "nat", "reserved": True}
+    assert report(raw)["servers.web1.ipv6.reserved"].startswith("with mode: nat containers have private addresses")
+    raw["servers"]["web1"]["ipv6"] = {"reserved": True}
+    assert settings.load(raw, name="test").servers["web1"].ipv6.reserved
+
+
 def test_server_private_addresses_differ():
     raw = good()
     raw["servers"]["web2"] = {"plan": "p", "region": "ams", "os": 2136, "private_ip": "192.168.150.10"}
