@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 
 from lab.api import fields, networking
-from lab.api.addresses import mac
+from lab.api.addresses import mac_of
 from lab.api.catalogue import OSES, PLANS, REGIONS
 from lab.api.errors import ATTACHED, PLAN, ApiError, refused
 from lab.api.machines import Machines, Task, rebuild, set_plan
@@ -92,7 +92,7 @@ def create(region: Region, call: Call) -> Reply:
         "v6_network_size": 0, "label": label, "internal_ip": "", "kvm": "", "hostname": hostname,
         "os_id": os_id, "app_id": 0, "image_id": "", "firewall_group_id": group, "features": [],
         "tags": tags, "user_scheme": scheme,
-        "_user_data": user_data, "_ssh_keys": keys, "_root_password": password, "_mac": mac(0x56),
+        "_user_data": user_data, "_ssh_keys": keys, "_root_password": password, "_mac": mac_of(main_ip),
         "_reserved": bool(reserved), "_vpcs": [], "_backups": {**_SCHEDULE, "enabled": backups},
     }  # fmt: skip
     set_plan(instance, plan)
