@@ -5,7 +5,7 @@ Runs on its own inside a container on the servers' link, with the standard libra
     python3 metadata.py --state /lab/region.json
 
 Whoever asks is known by the address it asks from, and is told of that instance alone, as the emulator's state has it at
-that moment; to anybody else there is nothing (404). Paths and fields are those that cloud-init's Vultr data source reads
+the moment; to anybody else there is nothing (404). Paths and fields are those that cloud-init's Vultr data source reads
 (`/v1.json`; cloudinit/sources/DataSourceVultr.py and helpers/vultr.py, with the answers of its unit tests) and those of
 https://www.vultr.com/metadata/: each field of it by its path under `/v1/`, and user data as it was given at
 `/latest/user-data`. Of several VPCs the first is shown: the one that the machine has an interface on.
@@ -156,8 +156,8 @@ def _private(state: Mapping[str, Any], entry: JSON) -> JSON:
     }
 
 
-def serve(state_file: str, address: str, port: int) -> None:
-    """Answers until the process ends."""
+def server(state_file: str, address: str, port: int) -> ThreadingHTTPServer:
+    """Answers there as soon as it is told to serve; the state is read anew for each question."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -180,17 +180,14 @@ def serve(state_file: str, address: str, port: int) -> None:
         def log_message(self, format: str, *words: Any) -> None:  # noqa: ANN401 - the base class's signature
             print(self.client_address[0], format % words, file=sys.stderr, flush=True)
 
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-    Server((address, port), Handler).serve_forever()
+    return ThreadingHTTPServer((address, port), Handler)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--state", required=True)
     options = parser.parse_args()
-    serve(options.state, ADDRESS, 80)
+    server(options.state, ADDRESS, 80).serve_forever()
 
 
 if __name__ == "__main__":

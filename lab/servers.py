@@ -2,8 +2,8 @@
 
 Makes, for one instance: the container `apiary-lab-HASH-<id>` and the volume of the same name for its
 /var/lib/docker; its disk and addresses; for each VPC that a server is on, a bridge network of its own.
-Leaves alone: everything inside from the first boot on. The address plan is the emulator's; who may log in and what to do
-at the first boot the server's own cloud-init asks the region's metadata service.
+Leaves alone: everything inside from the first boot on. The address plan is the emulator's; who may log in, and what to
+do at the first boot, the server's own cloud-init asks the region's metadata service.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class PrivateLink:
 
 @dataclass(frozen=True)
 class ServerSpec:
-    """One machine to make. Addresses are those the API reports for it. What it does at its first boot it asks for itself."""
+    """One machine to make. Addresses are those the API reports for it; what it is to do it asks for by itself."""
 
     id: str  # UUID of the instance
     label: str

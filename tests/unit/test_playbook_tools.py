@@ -226,6 +226,11 @@ def test_denials_go_above_what_is_allowed():
     assert all(rule.command()[int(rule.routed)] == "prepend" for rule in rules() if rule.words[0] == "deny")
 
 
+def test_what_comes_from_a_container_s_bridge_is_closed_to_the_host_whatever_address_it_has():
+    closed = {rule.words[3] for rule in rules() if not rule.routed and rule.words[:3] == ("deny", "in", "on")}
+    assert closed == {"docker0", "br-+"}
+
+
 def test_nobody_on_the_private_network_sends_in_the_name_of_a_container():
     both = ufw_rules.desired(["ens3", "enp6s0"], [NET], [], [])
     forged = {rule.words[3] for rule in both if rule.routed and rule.words[:3] == ("deny", "in", "on")}
