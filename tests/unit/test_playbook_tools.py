@@ -244,12 +244,19 @@ def test_private_variables_are_checked():
     variables.check({**VARIABLES, "apiary_private_ip": "192.168.150.10", "apiary_private_peers": ["192.168.150.11"]})
     with pytest.raises(variables.BadVariables) as error:
         variables.check(
-            {**VARIABLES, "apiary_private_peers": ["db1"], "apiary_private_ports": [{"proto": "tcp", "port": 0}]}
+            {
+                **VARIABLES,
+                "apiary_private_peers": ["db1"],
+                "apiary_private_ports": [{"proto": "tcp", "port": 0}],
+                "apiary_private_reached": [{"address": "db1", "proto": "all", "port": 5432}],
+            }
         )
     text = str(error.value)
     assert "apiary_private_ip: missing, but there are private peers or ports" in text
     assert "apiary_private_peers: 'db1' is not an IPv4 address" in text
     assert "apiary_private_ports[0].port: 0 is not a port" in text
+    assert "apiary_private_reached[0].proto: 'all' is neither tcp nor udp" in text
+    assert "apiary_private_reached[0].address: 'db1' is not an IPv4 address" in text
 
 
 def test_ssh_from_some_networks_only():
