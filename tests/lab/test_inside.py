@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -71,14 +72,17 @@ def expect_closed_inside(hive: Hive, server: str = "web1") -> None:
 
     But the other server's private ports, and what their own host publishes.
     """
-    own = own_addresses(hive, server)
-    other = DB1 if server == "web1" else WEB1
-    for container in containers(hive, server):
-        found = reached(hive, container, [METADATA, *own, other], server)
-        open_ = [(address, port) for address, port in found if port == 22 or address in (METADATA, LINK_LOCAL)]
-        assert open_ == [], f"{container} of {server} reaches {open_}"
+    addresses = [METADATA, *own_addresses(hive, server), other := DB1 if server == "web1" else WEB1]
+    running = containers(hive, server)
+    with ThreadPoolExecutor(8) as pool:  # what is dropped is waited for
+        opened = list(pool.map(lambda container: reached(hive, container, addresses, server), running))
+        told = list(pool.map(lambda container: is_told(hive, container, server), running))
+    assert running
+    assert not any(told)
+    for container, found in zip(running, opened, strict=True):
+        strange = [(address, port) for address, port in found if port == 22 or address in (METADATA, LINK_LOCAL)]
+        assert strange == [], f"{container} of {server} reaches {strange}"
         assert {port for address, port in found if address == other} <= {PRIVATE_PORT}
-        assert not is_told(hive, container, server)
 
 
 @pytest.fixture
