@@ -221,12 +221,10 @@ def test_on_the_host_root_alone_is_told(two: Hive) -> None:
     def asked_by(user: str) -> str:
         return two.on_server(f'setpriv --reuid {user} --clear-groups python3 -c "{TOLD}"', check=False)
 
-    rule = (
-        "ufw-before-output {} -d 169.254.0.0/16 -m owner ! --uid-owner 0 -j REJECT --reject-with icmp-admin-prohibited"
-    )
+    rule = "ufw-before-output {} -d 169.254.0.0/16 -p tcp -m owner ! --uid-owner 0 -j REJECT --reject-with "
     assert "PRIVATE KEY" in asked_by("root")
     assert asked_by("nobody") == ""
-    with without(two, rule):
+    with without(two, rule + "icmp-admin-prohibited"):
         assert "PRIVATE KEY" in asked_by("nobody")
 
 
