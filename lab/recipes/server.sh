@@ -97,11 +97,16 @@ if [ -n "$private" ]; then
 fi
 ip link set "$link" down
 [ "$link" = ens3 ] || ip link set "$link" name ens3
-[ -z "${LAB_MAC:-}" ] || ip link set ens3 address "$LAB_MAC"
 for scope in all default ens3; do
     echo 0 > "/proc/sys/net/ipv6/conf/$scope/disable_ipv6"
 done
 ip link set ens3 up
+if [ -n "${LAB_MAC:-}" ]; then
+    # On a link that is up, which says so: who asked in the moment before has found the engine's address, and would speak
+    # to that for some time.
+    echo 1 > /proc/sys/net/ipv4/conf/ens3/arp_notify
+    ip link set ens3 address "$LAB_MAC"
+fi
 if [ -n "${LAB_GATEWAY:-}" ]; then
     ip route replace default via "$LAB_GATEWAY" dev ens3
     # By this route cloud-init tells the provider's metadata service from somebody else's.
