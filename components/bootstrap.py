@@ -97,6 +97,16 @@ def variables(
                     (port.proto, port.host) for _, application in applications for port in application.private_published
                 )
             ],
+            # What the other servers have for this one's containers, on the private network.
+            "apiary_private_reached": [
+                {"address": address, "proto": proto, "port": port}
+                for address, proto, port in sorted(
+                    (address, port.proto, port.host)
+                    for peer, address in stack.private_peers(server).items()
+                    for application in stack.applications_on(peer).values()
+                    for port in application.private_published
+                )
+            ],
             "apiary_ssh_from": wanted.ssh_from or [],
             "apiary_stop_seconds": _stop_seconds(stack, server),
             "apiary_git": any(container.git for container in stack.containers_on(server).values()),

@@ -76,6 +76,10 @@ class Plan:
         return self._host(54)
 
     @property
+    def metadata(self) -> str:
+        return self._host(61)
+
+    @property
     def prober(self) -> str:
         return self._host(100)
 
@@ -163,7 +167,7 @@ def ensure(paths: Paths) -> Plan:
         )
     details = {
         name: getattr(plan, name)
-        for name in ("gateway", "registry", "nameserver", "acme", "prober", "prober_routed", "servers")
+        for name in ("gateway", "registry", "nameserver", "acme", "metadata", "prober", "prober_routed", "servers")
     }
     paths.plan.write_text(json.dumps({**asdict(plan), **details, "site": SITE}, indent=1) + "\n")
     return plan

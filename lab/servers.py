@@ -1,14 +1,13 @@
 """The region's servers: systemd containers with a bare Debian, seen from inside as a provider's machine.
 
 Makes, for one instance: the container `apiary-lab-HASH-<id>` and the volume of the same name for its
-/var/lib/docker; its disk, addresses and cloud-init seed; for each VPC that a server is on, a bridge network of its own.
-Leaves alone: everything inside after the first boot. The address plan is the emulator's; user data is honoured once per
-instance by the server's own cloud-init.
+/var/lib/docker; its disk and addresses; for each VPC that a server is on, a bridge network of its own.
+Leaves alone: everything inside from the first boot on. The address plan is the emulator's; who may log in, and what to
+do at the first boot, the server's own cloud-init asks the region's metadata service.
 """
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from pathlib import Path
@@ -18,9 +17,8 @@ from lab.api.backend import PrivateLink, ServerSpec
 from lab.paths import Paths
 from lab.shell import LabError, docker, packed, succeeds
 
-__all__ = ["PrivateLink", "ServerSpec", "Servers", "seed"]
+__all__ = ["PrivateLink", "ServerSpec", "Servers"]
 
-SEED = "var/lib/cloud/seed/nocloud"
 PRIVATE = "var/lib/lab/private"  # the MAC address and, when it was made with it, the address of the link to its VPC
 STOP_SECONDS = 25  # for a clean shutdown; then it is pulled
 INSTANCE = "apiary.lab.instance"
@@ -101,8 +99,9 @@ class Servers:
             if is_warm:
                 warm.fill(self._paths, name)
             docker(*arguments, image, step=f"creating server {spec.label}", timeout=120)
-            docker("cp", "-", f"{name}:/", stdin=seed(spec), step=f"seeding server {spec.label}")
             if spec.private:
+                link = {PRIVATE: f"{spec.private.mac} {spec.private.address}\n"}
+                docker("cp", "-", f"{name}:/", stdin=packed(link), step=f"wiring server {spec.label}")
                 with self._wiring:
                     self._connect(name, spec.private)
             docker("start", name, step=f"starting server {spec.label}", timeout=120)
@@ -230,33 +229,6 @@ class Servers:
         ]
 
 
-def seed(spec: ServerSpec) -> bytes:
-    """A tar with the NoCloud seed at its place, and what the server's private link is, readable by root only."""
-    metadata = {
-        "instance-id": spec.id,
-        "local-hostname": spec.hostname,
-        "public-keys": [*spec.ssh_keys],
-    }
-    vendor = {
-        # As the provider's images: keys and password are root's, nobody else is made.
-        "users": [],
-        "disable_root": False,
-        "ssh_pwauth": True,
-        "chpasswd": {
-            "expire": False,
-            "users": [{"name": "root", "password": spec.root_password, "type": "text"}],
-        },
-    }
-    files: dict[str, str | bytes] = {
-        f"{SEED}/user-data": spec.user_data or b"#cloud-config\n{}\n",
-        f"{SEED}/meta-data": json.dumps(metadata),
-        f"{SEED}/vendor-data": f"#cloud-config\n{json.dumps(vendor)}\n",
-    }
-    if spec.private:
-        files[PRIVATE] = f"{spec.private.mac} {spec.private.address}\n"
-    return packed(files)
-
-
 def _members(network_name: str) -> list[str]:
     """The names of the containers on a network, also of those that do not run."""
     listed = docker(
@@ -270,6 +242,7 @@ def _environment(spec: ServerSpec, plan: network.Plan) -> dict[str, str]:
     environment = {
         "LAB_HOSTNAME": spec.hostname,
         "LAB_IPV4": spec.ipv4,
+        "LAB_MAC": spec.mac,
         "LAB_GATEWAY": plan.gateway,
         "LAB_NAMESERVER": plan.nameserver,
     }

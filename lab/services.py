@@ -1,8 +1,8 @@
-"""The region's own containers: DNS server, registry, git server, ACME directory, two probers, a browser's window.
+"""The region's own containers: DNS and metadata, registry, git server, ACME directory, two probers, a browser's window.
 
-Makes: `ns`, `registry`, `git`, `acme`, `prober`, `prober-routed` and, when asked for, `window`, each with a fixed
-address of the plan. Their programs come from the tools image and from this folder, mounted read-only. Leaves alone:
-servers and the emulator.
+Makes: `ns`, `metadata`, `registry`, `git`, `acme`, `prober`, `prober-routed` and, when asked for, `window`, each with a
+fixed address of the plan. Their programs come from the tools image and from this folder, mounted read-only. Leaves
+alone: servers and the emulator.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab import acme, forward, images, network
+from lab import acme, forward, images, metadata, network
 from lab.network import Plan
 from lab.paths import Paths
 from lab.shell import LabError, docker, docker_json, say, succeeds, wait_for
 
 HERE = Path(__file__).resolve().parent
 DNS = HERE / "dns.py"
+METADATA = HERE / "metadata.py"
 GIT = HERE / "repositories.py"
 CONTENT = HERE / "git"  # each folder is a repository's first commit
 FORWARD = HERE / "forward.py"
@@ -46,6 +47,13 @@ ip -6 addr replace {address}/128 dev eth0 nodad
 {route}
 echo nameserver {nameserver} > /etc/resolv.conf
 exec sleep infinity
+"""
+
+
+# On the servers' link alone: the machine below keeps its own provider's metadata service, and each region its own.
+INSTANCES = """
+ip address replace {address}/32 dev eth0
+exec python3 -u /metadata.py --state /state/region.json
 """
 
 
@@ -123,6 +131,13 @@ def services(paths: Paths, plan: Plan) -> list[Service]:
             ],
             ["dig", "+short", "+time=1", "+tries=1", "@127.0.0.1", "-x", plan.gateway],
             ["-v", f"{DNS}:/dns.py:ro", "-v", f"{paths.root}:/state:ro"],
+        ),
+        Service(
+            "metadata",
+            plan.metadata,
+            ["sh", "-c", INSTANCES.format(address=metadata.ADDRESS)],
+            ["curl", "-s", "-o", "/dev/null", f"http://{metadata.ADDRESS}/"],
+            ["--cap-add", "NET_ADMIN", "-v", f"{METADATA}:/metadata.py:ro", "-v", f"{paths.root}:/state:ro"],
         ),
         Service(
             "registry",
@@ -331,6 +346,7 @@ def _recipe(service: Service, image: str) -> str:
     """Changes when the container would be made differently, or would run another program."""
     programs = {
         "ns": [DNS],
+        "metadata": [METADATA],
         "window": [FORWARD],
         "git": [GIT, *sorted(file for file in CONTENT.rglob("*") if file.is_file())],
     }

@@ -134,13 +134,17 @@ def _ssh_from(variables: Variables, client: str | None) -> list[str]:
 
 def _private(variables: Variables) -> list[str]:
     own, peers = variables.get("apiary_private_ip"), variables.get("apiary_private_peers", [])
+    reached = variables.get("apiary_private_reached", [])
     errors = _ports(variables, "apiary_private_ports", addressed=False)
-    for key, value in [("apiary_private_ip", own)] * (own is not None) + [("apiary_private_peers", ip) for ip in peers]:
+    errors += _ports(variables, "apiary_private_reached", addressed=False)
+    addresses = [("apiary_private_ip", own)] * (own is not None) + [("apiary_private_peers", ip) for ip in peers]
+    addresses += [(f"apiary_private_reached[{index}].address", one.get("address")) for index, one in enumerate(reached)]
+    for key, value in addresses:
         try:
             ipaddress.IPv4Address(value)
         except ValueError:
             errors.append(f"{key}: {value!r} is not an IPv4 address")
-    if own is None and (peers or variables.get("apiary_private_ports")):
+    if own is None and (peers or reached or variables.get("apiary_private_ports")):
         errors.append("apiary_private_ip: missing, but there are private peers or ports")
     return errors
 

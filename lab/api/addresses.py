@@ -55,6 +55,12 @@ class Addresses:
         return str(IPv6Address(network)), str(IPv6Address(network + host))
 
 
+def mac_of(ipv4: str) -> str:
+    """The MAC address of a public interface, the same for the same IPv4 address: what follows a reserved one is found
+    at once, without anybody's neighbour cache having to age."""
+    return ":".join(f"{octet:02x}" for octet in (0x56, 0x00, *IPv4Address(ipv4).packed))
+
+
 def mac(first: int) -> str:
-    """A random MAC address that begins with this octet (0x56 public, 0x5a private)."""
+    """A random MAC address that begins with this octet (0x5a: private)."""
     return ":".join(f"{octet:02x}" for octet in (first, *secrets.token_bytes(5)))

@@ -23,7 +23,7 @@ class PrivateLink:
 
 @dataclass(frozen=True)
 class ServerSpec:
-    """One machine to make. Addresses are those the API reports for it."""
+    """One machine to make. Addresses are those the API reports for it; what it is to do it asks for by itself."""
 
     id: str  # UUID of the instance
     label: str
@@ -32,9 +32,7 @@ class ServerSpec:
     ipv4: str  # the machine's only IPv4 address, without length
     prefix: str | None  # the machine's own /64, "2001:db8:77:1::/64"; None without IPv6
     ipv6: str | None  # its own address inside the prefix, without length
-    user_data: bytes  # cloud-init user data, decoded; may be empty
-    ssh_keys: list[str]  # public keys in authorized_keys format
-    root_password: str
+    mac: str  # of its public interface, by which the metadata service names it
     private: PrivateLink | None = None  # on this VPC from its first boot on
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from ipaddress import IPv6Address
 
 from lab.api import fields, later, networking, reserved_ips
-from lab.api.addresses import mac
+from lab.api.addresses import mac_of
 from lab.api.catalogue import OSES, PLANS, REGIONS
 from lab.api.errors import (
     ADD_FAILED,
@@ -113,7 +113,7 @@ def create(region: Region, call: Call) -> Reply:
         "v6_network_size": 0, "label": label, "internal_ip": "", "hostname": hostname,
         "os_id": os_id, "app_id": 0, "image_id": "", "firewall_group_id": group, "features": [],
         "tags": tags, "user_scheme": scheme,
-        "_user_data": user_data, "_ssh_keys": keys, "_root_password": password, "_mac": mac(0x56),
+        "_user_data": user_data, "_ssh_keys": keys, "_root_password": password, "_mac": mac_of(main_ip),
         "_fresh": True, "_boots": 0, "_vpcs": [], "_backups": {**_SCHEDULE, "enabled": backups},
     }  # fmt: skip
     set_plan(instance, plan)

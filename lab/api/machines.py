@@ -12,7 +12,6 @@ again.
 """
 
 import asyncio
-import base64
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -263,8 +262,6 @@ def specification(store: Store, instance: JSON) -> ServerSpec:
         ipv4=instance["main_ip"],
         prefix=f"{network}/{instance['v6_network_size']}" if network else None,
         ipv6=instance["v6_main_ip"] or None,
-        user_data=base64.b64decode(instance["_user_data"]),
-        ssh_keys=list(instance["_ssh_keys"]),
-        root_password=instance["_root_password"],
+        mac=instance["_mac"],
         private=private_link(store, instance),
     )

@@ -42,10 +42,12 @@ for file in 50-pid-max.conf 50-default.conf 50-coredump.conf 99-protect-links.co
     ln -sf /dev/null "/etc/sysctl.d/$file"
 done
 
-mkdir -p /etc/cloud/cloud.cfg.d /var/lib/cloud/seed/nocloud
+# What the metadata service said holds from the first boot on, as on a virtual machine of the provider: cloud-init compares
+# its serial number with the instance, which a container has not.
+mkdir -p /etc/cloud/cloud.cfg.d
 cat > /etc/cloud/cloud.cfg.d/90-lab.cfg <<'CFG'
-datasource_list: [NoCloud]
-datasource: {NoCloud: {fs_label: null}}
+datasource_list: [Vultr]
+manual_cache_clean: true
 network: {config: disabled}
 locale: false
 manage_etc_hosts: false
@@ -99,7 +101,19 @@ for scope in all default ens3; do
     echo 0 > "/proc/sys/net/ipv6/conf/$scope/disable_ipv6"
 done
 ip link set ens3 up
-[ -z "${LAB_GATEWAY:-}" ] || ip route replace default via "$LAB_GATEWAY" dev ens3
+if [ -n "${LAB_MAC:-}" ]; then
+    # On a link that is up, which says so: who asked in the moment before has found the engine's address, and would speak
+    # to that for some time.
+    echo 1 > /proc/sys/net/ipv4/conf/ens3/arp_notify
+    ip link set ens3 address "$LAB_MAC"
+fi
+if [ -n "${LAB_GATEWAY:-}" ]; then
+    ip route replace default via "$LAB_GATEWAY" dev ens3
+    # By this route cloud-init tells the provider's metadata service from somebody else's.
+    ip route replace 169.254.169.254 dev ens3
+else
+    : > /etc/cloud/cloud-init.disabled  # no instance, nobody to ask
+fi
 if [ -n "${LAB_IPV6:-}" ]; then
     ip -6 addr replace "$LAB_IPV6" dev ens3 nodad
     for net in ${LAB_ON_LINK:-}; do ip -6 route replace "$net" dev ens3; done
@@ -123,8 +137,10 @@ done
 # Everything below is one file tree to systemd: shared, so that inner mounts propagate as on a real host.
 mount --make-rshared / 2>/dev/null
 # The clock and the modules are the machine's below, whatever flags this container runs with.
+# `vultr` is the kernel parameter by which cloud-init knows the provider's machines that have no SMBIOS, its bare metal; a
+# container's kernel parameters are the arguments of PID 1.
 exec env -i container=docker PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    setpriv --bounding-set=-sys_time,-sys_module /sbin/init
+    setpriv --bounding-set=-sys_time,-sys_module /sbin/init vultr
 INIT
 chmod 755 /sbin/lab-init
 

@@ -30,6 +30,7 @@ from typing import Any
 
 MARK = "apiary "
 PROGRAM = "/usr/sbin/ufw"
+BRIDGES = ("docker0", "br-+")  # Docker's, of the default network and of all others
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ def desired(
         place = source if source == "any" else str(ipaddress.ip_network(source, strict=False))
         words = ("allow", "proto", "tcp", "from", place, "to", "any", "port", "22")
         rules.append(Rule(f"ssh from {place}", words))
+    rules += [
+        # Whatever address a container asks from, a link-local or a forged one too.
+        Rule(f"host closed on {bridge}", ("deny", "in", "on", bridge, "from", "any", "to", "any"), first=True)
+        for bridge in BRIDGES
+    ]
     for text in networks:
         network = str(ipaddress.ip_network(text, strict=False))
         rules += [

@@ -7,6 +7,7 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network
 import httpx
 import pytest
 
+from lab import metadata
 from lab.api import instances, plain
 from lab.api.addresses import Addresses
 from lab.api.backend import MemoryServers
@@ -62,8 +63,12 @@ def test_the_machine_is_made_as_the_api_reports_it(tmp_path):
             str(IPv6Address(shown["v6_main_ip"])),
         )
         assert (spec.hostname, spec.label, spec.os_id) == ("web1.example.com", "web1", 2625)
-        assert spec.user_data == b"#cloud\n"
-        assert spec.root_password == created["default_password"]
+        # The rest it asks for when it boots.
+        told = metadata.document(here.store.data, here.store.get("instances", created["id"]))
+        assert told["user-data"] == "#cloud\n"
+        assert created["default_password"] in told["vendor-data"]
+        assert told["interfaces"][0]["mac"] == spec.mac
+        assert told["interfaces"][0]["ipv4"]["address"] == spec.ipv4
         await here.machines.close()
 
     asyncio.run(life())

@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from tests.lab.hive import PORTS, Hive
+from tests.lab.test_inside import expect_closed_inside
 
 GAME, PORT, OTHER = "game.example.com", 25565, 25566
 
@@ -180,6 +181,7 @@ def test_what_changes_leaves_nothing_behind(two: Hive) -> None:
         expect_open(two, new)
         assert resolve(two, "-x", new) == []
         expect_forwarded(two)
+        expect_closed_inside(two)
         two.expect_bootstrapped()
         two.expect_nothing_left()
         two.expect_no_changes()

@@ -10,6 +10,7 @@ import pytest
 from lab import network
 from lab.servers import Servers
 from tests.lab.hive import LABEL, PORTS, SCAN, Hive, until
+from tests.lab.test_inside import expect_closed_inside
 
 WEB, DB = "192.168.150.10", "192.168.150.11"
 STRANGER = "192.168.150.77"
@@ -209,6 +210,7 @@ def test_the_next_debian_keeps_a_private_address_as_well(two: Hive) -> None:
     assert two.on_server("cat /etc/debian_version", server="db1").startswith("13")
     assert asked(two) == WEB
     two.expect_bootstrapped("db1")
+    expect_closed_inside(two, "db1")
     two.reboot("db1")
     until(lambda: two.on_server("docker ps -q", check=False, server="db1"), 120, "db1 is back")
     assert asked(two) == WEB

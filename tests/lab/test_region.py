@@ -1,12 +1,12 @@
 """The lab's region on this machine: a small one of its own, with real containers and real SSH."""
 
-import io
+import base64
+import json
 import os
 import shutil
 import ssl
 import subprocess
 import sys
-import tarfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
@@ -18,9 +18,9 @@ import httpx
 import pytest
 from dnslib import DNSRecord
 
-from lab import control, dns, engine, network
+from lab import control, dns, engine, metadata, network
 from lab.paths import CHECKOUT, Paths
-from lab.servers import Servers, ServerSpec, seed
+from lab.servers import Servers, ServerSpec
 from lab.shell import LabError, docker, wait_for
 
 SPEC = ServerSpec(
@@ -31,10 +31,11 @@ SPEC = ServerSpec(
     ipv4="",
     prefix="2001:db8:77:1::/64",
     ipv6="2001:db8:77:1:5400:ff:fe00:1",
-    user_data=b"",
-    ssh_keys=[],
-    root_password="not-used",
+    mac="56:00:00:00:00:01",
 )
+
+
+OTHER = SPEC.id[:-1] + "2"
 
 
 def lab(*arguments: str, check: bool = True, timeout: float = 400) -> subprocess.CompletedProcess[str]:
@@ -72,16 +73,6 @@ def test_the_plan_gives_the_addresses_of_the_documentation():
     plan = network.Plan("10.88.0.0/16")
     assert (plan.gateway, plan.nameserver, plan.registry) == ("10.88.0.1", "10.88.0.53", "10.88.0.50")
     assert (plan.prober, plan.prober_routed, plan.servers) == ("10.88.0.100", "10.88.0.101", "10.88.16.0/20")
-
-
-def test_the_seed_hands_user_data_over_byte_for_byte_and_for_root_only():
-    data = b"#cloud-config\nruncmd: [[touch, /x]]\n# \xc3\xa9\n"
-    with tarfile.open(fileobj=io.BytesIO(seed(replace(SPEC, user_data=data)))) as archive:
-        entry = archive.getmember("var/lib/cloud/seed/nocloud/user-data")
-        content = archive.extractfile(entry)
-        assert content is not None
-        assert content.read() == data
-        assert entry.mode == 0o600
 
 
 def ask(name: str, kind: str) -> DNSRecord:
@@ -244,7 +235,7 @@ Shell = Callable[[str], str]
 
 @pytest.fixture(scope="module")
 def server(region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    """A server made directly (not through the API), reached by SSH with its host key known beforehand."""
+    """The region's first server, reached by SSH with its host key known beforehand."""
     home = tmp_path_factory.mktemp("ssh")
     for key in ("host", "client"):
         subprocess.run(["ssh-keygen", "-qt", "ed25519", "-N", "", "-C", "", "-f", str(home / key)], check=True)
@@ -258,9 +249,6 @@ def server(region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         "runcmd: [[sh, -c, 'echo once >> /var/lib/first-boot']]\n"
     )
     (home / "known").write_text(f"{address} {(home / 'host.pub').read_text()}")
-    spec = replace(
-        SPEC, ipv4=address, user_data=user_data.encode(), ssh_keys=[(home / "client.pub").read_text().strip()]
-    )
     options = [
         "-o",
         f"UserKnownHostsFile={home / 'known'}",
@@ -285,9 +273,41 @@ def server(region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    Servers(region.root).create(spec)
-    yield shell
-    Servers(region.root).delete(spec.id)
+    with vultr(region) as client:
+        key = {"name": "one", "ssh_key": (home / "client.pub").read_text().strip()}
+        wanted = {
+            "region": "ewr",
+            "plan": "vc2-1c-2gb",
+            "os_id": SPEC.os_id,
+            "label": SPEC.label,
+            "hostname": SPEC.hostname,
+            "enable_ipv6": True,
+            "user_data": base64.b64encode(user_data.encode()).decode(),
+            "sshkey_id": [client.post("/ssh-keys", json=key).raise_for_status().json()["ssh_key"]["id"]],
+        }
+        id = client.post("/instances", json=wanted).raise_for_status().json()["instance"]["id"]
+        assert wait_for(lambda: Servers(region.root).running(id), 120)
+        yield shell
+        client.delete(f"/instances/{id}").raise_for_status()
+        assert wait_for(lambda: not Servers(region.root).exists(id), 60)
+
+
+def vultr(region: Paths) -> httpx.Client:
+    """Who speaks to the region's API."""
+    environment = control.environment(region)
+    return httpx.Client(
+        base_url="https://api.vultr.com/v2",
+        proxy=environment["HTTPS_PROXY"],
+        verify=ssl.create_default_context(cafile=environment["SSL_CERT_FILE"]),
+        headers={"Authorization": "Bearer lab"},
+        timeout=60,
+    )
+
+
+def first(region: Paths) -> str:
+    """The id of the region's first server."""
+    [id] = [server["id"] for server in Servers(region.root).all() if server["id"] != OTHER]
+    return id
 
 
 def test_a_second_up_finds_nothing_to_do(region: Paths):
@@ -316,10 +336,45 @@ def test_a_server_is_bare_and_has_the_addresses_of_a_provider(server: Shell):
     assert server("cut -d: -f1 /etc/passwd | grep -c debian || true").strip() == "0"
 
 
+def asked(server: Shell, path: str) -> str:
+    """What the metadata service answers to the server."""
+    program = (
+        f"import urllib.request as r; print(r.urlopen('http://{metadata.ADDRESS}{path}', timeout=10).read().decode())"
+    )
+    return server(f'python3 -c "{program}"').removesuffix("\n")
+
+
+def test_a_server_learns_from_the_metadata_service_who_it_is_and_what_to_do(region: Paths, server: Shell):
+    assert server("cloud-init status --wait").split()[-1] == "done"
+    assert server("cat /run/cloud-init/cloud-id").strip() == "vultr"
+    assert server("cat /var/lib/first-boot").split() == ["once"]
+    assert server("ls -A /var/lib/cloud/seed").split() == []
+    assert asked(server, "/v1/instance-v2-id") == first(region)
+    told = json.loads(asked(server, "/v1.json"))
+    assert told["user-data"] == asked(server, "/latest/user-data")
+    assert told["interfaces"][0]["mac"] in server("ip link show dev ens3")
+    with vultr(region) as client:
+        now = {"user_data": base64.b64encode(b"another").decode()}
+        client.patch(f"/instances/{first(region)}", json=now).raise_for_status()
+    assert asked(server, "/latest/user-data") == "another"
+
+
+@pytest.mark.parametrize("position", [[], ["--routed"]])
+def test_the_metadata_service_tells_nobody_but_servers(server: Shell, position: list[str]):
+    """A neighbour who finds the way there is answered, and told nothing."""
+    server("true")
+    lab("prober", *position, "ip", "route", "replace", metadata.ADDRESS, "dev", "eth0")
+    try:
+        ask = ("curl", "-s", "-m", "5", "-w", "%{http_code}", f"http://{metadata.ADDRESS}/v1.json")
+        assert lab("prober", *position, *ask).stdout == "404"
+    finally:
+        lab("prober", *position, "ip", "route", "delete", metadata.ADDRESS)
+
+
 def test_sysctls_and_first_boot_survive_reboots(region: Paths, server: Shell):
     server("echo net.ipv6.conf.ens3.accept_ra=2 > /etc/sysctl.d/90-test.conf")
     assert server("cloud-init status --wait").split()[-1] == "done"
-    for reboot in (lambda: Servers(region.root).reboot(SPEC.id), lambda: server("systemctl reboot & exit 0")):
+    for reboot in (lambda: Servers(region.root).reboot(first(region)), lambda: server("systemctl reboot & exit 0")):
         before = _started(region)
         reboot()
         assert wait_for(lambda before=before: _started(region) != before, 60)
@@ -356,13 +411,7 @@ def test_the_server_sees_the_probers_own_address(server: Shell):
 
 
 def test_the_region_resolves_its_own_zones_and_everything_else(region: Paths, server: Shell):
-    environment = control.environment(region)
-    client = httpx.Client(
-        base_url="https://api.vultr.com/v2",
-        proxy=environment["HTTPS_PROXY"],
-        verify=ssl.create_default_context(cafile=environment["SSL_CERT_FILE"]),
-        headers={"Authorization": "Bearer lab"},
-    )
+    client = vultr(region)
     client.post("/domains", json={"domain": "example.com", "ip": "192.0.2.7"}).raise_for_status()
     for command in (["+short"], ["+short", "+tcp"]):
         assert lab("prober", "dig", *command, "example.com", "A").stdout.split() == ["192.0.2.7"]
@@ -383,7 +432,7 @@ def test_the_registry_serves_the_base_and_takes_nothing(region: Paths, server: S
 
 def test_a_killed_server_exists_and_is_silent_and_a_deleted_one_leaves_nothing(region: Paths, server: Shell):
     servers = Servers(region.root)
-    other = replace(SPEC, id=SPEC.id[:-1] + "2", ipv4=SPEC.ipv4 or _second_address(region), ipv6=None, prefix=None)
+    other = replace(SPEC, id=OTHER, ipv4=SPEC.ipv4 or _second_address(region), ipv6=None, prefix=None)
     servers.create(other)
     servers.kill(other.id)
     assert servers.exists(other.id)
@@ -485,7 +534,7 @@ def _inode(place: Path) -> int:
 
 
 def _started(region: Paths) -> str:
-    return docker("inspect", "-f", "{{.State.StartedAt}} {{.State.Running}}", Servers(region.root).name(SPEC.id))
+    return docker("inspect", "-f", "{{.State.StartedAt}} {{.State.Running}}", Servers(region.root).name(first(region)))
 
 
 def _second_address(region: Paths) -> str:

@@ -105,6 +105,11 @@ def test_a_private_port_is_on_the_private_address_and_for_the_other_servers_alon
     assert there["apiary_published_ipv4"] == []
     assert not any(port == "5432" for _, port, _ in rules(graph))
     assert told(graph, "web1")["apiary_private_ports"] == []
+    # And there containers reach it, while of the private network nothing else is for them.
+    assert told(graph, "web1")["apiary_private_reached"] == [
+        {"address": "192.168.150.11", "proto": "tcp", "port": 5432}
+    ]
+    assert there["apiary_private_reached"] == []
 
 
 def test_a_reference_to_another_server_is_its_private_address(stack_file: dict[str, Any], program: Any) -> None:

@@ -238,6 +238,11 @@ def test_denials_go_above_what_is_allowed():
     assert all(rule.command()[int(rule.routed)] == "prepend" for rule in rules() if rule.words[0] == "deny")
 
 
+def test_what_comes_from_a_container_s_bridge_is_closed_to_the_host_whatever_address_it_has():
+    closed = {rule.words[3] for rule in rules() if not rule.routed and rule.words[:3] == ("deny", "in", "on")}
+    assert closed == {"docker0", "br-+"}
+
+
 def test_nobody_on_the_private_network_sends_in_the_name_of_a_container():
     both = ufw_rules.desired(["ens3", "enp6s0"], [NET], [], [])
     forged = {rule.words[3] for rule in both if rule.routed and rule.words[:3] == ("deny", "in", "on")}
@@ -251,12 +256,19 @@ def test_private_variables_are_checked():
     variables.check({**VARIABLES, "apiary_private_ip": "192.168.150.10", "apiary_private_peers": ["192.168.150.11"]})
     with pytest.raises(variables.BadVariables) as error:
         variables.check(
-            {**VARIABLES, "apiary_private_peers": ["db1"], "apiary_private_ports": [{"proto": "tcp", "port": 0}]}
+            {
+                **VARIABLES,
+                "apiary_private_peers": ["db1"],
+                "apiary_private_ports": [{"proto": "tcp", "port": 0}],
+                "apiary_private_reached": [{"address": "db1", "proto": "all", "port": 5432}],
+            }
         )
     text = str(error.value)
     assert "apiary_private_ip: missing, but there are private peers or ports" in text
     assert "apiary_private_peers: 'db1' is not an IPv4 address" in text
     assert "apiary_private_ports[0].port: 0 is not a port" in text
+    assert "apiary_private_reached[0].proto: 'all' is neither tcp nor udp" in text
+    assert "apiary_private_reached[0].address: 'db1' is not an IPv4 address" in text
 
 
 def test_ssh_from_some_networks_only():
