@@ -58,6 +58,11 @@ heal: $(VENV)/.ready ## finish an update that was interrupted, whatever interrup
 revive: $(VENV)/.ready ## bring a dead or deleted server back with its IPv4: make revive SERVER=web1 [YES=1]
 	@$(call in_stack) $(RUN) -m operations revive --stack $(STACK) $(SERVER) $(agreed)
 
+.PHONY: adopt
+adopt: $(VENV)/.ready ## take zones and addresses that exist into the state: make adopt [ZONE=example.com] [ADDRESS=web1=192.0.2.1]
+	@$(call in_stack) $(RUN) -m operations adopt --stack $(STACK) $(if $(ZONE),--zone $(ZONE)) \
+		$(if $(ADDRESS),--address $(ADDRESS)) $(agreed) $(if $(filter 1,$(DELETE)),--delete)
+
 .PHONY: run
 run: $(VENV)/.ready ## run a job again, in a fresh container: make run JOB=web1:hasetup
 	@$(call in_stack) $(RUN) -m operations run --stack $(STACK) $(JOB)
@@ -98,7 +103,7 @@ lint: $(VENV)/.ready ## style, types, scripts, workflows, and the generated refe
 
 .PHONY: quick
 quick: $(VENV)/.ready ## the tests that need neither engine nor lab: seconds
-	@$(RUN) -m pytest tests/unit tests/mocks
+	@$(RUN) -m pytest tests/unit tests/provider tests/mocks
 
 .PHONY: soak
 soak: $(VENV)/.ready ## what takes long: more of the lab's tests, and many random kills, releases and reloads

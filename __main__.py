@@ -53,6 +53,7 @@ try:
         name=pulumi.get_stack(),
         build_dirs={folder.name for folder in IMAGES.iterdir() if folder.is_dir()},
         playbooks={file.name for file in PLAYBOOKS.glob("*.yml")},
+        spelt=stack_file.spelt(HERE),
     )
 except settings.SettingsError as report:
     raise pulumi.RunError(str(report)) from None

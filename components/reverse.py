@@ -2,10 +2,6 @@
 
 Makes a vultr.ReverseIpv6. Leaves alone: the names of the host's own addresses (server.py), and forward DNS
 (zone.py).
-
-Unlike the host's entries it is deleted at Vultr when the address or the name goes, so that nothing of it is
-left. Its instance may be gone by then, and deleting an entry of a dead instance is an error: `make heal`
-takes it out of the state.
 """
 
 from __future__ import annotations

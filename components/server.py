@@ -138,10 +138,8 @@ class Server(pulumi.ComponentResource):
         self.ipv6 = self.instance.v6_main_ip
         self.prefix = pulumi.Output.concat(self.instance.v6_network, "/64")
 
-        # The entries die with their instance; deleting one of a dead instance is an error at Vultr.
-        with_instance = pulumi.ResourceOptions(
-            parent=self, retain_on_delete=True, delete_before_replace=True, deleted_with=self.instance
-        )
+        # The entries die with their instance.
+        with_instance = pulumi.ResourceOptions(parent=self, delete_before_replace=True, deleted_with=self.instance)
         vultr.ReverseIpv4(
             name, instance_id=self.instance.id, ip=self.ipv4, reverse=args.public_name, opts=with_instance
         )

@@ -1,14 +1,18 @@
-"""The stack file as the engine hands it over.
+"""The stack file as the engine hands it over, and as it is written.
 
-Reads the project's configuration, secrets decrypted. Leaves alone what it means (settings/).
+Reads the project's configuration, secrets decrypted, and the file itself for the spelling of what YAML may have made
+another value of. Leaves alone what it means (settings/).
 """
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pulumi
 from pulumi.runtime import config as engine
+
+import settings
 
 
 def read() -> dict[str, object]:
@@ -32,6 +36,15 @@ def read() -> dict[str, object]:
             f"set it with `pulumi config set --secret --path {prefix}secrets.NAME` and refer to it as `_secrets^NAME`"
         )
     return sections
+
+
+def spelt(folder: Path) -> dict[tuple[str | int, ...], str]:
+    """How the stack's file in the project's folder spells its unquoted values; nothing is known without that file.
+
+    With `--config-file` the engine has read another one, and does not tell which.
+    """
+    file = folder / f"Pulumi.{pulumi.get_stack()}.yaml"
+    return settings.spellings(file.read_text(encoding="utf-8"), pulumi.get_project()) if file.is_file() else {}
 
 
 def _structured(value: str) -> object:

@@ -86,12 +86,8 @@ class Zone(pulumi.ComponentResource):
                 data=record.data,
                 ttl=record.ttl,
                 priority=record.priority,
-                opts=pulumi.ResourceOptions(
-                    # Not `deleted_with` the zone: of a destroy that is interrupted before it comes to the zone, the
-                    # state would have no record, Vultr all of them, and the next update would make each once more.
-                    parent=self,
-                    # Vultr reads back -1 where there is no priority, which would look like a change for ever.
-                    ignore_changes=[] if record.priority is not None else ["priority"],
-                ),
+                # Not `deleted_with` the zone: of a destroy that is interrupted before it comes to the zone, the
+                # state would have no record, Vultr all of them, and the next update would make each once more.
+                opts=pulumi.ResourceOptions(parent=self),
             )
         self.register_outputs({"domain": domain.domain})

@@ -17,7 +17,6 @@ import argparse
 import ipaddress
 import json
 import os
-import re
 import socket
 import socketserver
 import struct
@@ -26,7 +25,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from dnslib import AAAA, CAA, CNAME, MX, NS, PTR, QTYPE, RCODE, RR, SOA, SRV, TXT, A, DNSError, DNSHeader, DNSRecord
+from dnslib import AAAA, CAA, CNAME, MX, NS, PTR, QTYPE, RCODE, RD, RR, SOA, SRV, TXT, A, DNSError, DNSHeader, DNSRecord
 
 TTL = 300  # seconds, for records without one and for negative answers
 FORWARD_SECONDS = 5.0
@@ -223,7 +222,7 @@ def _rrs(name: str, records: Iterable[Record]) -> list[RR]:
     return found
 
 
-def _rdata(kind: str, data: str, priority: int) -> Any:  # noqa: ANN401 - dnslib is untyped
+def _rdata(kind: str, data: str, priority: int) -> Any:  # noqa: ANN401, PLR0911 - dnslib is untyped; one a type
     if kind in {"A", "AAAA"}:
         return {"A": A, "AAAA": AAAA}[kind](str(ipaddress.ip_address(data)))
     if kind in {"CNAME", "NS", "PTR"}:
@@ -237,10 +236,13 @@ def _rdata(kind: str, data: str, priority: int) -> Any:  # noqa: ANN401 - dnslib
         flags, tag, value = data.split(None, 2)
         return CAA(int(flags), tag, value.strip('"'))
     if kind == "TXT":
-        quoted = re.findall(r'"((?:[^"\\]|\\.)*)"', data)
-        texts = [re.sub(r"\\(.)", r"\1", text) for text in quoted] or [data]
-        pieces = [text.encode()[at : at + 255] for text in texts for at in range(0, max(len(text.encode()), 1), 255)]
+        # One pair of quotes around the whole, and nothing escaped: a backslash is a backslash.
+        text = (data[1:-1] if len(data) > 1 and data[0] == data[-1] == '"' else data).encode()
+        pieces = [text[at : at + 255] for at in range(0, max(len(text), 1), 255)]
         return TXT(pieces)
+    if kind == "SSHFP":
+        algorithm, type_, fingerprint = data.split()
+        return RD(bytes([int(algorithm), int(type_)]) + bytes.fromhex(fingerprint))
     raise ValueError(f"type {kind} is not served")
 
 

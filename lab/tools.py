@@ -2,7 +2,7 @@
 
 Brings what is missing: a `pulumi` on PATH is used as it is, else one is built from pinned Go modules
 (toolchain/build.sh); the official plugins are downloaded where Pulumi can, else the lab's stand-ins for them
-are installed. Leaves alone: the user's own PULUMI_HOME.
+are installed. Leaves alone: the user's own PULUMI_HOME, and Vultr's plugin, which is the program's own (Pulumi.yaml).
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ from lab.shell import LabError, say
 
 BUILD_SECONDS = 3600
 DOWNLOAD_SECONDS = 90
-# Not at Pulumi's own address; the SDK names this one too.
-SERVERS = {"vultr": "github://api.github.com/dirien/pulumi-vultr"}
 
 
 def ensure_pulumi(paths: Paths) -> Path:
@@ -46,7 +44,7 @@ def ensure_pulumi(paths: Paths) -> Path:
 
 
 def ensure_plugins(paths: Paths, pulumi: Path) -> None:
-    """Every plugin at the version of its SDK, official where it can be had; says which are used."""
+    """Every plugin but Vultr's at the version of its SDK, official where it can be had; says which are used."""
     keep_no_logs(paths.pulumi)
     versions = stand_ins.sdk_versions(list(stand_ins.DISTRIBUTIONS))
     standing_in = [name for name in versions if _stands_in(paths, name)]
@@ -74,10 +72,10 @@ def plugins(paths: Paths) -> str:
     installed = [name for name, version in versions.items() if _folder(paths, name, version).is_dir()]
     standing_in = [name for name in installed if _stands_in(paths, name)]
     official = [name for name in installed if name not in standing_in]
-    said = [f"official {', '.join(official)}"] if official else []
+    said = ["the program's own for vultr", *([f"official {', '.join(official)}"] if official else [])]
     if standing_in:
         said.append(f"the lab's stand-ins for {', '.join(standing_in)} (the official ones could not be downloaded)")
-    return "; ".join(said) or "none"
+    return "; ".join(said)
 
 
 def keep_no_logs(home: Path) -> None:
@@ -108,8 +106,6 @@ def _stands_in(paths: Paths, name: str) -> bool:
 
 def _download(paths: Paths, pulumi: Path, name: str, version: str) -> bool:
     command = [str(pulumi), "plugin", "install", "resource", name, version]
-    if name in SERVERS:
-        command += ["--server", SERVERS[name]]
     environment = {**os.environ, "PULUMI_HOME": str(paths.pulumi), "PULUMI_SKIP_UPDATE_CHECK": "true"}
     log = paths.log / "plugins.log"
     try:

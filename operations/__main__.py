@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from operations import graph, heal, jobs, releases, revive
+from operations import adopt, graph, heal, jobs, releases, revive
 from operations.cli import PROGRAM, OperationError, Pulumi
 
 
@@ -36,6 +36,9 @@ def _run(pulumi: Pulumi, options: argparse.Namespace) -> int:
                     options.destroy, options.refresh, options.remove_unexplained, options.release_ips, options.yes
                 ),
             )
+        case "adopt":
+            wish = adopt.Wish(options.zone, options.address, options.yes, options.delete)
+            adopt.adopt(pulumi, wish)
         case "revive":
             revive.revive(pulumi, options.server, yes=options.yes, force=options.force)
         case "run":
@@ -72,6 +75,12 @@ def _parser() -> argparse.ArgumentParser:
         "--release-ips", action="store_true", help="also release reserved addresses that may have served"
     )
     healing.add_argument("--yes", action="store_true", help="also when the stack file now replaces or deletes a server")
+    adopting = verb("adopt", "take what exists in the account into the state: zones, records, addresses, the SSH key")
+    adopting.add_argument("--zone", action="append", default=[], help="only this zone; may be said again")
+    adopting.add_argument("--address", action="append", default=[], metavar="SERVER=ADDRESS",
+                          help="a reserved address that a server is to have")  # fmt: skip
+    adopting.add_argument("--yes", action="store_true", help="don't ask before the import")
+    adopting.add_argument("--delete", action="store_true", help="delete the records that are listed as in the way")
     reviving = verb("revive", "bring a dead or deleted server back with its IPv4")
     reviving.add_argument("server")
     reviving.add_argument("--yes", action="store_true", help="don't ask; needed where there is no terminal")

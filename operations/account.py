@@ -38,17 +38,14 @@ class Account:
 
     @classmethod
     def of(cls, pulumi: Pulumi) -> Account:
-        """The account whose key the stack file holds, proved to be valid. Raises OperationError."""
+        """The account whose key the stack file holds. Raises OperationError."""
         key = pulumi.setting("vultr:apiKey")
         if not key:
             raise OperationError(
                 f"account: the stack file has no vultr:apiKey; "
                 f"pulumi config set --secret vultr:apiKey KEY --stack {pulumi.stack}"
             )
-        account = cls(key)
-        # With a refused key a refresh would take every DNS record for deleted.
-        account.request("GET", "/account")
-        return account
+        return cls(key)
 
     def request(self, method: str, path: str) -> dict[str, Any]:
         """The parsed answer, {} without one. Raises Refused, or OperationError when nobody answers."""

@@ -8,16 +8,12 @@ whatever nothing proves to be this stack's.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from operations import guard, recovery, sweep
 from operations.cli import OperationError, Pulumi, say
 from operations.hosts import Refused
 from operations.state import State, without_gone
-
-# Of a server that is gone the reverse entries can't be read; the next update makes them anew.
-TOLERATED = re.compile(r"vultr:index[:/]reverseIpv[46]")
 
 
 @dataclass(frozen=True)
@@ -85,27 +81,8 @@ def _spare_servers(pulumi: Pulumi) -> None:
 
 
 def refresh(pulumi: Pulumi) -> None:
-    """Compare the state with reality and forget open operations.
-
-    Raises OperationError when anything but the reverse entries of a vanished server can't be read.
-    """
-    lines: list[str] = []
-    try:
-        pulumi.run(
-            "refresh",
-            "--yes",
-            "--skip-preview",
-            "--clear-pending-creates",
-            "--run-program",
-            watch=lines.append,
-        )
-    except OperationError:
-        failed = {line for line in map(_plain, lines) if "failed**" in line or "refreshing failed" in line}
-        others = [line for line in failed if not TOLERATED.search(line) and "pulumi:pulumi:Stack" not in line]
-        if others or not failed:
-            raise
-        say("  (the reverse entries of a server that is gone can't be read; the update below makes them anew)")
-        _forget_pending(pulumi)
+    """Compare the state with reality and forget open operations. Raises OperationError when something can't be read."""
+    pulumi.run("refresh", "--yes", "--skip-preview", "--clear-pending-creates", "--run-program")
 
 
 def _sweep(pulumi: Pulumi, state: State, wish: Wish) -> sweep.Swept:
@@ -147,7 +124,3 @@ def _forget_pending(pulumi: Pulumi) -> None:
     deployment = exported.get("deployment") or {}
     if deployment.pop("pending_operations", None):
         pulumi.restore(exported)
-
-
-def _plain(line: str) -> str:
-    return re.sub(r"\x1b\[[0-9;]*m", "", line)

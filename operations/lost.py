@@ -18,7 +18,6 @@ from operations.state import (
     INSTANCE,
     RECORD,
     RESERVED_IP,
-    REVERSE,
     SSH_KEY,
     VPC,
     ZONE,
@@ -211,23 +210,6 @@ def _rule(resource: Resource) -> tuple[Any, ...]:
         inputs.get("ipType"), inputs.get("protocol"), str(inputs.get("port") or ""),
         inputs.get("subnet"), int(inputs.get("subnetSize") or 0),
     )  # fmt: skip
-
-
-def without_dead_names(exported: Mapping[str, Any], instances: Iterable[Entry]) -> tuple[dict[str, Any], list[str]]:
-    """The exported state without reverse names of instances that are gone, and the addresses these were of.
-
-    They went with their instance, and Vultr takes reading or deleting them for an error, for ever. The next
-    update makes those anew that are still wanted.
-    """
-    alive = {entry["id"] for entry in instances}
-    deployment = dict(exported.get("deployment") or {})
-    dead = [
-        resource
-        for resource in deployment.get("resources") or []
-        if resource["type"] in REVERSE and resource.get("inputs", {}).get("instanceId") not in alive
-    ]
-    deployment["resources"] = [resource for resource in deployment.get("resources") or [] if resource not in dead]
-    return {**exported, "deployment": deployment}, [str(resource["inputs"].get("ip")) for resource in dead]
 
 
 def adopted(exported: Mapping[str, Any], lost: Lost) -> dict[str, Any]:

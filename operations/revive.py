@@ -36,7 +36,7 @@ def revive(pulumi: Pulumi, name: str, *, yes: bool, force: bool) -> None:
         if server.instance is None:
             say("  the state has no instance of it")
         else:
-            _drop(pulumi, server.instance.urn, exists=exists)
+            _drop(pulumi, server.instance.urn)
 
         say(f"revive {name}: 3/4 what was made without being recorded")
         state = State.of(pulumi.export())
@@ -111,14 +111,6 @@ def _confirm(pulumi: Pulumi, name: str, *, exists: bool) -> None:
         raise OperationError("not confirmed; nothing was changed")
 
 
-def _drop(pulumi: Pulumi, urn: str, *, exists: bool) -> None:
+def _drop(pulumi: Pulumi, urn: str) -> None:
     """Out of the state with the instance and its dependents; of these only records are deleted at the API."""
-    try:
-        pulumi.run("destroy", "--yes", "--skip-preview", "--target", urn, "--target-dependents")
-    except OperationError:
-        left = State.of(pulumi.export())
-        if exists or any(urn in resource.dependencies for resource in left.resources):
-            raise
-        # Deleting what is gone already is an error at Vultr; nothing else is left of the server.
-        say("  (the instance was gone already: taking it out of the state)")
-        pulumi.run("state", "delete", urn, "--yes", quiet=True)
+    pulumi.run("destroy", "--yes", "--skip-preview", "--target", urn, "--target-dependents")

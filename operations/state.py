@@ -18,7 +18,6 @@ VPC = "vultr:index/vpc:Vpc"
 SSH_KEY = "vultr:index/sSHKey:SSHKey"
 DOMAIN = "vultr:index/dnsDomain:DnsDomain"
 RECORD = "vultr:index/dnsRecord:DnsRecord"
-REVERSE = ("vultr:index/reverseIpv4:ReverseIpv4", "vultr:index/reverseIpv6:ReverseIpv6")
 CLIENT_KEY = "apiary:host:Access$tls:index/privateKey:PrivateKey"
 ZONE = "apiary:dns:Zone"
 IMAGE = "apiary:docker:Image"

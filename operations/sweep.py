@@ -29,11 +29,6 @@ def account(pulumi: Pulumi, state: State, *, remove_asked: bool, release_ips: bo
     api = Account.of(pulumi)
     swept = Swept()
     lists = _lists(api, state)
-    kept, dead_names = lost.without_dead_names(pulumi.export(), lists.instances)
-    if dead_names:
-        pulumi.restore(kept)
-        swept.removed += [f"took the reverse name of {one} out of the state: its server is gone" for one in dead_names]
-        say("\n".join(f"    {what}" for what in swept.removed))
     for found in lost.find(state, pulumi.tag, lists):
         is_address = found.path.startswith("/reserved-ips/")
         allowed = (release_ips if is_address else remove_asked) and not found.path.startswith("/domains/")

@@ -1,51 +1,37 @@
-"""The two Vultr types that wait for the API: the instance and the block volume."""
+"""The two Vultr types that take their time: the instance and the block volume."""
 
 from __future__ import annotations
 
 import base64
-import time
 
-from provider.client import ALREADY_ATTACHED, Client, VultrError
+from provider import clock, spelling
+from provider.client import Client
+from provider.errors import ApiError
+from provider.objects import ALREADY_ATTACHED, LEAVING
 from provider.protocol.base import Context, Failure, Props
-from provider.resource import VultrResource, changed, filled, snake, unwrap
+from provider.resource import VultrResource, changed, filled, snake, unlike
 
 META = '{"e2bfb730-ecaa-11e6-8f88-34363bc7c4c0":{"create":3600000000000,"update":3600000000000}}'
 PREVIEW_META = META.replace("{", '{"_new_extra_shim":{},', 1)
-CREATE_LIMIT = 59 * 60.0  # seconds for which a create is repeated
-
-
-def wait_for(
-    client: Client,
-    where: tuple[str, str, str],
-    target: str,
-    pending: tuple[str, ...],
-    *,
-    words: str,
-    failing: str,
-) -> None:
-    """Poll one field of an object; `where`: path, wrapper, field.
-
-    Raises Failure with `words`; a failed read is `failing` and the API's text.
-    """
-    path, wrapper, field = where
-
-    def state() -> str:
-        try:
-            return str(unwrap(client.call("GET", path), wrapper).get(field, ""))
-        except VultrError as error:
-            raise VultrError(f"{failing}{error}") from error
-
-    try:
-        client.poll(state, target, pending)
-    except VultrError as error:
-        raise Failure(f"{words}{error}") from error
+READY = 45.0 * 60  # seconds until a new or changed instance must be ready
+DESTROYED = 15.0 * 60  # seconds until one that is being destroyed must be gone
+HELD = 60.0  # seconds after which an address that a living server holds is not waited for any longer
+ATTACHED = 10.0 * 60  # seconds until a volume must be active, attached, detached
+DESTROYING = "pending destruction"
+WORKING = ("pending", "resizing", "installing")  # of `status`
+UNREADY = ("none", "locked", "installingbooting")  # of `server_status`
+# What is not known while an instance is pending; the API says something all the same.
+PENDING = ("mainIp", "v6Network", "v6MainIp", "netmaskV4", "gatewayV4", "v6NetworkSize")
+UNTOLD = [""]  # of an imported instance's SSH keys: the API does not tell which it was made with
+NOTHING = ("", "0.0.0.0", 0)  # noqa: S104 (what the API says of no address)
 
 
 class Instance(VultrResource):
     """A virtual machine."""
 
     token = "vultr:index/instance:Instance"  # noqa: S105 (a type's name)
-    path, wrapper = "/v2/instances", "instance"
+    noun = "instance"
+    path, wrapper, listed = "/v2/instances", "instance", "instances"
     sent = ("region", "plan", "label", "osId", "appId", "imageId", "isoId", "snapshotId", "firewallGroupId",
             "hostname", "backups", "scriptId", "ipxeChainUrl", "userScheme", "appVariables")  # fmt: skip
     seen = ("os", "ram", "disk", "mainIp", "vcpuCount", "dateCreated", "status", "allowedBandwidth",
@@ -53,6 +39,8 @@ class Instance(VultrResource):
             "v6MainIp", "v6NetworkSize",
             "tags", "firewallGroupId", "region", "plan", "osId", "appId", "features",
             "hostname", "userScheme")  # fmt: skip
+    alike = ("label", "region", "tags")
+    spelled = {"userScheme": spelling.scheme}  # noqa: RUF012 (a table)
 
     def create(self, ctx: Context, inputs: Props) -> tuple[str, Props]:
         """In previews the timeouts are spelled differently."""
@@ -71,214 +59,297 @@ class Instance(VultrResource):
     def body(self, inputs: Props) -> Props:
         """One POST holds all there is to know, the reserved IPv4 included."""
         data = str(inputs.get("userData") or "")
-        return (
-            super().body(inputs)
-            | filled(
-                {
-                    "enable_ipv6": bool(inputs.get("enableIpv6")),
-                    "disable_public_ipv4": bool(inputs.get("disablePublicIpv4")),
-                    "ddos_protection": bool(inputs.get("ddosProtection")),
-                    "activation_email": bool(inputs.get("activationEmail")),
-                    "attach_vpc": sorted(inputs.get("vpcIds") or []),
-                    "attach_vpc2": sorted(inputs.get("vpc2Ids") or []),
-                    "sshkey_id": inputs.get("sshKeyIds"),
-                    "user_data": base64.b64encode(data.encode()).decode(),
-                    "reserved_ipv4": inputs.get("reservedIpId"),
-                }
-            )
-            | {"tags": sorted(inputs.get("tags") or []) or None}
+        return super().body(inputs) | filled(
+            {
+                "enable_ipv6": bool(inputs.get("enableIpv6")),
+                "disable_public_ipv4": bool(inputs.get("disablePublicIpv4")),
+                "ddos_protection": bool(inputs.get("ddosProtection")),
+                "activation_email": bool(inputs.get("activationEmail")),
+                "attach_vpc": sorted(inputs.get("vpcIds") or []),
+                "sshkey_id": inputs.get("sshKeyIds"),
+                "user_data": base64.b64encode(data.encode()).decode(),
+                "reserved_ipv4": inputs.get("reservedIpId"),
+                "tags": sorted(inputs.get("tags") or []),
+            }
         )
 
     def post(self, client: Client, inputs: Props) -> tuple[str, Props]:
-        """Repeated for up to 59 minutes while the reserved IPv4 is attached to another instance."""
+        """The password is told only now, and never when the answer was lost."""
         check_options(inputs)
-        body = self.body(inputs)
+        made = self.ordered(client, inputs)
+        return str(made.get("id", "")), {"defaultPassword": made.get("default_password") or ""}
+
+    def order(self, client: Client, path: str, body: Props, inputs: Props) -> Props:
+        """Sent again while the reserved IPv4 has not been let go of by its last server."""
+        reserved = inputs.get("reservedIpId")
+        started = clock.now()
+
+        def send() -> Props:
+            try:
+                return client.call("POST", path, body)
+            except ApiError as error:
+                waited = clock.now() - started
+                if error.says(ALREADY_ATTACHED) and waited > HELD and (holder := self.holder(client, str(reserved))):
+                    raise Failure(
+                        f"{error}. Instance {holder} has the reserved IP {reserved}, and lives: detach it there, or "
+                        "delete that instance in Vultr's portal if it is of no use"
+                    ) from error
+                raise
+
+        what = f"reserved IP {reserved} to be let go of by its last instance"
+        return client.insist(what, send, ALREADY_ATTACHED, limit=LEAVING)
+
+    @staticmethod
+    def holder(client: Client, reserved: str) -> str:
+        """The living instance that has a reserved IP, empty when there is none."""
         try:
-            answer = client.repeat_while(lambda: client.call("POST", self.path, body), ALREADY_ATTACHED, CREATE_LIMIT)
-        except VultrError as error:
-            text = f"cannot create instance with reserved IP: {error}" if ALREADY_ATTACHED in str(error) else str(error)
-            raise Failure(self.words.create + text) from error
-        made = unwrap(answer, self.wrapper)
-        return str(made.get("id", "")), {"defaultPassword": made.get("default_password", "")}
+            instance = str(client.get(f"/v2/reserved-ips/{reserved}", "reserved_ip").get("instance_id") or "")
+            return instance if instance and client.get(f"/v2/instances/{instance}", "instance") else ""
+        except ApiError as error:
+            if error.gone or error.says(DESTROYING):
+                return ""
+            raise
 
     def settle(self, client: Client, id: str, inputs: Props) -> None:
-        """Wait until it is active, then until it runs: each with its own 10 s of silence."""
-        path, failing = f"{self.path}/{id}", f"error retrieving Server {id} : "
-        for field, target, pending, end in (
-            ("status", "active", ("pending", "installing"), "completed"),
-            ("power_status", "running", ("stopped",), "in a active state "),
-        ):
-            words = f"error while waiting for Server {id} to be {end}: "
-            where = (path, self.wrapper, field)
-            wait_for(client, where, target, pending, words=words, failing=failing)
-        if inputs.get("backups") == "enabled":
-            self.schedule(client, id, inputs, "error setting backup schedule: ")
+        """Wait until it is active and its system answers for it, then set the times of backups."""
+        self.ready(client, id)
+        self.schedule(client, id, inputs)
 
-    def schedule(self, client: Client, id: str, inputs: Props, words: str) -> None:
-        """Set the times of backups."""
+    def ready(self, client: Client, id: str, plan: str = "", *, first: float = 1.0) -> None:
+        """Wait until nothing is being done to it any more, on the plan that is named."""
+
+        def look() -> str:
+            found = client.get(f"{self.path}/{id}", self.wrapper)
+            if found.get("status") == "suspended":
+                raise Failure(
+                    f"instance {id} is suspended: see in Vultr's portal why. The next `pulumi up` starts it again; to "
+                    f"have another one instead: `pulumi up --replace '{client.ctx.urn}'`"
+                )
+            if plan and found.get("plan") != plan:
+                return f"plan {found.get('plan')}"
+            return waiting_for(str(found.get("status") or ""), str(found.get("server_status") or ""))
+
+        client.wait(f"instance {id} to be ready", look, limit=READY, first=first)
+
+    def unfinished(self, state: Props) -> str:
+        """Only what ends by itself: a server that is locked by a backup is finished."""
+        status, server = str(state.get("status") or ""), str(state.get("serverStatus") or "")
+        unready = status in WORKING or server == "installingbooting"
+        return waiting_for(status, server) if unready else ""
+
+    def schedule(self, client: Client, id: str, inputs: Props) -> None:
+        """Set the times of backups, where they are not those that are wanted."""
         wanted = inputs.get("backupsSchedule") or {}
+        if inputs.get("backups") != "enabled" or not wanted:
+            return
+        path = f"{self.path}/{id}/backup-schedule"
+        now = client.get(path, "backup_schedule")
         body = {"type": wanted.get("type"), "hour": wanted.get("hour") or 0, "dow": wanted.get("dow") or 0}
         body |= filled({"dom": wanted.get("dom")})
-        self.ask(client, words, "POST", f"{self.path}/{id}/backup-schedule", body, id)
+        if any((now.get(name) or 0) != value for name, value in body.items()):
+            client.insist(f"backups of instance {id}", lambda: client.call("POST", path, body))
 
-    def fetch(self, client: Client, id: str, state: Props) -> Props | None:
-        """Four requests, also without backups and networks."""
-        found = super().fetch(client, id, state)
-        if found is None:
-            return None
-        path = f"{self.path}/{id}"
-        backup = unwrap(
-            self.ask(client, "error getting backup schedule: ", "GET", f"{path}/backup-schedule"),
-            "backup_schedule",
-        )
-        vpcs, vpc2s = (self.networks(client, path, kind) for kind in ("vpcs", "vpc2"))
-        found["tags"] = sorted(found["tags"] or [])
-        found["features"] = found["features"] or []
-        found["backups"] = "enabled" if backup["enabled"] else "disabled"
-        found["backupsSchedule"] = (
+    def by_id(self, client: Client, id: str, state: Props) -> Props | None:
+        """One that is being destroyed is waited for: it is gone when the API says 404."""
+        found: list[Props] = []
+
+        def look() -> str:
+            try:
+                one = super(Instance, self).by_id(client, id, state)
+            except ApiError as error:
+                if not error.says(DESTROYING):
+                    raise
+                return error.said
+            found.extend([one] if one is not None else [])
+            return ""
+
+        client.wait(f"instance {id} to be destroyed", look, limit=DESTROYED, first=0.0)
+        return found[0] if found else None
+
+    def complete(self, client: Client, id: str, found: Props, state: Props) -> Props:
+        """Two requests, three with a VPC where the instance does not list its own."""
+        taken = self.taken(found)
+        if taken["status"] == "pending":
+            taken |= {name: None for name in PENDING if taken[name] in NOTHING}
+        backup = client.get(f"{self.path}/{id}/backup-schedule", "backup_schedule")
+        taken["tags"] = sorted(taken["tags"] or [])
+        taken["features"] = taken["features"] or []
+        taken["backups"] = "enabled" if backup.get("enabled") else "disabled"
+        taken["backupsSchedule"] = (
             {"type": backup.get("type", "")} | {k: int(backup.get(k) or 0) for k in ("hour", "dow", "dom")}
-            if backup["enabled"]
+            if backup.get("enabled")
             else None
         )
-        if state.get("vpcIds"):
-            found["vpcIds"] = sorted(vpcs)
-        if state.get("vpc2Ids"):
-            found["vpc2Ids"] = sorted(vpc2s)
-        return found
+        if state.get("vpcIds") or "region" not in state:  # or imported
+            taken["vpcIds"] = sorted(self.networks(client, id, found))
+        return taken
 
-    def networks(self, client: Client, path: str, kind: str) -> list[str]:
-        """Ids of the attached networks, all pages."""
-        ids: list[str] = []
-        cursor = ""
-        while True:
-            query = f"?cursor={cursor}" if cursor else ""
-            answer = self.ask(client, f"error getting list of attached {kind}: ", "GET", f"{path}/{kind}{query}")
-            ids += [str(entry["id"]) for entry in answer.get("vpcs") or []]
-            cursor = ((answer.get("meta") or {}).get("links") or {}).get("next", "")
-            if not cursor:
-                return ids
+    def look(self, ctx: Context, id: str, state: Props) -> tuple[str, Props] | None:
+        """An import asks for what no refresh needs."""
+        found = super().look(ctx, id, state)
+        return found if found is None or state else (id, found[1] | self.given(self.client(ctx), id))
+
+    def given(self, client: Client, id: str) -> Props:
+        """What was asked for at its creation, as far as the API tells it."""
+        path = f"{self.path}/{id}"
+        found = client.get(path, self.wrapper)
+        features = found.get("features") or []
+        try:
+            data = str(client.get(f"{path}/user-data", "user_data").get("data") or "")
+        except ApiError as error:
+            if not error.gone:
+                raise
+            data = ""  # it has none
+        reserved = [
+            str(entry["id"])
+            for entry in client.entries("/v2/reserved-ips", "reserved_ips")
+            if entry.get("instance_id") == id and entry.get("subnet") == found.get("main_ip")
+        ]
+        return {
+            "label": found.get("label") or "",
+            "enableIpv6": "ipv6" in features or bool(found.get("v6_main_ip")),
+            "ddosProtection": "ddos_protection" in features,
+            "userData": base64.b64decode(data).decode(errors="replace") or None,
+            "reservedIpId": reserved[0] if reserved else None,
+            "sshKeyIds": UNTOLD,
+        }
+
+    def _imported(self, outputs: Props) -> Props:
+        """Keys that are not known are no input."""
+        return {name: value for name, value in super()._imported(outputs).items() if value != UNTOLD}
+
+    def planned(self, olds: Props | None, inputs: Props, ctx: Context) -> Props:
+        """Keys that are not known are not compared: they would replace what has just been imported."""
+        planned = super().planned(olds, inputs, ctx)
+        return planned | {"sshKeyIds": UNTOLD} if (olds or {}).get("sshKeyIds") == UNTOLD else planned
+
+    def networks(self, client: Client, id: str, found: Props) -> list[str]:
+        """Ids of the attached VPCs."""
+        if isinstance(found.get("vpcs"), list):
+            return [str(entry["id"]) for entry in found["vpcs"]]
+        return [str(entry["id"]) for entry in client.entries(f"{self.path}/{id}/vpcs", "vpcs", shared=False)]
 
     def alter(self, client: Client, id: str, olds: Props, news: Props) -> None:
-        """One PATCH; null means "leave alone"."""
-        body: Props = filled(changed(olds, news, "plan", "backups"))
-        body |= filled({"label": news.get("label"), "firewall_group_id": news.get("firewallGroupId")})
-        body |= {"enable_ipv6": bool(news.get("enableIpv6"))}
-        body["tags"] = sorted(news.get("tags") or []) if unlike(olds, news, "tags") else None
-        body["ddos_protection"] = bool(news.get("ddosProtection")) if changed(olds, news, "ddosProtection") else None
-        for name, suffix in (("vpcIds", "vpc"), ("vpc2Ids", "vpc2")):
-            old, new = set(olds.get(name) or []), set(news.get(name) or [])
-            body |= filled({f"attach_{suffix}": sorted(new - old), f"detach_{suffix}": sorted(old - new)})
-        scheduled = bool(news.get("backupsSchedule"))
-        if "backups" in body and body["backups"] == "disabled" and scheduled:
-            raise Failure("Backups are being set to disabled please remove backups_schedule")
-        if news.get("backups") == "enabled" and not scheduled:
-            raise Failure("Backups are being set to enabled please add backups_schedule")
-        self.ask(client, self.words.update, "PATCH", f"{self.path}/{id}", body, id)
-        self.alter_more(client, id, olds, news)
-
-    def alter_more(self, client: Client, id: str, olds: Props, news: Props) -> None:
-        """ISO, backup times, and the wait for a new plan."""
-        path = f"{self.path}/{id}"
-        if changed(olds, news, "isoId"):
-            if news.get("isoId"):
-                words = f"error attaching iso to instance {id} : "
-                self.ask(client, words, "POST", f"{path}/iso/attach", {"iso_id": news["isoId"]})
-            else:
-                self.ask(client, f"error detaching iso from instance {id} : ", "POST", f"{path}/iso/detach")
-        if news.get("backups") != "disabled" and unlike(olds, news, "backupsSchedule"):
-            self.schedule(client, id, news, f"error setting backup for {id} : ")
-        if changed(olds, news, "plan"):
-            words = f"error while waiting for instance {id} to have updated plan : "
-            failing = f"error retrieving instance {id} : "
-            where = (path, self.wrapper, "plan")
-            wait_for(client, where, news["plan"], (str(olds.get("plan")),), words=words, failing=failing)
+        """What a creation or change before has left open is waited for, then one PATCH with what has changed."""
+        if news.get("backups") == "disabled" and news.get("backupsSchedule"):
+            raise Failure("backups are switched off: take backupsSchedule out as well")
+        if news.get("backups") == "enabled" and not news.get("backupsSchedule"):
+            raise Failure("backups are switched on: say when in backupsSchedule")
+        if client.get(f"{self.path}/{id}", self.wrapper).get("status") == "suspended":
+            client.call("POST", f"{self.path}/{id}/start")
+            self.ready(client, id)
+        else:
+            self.ready(client, id, first=0.0)
+        body = changed(olds, news, "plan", "backups", "label", "firewallGroupId")
+        body |= {snake(n): bool(news.get(n)) for n in ("enableIpv6", "ddosProtection") if unlike(olds, news, n)}
+        if sorted(olds.get("tags") or []) != sorted(news.get("tags") or []):
+            body["tags"] = sorted(news.get("tags") or [])
+        old, new = set(olds.get("vpcIds") or []), set(news.get("vpcIds") or [])
+        body |= filled({"attach_vpc": sorted(new - old), "detach_vpc": sorted(old - new)})
+        if body:
+            client.insist(f"instance {id} to be changed", lambda: client.call("PATCH", f"{self.path}/{id}", body))
+        if unlike(olds, news, "isoId"):
+            iso, path = news.get("isoId"), f"{self.path}/{id}/iso"
+            action, said = ("attach", {"iso_id": iso}) if iso else ("detach", None)
+            client.insist(f"the ISO of instance {id}", lambda: client.call("POST", f"{path}/{action}", said))
+        if client.written:
+            self.ready(client, id, str(news.get("plan") or ""), first=1.0 if "plan" in body else 0.0)
+        self.schedule(client, id, news)
 
     def drop(self, client: Client, id: str, state: Props) -> None:
-        """Networks and ISO are detached first, if the state holds any."""
-        for name, suffix, title in (("vpcIds", "vpc", "VPCs"), ("vpc2Ids", "vpc2", "VPC2s")):
-            if state.get(name):
-                body = {"tags": None, f"detach_{suffix}": sorted(state[name]), "ddos_protection": None}
-                words = f"error detaching {title} prior to deleting instance {id} : "
-                self.ask(client, words, "PATCH", f"{self.path}/{id}", body)
-        if state.get("isoId"):
-            words = f"error detaching ISO prior to deleting instance {id} : "
-            self.ask(client, words, "POST", f"{self.path}/{id}/iso/detach")
-        super().drop(client, id, state)
+        """One that is being destroyed already is as good as gone."""
+        try:
+            client.insist(f"instance {id} to be unlocked", lambda: client.call("DELETE", f"{self.path}/{id}"), "locked")
+        except ApiError as error:
+            if not error.says(DESTROYING):
+                raise
+
+
+def waiting_for(status: str, server_status: str) -> str:
+    """What is still being done to an instance, empty when nothing is."""
+    if status != "active":
+        return f"status {status or 'unknown'}"
+    return f"active, server_status {server_status}" if server_status in UNREADY else ""
 
 
 class BlockStorage(VultrResource):
     """A volume, attached to an instance or not."""
 
     token = "vultr:index/blockStorage:BlockStorage"  # noqa: S105 (a type's name)
-    path, wrapper = "/v2/blocks", "block"
+    noun = "block storage"
+    path, wrapper, listed = "/v2/blocks", "block", "blocks"
     sent = ("region", "sizeGb", "label", "blockType")
-    seen = (
-        "dateCreated",
-        "cost",
-        "status",
-        "sizeGb",
-        "region",
-        "attachedToInstance",
-        "label",
-        "mountId",
-        "blockType",
-    )
+    seen = ("dateCreated", "cost", "status", "sizeGb", "region", "attachedToInstance", "label", "mountId",
+            "blockType")  # fmt: skip
+    alike = ("label", "region", "sizeGb")
+    afterwards = ("attachedToInstance",)
 
     def settle(self, client: Client, id: str, inputs: Props) -> None:
         """Wait until it is active, then attach."""
-        words, failing = (
-            f"error while waiting for block {id} to be completed: ",
-            f"error retrieving block {id} : ",
-        )
-        where = (f"{self.path}/{id}", self.wrapper, "status")
-        wait_for(client, where, "active", ("pending",), words=words, failing=failing)
-        if not inputs.get("attachedToInstance"):
-            return
-        for _second in range(31):
-            answer = self.ask(client, "error attaching: ", "GET", f"{self.path}/{id}")
-            if unwrap(answer, self.wrapper).get("status") == "active":
-                break
-            time.sleep(1)
-        else:
-            raise Failure("block storage was not in ready state after 30 seconds")
-        self.attach(client, id, inputs)
+        self.active(client, id)
+        self.place(client, id, inputs)
 
-    def attach(self, client: Client, id: str, inputs: Props) -> None:
-        """One attach request."""
-        body = {"instance_id": inputs["attachedToInstance"], "live": bool(inputs.get("live"))}
-        self.ask(client, "error attaching block storage ({id}): ", "POST", f"{self.path}/{id}/attach", body, id)
+    def active(self, client: Client, id: str, *, first: float = 1.0) -> None:
+        """Wait until it can be used."""
+
+        def look() -> str:
+            status = client.get(f"{self.path}/{id}", self.wrapper).get("status")
+            return "" if status == "active" else f"status {status}"
+
+        client.wait(f"block storage {id} to be active", look, limit=ATTACHED, first=first)
+
+    def unfinished(self, state: Props) -> str:
+        """It is made, and not to be used yet."""
+        return "status pending" if state.get("status") == "pending" else ""
+
+    def place(self, client: Client, id: str, inputs: Props) -> None:
+        """Have it attached to the instance that the inputs say and to no other, or to none."""
+        wanted, live = str(inputs.get("attachedToInstance") or ""), {"live": bool(inputs.get("live"))}
+
+        def look() -> str:
+            holder = str(client.get(f"{self.path}/{id}", self.wrapper).get("attached_to_instance") or "")
+            if holder == wanted:
+                return ""
+            try:
+                if holder:
+                    client.call("POST", f"{self.path}/{id}/detach", live)
+                    return f"it is being detached from {holder}"
+                client.call("POST", f"{self.path}/{id}/attach", {"instance_id": wanted, **live})
+            except ApiError as error:
+                if not error.says("locked"):
+                    raise
+                return error.said
+            return f"it is being attached to {wanted}"
+
+        what = f"block storage {id} to be attached to {wanted or 'no instance'}"
+        client.wait(what, look, limit=ATTACHED, first=0.0)
 
     def alter(self, client: Client, id: str, olds: Props, news: Props) -> None:
-        """The PATCH is sent also when it is empty; then detach and attach if the instance is another one."""
-        body = filled({snake(n): news.get(n) for n in ("sizeGb", "label") if unlike(olds, news, n)})
-        self.ask(client, self.words.update, "PATCH", f"{self.path}/{id}", body, id)
-        if not unlike(olds, news, "attachedToInstance"):
-            return
-        if olds.get("attachedToInstance"):
-            now = unwrap(self.ask(client, "error getting block storage: ", "GET", f"{self.path}/{id}"), self.wrapper)
-            if now.get("attached_to_instance"):
-                words = "error detaching block storage ({id}): "
-                self.ask(client, words, "POST", f"{self.path}/{id}/detach", {"live": bool(news.get("live"))}, id)
-        if news.get("attachedToInstance"):
-            self.attach(client, id, news)
+        """A PATCH that changes nothing is refused, and not sent; where it is now counts, not what the state says."""
+        self.active(client, id, first=0.0)
+        if body := filled(changed(olds, news, "sizeGb")) | changed(olds, news, "label"):
+            client.insist(f"block storage {id} to be changed", lambda: client.call("PATCH", f"{self.path}/{id}", body))
+        if news.get("attachedToInstance") or olds.get("attachedToInstance"):
+            self.place(client, id, news)
 
-
-def unlike(olds: Props, news: Props, name: str) -> bool:
-    """Whether a property has changed, where empty and missing are the same."""
-    return (olds.get(name) or None) != (news.get(name) or None)
+    def drop(self, client: Client, id: str, state: Props) -> None:
+        """Detached first where it is attached."""
+        found = self.by_id(client, id, state)
+        if found is not None and found.get("attached_to_instance"):
+            self.place(client, id, {"live": True})
+        super().drop(client, id, state)
 
 
 def check_options(inputs: Props) -> None:
-    """Refuse what the official plugin refuses before the POST."""
+    """Refuse what can't be, before anything is made."""
     backups, scheduled = inputs.get("backups"), bool(inputs.get("backupsSchedule"))
     if backups == "enabled" and not scheduled:
-        raise Failure("Backups are set to enabled please provide a backups_schedule")
+        raise Failure("backups are switched on: say when in backupsSchedule")
     if backups == "disabled" and scheduled:
-        raise Failure("Backups are set to disabled please remove backups_schedule")
-    sources = [snake(name) for name in ("appId", "isoId", "snapshotId", "imageId") if inputs.get(name)]
-    if len(sources) > 1:
-        raise Failure(f"too many options have been selected : [{' '.join(sources)}] : please select one")
-    if sources and inputs.get("osId"):
-        raise Failure(f"Please do not set {sources[0]} with os_id")
-    if not sources and not inputs.get("osId"):
-        raise Failure("error occurred while getting your intended os type")
+        raise Failure("backups are switched off: take backupsSchedule out as well")
+    if inputs.get("vpc2Ids"):
+        raise Failure("vpc2Ids: Vultr has no VPC 2.0 any more; use vpcIds")
+    sources = [name for name in ("appId", "isoId", "snapshotId", "imageId", "osId") if inputs.get(name)]
+    if len(sources) != 1:
+        said = f"{' and '.join(sources)} are given" if sources else "none is given"
+        raise Failure(f"an instance is made of one of osId, appId, imageId, isoId, snapshotId; {said}")

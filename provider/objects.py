@@ -1,185 +1,253 @@
-"""The Vultr types that wait for nothing: keys, networks, addresses, domains, firewalls, reverse DNS."""
+"""The Vultr types that are there as soon as they are made: keys, networks, addresses, domains, firewalls, names."""
 
 from __future__ import annotations
 
-from provider.client import Client, VultrError
+from provider import spelling
+from provider.client import Client
+from provider.errors import ApiError
 from provider.protocol.base import Failure, Props
-from provider.resource import VultrResource, changed, filled, refusal, unwrap
+from provider.resource import VultrResource, changed, filled, unlike
+
+LEAVING = 10.0 * 60  # seconds for which an address is waited for that its last server still holds
+VPC_LEAVING = 40.0 * 60  # 15 minutes and more have been seen (dstack PR 2132)
+ALREADY_ATTACHED = "already attached"
+NOT_ATTACHED = "not attached"
+RESTART = "restart your server"
 
 
 class SSHKey(VultrResource):
     """A public key for new instances."""
 
     token = "vultr:index/sSHKey:SSHKey"  # noqa: S105 (a type's name, here and below)
-    path, wrapper = "/v2/ssh-keys", "ssh_key"
+    noun = "SSH key"
+    path, wrapper, listed = "/v2/ssh-keys", "ssh_key", "ssh_keys"
     sent, seen = ("name", "sshKey"), ("name", "sshKey", "dateCreated")
+    alike = ("name", "sshKey")
+    spelled = {"sshKey": spelling.keys}  # noqa: RUF012 (a table, here and below)
 
     def alter(self, client: Client, id: str, olds: Props, news: Props) -> None:
-        """Only what has changed is sent: nothing at all after a refused update."""
-        body = filled(changed(olds, news, "name", "sshKey"))
-        self.ask(client, self.words.update, "PATCH", f"{self.path}/{id}", body, id)
+        """Only what has changed is sent."""
+        if body := changed(olds, news, "name", "sshKey"):
+            client.call("PATCH", f"{self.path}/{id}", body)
 
 
 class Vpc(VultrResource):
     """A private network."""
 
     token = "vultr:index/vpc:Vpc"  # noqa: S105
-    path, wrapper = "/v2/vpcs", "vpc"
+    noun = "VPC"
+    path, wrapper, listed = "/v2/vpcs", "vpc", "vpcs"
     sent = ("region", "description", "v4Subnet", "v4SubnetMask")
     seen = (*sent, "dateCreated")
+    alike = ("description", "region", "v4Subnet", "v4SubnetMask")
+    spelled = {"v4Subnet": spelling.address}  # noqa: RUF012
 
     def alter(self, client: Client, id: str, olds: Props, news: Props) -> None:
-        """The description is always sent."""
-        body = {"description": news.get("description", "")}
-        self.ask(client, self.words.update, "PUT", f"{self.path}/{id}", body, id)
+        """Nothing but the description can be changed."""
+        if unlike(olds, news, "description"):
+            client.call("PUT", f"{self.path}/{id}", {"description": news.get("description") or ""})
 
     def drop(self, client: Client, id: str, state: Props) -> None:
-        """Repeated while an instance is attached."""
-        attempt = lambda: client.call("DELETE", f"{self.path}/{id}")  # noqa: E731
-        try:
-            client.repeat_while(attempt, "attached to this VPC network", 19 * 60)
-        except VultrError as error:
-            raise Failure(self.words.delete.format(id=id) + str(error)) from error
+        """Servers leave it some time after they have been detached or deleted."""
+        client.insist(
+            f"VPC {id} to be left by its servers", lambda: client.call("DELETE", f"{self.path}/{id}"),
+            "attached to this VPC", limit=VPC_LEAVING,
+        )  # fmt: skip
 
 
 class ReservedIp(VultrResource):
     """An address that stays when its instance goes."""
 
     token = "vultr:index/reservedIp:ReservedIp"  # noqa: S105
-    path, wrapper = "/v2/reserved-ips", "reserved_ip"
-    sent = ("region", "ipType", "label", "instanceId")
-    seen = (*sent, "subnet", "subnetSize")
+    noun = "reserved IP"
+    path, wrapper, listed = "/v2/reserved-ips", "reserved_ip", "reserved_ips"
+    sent = ("region", "ipType", "label")
+    seen = ("region", "ipType", "label", "instanceId", "subnet", "subnetSize")
+    alike = ("label", "region", "ipType")
+    afterwards = ("instanceId",)
 
     def settle(self, client: Client, id: str, inputs: Props) -> None:
-        """Attached a second time after the POST."""
+        """Attached once it is there: an attachment in the POST could be refused with the address already reserved."""
         if inputs.get("instanceId"):
-            self.attach(
-                client,
-                id,
-                inputs["instanceId"],
-                f"error attaching reserved IP: {id} {inputs['instanceId']} : ",
-            )
+            self.attach(client, id, str(inputs["instanceId"]))
 
-    def attach(self, client: Client, id: str, instance: str, words: str) -> None:
-        """One attach request."""
-        self.ask(client, words, "POST", f"{self.path}/{id}/attach", {"instance_id": instance})
+    def attach(self, client: Client, id: str, instance: str) -> None:
+        """Have it attached to an instance, and to no other, from wherever it is now."""
+
+        def look() -> str:
+            holder = str(client.get(f"{self.path}/{id}", self.wrapper).get("instance_id") or "")
+            if holder == instance:
+                return ""
+            if holder:
+                self.detach(client, id)
+            try:
+                client.call("POST", f"{self.path}/{id}/attach", {"instance_id": instance})
+            except ApiError as error:
+                if not error.says(ALREADY_ATTACHED, "locked"):
+                    raise
+                return error.said
+            return ""
+
+        client.wait(f"reserved IP {id} to be attached to instance {instance}", look, limit=LEAVING, first=0.0)
+
+    def detach(self, client: Client, id: str) -> None:
+        """Have it attached to nothing; that it is not attached is as good."""
+        restarted: list[str] = []
+
+        def look() -> str:
+            try:
+                client.call("POST", f"{self.path}/{id}/detach")
+            except ApiError as error:
+                if error.gone or error.says(NOT_ATTACHED):
+                    return ""
+                holder = client.get(f"{self.path}/{id}", self.wrapper).get("instance_id")
+                if not holder:
+                    return ""
+                if error.says(RESTART) and not restarted:
+                    # Vultr takes a network away from a server only while that starts.
+                    client.ctx.log(f"restarting instance {holder}: {error.said}", "warning")
+                    restarted.append(str(holder))
+                    self.restart(client, str(holder))
+                elif not error.says(RESTART, "locked"):
+                    raise
+                return error.said
+            return ""
+
+        client.wait(f"reserved IP {id} to be detached", look, limit=LEAVING, first=0.0)
+
+    @staticmethod
+    def restart(client: Client, instance: str) -> None:
+        """Restart an instance; one that is gone needs it no more."""
+        try:
+            client.insist(
+                f"instance {instance} to restart", lambda: client.call("POST", f"/v2/instances/{instance}/reboot")
+            )
+        except ApiError as error:
+            if not error.gone:
+                raise
+
+    def drop(self, client: Client, id: str, state: Props) -> None:
+        """An attached one is refused at times, and is detached first then."""
+        try:
+            super().drop(client, id, state)
+        except ApiError as error:
+            if not error.says(RESTART, "attached"):
+                raise
+            self.detach(client, id)
+            super().drop(client, id, state)
 
     def alter(self, client: Client, id: str, olds: Props, news: Props) -> None:
-        """Detach from where the state says it is, attach, label."""
-        new = news.get("instanceId") or ""
-        if (olds.get("instanceId") or "") != new:
-            if olds.get("instanceId"):
-                self.ask(
-                    client,
-                    "error detaching Reserved IP ({id}): ",
-                    "POST",
-                    f"{self.path}/{id}/detach",
-                    None,
-                    id,
-                )
-            if new:
-                self.attach(client, id, new, f"error attaching Reserved IP ({id}): ")
-        if changed(olds, news, "label"):
-            body = {"label": news.get("label", "")}
-            self.ask(client, self.words.update, "PATCH", f"{self.path}/{id}", body, id)
-
-    def fetch(self, client: Client, id: str, state: Props) -> Props | None:
-        """An answer without the wrapper counts as gone."""
-        try:
-            answer = client.call("GET", f"{self.path}/{id}")
-        except VultrError as error:
-            if self.words.gone in str(error):
-                return None
-            raise refusal(self.words.read, error, id, state) from error
-        return self.taken(answer["reserved_ip"]) if answer.get("reserved_ip") else None
+        """To the instance that the program names, from wherever it is now; one it does not name is left alone."""
+        if news.get("instanceId") and unlike(olds, news, "instanceId"):
+            self.attach(client, id, str(news["instanceId"]))
+        if unlike(olds, news, "label"):
+            client.call("PATCH", f"{self.path}/{id}", {"label": news.get("label") or ""})
 
 
 class DnsDomain(VultrResource):
     """A zone. Its id is its name."""
 
     token = "vultr:index/dnsDomain:DnsDomain"  # noqa: S105
-    path, wrapper = "/v2/domains", "domain"
+    noun = "DNS zone"
+    path, wrapper, listed, key = "/v2/domains", "domain", "domains", "domain"
     sent, seen = ("domain", "ip", "dnsSec"), ("domain", "dnsSec", "dateCreated")
+    alike = ("domain",)
+    spelled = {"domain": spelling.name, "ip": spelling.address}  # noqa: RUF012
 
-    def post(self, client: Client, inputs: Props) -> tuple[str, Props]:
-        """The id is the name in the answer."""
-        answer = self.ask(client, self.words.create, "POST", self.path, self.body(inputs))
-        return str(unwrap(answer, self.wrapper).get("domain", "")), {}
+    def ordered(self, client: Client, inputs: Props) -> Props:
+        """A zone that somebody has made already is taken over on request alone: all its records come with it."""
+        try:
+            return super().ordered(client, inputs)
+        except ApiError as error:
+            if not error.says("already exists"):
+                raise
+            raise Failure(
+                f"{inputs['domain']} exists already ({error.said}). make adopt ZONE={inputs['domain']} STACK=... shows "
+                "what is in it, and takes it into this stack without deleting anything"
+            ) from error
 
     def alter(self, client: Client, id: str, olds: Props, news: Props) -> None:
-        """DNSSEC is always sent."""
-        body = {"dns_sec": news.get("dnsSec", "")}
-        self.ask(client, self.words.update, "PUT", f"{self.path}/{id}", body, id)
+        """Nothing but DNSSEC can be changed."""
+        if unlike(olds, news, "dnsSec"):
+            client.call("PUT", f"{self.path}/{id}", {"dns_sec": news.get("dnsSec") or "disabled"})
 
 
 class DnsRecord(VultrResource):
     """A record of a zone. A fixed name asks for the old one to be deleted first when it is replaced."""
 
     token = "vultr:index/dnsRecord:DnsRecord"  # noqa: S105
-    wrapper = "record"
+    noun = "DNS record"
+    wrapper, listed = "record", "records"
     seen = ("type", "name", "data", "priority", "ttl")
+    alike = ("data", "type", "name", "priority")
+    spelled = {"data": spelling.data, "priority": spelling.priority, "name": spelling.name}  # noqa: RUF012
 
     def where(self, props: Props) -> str:
         """Records live in their domain."""
         return f"/v2/domains/{props['domain']}/records"
 
     def body(self, inputs: Props) -> Props:
-        """All fields, priority too."""
-        return {"name": inputs.get("name", ""), "type": inputs["type"], **self.content(inputs)}
+        """All of it; the empty name is the zone itself."""
+        return {"name": inputs.get("name") or "", "type": inputs["type"], **self.content(inputs)}
 
     @staticmethod
     def content(inputs: Props) -> Props:
         """Fields of both POST and PATCH."""
-        return {
-            "data": inputs["data"],
-            "ttl": inputs.get("ttl") or 0,
-            "priority": inputs.get("priority") or 0,
-        }
+        content: Props = {"data": inputs["data"], "ttl": inputs.get("ttl") or 3600}
+        if inputs["type"] in spelling.PRIORITIZED:
+            content["priority"] = spelling.priority(inputs.get("priority"), inputs)
+        return content
 
     def alter(self, client: Client, id: str, olds: Props, news: Props) -> None:
-        """All fields but the type, always."""
-        body = {"name": news.get("name", ""), **self.content(news)}
-        self.ask(client, self.words.update, "PATCH", f"{self.where(news)}/{id}", body, id)
-
-    def fetch(self, client: Client, id: str, state: Props) -> Props | None:
-        """Any failure of the read counts as gone."""
-        try:
-            return self.taken(unwrap(client.call("GET", f"{self.where(state)}/{id}"), self.wrapper))
-        except VultrError:
-            return None
+        """All fields but the type, which is another record."""
+        body = {"name": news.get("name") or "", **self.content(news)}
+        client.call("PATCH", f"{self.where(news)}/{id}", body)
 
     def imported(self, id: str) -> tuple[str, Props]:
         """Import ids are `<domain>,<record>`."""
         domain, comma, record = id.partition(",")
         if not comma:
-            raise Failure('invalid import format, expected "domain,resourceID"')
+            raise Failure(f"a DNS record is imported by `<domain>,<record id>`, not by {id!r}")
         return record, {"domain": domain}
+
+    def _imported(self, outputs: Props) -> Props:
+        """A priority that is none is no input."""
+        inputs = super()._imported(outputs)
+        if not spelling.priority(outputs.get("priority"), outputs):
+            inputs.pop("priority", None)
+        return {**inputs, "name": outputs.get("name") or ""}
 
 
 class FirewallGroup(VultrResource):
     """A set of rules of the cloud firewall."""
 
     token = "vultr:index/firewallGroup:FirewallGroup"  # noqa: S105
-    path, wrapper = "/v2/firewalls", "firewall_group"
+    noun = "firewall group"
+    path, wrapper, listed = "/v2/firewalls", "firewall_group", "firewall_groups"
     sent = ("description",)
     seen = ("description", "dateCreated", "dateModified", "instanceCount", "ruleCount", "maxRuleCount")
+    alike = ("description",)
 
     def body(self, inputs: Props) -> Props:
         """The description is sent even if it is empty."""
-        return {"description": inputs.get("description", "")}
+        return {"description": inputs.get("description") or ""}
 
     def alter(self, client: Client, id: str, olds: Props, news: Props) -> None:
-        """The description is always sent."""
-        self.ask(client, self.words.update, "PUT", f"{self.path}/{id}", self.body(news), id)
+        """Nothing but the description can be changed."""
+        if unlike(olds, news, "description"):
+            client.call("PUT", f"{self.path}/{id}", self.body(news))
 
 
 class FirewallRule(VultrResource):
     """A rule of a group. Its id is a number, unique in its group only."""
 
     token = "vultr:index/firewallRule:FirewallRule"  # noqa: S105
-    wrapper = "firewall_rule"
+    noun = "firewall rule"
+    wrapper, listed = "firewall_rule", "firewall_rules"
     sent = ("ipType", "protocol", "subnet", "subnetSize", "port", "source", "notes")
     seen = sent
+    alike = ("protocol", "ipType", "subnet", "subnetSize", "port", "source", "notes")
+    spelled = {"subnet": spelling.address}  # noqa: RUF012
 
     def where(self, props: Props) -> str:
         """Rules live in their group."""
@@ -193,68 +261,103 @@ class FirewallRule(VultrResource):
         """Import ids are `<group>,<rule>`."""
         group, comma, rule = id.partition(",")
         if not comma:
-            raise Failure('invalid import format, expected "firewallGroupID,firewallRuleID"')
+            raise Failure(f"a firewall rule is imported by `<group id>,<rule id>`, not by {id!r}")
         return rule, {"firewallGroupId": group}
 
 
 class ReverseIpv4(VultrResource):
-    """The name of an instance's IPv4 address. Its id is the address."""
+    """The name of an instance's IPv4 address. Its id is the address, as the program spells it."""
 
     token = "vultr:index/reverseIpv4:ReverseIpv4"  # noqa: S105
-    family = "ipv4"
+    noun = "reverse name"
+    family, listed = "ipv4", "ipv4s"
+    seen: tuple[str, ...] = ("ip", "reverse", "netmask", "gateway")
+    spelled = {"ip": spelling.address, "reverse": spelling.name}  # noqa: RUF012
+
+    def where(self, props: Props) -> str:
+        """The list in which the names are."""
+        return f"{self.at(props)}/ipv4"
 
     def at(self, props: Props) -> str:
-        """Path of the instance's addresses of this family."""
-        return f"/v2/instances/{props['instanceId']}/{self.family}"
+        """Path of the instance."""
+        return f"/v2/instances/{props['instanceId']}"
+
+    def body(self, inputs: Props) -> Props:
+        """IPv6 addresses in full."""
+        return {"ip": spelling.full(str(inputs["ip"])), "reverse": inputs["reverse"]}
 
     def post(self, client: Client, inputs: Props) -> tuple[str, Props]:
-        """The id is the address as the program spells it."""
-        body = {"ip": inputs["ip"], "reverse": inputs["reverse"]}
-        self.ask(client, self.words.create, "POST", f"{self.at(inputs)}/reverse", body)
+        """To name an address twice does no harm."""
+        path = f"{self.at(inputs)}/{self.family}/reverse"
+        try:
+            client.insist(f"{self.noun} of {inputs['ip']}", lambda: client.call("POST", path, self.body(inputs)))
+        except ApiError as error:
+            found = self.by_id(client, str(inputs["ip"]), inputs) if error.sent else None
+            if found is None or found.get("reverse") != inputs["reverse"]:
+                raise
         return str(inputs["ip"]), {}
 
-    def fetch(self, client: Client, id: str, state: Props) -> Props | None:
-        """Search all pages; an address that is not listed is an error."""
-        cursor = ""
-        while True:
-            answer = self.listed(client, self.at(state) + (f"?cursor={cursor}" if cursor else ""), state)
-            for entry in answer.get("ipv4s") or []:
-                if entry.get("ip") == id:
-                    return {name: entry.get(name, "") for name in ("ip", "reverse", "netmask", "gateway")}
-            cursor = unwrap(unwrap(answer, "meta"), "links").get("next", "")
-            if not cursor:
-                raise Failure(f"error getting reverse IPv4s: <nil>, {state['instanceId']}")
-
-    def listed(self, client: Client, path: str, state: Props) -> Props:
-        """One page; a failure names the instance."""
+    def by_id(self, client: Client, id: str, state: Props) -> Props | None:
+        """Gone: not in the list, or the instance is gone."""
         try:
-            return client.call("GET", path)
-        except VultrError as error:
-            raise Failure(f"{self.words.read}{error}, {state['instanceId']}") from error
+            return self.one_of(client, id, state, shared=False)
+        except ApiError as error:
+            if error.gone:
+                return None
+            raise
+
+    def from_list(self, client: Client, id: str, state: Props) -> Props | None:
+        """One list holds the names of all of an instance's addresses."""
+        try:
+            return self.one_of(client, id, state, shared=True)
+        except ApiError as error:
+            if error.gone:
+                return None
+            raise
+
+    def one_of(self, client: Client, id: str, state: Props, *, shared: bool) -> Props | None:
+        """The entry of an address, however it is spelled."""
+        entries = client.entries(self.where(state), self.listed, paged=self.family == "ipv4", shared=shared)
+        wanted = spelling.address(id, {})
+        return next((entry for entry in entries if spelling.address(entry.get("ip"), {}) == wanted), None)
 
     def drop(self, client: Client, id: str, state: Props) -> None:
-        """Back to the name the address had by default."""
-        self.ask(client, self.words.delete, "POST", f"{self.at(state)}/reverse/default", {"ip": id}, id)
+        """Back to the name that the address had by default; an address that has left its instance has none here."""
+        try:
+            self.unname(client, id, state)
+        except ApiError as error:
+            if error.gone or error.status != 400 or self.by_id(client, id, state) is not None:
+                raise
+
+    def unname(self, client: Client, id: str, state: Props) -> None:
+        """The request that takes the name away."""
+        client.insist(
+            f"{self.noun} of {id} to be deleted",
+            lambda: client.call("POST", f"{self.at(state)}/ipv4/reverse/default", {"ip": id}),
+        )
 
     def imported(self, id: str) -> tuple[str, Props]:
-        """There is no import: the address does not tell its instance."""
-        raise Failure("resource does not support import")
+        """Import ids are `<instance>,<address>`: the address alone does not tell its instance."""
+        instance, comma, ip = id.partition(",")
+        if not comma:
+            raise Failure(f"a reverse name is imported by `<instance id>,<address>`, not by {id!r}")
+        return ip, {"instanceId": instance}
 
 
 class ReverseIpv6(ReverseIpv4):
-    """The name of an instance's IPv6 address. Its id is the address; the API must spell it alike."""
+    """The name of an instance's IPv6 address. Its id is the address, as the program spells it."""
 
     token = "vultr:index/reverseIpv6:ReverseIpv6"  # noqa: S105
-    family = "ipv6"
+    family, listed = "ipv6", "reverse_ipv6s"
+    seen = ("ip", "reverse")
 
-    def fetch(self, client: Client, id: str, state: Props) -> Props | None:
-        """An address that is not listed is gone."""
-        answer = self.listed(client, f"{self.at(state)}/reverse", state)
-        for entry in answer.get("reverse_ipv6s") or []:
-            if entry.get("ip") == id:
-                return {"ip": entry["ip"], "reverse": entry.get("reverse", "")}
-        return None
+    def where(self, props: Props) -> str:
+        """The list in which the names are."""
+        return f"{self.at(props)}/ipv6/reverse"
 
-    def drop(self, client: Client, id: str, state: Props) -> None:
-        """The entry is deleted."""
-        self.ask(client, self.words.delete, "DELETE", f"{self.at(state)}/reverse/{id}", None, id)
+    def unname(self, client: Client, id: str, state: Props) -> None:
+        """The entry is deleted, under the spelling in which Vultr lists it."""
+        entry = self.one_of(client, id, state, shared=False)
+        if entry is not None:
+            path = f"{self.where(state)}/{entry['ip']}"
+            client.insist(f"{self.noun} of {id} to be deleted", lambda: client.call("DELETE", path))

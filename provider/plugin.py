@@ -1,15 +1,18 @@
-"""Stand-in for the official Vultr plugin: servers, volumes, keys, networks, domains, firewalls, reverse DNS.
+"""The Vultr plugin: servers, storage of each kind, load balancers, keys, networks, domains, firewalls, reverse DNS.
 
-Held to the recorded behaviour of version 2.27.1: the same requests in the same order, the same words. Left
-out: Vpc2, and all types the recordings do not hold.
+Types, inputs, outputs and ids are those of the official plugin, so that a state made by either is read by the other.
+Left out: the types that the program has no use for, and Vpc2, which the API has dropped. Started by
+`pulumi-resource-vultr`, at the version of the SDK.
 """
 
 from __future__ import annotations
 
 import os
 
-from provider.client import Client
+from provider.balancers import LoadBalancer
 from provider.compute import BlockStorage, Instance
+from provider.journal import Journal
+from provider.lists import Lists
 from provider.objects import (
     DnsDomain,
     DnsRecord,
@@ -22,7 +25,9 @@ from provider.objects import (
     Vpc,
 )
 from provider.protocol.base import UNKNOWN, CheckFailure, Context, Plugin, Props, Secret
-from provider.resource import VultrClientPlugin
+from provider.resource import Ledger, VultrPluginBase
+from provider.storage import ObjectStorage, VirtualFileSystemStorage
+from provider.transport import LONGEST_PAUSE, Transport
 
 TYPES = (
     SSHKey,
@@ -35,12 +40,23 @@ TYPES = (
     ReverseIpv4,
     ReverseIpv6,
     BlockStorage,
+    ObjectStorage,
+    VirtualFileSystemStorage,
+    LoadBalancer,
     Instance,
 )
 
 
-class VultrPlugin(VultrClientPlugin):
-    """The provider: an API key and the retries."""
+class VultrPlugin(VultrPluginBase):
+    """The provider: an API key and how requests are repeated."""
+
+    configured = False
+
+    elsewhere = "; the official plugin may have it (docs/decisions/0041-own-vultr-plugin.md says how to go back)"
+
+    @property
+    def title(self) -> str:
+        return "the program's own Vultr plugin (provider/)"
 
     def check_config(self, ctx: Context, olds: Props, news: Props) -> tuple[Props, list[CheckFailure]]:
         """The key may come from VULTR_API_KEY; it is a secret."""
@@ -54,9 +70,23 @@ class VultrPlugin(VultrClientPlugin):
         return (news if key in (None, UNKNOWN) else {**news, "apiKey": Secret(key)}), []
 
     def configure(self, ctx: Context, args: Props) -> None:
-        """The key is not tried: a wrong one shows at the first request."""
-        key = args.get("apiKey") or os.environ.get("VULTR_API_KEY") or ""
-        self.client = Client(str(key), int(args.get("rateLimit") or 500), int(args.get("retryLimit") or 3))
+        """The key is not tried: a wrong one shows at the first request, and changes nothing there."""
+        key = str(args.get("apiKey") or os.environ.get("VULTR_API_KEY") or "")
+        self.transport = Transport(
+            key,
+            retries=int(args.get("retryLimit") or 3),
+            longest=int(args.get("rateLimit") or 0) / 1000 or LONGEST_PAUSE,
+            cancelled=self.cancelled,
+        )
+        self.lists = Lists(self.transport)
+        self.journal = Journal(key)
+        self.ledger = Ledger()
+        self.configured = True
+
+    def close(self) -> None:
+        """The engine has ended in good order."""
+        if self.configured:
+            self.journal.close()
 
 
 def plugin(version: str) -> Plugin:

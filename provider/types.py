@@ -1,6 +1,6 @@
-"""The tables of the Vultr stand-in: the properties of each resource type, and the words of its errors.
+"""The properties of each resource type, those of the official plugin 2.27.1: a state of either is one of both.
 
-Data only; `vultr.py` acts on it. Names are Pulumi's (camelCase); the API's are the same in snake_case, except
+Data only; `resource.py` acts on it. Names are Pulumi's (camelCase); the API's are the same in snake_case, except
 where a table says otherwise.
 """
 
@@ -8,21 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from provider.protocol.base import Value
 from provider.protocol.bridge import Prop
-
-
-@dataclass(frozen=True)
-class Words:
-    """The texts of one type, each followed by the API's own message. `{id}` is the object's id."""
-
-    create: str
-    read: str
-    update: str
-    delete: str
-    gone: str  # the object is gone when a failed read holds this text
 
 
 def one_of(name: str, *words: str) -> Callable[[Value], str | None]:
@@ -50,6 +38,13 @@ def address_of(name: str, version: int | None = None) -> Callable[[Value], str |
 def not_empty(name: str) -> Callable[[Value], str | None]:
     """A check that a value is not its kind's zero value."""
     return lambda value: None if value else f"{name} must not be empty, got {value}"
+
+
+def within(name: str, most: int) -> Callable[[Value], str | None]:
+    """A check that a number is from 1 to `most`."""
+    return lambda value: (
+        None if 1 <= int(value) <= most else f"expected {name} to be in the range (1 - {most}), got {value}"
+    )
 
 
 def same_but_case(old: Value, new: Value) -> bool:
@@ -147,6 +142,93 @@ PROPERTIES: dict[str, dict[str, Prop]] = {
         "mountId": given(),
         "status": given(),
     },
+    "vultr:index/objectStorage:ObjectStorage": {
+        "clusterId": fixed("int"),
+        "tierId": fixed("int"),
+        "label": Prop("string", default=""),
+        "s3AccessKey": given(secret=True),
+        "s3SecretKey": given(secret=True),
+    }
+    | {name: given() for name in ("dateCreated", "location", "region", "status", "s3Hostname")},
+    "vultr:index/virtualFileSystemStorage:VirtualFileSystemStorage": {
+        "region": region(),
+        "label": Prop("string", required=True),
+        "sizeGb": Prop("int", required=True),
+        "tags": Prop("set", of="string", force_new=True),
+        "attachedInstances": Prop("set", of="string"),
+        "diskType": Prop("string", default="nvme"),
+        "status": given(),
+        "dateCreated": given(),
+        "cost": given("float"),
+        "charges": given("float"),
+        "attachments": given(
+            "list", of={"instanceId": given(), "mount": given("int"), "state": given()}
+        ),
+    },
+    "vultr:index/loadBalancer:LoadBalancer": {
+        "region": region(),
+        "label": Prop("string", default=""),
+        "balancingAlgorithm": Prop(
+            "string", computed=True, check=one_of("balancing_algorithm", "leastconn", "roundrobin")
+        ),
+        "vpc": Prop("string"),
+        "sslRedirect": Prop("bool", default=False),
+        "proxyProtocol": Prop("bool", default=False),
+        "cookieName": Prop("string"),
+        "attachedInstances": Prop("list", of="string", computed=True),
+        "healthCheck": Prop(
+            "list",
+            max_one=True,
+            computed=True,
+            of={
+                "protocol": Prop("string", required=True, check=one_of("protocol", "http", "https", "tcp")),
+                "port": Prop("int", required=True, check=within("port", 65535)),
+                "path": Prop("string", default="/"),
+                "checkInterval": Prop("int", default=15, check=within("check_interval", 300)),
+                "responseTimeout": Prop("int", default=5, check=within("response_timeout", 300)),
+                "unhealthyThreshold": Prop("int", default=5, check=within("unhealthy_threshold", 300)),
+                "healthyThreshold": Prop("int", default=5, check=within("healthy_threshold", 300)),
+            },
+        ),
+        "forwardingRules": Prop(
+            "set",
+            required=True,
+            of={
+                "frontendProtocol": Prop(
+                    "string", required=True, check=one_of("frontend_protocol", "http", "https", "tcp")
+                ),
+                "frontendPort": Prop("int", required=True, check=within("frontend_port", 65535)),
+                "backendProtocol": Prop(
+                    "string", required=True, check=one_of("backend_protocol", "http", "https", "tcp")
+                ),
+                "backendPort": Prop("int", required=True, check=within("backend_port", 65535)),
+                "ruleId": Prop("string", computed=True),
+            },
+        ),
+        "firewallRules": Prop(
+            "set",
+            of={
+                "port": Prop("int", required=True, check=within("port", 65535)),
+                "ipType": Prop("string", required=True, check=one_of("ip_type", "v4", "v6")),
+                "source": Prop("string", required=True),
+                "id": Prop("string", computed=True),
+            },
+        ),
+        "ssl": Prop(
+            "set",
+            max_one=True,
+            secret=True,
+            of={
+                "privateKey": Prop("string", required=True, check=not_empty("private_key")),
+                "certificate": Prop("string", required=True, check=not_empty("certificate")),
+                "chain": Prop("string"),
+            },
+        ),
+        "hasSsl": given("bool"),
+        "status": given(),
+        "ipv4": given(),
+        "ipv6": given(),
+    },
     "vultr:index/instance:Instance": {
         "region": region(),
         "plan": Prop("string", required=True, check=not_empty("plan")),
@@ -195,83 +277,3 @@ PROPERTIES: dict[str, dict[str, Prop]] = {
     }
     | {name: given("int") for name in ("ram", "disk", "vcpuCount", "allowedBandwidth", "v6NetworkSize")},
 }  # fmt: skip
-
-WORDS: dict[str, Words] = {
-    "SSHKey": Words(
-        "error creating SSH key: ",
-        "error getting SSH keys: ",
-        "error updating SSH key ({id}): ",
-        "error destroying SSH key ({id}): ",
-        "Invalid ssh key",
-    ),
-    "Vpc": Words(
-        "error creating VPC: ",
-        "error getting VPC: ",
-        "error updating VPC: ",
-        "error destroying VPC ({id}): ",
-        "Invalid VPC ID",
-    ),
-    "ReservedIp": Words(
-        "error creating reserved IP: ",
-        "error getting Reserved IPs: ",
-        "error updating reserved IP {id} : ",
-        "error destroying Reserved IP ({id}): ",
-        "Invalid reserved-ip ID",
-    ),
-    "DnsDomain": Words(
-        "error while creating domain : ",
-        "error getting domains : ",
-        "error updating domain {id}: ",
-        "error destroying domain {id}: ",
-        "Invalid domain",
-    ),
-    "DnsRecord": Words(
-        "error creating DNS record : ",
-        "",
-        "error updating DNS record {id} : ",
-        "error deleting dns record {id} : ",
-        "",
-    ),
-    "FirewallGroup": Words(
-        "error creating firewall group: ",
-        "error getting firewall group {id} : ",
-        "error updating firewall group {id} : ",
-        "error destroying firewall group {id}: ",
-        '"status":404',
-    ),
-    "FirewallRule": Words(
-        "error creating firewall rule : ",
-        "error getting firewall rule {group}: ",
-        "",
-        "error destroying firewall rule {id}: ",
-        "Firewall rule ID not found",
-    ),
-    "ReverseIpv4": Words(
-        "error creating reverse IPv4: ",
-        "error getting reverse IPv4s: ",
-        "",
-        "error resetting reverse IPv4 ({id}): ",
-        "",
-    ),
-    "ReverseIpv6": Words(
-        "error creating reverse IPv6: ",
-        "error getting reverse IPv4s: ",
-        "",
-        "error destroying reverse IPv6 ({id}): ",
-        "",
-    ),
-    "BlockStorage": Words(
-        "error creating block storage: ",
-        "error getting block storage: ",
-        "error updating block storage: ",
-        "error deleting block storage ({id}): ",
-        "Invalid block storage ID",
-    ),
-    "Instance": Words(
-        "error creating server: ",
-        "error getting instance ({id}): ",
-        "error updating instance {id} : ",
-        "error destroying instance {id} : ",
-        "invalid instance ID",
-    ),
-}

@@ -11,6 +11,7 @@ from settings.models import Application, Container, Git, Health, Job, Stack
 from settings.plans import plan, static_suffixes
 from settings.reach import Opening, openings
 from settings.references import resolve
+from settings.spelling import spellings
 
 __all__ = [
     "Application",
@@ -30,6 +31,7 @@ __all__ = [
     "plan",
     "resolve",
     "reverse_names",
+    "spellings",
     "static_suffixes",
     "zones_of",
 ]

@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from settings.errors import did_you_mean, kind_of, show
 
 _LONGEST = 128_000  # bytes; Linux takes 128 KiB (MAX_ARG_STRLEN) with a variable's name and the end
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? [+-]\d{4} (?:UTC|[+-]\d{4})")  # as Go prints it
+MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? [+-]\d{4} (?:UTC|[+-]\d{4})")  # as Go prints it
 _BUILD_ARG = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEALTH_TESTS = ("CMD", "CMD-SHELL", "NONE")
 _ENV_KEY = re.compile(r"[a-z_][a-z0-9_]*")
@@ -146,7 +146,7 @@ def argument(text: str) -> str:
     """Check text that a program is given, as an argument or a variable; no message repeats it, it may be a secret."""
     if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
         raise ValueError("holds a character that no program can be given (NUL or half a surrogate pair); take it out")
-    if _MOMENT.fullmatch(text):
+    if MOMENT.fullmatch(text):
         raise ValueError(
             "YAML read this as a date or a time, which is handed over in another spelling; write it in quotes"
         )

@@ -14,6 +14,10 @@ from publicsuffixlist import PublicSuffixList
 from settings.models import Record, Stack, Zone
 from settings.texts import ip_text
 
+QUOTE = '"'
+PROVIDER_TTL = 300  # seconds, of the records that the provider puts into a new zone: its name servers
+PROVIDER_NAMESERVERS = ("ns1.vultr.com", "ns2.vultr.com")
+
 Source = Literal["ipv4", "host_ipv6", "web_ipv6", "own_ipv6", "private_ip", "literal"]
 
 
@@ -147,16 +151,36 @@ def _owner(stack: Stack, zone: str) -> str:
 
 
 def record_data(record: Record) -> str:
-    """Spell a record's data as the API stores it: TXT in quotes, once; addresses canonical; no final dots."""
-    data = record.data.strip()
+    """Spell a record's data as the API stores it, so that a read is no change.
+
+    TXT stands in quotes and holds none (the API adds them, and takes a backslash for itself); addresses are
+    canonical; names have no final dot but the root, which is `.` (DNSControl's provider for Vultr, 2026-07).
+    """
+    data = record.data
     if record.type == "TXT":
-        if len(data) > 1 and data[0] == data[-1] == '"':
-            return data
-        escaped = data.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
+        return f'"{txt(data)}"'
+    data = data.strip()
     if record.type in ("A", "AAAA"):
         return ip_text(data, 4 if record.type == "A" else 6)
-    return data if record.type == "CAA" else data.rstrip(".")
+    if record.type == "CAA":
+        flags, tag, value = data.split(None, 2)
+        return f'{flags} {tag} "{value.strip(QUOTE)}"'
+    if record.type == "SSHFP":
+        return " ".join(data.lower().split())
+    if record.type == "SRV":
+        weight, port, target = data.split()
+        return f"{int(weight)} {int(port)} {_without_dot(target)}"
+    return _without_dot(data)
+
+
+def txt(data: str) -> str:
+    """Return the text of a TXT record: what is written, or what is written between one pair of outer quotes."""
+    outer = data.strip()
+    return outer[1:-1] if len(outer) > 1 and outer[0] == outer[-1] == QUOTE else data
+
+
+def _without_dot(target: str) -> str:
+    return target if target == "." else target.removesuffix(".")
 
 
 def domains_map(stack: Stack, server: str) -> dict[str, Route]:

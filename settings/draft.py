@@ -12,10 +12,11 @@ from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
-from settings import container_texts, texts
-from settings.errors import Key, Problem, closest, did_you_mean, kind_of, path_of, show
-from settings.models import Application, Job, Record, Server, Settings, Stack, Zone
-from settings.plain import Finding, explain, owner_at, setting_at, spelt
+from settings import container_texts, spelling, texts
+from settings.errors import Key, Problem, closest, kind_of, path_of, show
+from settings.foreign import stands_for
+from settings.models import Application, Health, Job, Record, Server, Settings, Stack, Zone
+from settings.plain import Finding, explain, owner_at, setting_at, spelt, unknown
 
 _DEPTH = 8  # no setting lies deeper; YAML anchors can make data without an end
 _ROUNDS = 20  # each round takes at least one wrong piece out
@@ -77,9 +78,9 @@ def _within(path: str, outer: str) -> bool:
     return path == outer or (path.startswith(outer) and path[len(outer)] in ".[")
 
 
-def read(raw: object, name: str) -> Draft:
+def read(raw: object, name: str, spelt: Mapping[spelling.Path, str] | None = None) -> Draft:
     """Read the sections of a stack file. Never raises: whatever `raw` is, the draft says what is wrong with
-    it.
+    it. `spelt` is how the file spells its unquoted values (`spelling`), where that is known.
     """
     draft = Draft()
     data = _text_keys({} if raw is None else raw, (), draft)
@@ -88,8 +89,8 @@ def read(raw: object, name: str) -> Draft:
         data = {}
     known = [section for section in Stack.model_fields if section != "name"]
     for section in data.keys() - known:
-        draft.problems.append(Problem(path_of(section), f"unknown setting; {did_you_mean(section, known)}"))
-        if (meant := closest(section, known)) and meant not in data:
+        draft.problems.append(Problem(path_of(section), unknown(section, Stack)))
+        if (meant := stands_for(Stack, section) or closest(section, known)) and meant not in data:
             draft.doubtful.add(meant)
     sections = {section: _section(data.get(section), section, draft) for section in known}
     draft.names = {section: frozenset(entries) for section, entries in sections.items()}
@@ -104,7 +105,27 @@ def read(raw: object, name: str) -> Draft:
         zones=_entries(sections["zones"], "zones", Zone, draft),
         secrets=_secrets(sections["secrets"], draft),
     )
+    _spellings(raw, spelt or {}, draft)
     return draft
+
+
+def _spellings(raw: object, spelt: Mapping[spelling.Path, str], draft: Draft) -> None:
+    """Report what YAML has made another value of, where nothing else is wrong with it. No message repeats a value of
+    `env`: it may be a secret.
+    """
+    for path, written in spelt.items():
+        value = spelling.at(raw, path)
+        is_env = path[0] in ("applications", "jobs") and path[2:3] == ("env",)
+        if not spelling.changed(value, written, as_text=is_env):
+            continue
+        where = path_of(*path)
+        if any(_within(where, unread) for unread in draft.unread):
+            continue
+        if is_env:
+            sign = ', and its "+", which else begins a reference, twice' if written[:1] == "+" else ""
+            draft.refuse(f"YAML reads this as another value than it is written; write it in quotes{sign}", *path)
+        else:
+            draft.refuse(f"YAML reads {show(written)} as {show(value)}; write {show(value)}, or what is meant", *path)
 
 
 def _text_keys(value: object, path: tuple[Key, ...], draft: Draft) -> object:
@@ -162,7 +183,8 @@ def _entry(value: object, at: tuple[str, str], model: type[M], draft: Draft) -> 
             return model.model_validate(value)
         except ValidationError as error:
             findings = cast(list[Finding], error.errors(include_url=False, include_input=False))
-        for finding in findings:
+        # Unknown ones first: what one of them means is not missing.
+        for finding in sorted(findings, key=lambda one: one["type"] == "missing"):
             _refuse_finding(finding, value, at, model, draft)
         if not isinstance(value, dict) or any(not finding["loc"] for finding in findings):
             return None
@@ -185,10 +207,15 @@ def _bare(loc: tuple[Key, ...]) -> tuple[Key, ...]:
 
 def _refuse_finding(finding: Finding, value: object, at: tuple[str, str], model: type[Settings], draft: Draft) -> None:
     loc = _bare(finding["loc"])
-    draft.refuse(explain(finding, model, _value_at(value, loc)), *at, *loc)
     owner = owner_at(model, loc)
-    if finding["type"] == "extra_forbidden" and owner and (meant := closest(str(loc[-1]), owner.model_fields)):
-        draft.doubtful.add(path_of(*at, *loc[:-1], meant))
+    if finding["type"] == "extra_forbidden" and owner:
+        word = str(loc[-1])
+        if meant := stands_for(owner, word) or closest(word, owner.model_fields):
+            draft.doubtful.add(path_of(*at, *loc[:-1], meant))
+    if finding["type"] == "missing" and path_of(*at, *loc) in draft.doubtful:
+        draft.unread.add(path_of(*at, *loc))
+    else:
+        draft.refuse(explain(finding, model, _value_at(value, loc)), *at, *loc)
 
 
 def _value_at(value: object, loc: tuple[Key, ...]) -> object:
@@ -208,8 +235,11 @@ def _required(loc: tuple[Key, ...], model: type[Settings]) -> bool:
 
 
 def _piece(loc: tuple[Key, ...], model: type[Settings]) -> tuple[Key, ...]:
-    """Return what goes when `loc` is wrong: a record without a usable required setting goes as a whole."""
-    return loc[:-1] if owner_at(model, loc) is Record and _required(loc, model) else loc
+    """Return what goes when `loc` is wrong: a record without a usable required setting goes as a whole, and so does a
+    list whose items mean something by their place.
+    """
+    by_place = loc[-2:-1] == ("test",) and owner_at(model, loc[:-1]) is Health
+    return loc[:-1] if by_place or (owner_at(model, loc) is Record and _required(loc, model)) else loc
 
 
 def _take_out(value: dict[str, Any], loc: tuple[Key, ...], model: type[Settings]) -> None:

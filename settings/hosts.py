@@ -12,7 +12,7 @@ from settings import kinds as k
 from settings.errors import show
 from settings.kinds import Settings
 
-RecordType = Literal["A", "AAAA", "CAA", "CNAME", "MX", "NS", "SRV", "TXT"]
+RecordType = Literal["A", "AAAA", "CAA", "CNAME", "MX", "NS", "SRV", "SSHFP", "TXT"]
 
 
 class DockerIpv6(Settings):
@@ -86,13 +86,12 @@ class Dns(Settings):
 class Server(Settings):
     """One Vultr instance and its addresses."""
 
-    plan: k.Slug = Field(description="Vultr plan; changing it resizes the instance.", examples=["vc2-1c-2gb"])
-    region: k.Slug = Field(description="Vultr region; changing it rebuilds the server.", examples=["ewr"])
-    os: int = Field(
-        description="Vultr's number of the operating system; changing it rebuilds the server.",
+    plan: k.Plan = Field(description="Vultr plan; changing it resizes the instance.", examples=["vc2-1c-2gb"])
+    region: k.Region = Field(description="Vultr region; changing it rebuilds the server.", examples=["ewr"])
+    os: k.OperatingSystem = Field(
+        description="Vultr's number of the operating system, 2136 for Debian 12 or 2625 for Debian 13; changing it "
+        "rebuilds the server.",
         examples=[2136],
-        ge=1,
-        le=999_999,
     )
     private_ip: k.PrivateIpv4 | None = Field(
         default=None,
@@ -145,7 +144,8 @@ class Record(Settings):
     )
     type: RecordType = Field(description="Record type.", examples=["MX"])
     data: k.Text = Field(
-        description="Value as in a zone file, without priority, final dot or outer quotes.",
+        description="Value as in a zone file, without priority; TXT as one text, without quotes; `.` as the target of "
+        "MX and SRV says that there is none.",
         examples=["mail.example.com"],
     )
     priority: int | None = Field(
@@ -157,7 +157,7 @@ class Record(Settings):
     )
     ttl: int | None = Field(
         default=None,
-        description="Lifetime in seconds; the zone's when left out.",
+        description="Lifetime in seconds; the zone's when left out. Records of one name and type have one.",
         examples=[3600],
         ge=60,
         le=604800,

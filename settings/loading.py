@@ -4,11 +4,12 @@ Makes: a checked `Stack`, or one error that holds every problem. Leaves alone: f
 needs to know beyond the raw data is handed in.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from settings import checks, draft
 from settings.errors import SettingsError
 from settings.models import Stack
+from settings.spelling import Path
 
 
 def load(
@@ -17,13 +18,15 @@ def load(
     name: str,
     build_dirs: Collection[str] | None = None,
     playbooks: Collection[str] | None = None,
+    spelt: Mapping[Path, str] | None = None,
 ) -> Stack:
     """Read the raw sections (`servers`, `applications`, `jobs`, `zones`, `secrets`) of the stack `name`.
 
     `build_dirs` are the folders of images/ and `playbooks` the files of playbooks/ that may be named; None
-    leaves them unchecked. Raises SettingsError, and nothing else, whatever `raw` is.
+    leaves them unchecked. `spelt` is how the file spells its unquoted values (`spelling.spellings`). Raises
+    SettingsError, and nothing else, whatever `raw` is.
     """
-    read = draft.read(raw, name)
+    read = draft.read(raw, name, spelt)
     checks.check(read, build_dirs=build_dirs, playbooks=playbooks)
     if read.problems:
         raise SettingsError(read.problems)

@@ -13,7 +13,8 @@ from typing import Any, Literal, TypedDict, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from settings.errors import Key, did_you_mean, kind_of, show
-from settings.models import Settings
+from settings.foreign import advice
+from settings.kinds import Settings
 
 _WANTED = {
     "string_type": "text",
@@ -50,8 +51,7 @@ def explain(finding: Finding, model: type[Settings], value: object) -> str:
     setting = setting_at(model, loc)
     match finding["type"]:
         case "extra_forbidden":
-            owner = owner_at(model, loc)
-            message = f"unknown setting; {did_you_mean(str(loc[-1]), owner.model_fields if owner else ())}"
+            message = unknown(str(loc[-1]), owner_at(model, loc))
         case "missing":
             message = f"missing; write e.g. {spelt(loc, setting)}"
         case "value_error":
@@ -67,6 +67,15 @@ def explain(finding: Finding, model: type[Settings], value: object) -> str:
         case _:
             message = f"is not usable here; write e.g. {spelt(loc, setting)}"
     return message
+
+
+def unknown(word: str, section: type[Settings] | None) -> str:
+    """Say of a setting that a section does not have which one is meant, or what to do without it."""
+    if section is None:
+        return "unknown setting; leave it out"
+    known = [name for name, field in section.model_fields.items() if not field.exclude]
+    remedy = advice(section, word) or did_you_mean(word, known)
+    return f"unknown setting; {remedy}"
 
 
 def _wrong_kind(wanted: str, loc: Sequence[Key], setting: Setting | None, value: object) -> str:

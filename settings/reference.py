@@ -26,9 +26,11 @@ A stack file `Pulumi.<stack>.yaml` holds the sections below, each under the proj
 `apiary:applications` and so on. Unknown settings are errors, and every error of a file is reported at once,
 by its path.
 
-YAML may read unquoted text as something else: `1.10` as 1.1, `017` as 15, `2026-11-25` as a point in time; other
-programs than Pulumi also read `no` and `on` as booleans, `2:0:10` and `53:53` as base-60 numbers. Suffixes, pairs of
-ports, versions, dates and the like belong in quotes.
+YAML may read unquoted text as something else: `1.10` as 1.1, `022` as 18, `1_000` as 1000, `True` as true, `2026-11-25`
+as a point in time. What would arrive changed is refused by its path, to be written in quotes; of another file than
+`Pulumi.<stack>.yaml` beside the program (`--config-file`) no spelling is seen, and numbers of `env` are not judged.
+Other programs than Pulumi also read `no` and `on` as booleans, `2:0:10` and `53:53` as base-60 numbers. Suffixes, pairs
+of ports, versions, dates and the like belong in quotes.
 """
 
 _REFERENCES = """\

@@ -10,11 +10,44 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
+import idna
+
 from settings.errors import did_you_mean, show
 
 _NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _RECORD_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_DIGITS = 7
+# Numbers of Vultr's API v1 by the names that its successor has for the same.
+_PLANS_OF_V1 = {
+    200: "vc2-1c-0.5gb",
+    201: "vc2-1c-1gb",
+    202: "vc2-1c-2gb",
+    203: "vc2-2c-4gb",
+    204: "vc2-4c-8gb",
+    205: "vc2-6c-16gb",
+    206: "vc2-8c-32gb",
+}
+_REGIONS_OF_V1 = {
+    1: "ewr",
+    2: "ord",
+    3: "dfw",
+    4: "sea",
+    5: "lax",
+    6: "atl",
+    7: "ams",
+    8: "lhr",
+    9: "fra",
+    12: "sjc",
+    19: "syd",
+    24: "cdg",
+    25: "nrt",
+    39: "mia",
+    40: "sgp",
+}
+_SYSTEMS = {2136: "Debian 12", 2625: "Debian 13"}
+_OLD_SYSTEMS = {244: "Debian 9", 270: "Ubuntu 18.04", 352: "Debian 10", 387: "Ubuntu 20.04", 477: "Debian 11"}
+_DOTS = re.compile("[.\u3002\uff0e\uff61]")  # those of other scripts as well (RFC 3490)
 _URL_PATH = re.compile(r"/[A-Za-z0-9/._~!$&()*+,;=:@%?-]*")
 _PRIVATE_NETS = tuple(IPv4Network(net) for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 
@@ -38,6 +71,49 @@ def slug(text: str) -> str:
             f"{show(text)} is not an identifier; the provider writes lower-case letters, digits and hyphens"
         )
     return text
+
+
+def plan(value: object) -> object:
+    """Refuse the number of a plan, which Vultr's API v1 had (until 2023-08) and quotes do not make a name."""
+    number = _number(value)
+    if number is None:
+        return value
+    name = _PLANS_OF_V1.get(number)
+    remedy = f"it is called {name} now" if name else 'write its name, e.g. "vc2-1c-2gb"'
+    raise ValueError(f"{number} is a plan's number in Vultr's API v1, which has ended; {remedy}")
+
+
+def region(value: object) -> object:
+    """Refuse a region as the API v1 had it: a number, or its code in capitals."""
+    number = _number(value)
+    if number is not None:
+        code = _REGIONS_OF_V1.get(number)
+        remedy = f'it is called "{code}" now' if code else 'write its code, e.g. "ewr"'
+        raise ValueError(f"{number} is a region's number in Vultr's API v1, which has ended; {remedy}")
+    if isinstance(value, str) and re.fullmatch(r"[A-Z]{3}", value):
+        raise ValueError(f"{show(value)} is written in lower case; write {show(value.lower())}")
+    return value
+
+
+def operating_system(value: object) -> object:
+    """Check the number of an operating system: the bootstrap is made for, and tried on, two."""
+    number = _number(value)
+    if number is None or (number in _SYSTEMS and isinstance(value, int)):
+        return value
+    if number in _SYSTEMS:
+        raise ValueError(f"must be a whole number, not text; write {number} without quotes")
+    known = ", ".join(f"{one} ({name})" for one, name in _SYSTEMS.items())
+    old = f"{_OLD_SYSTEMS[number]}, which is not supported" if number in _OLD_SYSTEMS else "not supported"
+    raise ValueError(f"{show(number)} is {old}; write {known}")
+
+
+def _number(value: object) -> int | None:
+    """What is a number, in quotes or not; none of more digits than the provider ever gave."""
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        return None
+    if isinstance(value, str):
+        return int(value) if value.isascii() and value.isdigit() and len(value) <= _DIGITS else None
+    return value
 
 
 def folder(text: str) -> str:
@@ -73,21 +149,56 @@ def secret_name(text: str) -> str:
 
 
 def domain(text: str) -> str:
-    """Check a full domain name: ASCII, lower case, two labels or more, no final dot."""
-    bare = text.strip().lower().rstrip(".")
-    if "/" in text:
-        raise ValueError(f'{show(text)} is not a bare domain name; write it without "://" or "/", as in example.com')
-    if not text.isascii():
-        raise ValueError(f"{show(text)} is not ASCII; write {_ascii_form(bare)}")
-    if text != bare:
-        raise ValueError(f"{show(text)} must be lower case without blanks or a final dot; write {show(bare)}")
-    labels = text.split(".")
-    _refuse_long(text, labels)
-    if len(labels) < 2 or labels[-1].isdigit() or not all(_LABEL.fullmatch(label) for label in labels):
+    """Check a full domain name: ASCII (IDNA 2008 for other scripts), lower case, two labels or more, no final dot."""
+    labels = _labels(text, _LABEL)
+    if len(labels) < 2:
         raise ValueError(
             f"{show(text)} is not a domain name; write letters, digits and hyphens between dots, as in blog.example.com"
         )
     return text
+
+
+def _labels(text: str, label: re.Pattern[str]) -> list[str]:
+    """Split a name into labels of the given kind, the last one no number; one and more."""
+    bare = text.strip().lower().rstrip(".")
+    if "/" in text:
+        raise ValueError(f'{show(text)} is not a bare domain name; write it without "://" or "/", as in example.com')
+    if not text.isascii():
+        raise ValueError(_not_ascii(text))
+    if text != bare:
+        raise ValueError(f"{show(text)} must be lower case without blanks or a final dot; write {show(bare)}")
+    labels = text.split(".")
+    _refuse_long(text, labels)
+    if labels[-1].isdigit() or not all(label.fullmatch(one) for one in labels):
+        raise ValueError(
+            f"{show(text)} is not a domain name; write letters, digits and hyphens between dots, as in blog.example.com"
+        )
+    _refuse_no_idna(text, labels)
+    return labels
+
+
+def host_target(text: str) -> str:
+    """Check what an MX or NS record points at: the name of a host (RFC 1123), a final dot allowed."""
+    return _target(text, _LABEL)
+
+
+def name_target(text: str) -> str:
+    """Check what a CNAME or SRV record points at: any name, `_` in it too (RFC 2181), a final dot allowed."""
+    return _target(text, _RECORD_LABEL)
+
+
+def _target(text: str, label: re.Pattern[str]) -> str:
+    bare = text.removesuffix(".")
+    if not bare:
+        raise ValueError(f"{show(text)} is the root, to which nothing leads here; write a name, as in mail.example.com")
+    if label is _LABEL and "_" in bare and all(_RECORD_LABEL.fullmatch(one) for one in bare.split(".")):
+        raise ValueError(f'{show(text)} has "_" in it, which no mail or name server\'s name has; write its own name')
+    if len(_labels(bare, label)) < 2 and bare == text:
+        raise ValueError(
+            f"{show(text)} is one word, and names are not relative to the zone here; write it in full, as in "
+            f'{text}.example.com, or with a final dot, "{text}.", if it is meant so'
+        )
+    return bare
 
 
 def record_name(text: str) -> str:
@@ -96,6 +207,8 @@ def record_name(text: str) -> str:
         return text
     if text == "@":
         raise ValueError('"@" is not used here; the zone\'s own name is written name: ""')
+    if not text.isascii():
+        raise ValueError(_not_ascii(text))
     labels = text.split(".")
     _refuse_long(text, labels)
     tail = labels[1:] if labels[0] == "*" else labels
@@ -103,6 +216,7 @@ def record_name(text: str) -> str:
         raise ValueError(
             f"{show(text)} is not a record name; write it in lower case and relative to the zone, as in mail or _dmarc"
         )
+    _refuse_no_idna(text, labels)
     return text
 
 
@@ -114,11 +228,36 @@ def _refuse_long(text: str, labels: list[str]) -> None:
             raise ValueError(f"{show(text)} has a part of {len(label)} characters; at most 63 may stand between dots")
 
 
-def _ascii_form(text: str) -> str:
-    try:
-        return f"its ASCII form, {show(text.encode('idna').decode('ascii'))}"
-    except UnicodeError:
-        return "its ASCII (xn--) form"
+def _not_ascii(text: str) -> str:
+    """Say what to write for a name in another script: its form after IDNA 2008, which is what registries use.
+
+    Upper case, full-width letters and dots and the like are first mapped as browsers map them (UTS 46, not
+    transitional: `ß` and the final sigma stay what they are).
+    """
+    labels = []
+    for label in _DOTS.split(text.strip()):
+        try:
+            # A label at a time: `_dmarc` and `*` beside other scripts are not idna's business.
+            labels.append(label.lower() if label.isascii() else idna.encode(label, uts46=True).decode("ascii"))
+        except idna.IDNAError as error:
+            return f"{show(text)} is not a domain name after IDNA 2008: {error}; write another name"
+    return f"{show(text)} is not ASCII; write its ASCII form, {show('.'.join(labels).rstrip('.'))}"
+
+
+def _refuse_no_idna(text: str, labels: list[str]) -> None:
+    """Refuse `xn--` labels that stand for nothing: no registry has them, and no browser shows them."""
+    for label in labels:
+        if label.startswith("xn--"):
+            try:
+                meant = idna.ulabel(label)
+                spelt = idna.alabel(meant).decode("ascii")
+            except idna.IDNAError as error:
+                raise ValueError(
+                    f"{show(text)} is not a domain name after IDNA 2008: {show(label)} stands for nothing that may be "
+                    f"in one ({error}); write another name"
+                ) from error
+            if spelt != label:
+                raise ValueError(f"{show(text)} spells {show(meant)} in another way; write {show(spelt)}")
 
 
 def plain_text(text: str) -> str:

@@ -43,7 +43,7 @@ HIVES = {
 }
 LAB = [module for modules in HIVES.values() for module in modules]
 # What takes longest begins first, and all the rest gives way to it at the processor.
-TURNS = ["whole", "two", "break", "change", "engine", "no hive", "conformance", "mocks", "unit", "soak"]
+TURNS = ["whole", "two", "break", "change", "engine", "no hive", "conformance", "provider", "mocks", "unit", "soak"]
 NICENESS = 5
 
 

@@ -24,6 +24,9 @@ GONE: Final = {
     "vpcs": "Invalid VPC ID",
     "vpc2s": "Invalid VPC 2.0 ID",
     "blocks": "Invalid block storage ID",
+    "object_storages": "Invalid object storage ID",
+    "vfs": "Subscription ID Not Found.",
+    "load_balancers": "Invalid load balancer ID",
 }
 
 

@@ -13,7 +13,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from lab.api import domains, firewalls, instances, networking, plain, reserved_ips
+from lab.api import (
+    domains,
+    file_systems,
+    firewalls,
+    instances,
+    load_balancers,
+    networking,
+    object_storage,
+    plain,
+    reserved_ips,
+)
 from lab.api.errors import TOKEN, ApiError, refused
 from lab.api.faults import Fault, Faults
 from lab.api.region import JSON, Call, Operation, Region, Routes
@@ -23,6 +33,7 @@ log = logging.getLogger("lab.api")
 ROUTES: Routes = [
     *plain.ROUTES, *domains.ROUTES, *firewalls.ROUTES,
     *reserved_ips.ROUTES, *networking.ROUTES, *instances.ROUTES,
+    *object_storage.ROUTES, *load_balancers.ROUTES, *file_systems.ROUTES,
 ]  # fmt: skip
 
 

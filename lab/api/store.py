@@ -22,6 +22,7 @@ JSON = dict[str, Any]
 VERSION: Final = 1
 _TABLES: Final = (
     "domains", "instances", "ssh_keys", "reserved_ips", "firewall_groups", "vpcs", "vpc2s", "blocks",
+    "object_storages", "load_balancers", "vfs",
     "reverse_ipv4", "reverse_ipv6", "deleting", "counters", "emulator",
 )  # fmt: skip
 

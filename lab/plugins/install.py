@@ -26,11 +26,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PROVIDER = HERE.parent.parent / "provider"
-MODULES = {"vultr": "provider.plugin"}  # the others' are here, by their names
-MARK = ".apiary-lab"
+PROTOCOL = HERE.parent.parent / "provider" / "protocol"
+MARK = ".apiary-lab"  # standing_in.py's
 DISTRIBUTIONS = {
-    "vultr": "ediri-vultr",
     "docker": "pulumi-docker",
     "command": "pulumi-command",
     "tls": "pulumi-tls",
@@ -120,21 +118,22 @@ def pack(name: str, version: str, python: str) -> bytes:
         "import gc\nimport os\nimport sys\n\n"
         "gc.disable()  # it lives for seconds\n"
         "sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))\n"
-        f"from {MODULES.get(name, f'lab.plugins.{name}')} import plugin\n"
-        "from provider.protocol.server import main\n\n"
-        f"main(plugin, {version!r})\n"
+        f"from lab.plugins.{name} import plugin\n"
+        "from lab.plugins.standing_in import main\n\n"
+        f"main(plugin({version!r}))\n"
     )
-    launcher = f'#!/bin/sh\nexec {shlex.quote(python)} -I "${{0%/*}}/start.py" "$@"\n'
+    launcher = f'#!/bin/sh\nexec {shlex.quote(python)} -I "$0.py" "$@"\n'
     files = {
         f"pulumi-resource-{name}": (launcher, 0o755),
-        "start.py": (start, 0o644),
+        f"pulumi-resource-{name}.py": (start, 0o644),
         "lab/__init__.py": ("", 0o644),
+        "provider/__init__.py": ("", 0o644),
     }
     others = [other for other in DISTRIBUTIONS if other != name]
-    for module in sorted([*HERE.glob("*.py"), *PROVIDER.rglob("*.py")]):
+    for module in sorted([*HERE.glob("*.py"), *PROTOCOL.glob("*.py")]):
         foreign = any(module.stem == other or module.stem.startswith(other + "_") for other in others)
         if module.name != "install.py" and not foreign:
-            files[str(module.relative_to(PROVIDER.parent))] = (module.read_text(), 0o644)
+            files[str(module.relative_to(HERE.parent.parent))] = (module.read_text(), 0o644)
     buffer = io.BytesIO()
     with (
         gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as packed,

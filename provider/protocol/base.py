@@ -1,4 +1,4 @@
-"""What a stand-in plugin is made of: values, errors, resources, the plugin itself.
+"""What a plugin is made of: values, errors, resources, the plugin itself.
 
 `dispatch.py` turns the protocol's requests into calls of these classes, `server.py` serves that over gRPC.
 What a property means (defaults, differences) is `bridge.py`; what a resource does is the plugin's own
@@ -168,6 +168,12 @@ class Plugin:
 
     accept_secrets = False  # True: secret inputs are marked again on the outputs of the same name
     supports_autonaming = True
+    elsewhere = ""  # ends the refusal of a type that this plugin lacks: where there is one that has it
+
+    @property
+    def title(self) -> str:
+        """What a user calls it."""
+        return f"the lab's stand-in of plugin {self.name}"
 
     def __init__(self, name: str, version: str, resources: list[Resource]) -> None:
         self.name, self.version = name, version
@@ -193,6 +199,9 @@ class Plugin:
 
     def configure(self, ctx: Context, args: Props) -> None:
         """Called once before any resource; `self.config` holds `args` already. Raise `Failure` to refuse."""
+
+    def close(self) -> None:
+        """The engine has ended in good order, and recorded all that it was answered."""
 
     def invoke(self, ctx: Context, token: str, args: Props) -> Props:
         """Run a function (data source)."""

@@ -62,10 +62,8 @@ class Dispatcher:
     def _resource(self, ctx: Context) -> Resource:
         resource = self.plugin.resources.get(ctx.type)
         if resource is None:
-            known = ", ".join(sorted(self.plugin.resources))
-            raise Failure(
-                f"the lab's stand-in of plugin {self.plugin.name} has no resource type {ctx.type} (it has: {known})"
-            )
+            known = f"it has: {', '.join(sorted(self.plugin.resources))}"
+            raise Failure(f"{self.plugin.title} has no resource type {ctx.type} ({known}){self.plugin.elsewhere}")
         return resource
 
     def _outputs(self, outputs: Props, paths: SecretPaths) -> Props:

@@ -1,8 +1,8 @@
 """Serves a plugin to the Pulumi engine over gRPC, from its handshake to its end.
 
 Makes: the server on a free port, printed on stdout as the engine expects; the conversion between protobuf
-messages and the plain data of `dispatch.py`; errors with their details; log lines to the engine. Refuses to
-run outside the lab. Leaves alone: what the calls mean.
+messages and the plain data of `dispatch.py`; errors with their details; log lines to the engine. Leaves alone:
+what the calls mean.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from google.protobuf import empty_pb2
 from provider.protocol.base import Failure, PartialFailure, Plugin, Props, Value, encode
 from provider.protocol.dispatch import Dispatcher
 
-LAB_MARK = ".apiary-lab"
 GRACE_AFTER_ENGINE = 300.0  # seconds a running operation may go on after the engine has died
 
 
@@ -162,7 +161,7 @@ class Service:
                 fail(context, str(error))
             except Exception as error:  # a bug: name it, or the user sees "Exception calling application"
                 print(traceback.format_exc(), file=sys.stderr, flush=True)
-                fail(context, f"stand-in of plugin {self.plugin.name}: {type(error).__name__}: {error}")
+                fail(context, f"{self.plugin.title}: {type(error).__name__}: {error}")
             finally:
                 with self.lock:
                     self.running -= 1
@@ -238,23 +237,11 @@ def fail(context: grpc.ServicerContext, message: str, details: Value = None) -> 
     context.abort(grpc.StatusCode.UNKNOWN, message)
 
 
-def refuse_outside_lab(plugin: Plugin) -> None:
-    """Exit with a clear message unless PULUMI_HOME is a lab's own: production must never meet a stand-in."""
-    home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
-    if not (home / LAB_MARK).is_file():
-        sys.exit(
-            f"pulumi-resource-{plugin.name}: this is the lab's stand-in, which runs only in a lab, "
-            f"and {home} holds no file {LAB_MARK}. Install the official plugin: "
-            f"pulumi plugin install resource {plugin.name} {plugin.version}"
-        )
-
-
 def serve(plugin: Plugin, arguments: list[str]) -> None:
     """Serve until the engine ends this process, or has died and nothing runs any more.
 
     `arguments`: [engine address].
     """
-    refuse_outside_lab(plugin)
     parent = os.getppid()
     service = Service(plugin)
     addresses = [argument for argument in arguments if not argument.startswith("-")]
@@ -280,9 +267,6 @@ def serve(plugin: Plugin, arguments: list[str]) -> None:
             if not service.running or time.monotonic() - orphaned_at > GRACE_AFTER_ENGINE:
                 break
     server.stop(grace=None)
+    if ended.is_set() and os.getppid() == parent:
+        plugin.close()
     os._exit(0)  # threads that wait for an operation must not hold the process
-
-
-def main(factory: Callable[[str], Plugin], version: str) -> None:
-    """Entry point of an installed stand-in: `factory` is its module's `plugin`."""
-    serve(factory(version), sys.argv[1:])

@@ -6,12 +6,24 @@ alone: single settings, which the models check.
 
 from collections.abc import Collection
 
-from settings.checks import addresses, containers, databases, domains, firewall, reach, records, references, schedule
+from settings.checks import (
+    addresses,
+    containers,
+    databases,
+    domains,
+    firewall,
+    images,
+    reach,
+    records,
+    references,
+    schedule,
+)
 from settings.draft import Draft
 
 
 def check(draft: Draft, *, build_dirs: Collection[str] | None = None, playbooks: Collection[str] | None = None) -> None:
     """Run every whole-file check, adding to `draft.problems`."""
+    images.check(draft)
     containers.check(draft, build_dirs=build_dirs, playbooks=playbooks)
     addresses.check(draft)
     firewall.check(draft)

@@ -24,7 +24,8 @@ def check(draft: Draft) -> None:
             if first := private.get(server.private_ip):
                 draft.report(f"{server.private_ip} is taken by {first}; write another address", *at)
             private.setdefault(server.private_ip, draft.written(*at))
-            _private(draft, name, nets.setdefault(server.region, name))
+            if draft.whole("servers", name, "region"):
+                _private(draft, name, nets.setdefault(server.region, name))
 
 
 def _private(draft: Draft, name: str, first: str) -> None:

@@ -222,7 +222,14 @@ def _needs(draft: Draft, name: str) -> list[str]:
     """Return what a container comes after; nothing while its environment has errors of its own."""
     if not draft.stack.servers:
         return []
+    known = {
+        one.name
+        for one in placed(draft)
+        if one.server in draft.stack.servers and draft.whole(one.section, one.name, "env")
+    }
+    if name not in known:
+        return []  # beside whom it runs, or what it refers to, is not known
     try:
-        return needs(draft.stack, name)
+        return [other for other in needs(draft.stack, name) if other in known]
     except ReferenceSyntaxError:
         return []

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from settings.checks.common import Placed, placed
+from settings.checks.common import Placed, placed, server_of
 from settings.container_texts import database_name
 from settings.databases import Database, knows_adminpass, listed, makers, makes_databases, meant, own_name
 from settings.draft import Draft
@@ -94,6 +94,8 @@ def _administrators_variable(application: Application) -> str:
 def _no_maker(draft: Draft, server: str, at: tuple[Key, ...]) -> None:
     application = draft.stack.applications[server]
     jobs = [name for name, job in draft.stack.jobs.items() if makes_databases(job)]
+    if any(server_of(draft, "jobs", name, draft.stack.jobs[name]) is None for name in jobs):
+        return  # one of them may be meant to run beside it
     if not knows_adminpass(server, application):
         if draft.whole("applications", server, "env"):
             variable = _administrators_variable(application)

@@ -1,5 +1,6 @@
 """Checks of domains: who lists them, who serves them."""
 
+import re
 from collections.abc import Iterator
 
 from settings import texts
@@ -78,6 +79,9 @@ def _served_domain(
     listed: dict[str, str],
     served: dict[str, str],
 ) -> None:
+    if match := re.fullmatch(r"([^/]+)/(\d{1,5})", domain):
+        draft.report(f"{show(domain)} holds a port; write {show(match[1])}, and http_port: {match[2]} beside it", *at)
+        return
     try:
         texts.domain(domain)
     except ValueError as error:

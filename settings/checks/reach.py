@@ -20,6 +20,8 @@ def check(draft: Draft) -> None:
             message = "the private network is IPv4, which ipv4: false takes away; leave one of them out"
             draft.report(message, "applications", name, "private")
         server = server_of(draft, "applications", name, app)
+        if server is None or not draft.whole("servers", server, "ipv6"):
+            continue  # whether it has public addresses is not known
         if server in draft.stack.servers and draft.stack.servers[server].ipv6.is_nat:
             _with_nat(draft, name, app, server)
             continue

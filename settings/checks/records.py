@@ -3,13 +3,24 @@ records.
 """
 
 from ipaddress import IPv6Address
-from re import fullmatch
+from re import ASCII, fullmatch
 
 from settings import texts
-from settings.domains import enclosing_zone, record_data
+from settings.domains import (
+    PROVIDER_NAMESERVERS,
+    PROVIDER_TTL,
+    QUOTE,
+    enclosing_zone,
+    record_data,
+    txt,
+)
 from settings.draft import Draft
 from settings.errors import Key, show
-from settings.models import Record
+from settings.models import Record, Zone
+
+# Hexadecimal digits of a fingerprint by its type (RFC 4255, 6594), and the keys there are (RFC 4255 to 8709).
+_FINGERPRINTS = {"1": 40, "2": 64}
+_KEYS = ("1", "2", "3", "4", "6")
 
 
 def check(draft: Draft) -> None:
@@ -33,11 +44,42 @@ def check(draft: Draft) -> None:
                 draft.report(message, *at)
             elif (nearer := enclosing_zone(full, draft.stack.zones)) != zone_name and record.type != "NS":
                 draft.report(f"{show(full)} lies in the zone {show(nearer)}, which is listed too; write it there", *at)
+        _lifetimes(draft, zone_name, zone)
+        _nowhere(draft, zone_name, zone)
         for name, types in kinds.items():
             if "CNAME" in types and (len(types) > 1 or _count(seen, name) > 1):
                 draft.problems_at(
                     types["CNAME"], f"a CNAME stands alone, but {show(name)} has other records; leave one out"
                 )
+
+
+def _lifetimes(draft: Draft, zone_name: str, zone: Zone) -> None:
+    """Report records of one name and type that would live for different times: the API takes no such record."""
+    first: dict[tuple[str, str], tuple[int, str]] = {("", "NS"): (PROVIDER_TTL, "the provider's own name servers")}
+    for index, record in enumerate(zone.records):
+        at = ("zones", zone_name, "records", index)
+        if not draft.whole(*at) or not draft.whole("zones", zone_name, "ttl"):
+            continue
+        ttl = zone.ttl if record.ttl is None else record.ttl
+        wanted, where = first.setdefault((record.name, record.type), (ttl, draft.written(*at)))
+        if ttl != wanted:
+            message = f"records of one name and type have one lifetime, and {where} has ttl: {wanted} (seconds)"
+            draft.report(f"{message}; write the same here, not {ttl}", *at, "ttl")
+
+
+def _nowhere(draft: Draft, zone_name: str, zone: Zone) -> None:
+    """Report what says that there is no server, beside one that says where it is (RFC 7505, 2782)."""
+    for index, record in enumerate(zone.records):
+        others = [
+            other
+            for place, other in enumerate(zone.records)
+            if place != index and (other.name, other.type) == (record.name, record.type)
+        ]
+        if record.type in ("MX", "SRV") and record.data.split()[-1:] == ["."] and others:
+            message = (
+                f'"." says that there is no server, and {show(record.name)} has other records of type {record.type}'
+            )
+            draft.report(f"{message}; leave one out", "zones", zone_name, "records", index, "data")
 
 
 def _count(seen: dict[tuple[str, str, str], str], name: str) -> int:
@@ -66,31 +108,77 @@ def _usable(draft: Draft, zone: str, record: Record, at: tuple[Key, ...]) -> boo
     if record.name == zone or record.name.endswith(f".{zone}"):
         short = record.name[: -len(zone)].rstrip(".")
         draft.report(f"{show(record.name)} repeats the zone; write {show(short)}", *at, "name")
-    if record.type == "CNAME" and not record.name:
+    if record.type == "CNAME" and not record.name and draft.whole(*at, "name"):
         draft.report("the zone's own name can't be a CNAME; write A and AAAA", *at, "type")
     if (record.type in ("MX", "SRV")) != (record.priority is not None) and draft.whole(*at, "priority"):
         need = "missing; write e.g. priority: 10" if record.priority is None else "is for MX and SRV only; leave it out"
         draft.report(need, *at, "priority")
-    if problem := _data_problem(record.type, record.data.strip()):
+    if record.type == "NS" and not record.name and record.data.strip().rstrip(".") in PROVIDER_NAMESERVERS:
+        draft.report("the zone has this name server by itself; leave the record out", *at)
+    if problem := _data_problem(record.type, record.data):
         draft.report(problem, *at, "data")
     return len(draft.problems) == before
 
 
-def _data_problem(kind: str, data: str) -> str | None:
+def _data_problem(kind: str, written: str) -> str | None:  # noqa: PLR0911 - one a type
+    data = written.strip()
     try:
-        if kind in ("A", "AAAA"):
-            texts.ip_text(data, 4 if kind == "A" else 6)
-            if kind == "AAAA" and IPv6Address(data).ipv4_mapped:
-                return f"{show(data)} is an IPv4 address in disguise; write a record of type A"
-        elif kind in ("CNAME", "MX", "NS"):
-            texts.domain(data.rstrip("."))
-        elif kind == "SRV":
-            match = fullmatch(r"(\d{1,5}) (\d{1,5}) (\S+)", data)
-            if not match or int(match[1]) > 65535 or int(match[2]) > 65535:
-                return f'{show(data)} is not SRV data; write weight, port, target: "5 5060 sip.example.com"'
-            texts.domain(match[3].rstrip("."))
-        elif kind == "CAA" and not fullmatch(r'(0|128) [a-z0-9]+ "[^"]*"', data):
-            return f"{show(data)} is not CAA data; write e.g. '0 issue \"letsencrypt.org\"'"
+        match kind:
+            case "A" | "AAAA":
+                texts.ip_text(data, 4 if kind == "A" else 6)
+                if kind == "AAAA" and IPv6Address(data).ipv4_mapped:
+                    return f"{show(data)} is an IPv4 address in disguise; write a record of type A"
+            case "CNAME":
+                texts.name_target(data)
+            case "NS":
+                texts.host_target(data)
+            case "MX" if data != ".":
+                texts.host_target(data)
+            case "SRV":
+                return _srv_problem(data)
+            case "CAA":
+                return _caa_problem(data)
+            case "SSHFP":
+                return _sshfp_problem(data)
+            case "TXT" if QUOTE in txt(written):
+                return _quotes_problem(written)
     except ValueError as error:
         return str(error)
     return None
+
+
+def _srv_problem(data: str) -> str | None:
+    match = fullmatch(r"(\d{1,5}) +(\d{1,5}) +(\S+)", data, ASCII)
+    if not match or int(match[1]) > 65535 or int(match[2]) > 65535:
+        return f'{show(data)} is not SRV data; write weight, port, target: "5 5060 sip.example.com"'
+    if match[3] != ".":
+        texts.name_target(match[3])
+    return None
+
+
+def _caa_problem(data: str) -> str | None:
+    match = fullmatch(r'(?:0|128) +[a-z0-9]+ +(?:"([^"]*)"|([^"\s]+))', data, ASCII)
+    if not match:
+        return f"{show(data)} is not CAA data; write e.g. '0 issue \"letsencrypt.org\"'"
+    value = match[1] if match[2] is None else match[2]
+    if any(char.isspace() for char in value):
+        bare = "".join(value.split())
+        return f"{show(value)} holds blanks, which the API does not take; they mean nothing there, write {show(bare)}"
+    return None
+
+
+def _sshfp_problem(data: str) -> str | None:
+    words = data.split()
+    if len(words) == 3 and words[0] in _KEYS and words[1] in _FINGERPRINTS:
+        if fullmatch(rf"[0-9A-Fa-f]{{{_FINGERPRINTS[words[1]]}}}", words[2]):
+            return None
+        return f"{show(words[2])} is no fingerprint of type {words[1]}, {_FINGERPRINTS[words[1]]} hexadecimal digits"
+    return f'{show(data)} is not SSHFP data; write what `ssh-keygen -r NAME` prints behind "SSHFP"'
+
+
+def _quotes_problem(written: str) -> str:
+    """The API refuses quotes but one pair around the whole, and a backslash escapes none."""
+    joined = fullmatch(r'\s*"[^"]*"(?:\s+"[^"]*")+\s*', written)
+    if joined:
+        return "is several texts in quotes; write one, without them: it is cut where it has to be by itself"
+    return "holds a quote, which the API does not take in a TXT record; take it out"

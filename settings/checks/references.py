@@ -21,6 +21,10 @@ from settings.references import (
 _SENSITIVE = re.compile(r"pass|secret|token|key|credential|auth")
 
 
+# What says of a server which private network it is on.
+_NETWORK = ("region", "private_ip")
+
+
 def check(draft: Draft) -> None:
     """Report references to nothing, and to containers on another server."""
     for one in placed(draft):
@@ -66,14 +70,15 @@ def _out_of_reach(draft: Draft, here: str, there: Placed) -> str | None:
     if not isinstance(there.container, Application):
         return "and the name of a job means something on its own server only; move one of them"
     servers = draft.stack.servers
-    if here not in servers or there.server not in servers:
+    ends = (here, str(there.server))
+    if not all(name in servers and draft.whole("servers", name, key) for name in ends for key in _NETWORK):
         return None  # what is wrong with it is reported there
-    if servers[here].region != servers[there.server].region:
+    if servers[here].region != servers[ends[1]].region:
         return (
-            f"and a private network does not reach from {servers[here].region} to {servers[there.server].region}; "
+            f"and a private network does not reach from {servers[here].region} to {servers[ends[1]].region}; "
             "move one of them, or write a public name"
         )
-    lacking = [name for name in (here, there.server) if servers[name].private_ip is None]
+    lacking = [name for name in ends if servers[name].private_ip is None]
     if lacking:
         return (
             "and they share no network; write private_ip for "

@@ -16,6 +16,7 @@ import copy
 import json
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from importlib import metadata
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,6 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pulumi.runtime import mocks
 
-from lab.plugins.install import sdk_versions
-from lab.tools import SERVERS
 from tests.engine.plans import UNKNOWN
 from tests.engine.workplace import Project
 from tests.mocks import program
@@ -203,8 +202,7 @@ def _provider(reference: str, defaults: dict[str, dict[str, Any]]) -> str:
     type_, name = urn.split("::")[2:]
     package = type_.rsplit(":", 1)[1]
     if name.startswith("default_"):
-        version = sdk_versions([package])[package]
-        server = {"pluginDownloadURL": SERVERS[package]} if package in SERVERS else {}
+        version, server = _sdk(package)
         defaults.setdefault(
             urn,
             {
@@ -212,11 +210,18 @@ def _provider(reference: str, defaults: dict[str, dict[str, Any]]) -> str:
                 "custom": True,
                 "id": f"{name}-id",
                 "type": type_.rsplit("$", 1)[-1],
-                "inputs": {"__internal": server, "version": version},
+                "inputs": {"__internal": {"pluginDownloadURL": server} if server else {}, "version": version},
                 "outputs": {"version": version},
             },
         )
     return f"{urn}::{name}-id"
+
+
+def _sdk(package: str) -> tuple[str, str]:
+    """The version of a package's SDK, and where that says its plugin is to be downloaded: "" for Pulumi's own place."""
+    distribution = metadata.distribution({"vultr": "ediri-vultr"}.get(package, f"pulumi-{package}"))
+    (said,) = (file for file in distribution.files or () if file.name == "pulumi-plugin.json")
+    return distribution.version, json.loads(said.read_text()).get("server", "")
 
 
 def _complete(resource: dict[str, Any], checked: Mapping[str, Any]) -> None:

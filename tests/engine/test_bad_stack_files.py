@@ -88,3 +88,24 @@ def test_the_plan_of_a_bad_stack_file_holds_no_resource(project: Project, edited
     assert preview.status != 0
     planned = {step["newState"]["type"] for step in json.loads(preview.stdout)["steps"]}
     assert planned <= {"pulumi:pulumi:Stack"}
+
+
+UNQUOTED = ("022", "0755", "01761234567", "01099", "0899", "+49", "1_000", "0x1F", "0b11", "0o17", "1.0", "1e3", "True")
+
+
+def test_every_value_that_yaml_makes_another_of_is_found_in_the_file_itself(
+    project: Project, edited: dict[str, Any]
+) -> None:
+    """What Pulumi's own reader does to a number is seen in no value: only the file has its text."""
+    edited["config"]["apiary:applications"]["shop"]["env"] |= {f"odd_{n}": f"ODD{n}." for n in range(len(UNQUOTED))}
+    edited["config"]["apiary:applications"]["shop"]["env"]["plain"] = 1000
+    project.write(edited)
+    path = project.folder / f"Pulumi.{project.stack}.yaml"
+    text = path.read_text()
+    for n, written in enumerate(UNQUOTED):
+        assert f" ODD{n}." in text
+        text = text.replace(f" ODD{n}.\n", f" {written}\n")
+    path.write_text(text)
+    preview = project.run("preview")
+    found = re.findall(r"applications\.shop\.env\.(\S+): ", preview.output)
+    assert set(found) == {f"odd_{n}" for n in range(len(UNQUOTED))}, preview.output

@@ -32,7 +32,7 @@ from tests.engine.plans import Step, short
 
 # Opens the encrypted values of tests/engine/stacks/, which are secrets of nobody.
 PASSPHRASE = "engine tests"
-PROGRAM = ("__main__.py", "Pulumi.yaml", "settings", "components", "playbooks", "images")
+PROGRAM = ("__main__.py", "Pulumi.yaml", "settings", "components", "provider", "playbooks", "images")
 SECONDS = 90  # no preview takes a tenth of it
 
 

@@ -43,6 +43,7 @@ STACK: dict[str, Any] = {
         "scheduler": {"build_dir": "Echo", "env": {"run_hasetup": "+hasetup"}},
         "postgres": {
             "image": "postgres:15",
+            "user": "999:999",
             "stateful": True,
             "volumes": ["pgdata:/var/lib/postgresql/data"],
             "grace_seconds": 60,

@@ -104,7 +104,11 @@ def test_the_official_images_of_databases_are_told_to_the_job_as_what_they_are(p
     official = {"postgres": "15", "mariadb": "11", "mysql": "8"}
     for name, version in official.items():
         variable = "postgres_password" if name == "postgres" else f"{name}_root_password"
-        stack_file["applications"][name] = {"image": f"{name}:{version}", "env": {variable: f"_{name}^adminpass"}}
+        stack_file["applications"][name] = {
+            "image": f"{name}:{version}",
+            "user": "999:999",
+            "env": {variable: f"_{name}^adminpass"},
+        }
     graph = program(stack_file, secret_keys=("secrets",))
     made = json.loads(env(graph.one(CONTAINER, "dbsetup"))["DBMAP"])
     assert {name: server["kind"] for name, server in made.items()} == {

@@ -34,10 +34,11 @@ def test_the_host_key_is_injected_at_first_boot_and_stays_secret(graph: Graph) -
     assert "userData" in instance.secret_inputs
 
 
-def test_reverse_names_of_a_dead_instance_never_wedge_the_stack(graph: Graph) -> None:
+def test_a_server_s_reverse_names_go_with_it_and_before_its_next_ones(graph: Graph) -> None:
     for kind in ("reverseIpv4:ReverseIpv4", "reverseIpv6:ReverseIpv6"):
         entry = graph.one(f"vultr:index/{kind}", "web1")
-        assert entry.retain_on_delete
+        assert not entry.retain_on_delete
+        assert entry.delete_before_replace
         assert entry.inputs["reverse"] == "web1.example.com"
 
 

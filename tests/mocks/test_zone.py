@@ -47,12 +47,6 @@ def test_a_record_is_forgotten_only_when_it_has_been_deleted(graph: Graph) -> No
     assert {record.deleted_with for record in graph.of_type(RECORD)} == {""}
 
 
-def test_a_priority_that_nobody_gave_is_never_a_difference(graph: Graph) -> None:
-    """Vultr reads back -1 for it."""
-    for record in graph.of_type(RECORD):
-        assert record.ignore_changes == (() if record.inputs["type"] == "MX" else ("priority",))
-
-
 def test_only_a_protected_zone_is_protected_and_its_records_are_not(program: Any, stack_file: dict[str, Any]) -> None:
     stack_file["zones"]["example.com"]["protect"] = True
     graph = program(stack_file, secret_keys=("secrets",))

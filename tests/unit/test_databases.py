@@ -24,7 +24,7 @@ def raw() -> dict[str, Any]:
             "wiki": {"image": "wiki", "db": ["mysql:shared"], "env": {"db_password": "_postgres:wiki_db^password"}},
             "site": {"image": "site"},
             "postgres": {"build_dir": "PostgreSQL", "env": {"postgres_password": "_postgres^adminpass"}},
-            "mysql": {"image": "mysql:8", "env": {"mysql_root_password": "_mysql^adminpass"}},
+            "mysql": {"image": "mysql:8", "user": "999:999", "env": {"mysql_root_password": "_mysql^adminpass"}},
         },
         "jobs": {
             "migrate": {"image": "shop", "db": ["postgres:my_shop"], "after": ["my-shop"]},
@@ -104,7 +104,7 @@ def test_each_host_has_its_own_job():
             container["server"] = "web1"
     data["applications"]["my-shop"]["db"] = ["postgres:my_shop"]
     data["applications"]["pg2"] = {
-        "server": "web2", "image": "postgres:15", "env": {"postgres_password": "_pg2^adminpass"},
+        "server": "web2", "image": "postgres:15", "user": "999:999", "env": {"postgres_password": "_pg2^adminpass"},
     }  # fmt: skip
     data["applications"]["site"] = {"server": "web2", "image": "site", "db": ["pg2"]}
     assert report(data) == {

@@ -117,13 +117,14 @@ def test_an_engine_that_gives_no_privileges(paths: Paths, program: Program, monk
 
 
 def test_which_plugins_are_used_is_said(paths: Paths):
-    assert tools.plugins(paths) == "none"
-    for name, version in stand_ins.sdk_versions(["vultr", "tls"]).items():
+    assert tools.plugins(paths) == "the program's own for vultr"
+    for name, version in stand_ins.sdk_versions(["docker", "tls"]).items():
         (paths.pulumi / "plugins" / f"resource-{name}-v{version}").mkdir(parents=True)
-    assert tools.plugins(paths) == "official vultr, tls"
+    assert tools.plugins(paths) == "the program's own for vultr; official docker, tls"
     (paths.pulumi / stand_ins.MARK).write_text(json.dumps({"plugins": {"tls": "hash"}}))
     assert tools.plugins(paths) == (
-        "official vultr; the lab's stand-ins for tls (the official ones could not be downloaded)"
+        "the program's own for vultr; official docker; "
+        "the lab's stand-ins for tls (the official ones could not be downloaded)"
     )
 
 

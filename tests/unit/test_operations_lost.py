@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from operations.lost import Lists, adopted, find, without_dead_names
+from operations.lost import Lists, adopted, find
 from operations.state import State
 
 TAG = "apiary-prod"
@@ -184,27 +184,3 @@ def test_a_firewall_rule_made_by_hand_stays_and_a_double_goes() -> None:
         recorded=[resource("firewall", group, "g"), resource("rule", inputs, "1")],
     )
     assert found == {"/firewalls/g/rules/2": "remove"}
-
-
-def test_reverse_names_of_a_server_that_is_gone_leave_the_state_and_others_stay() -> None:
-    """Vultr refuses to read or delete them, so no update would ever get past them."""
-
-    def name(ip: str, instance: str, **more: Any) -> dict[str, Any]:
-        kind = "vultr:index/reverseIpv6:ReverseIpv6"
-        return {
-            "urn": f"urn::{kind}::mail",
-            "type": kind,
-            "id": ip,
-            "inputs": {"ip": ip, "instanceId": instance},
-            **more,
-        }
-
-    dead, alive = name("2001:db8::b", "i-dead", delete=True), name("2001:db8::c", "i-1")
-    state = exported([dead, alive])
-    kept, addresses = without_dead_names(state, [{"id": "i-1"}])
-    assert addresses == ["2001:db8::b"]
-    assert [entry for entry in state["deployment"]["resources"] if entry not in kept["deployment"]["resources"]] == [
-        dead
-    ]
-    assert kept["deployment"]["pending_operations"] == state["deployment"]["pending_operations"]
-    assert without_dead_names(kept, [{"id": "i-1"}]) == (kept, [])

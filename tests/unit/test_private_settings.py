@@ -69,7 +69,7 @@ def test_more_rules_than_a_firewall_group_holds_are_refused_before_vultr_does():
 def two_servers() -> dict[str, Any]:
     """A second server of the same region, and every container on the first one."""
     raw = good()
-    raw["servers"]["db1"] = {"plan": "p", "region": "ewr", "os": 1, "private_ip": "192.168.150.11"}
+    raw["servers"]["db1"] = {"plan": "p", "region": "ewr", "os": 2136, "private_ip": "192.168.150.11"}
     for section in ("applications", "jobs"):
         for container in raw[section].values():
             container["server"] = "web1"
@@ -114,8 +114,8 @@ def test_the_name_of_a_job_means_nothing_on_another_server():
 
 def test_peers_are_those_of_the_same_region_with_an_address():
     raw = two_servers()
-    raw["servers"]["far"] = {"plan": "p", "region": "ams", "os": 1, "private_ip": "10.1.2.3"}
-    raw["servers"]["alone"] = {"plan": "p", "region": "ewr", "os": 1}
+    raw["servers"]["far"] = {"plan": "p", "region": "ams", "os": 2136, "private_ip": "10.1.2.3"}
+    raw["servers"]["alone"] = {"plan": "p", "region": "ewr", "os": 2136}
     stack = loaded(raw)
     assert [list(stack.private_peers(name)) for name in ("web1", "db1", "far", "alone")] == [["db1"], ["web1"], [], []]
     assert stack.private_nets() == {"ewr": "192.168.150.0/24", "ams": "10.1.2.0/24"}

@@ -268,7 +268,7 @@ def test_with_nat_all_addresses_are_private_stay_over_a_rebuild_and_never_meet(b
 
 def test_two_servers_and_two_stacks_have_private_networks_of_their_own() -> None:
     raw = with_nat()
-    raw["servers"]["web2"] = {"plan": "p", "region": "ams", "os": 1, "ipv6": "nat"}
+    raw["servers"]["web2"] = {"plan": "p", "region": "ams", "os": 2136, "ipv6": "nat"}
     for section in ("applications", "jobs"):
         for container in raw[section].values():
             container["server"] = "web1"

@@ -45,7 +45,7 @@ GOOD = {
             "capabilities": ["NET_BIND_SERVICE", "CHOWN"],
             "health": {"test": ["CMD", "true"], "interval": "90s", "path": "/healthz"},
         },
-        "postgres": {"image": "postgres:15", "stateful": True},
+        "postgres": {"image": "postgres:15", "user": "999:999", "stateful": True},
         "mail": {"image": "mail", "static_ipv6": "2:0:b"},
     },
     "zones": {
@@ -211,7 +211,7 @@ def test_listed_records_are_spelt_as_the_api_stores_them(stack):
 
 def test_with_several_servers_every_record_is_made_once():
     raw = good()
-    raw["servers"]["web2"] = {"plan": "p", "region": "ams", "os": 1, "dns": {"public": ["web2.example.com"]}}
+    raw["servers"]["web2"] = {"plan": "p", "region": "ams", "os": 2136, "dns": {"public": ["web2.example.com"]}}
     for section in ("applications", "jobs"):
         for container in raw[section].values():
             container["server"] = "web1"

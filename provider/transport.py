@@ -1,0 +1,218 @@
+"""The HTTP side: connections that are kept, the pace of requests, and what is repeated.
+
+Requests go to https://api.vultr.com, by way of HTTPS_PROXY where that is set (NO_PROXY exempts), and trust
+SSL_CERT_FILE. What is repeated: everything that Vultr refused because there were too many requests (429, after
+Retry-After), and on server errors and broken connections what does no harm when it is done twice. A POST is never
+repeated blindly: `ApiError.sent` says that it may have been carried out. It knows no resource types.
+
+Standard library only, so that the provider starts fast.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import os
+import select
+import ssl
+import threading
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from provider import clock
+from provider.errors import ApiError, BadAnswer, Interrupted
+from provider.protocol.base import Props
+
+HOST = "api.vultr.com"
+USER_AGENT = "apiary-vultr"
+# Vultr allows 30 requests a second (OpenAPI description): never more than BURST + RATE of them in any second.
+RATE = 20.0
+BURST = 8
+ANSWER_SECONDS = 90.0  # the longest time for connecting, and without a byte of the answer
+KEPT = 8  # idle connections
+FIRST_PAUSE = 0.5  # seconds before a request is repeated, doubled each time
+LONGEST_PAUSE = 8.0
+BUSY_SECONDS = 300.0  # how long a request is repeated that Vultr has no room for
+LOCKED = "currently locked"  # in a 500: waited for by those who know what for, not repeated here
+
+
+class _Unanswered(Exception):
+    """A request without an answer; `sent`: whether it may have been carried out."""
+
+    def __init__(self, cause: Exception, *, sent: bool) -> None:
+        super().__init__(str(cause))
+        self.cause, self.sent = cause, sent
+
+
+class Pace:
+    """A bucket of tokens, one a request. Safe for use by several threads."""
+
+    def __init__(self, rate: float = RATE, burst: int = BURST) -> None:
+        self._rate, self._burst = rate, float(burst)
+        self._tokens, self._at, self._closed_until = float(burst), clock.now(), 0.0
+        self._lock = threading.Lock()
+
+    def reserve(self, now: float) -> float:
+        """Take a token; the seconds to wait until it may be used."""
+        with self._lock:
+            self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate) - 1.0
+            self._at = now
+            return max(-self._tokens / self._rate, self._closed_until - now, 0.0)
+
+    def close(self, until: float) -> None:
+        """Nobody sends anything before `until`: Vultr has asked for that."""
+        with self._lock:
+            self._closed_until = max(self._closed_until, until)
+
+
+class Transport:
+    """Requests with one API key. Safe for use by several threads."""
+
+    def __init__(
+        self,
+        api_key: str,
+        *,
+        retries: int = 3,
+        longest: float = LONGEST_PAUSE,
+        cancelled: threading.Event | None = None,
+    ) -> None:
+        """`longest`: seconds between two attempts, at most; `cancelled`: set when nobody wants to wait any more."""
+        self._key = api_key
+        self._retries, self._longest = retries, longest
+        self._cancelled = cancelled or threading.Event()
+        self._pace = Pace()
+        self._idle: list[http.client.HTTPSConnection] = []
+        self._lock = threading.Lock()
+        self._tls: ssl.SSLContext | None = None
+
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Props:
+        """Send one request and return the answer's JSON object ({} when there is no content).
+
+        Raises ApiError, BadAnswer when a success can't be read, Interrupted while it waits to repeat.
+        """
+        status, said = self._send(method, path, body)
+        if not 200 <= status <= 299:
+            raise ApiError(method, path, status, said, sent=status >= 500)
+        if not said.strip():
+            return {}
+        try:
+            answer = json.loads(said)
+        except ValueError as error:
+            raise BadAnswer(method, path, status, said, "with something that is no JSON") from error
+        if not isinstance(answer, dict):
+            raise BadAnswer(method, path, status, said, "with something that is no object")
+        return answer
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[int, str]:
+        """Attempts until the answer is final: its status and content."""
+        failures, busy_until, pause = 0, 0.0, FIRST_PAUSE
+        while True:
+            if (wait := self._pace.reserve(clock.now())) > 0:
+                clock.sleep(wait)
+            try:
+                status, headers, said = self._attempt(method, path, body)
+            except _Unanswered as broken:
+                error = broken.cause
+                again = not isinstance(error, ssl.SSLCertVerificationError) and (method != "POST" or not broken.sent)
+                failures += 1
+                if not again or failures > self._retries:
+                    said = str(error) or type(error).__name__
+                    raise ApiError(method, path, 0, said, sent=broken.sent) from error
+            else:
+                if status == 429:
+                    now = clock.now()
+                    busy_until = busy_until or now + BUSY_SECONDS
+                    asked = headers.get("retry-after", "")
+                    seconds = float(asked) if asked.isdigit() else min(2 * pause, self._longest)
+                    if now + seconds > busy_until:
+                        return status, said
+                    self._pace.close(now + seconds)
+                    self._rest(seconds, method, path)
+                    continue
+                fault = status in (500, 502, 503, 504) and LOCKED not in said
+                failures += fault
+                if not fault or method == "POST" or failures > self._retries:
+                    return status, said
+            self._rest(pause, method, path)
+            pause = min(pause * 2, self._longest)
+
+    def _rest(self, seconds: float, method: str, path: str) -> None:
+        if clock.rest(seconds, self._cancelled):
+            raise Interrupted(f"interrupted before {method} {path} was repeated")
+
+    def _attempt(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[int, dict[str, str], str]:
+        """One request: status, headers and content of its answer. Raises _Unanswered."""
+        headers = {
+            "Authorization": f"Bearer {self._key}",
+            "User-Agent": USER_AGENT,
+            "Accept": "application/json",
+            "Content-Type": "application/json",
+        }
+        data = json.dumps(body, separators=(",", ":")).encode() if body is not None else None
+        try:
+            connection = self._connection()
+        except (OSError, http.client.HTTPException) as error:
+            raise _Unanswered(error, sent=False) from error
+        try:
+            connection.request(method, path, data, headers)
+            answer = connection.getresponse()
+            said = answer.read().decode(errors="replace")
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise _Unanswered(error, sent=True) from error
+        self._keep(connection, kept=not answer.will_close)
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, said
+
+    def _connection(self) -> http.client.HTTPSConnection:
+        """One that is open and still wanted by the other side, or a new one."""
+        while True:
+            with self._lock:
+                connection = self._idle.pop() if self._idle else None
+            if connection is None:
+                connection = self._new()
+                connection.connect()
+                return connection
+            # An idle connection that can be read has been closed by the other side.
+            if connection.sock is not None and not select.select([connection.sock], [], [], 0)[0]:
+                return connection
+            connection.close()
+
+    def _keep(self, connection: http.client.HTTPSConnection, *, kept: bool) -> None:
+        with self._lock:
+            if kept and len(self._idle) < KEPT:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def _new(self) -> http.client.HTTPSConnection:
+        with self._lock:
+            if self._tls is None:
+                self._tls = ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE") or None)
+        proxy = proxy_for(HOST)
+        if proxy is None:
+            return http.client.HTTPSConnection(HOST, context=self._tls, timeout=ANSWER_SECONDS)
+        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        connection = http.client.HTTPSConnection(
+            parts.hostname or "", parts.port or 80, context=self._tls, timeout=ANSWER_SECONDS
+        )
+        headers = {}
+        if parts.username:
+            login = f"{parts.username}:{parts.password or ''}".encode()
+            headers["Proxy-Authorization"] = "Basic " + base64.b64encode(login).decode()
+        connection.set_tunnel(HOST, 443, headers)
+        return connection
+
+
+def proxy_for(host: str) -> str | None:
+    """The proxy to use for https to `host` by HTTPS_PROXY and NO_PROXY (either case), or None."""
+    proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
+    if not proxy:
+        return None
+    exempt = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
+    for entry in (e.strip().lower() for e in exempt.split(",")):
+        name = entry.removeprefix("*").removeprefix(".")
+        if entry == "*" or (name and (host == name or host.endswith("." + name))):
+            return None
+    return proxy

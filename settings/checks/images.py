@@ -1,0 +1,117 @@
+"""Checks of what is said of well-known images: the folders of images/, and the official images of databases.
+
+Bee2 has the same words for other things, and what it made of them would be green here and not work.
+"""
+
+import re
+
+from settings.checks.common import Placed, applications_on, placed
+from settings.draft import Draft
+from settings.errors import show
+
+# Folders of images/ whose program ends, and those whose program never does.
+_JOBS = ("CertBot", "DBSetup", "HAProxySetup", "Reports", "SiteBuilder")
+_SERVERS = ("HAProxy", "JobScheduler", "MariaDB", "PostgreSQL")
+_DBSETUP, _HASETUP, _PROXY, _STATIC = "DBSetup", "HAProxySetup", "HAProxy", "NginxStatic"
+# What hasetup was told in Bee2, and finds out by itself here.
+_NOT_ASKED = ("certbot_container", "awstats_container")
+_SITE = "/srv/site"
+_SITES_ELSEWHERE = ("/www", "/var/www", "/usr/share/nginx/html")
+# Official images whose entrypoint, begun as root, becomes this user, and can't without SETUID and SETGID; the second
+# one is that of variants on Alpine. By their Dockerfiles.
+_USERS = {
+    "mariadb": ("999:999", "999:999"),
+    "mongo": ("999:999", "999:999"),
+    "mysql": ("999:999", "999:999"),
+    "postgres": ("999:999", "70:70"),
+    "rabbitmq": ("999:999", "100:101"),
+    "redis": ("999:999", "999:1000"),
+    "valkey/valkey": ("999:999", "999:1000"),
+}
+# The programs that it does so for, by their names or by options alone.
+_DAEMONS = ("mariadbd", "mysqld", "mongod", "postgres", "rabbitmq-server", "redis-server", "valkey-server")
+
+
+def check(draft: Draft) -> None:
+    """Report images in the wrong section, without what they need, or told what they do not hear."""
+    for one in placed(draft):
+        _section(draft, one)
+        _user(draft, one)
+        if one.container.build_dir == _DBSETUP:
+            _databases(draft, one)
+        if one.container.build_dir == _HASETUP:
+            for key in _NOT_ASKED:
+                if key in one.container.env:
+                    # Before what it refers to is looked for: whoever that is, nobody asks.
+                    draft.refuse("hasetup asks nobody by this name; take the line out", *_env(one), key)
+        if one.container.build_dir == _STATIC:
+            _site(draft, one)
+    for server in draft.stack.servers:
+        _unserved(draft, server)
+
+
+def _env(one: Placed) -> tuple[str, str, str]:
+    return one.section, one.name, "env"
+
+
+def _section(draft: Draft, one: Placed) -> None:
+    folder = str(one.container.build_dir)
+    if one.section == "applications" and folder in _JOBS:
+        draft.report(f"{folder} runs to its end, so it is a job here; move it to jobs", one.section, one.name)
+    if one.section == "jobs" and folder in _SERVERS:
+        draft.report(f"{folder} does not end, so it is an application; move it to applications", one.section, one.name)
+
+
+def _user(draft: Draft, one: Placed) -> None:
+    image = re.sub(r"^(?:docker\.io/)?(?:library/)?", "", one.container.image or "")
+    name, tag = re.split(r"[:@]", image + ":", maxsplit=1)
+    given = {"SETUID", "SETGID"} <= set(one.container.capabilities)
+    at = (one.section, one.name)
+    if name not in _USERS or one.container.user is not None or given or not _is_daemon(one.container.command):
+        return
+    if draft.whole(*at, "user") and draft.whole(*at, "capabilities") and draft.whole(*at, "command"):
+        user = _USERS[name]["alpine" in tag]
+        message = f"missing; {show(name)} would change its user at the start, and no capability is left for that; write"
+        draft.report(f'{message} user: "{user}"', *at, "user")
+
+
+def _is_daemon(command: list[str] | None) -> bool:
+    return not command or command[0].startswith("-") or command[0] in _DAEMONS
+
+
+def _databases(draft: Draft, one: Placed) -> None:
+    if one.container.env.get("dbmap") == "_dbmap":
+        return
+    for key, value in one.container.env.items():
+        if value == "_dbmap":
+            draft.report("DBSetup looks for it in dbmap; write dbmap: _dbmap", *_env(one), key)
+
+
+def _site(draft: Draft, one: Placed) -> None:
+    for index, mount in enumerate(one.container.mounts):
+        if f"{mount.path}/".startswith(tuple(f"{folder}/" for folder in _SITES_ELSEWHERE)):
+            source = mount.name or mount.host_path
+            draft.report(
+                f"NginxStatic serves one site, at {_SITE}, and would never look here; write "
+                f'"{source}:{_SITE}:ro", and an application for each further site',
+                *(one.section, one.name, "volumes", index),
+            )
+
+
+def _unserved(draft: Draft, server: str) -> None:
+    """Report sites behind the proxy of images/ that no job tells it about: visitors would see its own page for ever."""
+    apps = applications_on(draft, server)
+    if not any(app.ipv6_web and app.build_dir == _PROXY for app in apps.values()):
+        return
+    if any(one.container.env.get("domains") == "all" and one.server in (server, None) for one in placed(draft)):
+        return
+    if not draft.whole("jobs"):
+        return
+    names = [name for name, app in apps.items() if app.domains]
+    proxy = next(name for name, app in apps.items() if app.ipv6_web)
+    for name in names:
+        draft.report(
+            "no job tells the proxy of these domains; add one: hasetup: {build_dir: HAProxySetup, env: {domains: all, "
+            f'haproxy_container: ${proxy}}}, volumes: ["haproxycfg:/etc/haproxy"]}}',
+            *("applications", name, "env", "domains"),
+        )

@@ -1,0 +1,147 @@
+"""The engine runs the program's own Vultr plugin, from wherever `pulumi` is called, and no other."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pulumi import automation
+
+from lab.api.testing import Emulator
+from tests.engine import vultr
+from tests.engine.workplace import SECONDS, Project, Workplace
+
+ONE: vultr.Resources = {"zone": vultr.RESOURCES["zone"]}
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    with Emulator(tmp_path_factory.mktemp("api")) as running:
+        yield running
+
+
+@pytest.fixture
+def one(workplace: Workplace, request: pytest.FixtureRequest) -> Project:
+    """A project that makes a zone."""
+    return vultr.project(workplace, str(request.node.name).replace("_", "-")[:60], ONE)
+
+
+def test_it_is_found_from_wherever_pulumi_is_called(one: Project) -> None:
+    link = one.folder.with_name("link")
+    link.symlink_to(one.folder)
+    places: list[tuple[Path, list[str]]] = [
+        (one.folder / "images" / "HAProxy", []), (Path("/"), ["-C", str(one.folder)]), (link, []),
+    ]  # fmt: skip
+    for folder, options in places:
+        done = subprocess.run(
+            [str(one.workplace.pulumi), *options, "preview", "--stack", one.stack, "--non-interactive"],
+            cwd=folder, env=one.workplace.environment, capture_output=True, text=True, timeout=SECONDS, check=False,
+        )  # fmt: skip
+        said = done.stdout + done.stderr
+        assert done.returncode == 0, said
+        assert "vultr:index:DnsDomain zone create" in said
+        assert "warning" not in said.lower()
+
+
+def test_the_automation_api_runs_it_too(one: Project) -> None:
+    environment = one.workplace.environment
+    options = automation.LocalWorkspaceOptions(
+        env_vars=environment,
+        pulumi_command=automation.PulumiCommand(root=str(home_of_cli(one))),
+    )
+    stack = automation.select_stack(one.stack, work_dir=str(one.folder), opts=options)
+    assert stack.preview().change_summary == {"create": 2}
+
+
+def home_of_cli(project: Project) -> Path:
+    """A folder as the Automation API wants one, with the CLI in its `bin`."""
+    root = project.folder.with_name("cli")
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
+    (root / "bin").symlink_to(project.workplace.pulumi.parent)
+    return root
+
+
+def test_without_its_environment_the_update_says_which_line_makes_it(one: Project) -> None:
+    (one.folder / ".venv").unlink()
+    run = one.run("preview")
+    assert run.status != 0
+    assert f"make -C '{one.folder}' .venv/.ready" in run.output
+
+
+def test_an_official_plugin_that_is_installed_is_left_alone(one: Project, tmp_path: Path) -> None:
+    home, started = tmp_path / "home", tmp_path / "started"
+    shutil.copytree(one.workplace.environment["PULUMI_HOME"], home, symlinks=False)
+    plugin = home / "plugins" / "resource-vultr-v2.27.1"
+    plugin.mkdir()
+    (plugin / "pulumi-resource-vultr").write_text(vultr.marker(started))
+    (plugin / "pulumi-resource-vultr").chmod(0o755)
+    vultr.succeeded(one.run("preview", environment={"PULUMI_HOME": str(home)}))
+    assert not started.exists()
+    # The same without the lines: so that the above can fail.
+    text = (one.folder / "Pulumi.yaml").read_text()
+    (one.folder / "Pulumi.yaml").write_text(text.partition("plugins:")[0])
+    assert one.run("preview", environment={"PULUMI_HOME": str(home)}).status != 0
+    assert started.exists()
+
+
+def test_a_type_that_it_does_not_have_is_refused_by_name(workplace: Workplace) -> None:
+    project = vultr.project(workplace, "unknown", {"users": ("StartupScript", {"script": "IyEvYmluL3NoCg=="})})
+    run = project.run("preview")
+    assert run.status != 0
+    assert "the program's own Vultr plugin (provider/) has no resource type vultr:index/startupScript" in run.output
+    assert "how to go back" in run.output
+
+
+def test_storage_and_balancers_live_a_whole_life(workplace: Workplace, emulator: Emulator) -> None:
+    resources = {
+        name: (kind, {key: value for key, value in inputs.items() if key != "attached_instances"})
+        for name, (kind, inputs) in vultr.RESOURCES.items()
+        if name in ("net", "bucket", "balancer", "files")
+    }
+    kind, inputs = resources["balancer"]
+    project = vultr.project(workplace, "life", resources)
+
+    def up(*options: str) -> str:
+        run = project.run("up", "--yes", "--skip-preview", *options, environment=vultr.reaching(emulator))
+        return vultr.succeeded(run).output
+
+    up()
+    made = vultr.resources_of(project)
+    assert {made[name]["outputs"]["status"] for name in ("bucket", "balancer", "files")} == {"active"}
+    assert made["bucket"]["outputs"]["s3SecretKey"]
+    assert made["balancer"]["outputs"]["ipv4"]
+    assert all(rule["ruleId"] for rule in made["balancer"]["outputs"]["forwardingRules"])
+    exported = project.run("stack", "export").stdout
+    stored = emulator.state()["object_storages"][made["bucket"]["id"]]
+    assert stored["s3_secret_key"] not in exported
+    up("--expect-no-changes")
+    up("--refresh", "--expect-no-changes")
+
+    resources["bucket"] = ("ObjectStorage", {**resources["bucket"][1], "label": "archive"})
+    resources["files"] = ("VirtualFileSystemStorage", {**resources["files"][1], "label": "common", "size_gb": 20})
+    rules = [*inputs["forwarding_rules"][1:], {**inputs["forwarding_rules"][0], "frontend_port": 8000}]
+    changed = {**inputs, "forwarding_rules": rules, "balancing_algorithm": "leastconn", "vpc": ""}
+    resources["balancer"] = (kind, changed)
+    vultr.write(project, resources)
+    up()
+    balancer = emulator.state()["load_balancers"][made["balancer"]["id"]]
+    assert sorted(rule["frontend_port"] for rule in balancer["forwarding_rules"]) == [443, 8000]
+    assert (balancer["generic_info"]["balancing_algorithm"], balancer["generic_info"]["vpc"]) == ("leastconn", "")
+    assert [rule["source"] for rule in balancer["firewall_rules"]] == ["192.0.2.0/24"]  # not touched
+    assert emulator.state()["object_storages"][made["bucket"]["id"]]["label"] == "archive"
+    files = emulator.state()["vfs"][made["files"]["id"]]
+    assert (files["label"], files["storage_size"]["gb"]) == ("common", 20)
+    up("--refresh", "--expect-no-changes")
+
+    emulator.api.delete(f"/v2/load-balancers/{made['balancer']['id']}").raise_for_status()
+    emulator.api.delete(f"/v2/vfs/{made['files']['id']}").raise_for_status()
+    vultr.succeeded(project.run("refresh", "--yes", environment=vultr.reaching(emulator)))
+    assert set(vultr.resources_of(project)) == {"net", "bucket"}
+    up()
+    vultr.succeeded(project.run("destroy", "--yes", "--skip-preview", environment=vultr.reaching(emulator)))
+    left = emulator.state()
+    assert (left["load_balancers"], left["object_storages"], left["vfs"], left["vpcs"]) == ({}, {}, {}, {})

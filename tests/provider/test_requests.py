@@ -1,0 +1,179 @@
+"""How many requests it takes, how fast they come, and what is repeated."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from provider import transport
+from provider.protocol.base import Failure
+from provider.transport import Pace
+from tests.provider.fake import Answer, Engine, FakeApi, refused
+from tests.provider.test_gone import INSTANCE, TYPES
+
+RECORD = {"domain": "example.com", "type": "A", "data": "192.0.2.1"}
+ZONE = "/v2/domains/example.com/records"
+
+
+def zone(api: FakeApi, size: int) -> list[dict[str, Any]]:
+    return [api.put(ZONE, name=f"r{n}", type="A", data="192.0.2.1") for n in range(size)]
+
+
+def state_of(record: dict[str, Any]) -> dict[str, Any]:
+    return {"domain": "example.com", **{k: v for k, v in record.items() if k != "date_created"}}
+
+
+@pytest.mark.parametrize(("size", "requests"), [(1, 1), (200, 1), (1200, 3)])
+def test_a_refresh_of_a_zone_costs_a_list_of_it(engine: Engine, api: FakeApi, size: int, requests: int) -> None:
+    records = zone(api, size)
+    with ThreadPoolExecutor(16) as threads:
+        found = list(
+            threads.map(
+                lambda one: engine("Read", "DnsRecord", one["name"], id=one["id"], properties=state_of(one), inputs={}),
+                records,
+            )
+        )
+    assert [one["id"] for one in found] == [one["id"] for one in records]
+    assert len(api.asked) == requests
+
+
+def test_a_refresh_of_a_server_and_all_that_belongs_to_it_costs_a_list_a_kind(engine: Engine, api: FakeApi) -> None:
+    states = {kind: engine.create(kind, **inputs) for kind, (inputs, _) in TYPES.items()}
+    api.asked.clear()
+    for _ in range(3):
+        for kind, state in states.items():
+            engine("Read", kind, id=state["id"], properties=state, inputs={})
+    backups = [path for path in api.requests() if path.endswith("/backup-schedule")]
+    assert len(api.asked) - len(backups) == len(TYPES)
+
+
+def test_what_is_written_is_read_anew(engine: Engine, api: FakeApi) -> None:
+    (one,) = zone(api, 1)
+    state = state_of(one)
+    inputs = engine.inputs("DnsRecord", **RECORD, name="r0", ttl=300)
+    engine("Read", "DnsRecord", id=one["id"], properties=state, inputs=inputs)
+    news = {**inputs, "data": "192.0.2.2"}
+    assert engine("Update", "DnsRecord", id=one["id"], olds=state, news=news)["properties"]["data"] == "192.0.2.2"
+    read = engine("Read", "DnsRecord", id=one["id"], properties=state, inputs=inputs)
+    assert read["properties"]["data"] == "192.0.2.2"
+
+
+def test_a_list_that_was_being_read_during_a_write_is_not_used_afterwards(engine: Engine, api: FakeApi) -> None:
+    (one,) = zone(api, 1)
+    state = state_of(one)
+
+    def write_meanwhile(method: str, path: str, body: Any) -> Answer | None:
+        if "per_page" not in path:
+            return None
+        api.rules.clear()
+        old = api.answer(method, path, body)
+        answer = (old[0], {**old[1], "records": [dict(entry) for entry in old[1]["records"]]})
+        engine("Update", "DnsRecord", id=one["id"], olds=state, news={**state, "data": "192.0.2.2"})
+        return answer
+
+    api.rules.append(write_meanwhile)
+    engine("Read", "DnsRecord", id=one["id"], properties=state, inputs={})
+    later = engine("Read", "DnsRecord", id=one["id"], properties=state, inputs={})
+    assert later["properties"]["data"] == "192.0.2.2"
+
+
+def test_many_creations_cost_two_requests_each_and_one_list(engine: Engine, api: FakeApi) -> None:
+    for n in range(20):
+        engine.create("DnsRecord", f"r{n}", **RECORD, name=f"r{n}")
+    assert len(api.asked) == 2 * 20 + 1
+
+
+def test_it_stays_below_thirty_requests_a_second_over_all_threads(engine: Engine, api: FakeApi) -> None:
+    for n in range(120):
+        engine.create("DnsRecord", f"r{n}", **RECORD, name=f"r{n}")
+    busiest = max(sum(1 for other in api.at if at <= other < at + 1) for at in api.at)
+    assert 15 < busiest < 30
+
+
+def test_the_pace_holds_for_threads() -> None:
+    pace, waits = Pace(rate=20, burst=8), []
+    lock = threading.Lock()
+
+    def ask(_: int) -> None:
+        wait = pace.reserve(5000.0)
+        with lock:
+            waits.append(wait)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(ask, range(100)))
+    waits.sort()
+    assert all(sum(1 for other in waits if at <= other < at + 1) < 30 for at in waits)
+
+
+def test_what_vultr_asks_to_wait_is_waited_by_everybody(engine: Engine, api: FakeApi) -> None:
+    state = engine.create("SSHKey", **TYPES["SSHKey"][0])
+    busy = (429, {"error": "rate limit exceeded", "status": 429}, {"retry-after": "7"})
+    api.fail("DELETE", "ssh-keys", busy, busy)
+    before = api.now
+    engine("Delete", "SSHKey", id=state["id"], properties=state)
+    assert 14 <= api.now - before < 20
+    # Another thread that comes meanwhile waits as well.
+    pace = Pace()
+    pace.close(api.now + 7)
+    assert pace.reserve(api.now) == pytest.approx(7)
+
+
+def test_a_creation_that_was_refused_for_its_pace_is_repeated(engine: Engine, api: FakeApi) -> None:
+    """It has done nothing."""
+    api.fail("POST", "ssh-keys", *[refused(429, "rate limit exceeded")] * 3)
+    engine.create("SSHKey", **TYPES["SSHKey"][0])
+    assert len(api.objects["/v2/ssh-keys"]) == 1
+
+
+@pytest.mark.parametrize("broken", [refused(500), refused(502), refused(503), (0, "")])
+def test_what_does_no_harm_twice_is_repeated(engine: Engine, api: FakeApi, broken: Answer) -> None:
+    state = engine.create("SSHKey", **TYPES["SSHKey"][0])
+    api.fail("DELETE", "ssh-keys", *[broken] * 3)
+    engine("Delete", "SSHKey", id=state["id"], properties=state)
+    assert not api.objects["/v2/ssh-keys"]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 501])
+def test_a_refusal_is_not_repeated(engine: Engine, api: FakeApi, status: int) -> None:
+    state = engine.create("SSHKey", **TYPES["SSHKey"][0])
+    api.asked.clear()
+    api.fail("PATCH", "ssh-keys/", refused(status))
+    with pytest.raises(Failure, match=f"answered {status}"):
+        engine("Update", "SSHKey", id=state["id"], olds=state, news=engine.inputs("SSHKey", name="o", sshKey="k"))
+    assert len(api.requests("PATCH")) == 1
+
+
+def test_an_interrupt_ends_the_repeating(engine: Engine, api: FakeApi) -> None:
+    state = engine.create("SSHKey", **TYPES["SSHKey"][0])
+    engine.plugin.cancelled.set()
+    api.rules.append(lambda *_: refused(503))
+    with pytest.raises(Failure, match="interrupted before DELETE /v2/ssh-keys"):
+        engine("Delete", "SSHKey", id=state["id"], properties=state)
+
+
+def test_reading_an_instance_takes_its_list_and_its_backups(engine: Engine, api: FakeApi) -> None:
+    state = engine.create("Instance", **INSTANCE)
+    api.asked.clear()
+    engine("Read", "Instance", id=state["id"], properties=state, inputs={})
+    assert api.requests() == ["GET /v2/instances", f"GET /v2/instances/{state['id']}/backup-schedule"]
+
+
+@pytest.mark.parametrize(
+    ("https_proxy", "no_proxy", "used"),
+    [
+        ("http://127.0.0.1:1", "", True),
+        ("http://127.0.0.1:1", "127.0.0.1,.vultr.com", False),
+        ("", "", False),
+    ],
+)
+def test_the_proxy_of_the_environment_is_used(
+    monkeypatch: pytest.MonkeyPatch, https_proxy: str, no_proxy: str, used: bool
+) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", https_proxy)
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    assert (transport.proxy_for("api.vultr.com") is not None) == used

@@ -1,0 +1,162 @@
+"""What is said of well-known images, and Bee2's words for servers: what would be green and not work is refused."""
+
+import pytest
+
+import settings
+from tests.unit.test_settings import good
+from tests.unit.test_settings_errors import put, report
+
+BLOG = ("applications", "blog")
+CASES = [
+    # Vultr's API v1, which Bee2 speaks
+    (
+        ("servers", "web1", "plan"),
+        202,
+        "servers.web1.plan",
+        "202 is a plan's number in Vultr's API v1, which has ended;",
+    ),
+    (("servers", "web1", "plan"), "202", "servers.web1.plan", "202 is a plan's number in Vultr's API v1, which has"),
+    (("servers", "web1", "plan"), 99999, "servers.web1.plan", "99999 is a plan's number in Vultr's API v1, which has"),
+    (
+        ("servers", "web1", "region"),
+        1,
+        "servers.web1.region",
+        "1 is a region's number in Vultr's API v1, which has ended;",
+    ),
+    (("servers", "web1", "region"), "EWR", "servers.web1.region", '"EWR" is written in lower case; write "ewr"'),
+    (("servers", "web1", "os"), 244, "servers.web1.os", "244 is Debian 9, which is not supported; write 2136 (Debian"),
+    (("servers", "web1", "os"), "270", "servers.web1.os", "270 is Ubuntu 18.04, which is not supported; write 2136"),
+    (
+        ("servers", "web1", "os"),
+        2284,
+        "servers.web1.os",
+        "2284 is not supported; write 2136 (Debian 12), 2625 (",
+    ),
+    (
+        ("servers", "web1", "os"),
+        "2136",
+        "servers.web1.os",
+        "must be a whole number, not text; write 2136 without quotes",
+    ),
+    (
+        ("servers", "web1", "os"),
+        "Debian 12",
+        "servers.web1.os",
+        "must be a whole number, not text; write e.g. os: 2136",
+    ),
+    # the wrong section
+    (
+        ("applications", "certbot"),
+        {"build_dir": "CertBot", "env": {"domains": "all"}},
+        "applications.certbot",
+        "CertBot runs to its end, so it is a job here; move it to jobs",
+    ),
+    (
+        ("jobs", "cron"),
+        {"build_dir": "JobScheduler"},
+        "jobs.cron",
+        "JobScheduler does not end, so it is an application;",
+    ),
+    # told by a word that it does not hear
+    (
+        ("jobs", "dbsetup"),
+        {"build_dir": "DBSetup", "env": {"database_json": "_dbmap"}},
+        "jobs.dbsetup.env.database_json",
+        "DBSetup looks for it in dbmap; write dbmap: _dbmap",
+    ),
+    (
+        ("jobs", "hasetup", "env", "certbot_container"),
+        "$certs",
+        "jobs.hasetup.env.certbot_container",
+        "hasetup asks nobody by this name; take the line out",
+    ),
+    (
+        (*BLOG, "volumes"),
+        ["example-web:/www/example.com:ro"],
+        "applications.blog.volumes[0]",
+        'NginxStatic serves one site, at /srv/site, and would never look here; write "example-web:/srv/site:ro", and',
+    ),
+    (
+        (*BLOG, "env", "domains", 0),
+        "example.com/80",
+        "applications.blog.env.domains[0]",
+        '"example.com/80" holds a port; write "example.com", and http_port: 80 beside it',
+    ),
+    # no capability is left to become another user
+    *(
+        (
+            ("applications", "x"),
+            {"image": image},
+            "applications.x.user",
+            f'missing; "{name}" would change its user at the start, and no capability is left for that; write '
+            f'user: "{user}"',
+        )
+        for image, name, user in (
+            ("postgres:15", "postgres", "999:999"),
+            ("postgres:15-alpine", "postgres", "70:70"),
+            ("docker.io/library/redis:7-alpine", "redis", "999:1000"),
+            ("mariadb", "mariadb", "999:999"),
+            ("mysql@sha256:" + "0" * 64, "mysql", "999:999"),
+        )
+    ),
+    (
+        ("applications", "x"),
+        {"image": "redis:7", "command": ["redis-server", "--appendonly", "yes"]},
+        "applications.x.user",
+        'missing; "redis" would change its user at the start',
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "path", "message"), CASES, ids=[f"{n}-{one[2]}" for n, one in enumerate(CASES)]
+)
+def test_what_means_something_else_here_is_told_what_to_write(where, value, path, message):
+    raw = good()
+    put(raw, where, value)
+    found = report(raw)
+    assert list(found) == [path]
+    assert found[path].startswith(message)
+
+
+def test_a_plan_s_number_leads_to_its_name_and_never_to_quotes():
+    raw = good()
+    for number, name in ((201, "vc2-1c-1gb"), (202, "vc2-1c-2gb"), (206, "vc2-8c-32gb")):
+        raw["servers"]["web1"]["plan"] = number
+        assert report(raw)["servers.web1.plan"].endswith(f"; it is called {name} now")
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        {"image": "postgres:15", "user": "999:999"},
+        {"image": "postgres:15", "capabilities": ["CHOWN", "SETUID", "SETGID"]},
+        {"image": "registry.example.com/team/postgres:15"},
+        {"image": "postgrest/postgrest"},
+        {"image": "postgres:15", "command": ["pg_dump", "--version"]},
+    ],
+    ids=str,
+)
+def test_what_starts_is_left_alone(container):
+    raw = good()
+    raw["applications"]["x"] = container
+    settings.load(raw, name="test")
+
+
+def test_sites_that_no_job_tells_the_proxy_of_are_not_green():
+    raw = good()
+    del raw["jobs"]["certs"], raw["jobs"]["hasetup"]
+    assert report(raw) == {
+        "applications.blog.env.domains": "no job tells the proxy of these domains; add one: hasetup: "
+        "{build_dir: HAProxySetup, env: {domains: all, haproxy_container: $haproxy}, "
+        'volumes: ["haproxycfg:/etc/haproxy"]}'
+    }
+    raw["applications"]["haproxy"] = {"image": "own/proxy", "ipv6_web": True, "ports": [80]}
+    settings.load(raw, name="test")  # how that one learns of them is its owner's matter
+
+
+def test_a_job_that_could_not_be_read_may_be_the_one():
+    raw = good()
+    del raw["jobs"]["certs"]
+    raw["jobs"]["hasetup"]["env"] = 5
+    assert set(report(raw)) == {"jobs.hasetup.env"}
