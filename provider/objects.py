@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-
-from provider import spelling
+from provider import clock, spelling
 from provider.client import Client
 from provider.errors import ApiError
 from provider.protocol.base import Context, Difference, Failure, Props
@@ -99,7 +97,7 @@ class ReservedIp(VultrResource):
     def detach(self, client: Client, id: str) -> None:
         """Have it attached to nothing; that it is not attached is as good."""
         restarted: list[str] = []
-        begun = time.monotonic()
+        begun = clock.now()
 
         def look() -> str:
             try:
@@ -112,7 +110,7 @@ class ReservedIp(VultrResource):
                     return ""
                 if error.says(RESTART):
                     # On `destroy` both go side by side.
-                    if time.monotonic() - begun >= GOING:
+                    if clock.now() - begun >= GOING:
                         self.restart_once(client, str(holder), error, restarted)
                 elif not error.says("locked"):
                     raise

@@ -162,7 +162,7 @@ def test_a_reserved_network_is_attached_to_the_instance_and_does_not_go_with_it(
     for record in reserved.of_type("vultr:index/dnsRecord:DnsRecord"):
         assert instance.urn not in record.dependencies, record.name
     # Who needs the addresses waits until they lead there.
-    for type_ in (REVERSE, "command:remote:Command", "docker:index/network:Network"):
+    for type_ in (REVERSE, "command:local:Command", "docker:index/network:Network"):
         assert network.urn in reserved.one(type_, "web1").dependencies, type_
 
 

@@ -225,7 +225,7 @@ def test_a_network_that_is_let_go_of_at_a_restart_only_gets_one(engine: Engine, 
     """One: a server that restarts for ever serves nobody."""
     state = engine.create("ReservedIp", region="ewr", ipType="v6", label="l", instanceId="i-1")
     stuck = refused(400, "Unable to detach subnet, please restart your server from the control panel")
-    api.fail("POST", "/detach$", *[stuck] * 6)
+    api.fail("POST", "/detach$", *[stuck] * 12)
     api.fail("POST", "/reboot$", (204, None))
     news = engine.inputs("ReservedIp", region="ewr", ipType="v6", label="l", instanceId="i-2")
     engine("Update", "ReservedIp", id=state["id"], olds=state, news=news)
