@@ -16,7 +16,7 @@ import json
 import shlex
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import cast
 
 import ediri_vultr as vultr
@@ -139,7 +139,9 @@ class Server(pulumi.ComponentResource):
                 delete_before_replace=True,
             ),
         )
-        self.ipv6, self.prefix = self.instance.v6_main_ip, pulumi.Output.concat(self.instance.v6_network, "/64")
+        # The API spells it in full, which nobody reads.
+        self.ipv6 = self.instance.v6_main_ip.apply(lambda address: str(IPv6Address(address)))
+        self.prefix = pulumi.Output.concat(self.instance.v6_network, "/64")
         if args.reserve_prefix:
             network = vultr.ReservedIp(
                 f"{name}/ipv6",  # no server is called so
