@@ -125,6 +125,7 @@ def whole(report: Report, folder: Path, counts: list[int]) -> None:
     memory(hive, report, "whole hive")
     state(hive, report, "whole hive")
     no_change(hive, report)
+    refresh(hive, report)
     throughput(hive, report)
     new(hive, report, "site", "a new site with its certificate", lambda name: {"build_dir": "NginxStatic"})
     new(hive, report, "book", "a new application with its database and certificate", with_database)
@@ -181,6 +182,19 @@ def no_change(hive: Hive, report: Report) -> None:
         run = [*words, "--expect-no-changes"]
         times = [seconds(lambda run=run: hive.pulumi(*run)) for _ in range(RUNS)]  # type: ignore[misc]
         report.add(f"no-change `pulumi {words[0]}`, {count} applications", "s", *times)
+
+
+def refresh(hive: Hive, report: Report) -> None:
+    """What it costs to look at everything, at Vultr and on the server, and to find it as it should be."""
+    log = hive.paths.log / "api-requests.jsonl"
+    for words in (["up", "--yes", "--skip-preview", "--refresh"], ["refresh", "--yes", "--skip-preview"]):
+        run = [*words, "--expect-no-changes"]
+        before = len(log.read_text().splitlines())
+        times = [seconds(lambda run=run: hive.pulumi(*run)) for _ in range(RUNS)]  # type: ignore[misc]
+        asked = (len(log.read_text().splitlines()) - before) / RUNS
+        name = "`pulumi up --refresh`" if words[0] == "up" else "`pulumi refresh`"
+        report.add(f"{name}, nothing to do", "s", *times)
+        report.add(f"{name}, nothing to do: requests to Vultr's API", "", asked)
 
 
 def edited_page(hive: Hive, report: Report) -> None:
