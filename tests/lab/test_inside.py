@@ -72,7 +72,9 @@ def expect_closed_inside(hive: Hive, server: str = "web1") -> None:
 
     But the other server's private ports, and what their own host publishes.
     """
-    addresses = [METADATA, *own_addresses(hive, server), other := DB1 if server == "web1" else WEB1]
+    other = DB1 if server == "web1" else WEB1
+    # An address that is nobody's here would lead out of the region.
+    addresses = [METADATA, *own_addresses(hive, server), *([other] if len(hive.servers()) > 1 else [])]
     running = containers(hive, server)
     with ThreadPoolExecutor(8) as pool:  # what is dropped is waited for
         opened = list(pool.map(lambda container: reached(hive, container, addresses, server), running))
@@ -150,7 +152,7 @@ def test_a_step_of_a_build_is_told_nothing_either(two: Hive) -> None:
         step = (
             f"FROM {image}\nUSER root\nRUN python3 -c \"import urllib.request as r; r.urlopen('{url}', timeout=5)\"\n"
         )
-        done = two.server_command("docker", "build", "--no-cache", "-", stdin=step)
+        done = two.server_command("docker", "build", "--force-rm", "--no-cache", "-", stdin=step)
         return done.returncode == 0
 
     assert built("http://registry.lab.internal/v2/")

@@ -43,7 +43,7 @@ def test_make_up_again_changes_nothing_and_takes_seconds(whole: Hive, tmp_path: 
     # The region is the checkout's, the stack that of the copy.
     for part in ("Makefile", "lab", "components", ".venv", "requirements-dev.txt"):
         (tmp_path / part).symlink_to(CHECKOUT / part)
-    for part in ("operations", "settings"):
+    for part in ("operations", "provider", "settings"):
         (tmp_path / part).symlink_to(whole.program / part)
     before = whole.on_server("docker ps --no-trunc --format '{{.ID}} {{.CreatedAt}}'")
     started = time.monotonic()
