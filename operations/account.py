@@ -20,6 +20,9 @@ ANSWER_SECONDS = 60
 PAGE = 100
 # A server that is being made or removed is locked for a while.
 PATIENCE_SECONDS = 180.0
+ASIDE = (
+    "that is not Vultr's API, or a fault of it: see who answers there, a proxy perhaps; nothing was concluded from it"
+)
 
 
 class Refused(OperationError):
@@ -56,14 +59,21 @@ class Account:
             with urllib.request.urlopen(call, timeout=ANSWER_SECONDS) as answer:  # noqa: S310
                 content = answer.read()
         except urllib.error.HTTPError as error:
-            text = error.read().decode(errors="replace")[:300]
+            content = error.read()
+            text = content.decode(errors="replace")[:300]
+            if error.code == 404 and _parsed(content) is None:
+                raise OperationError(f"account: {method} {path} was answered 404 {text!r}; {ASIDE}") from None
             advice = "; the stack's vultr:apiKey is refused" if error.code in (401, 403) else ""
             raise Refused(f"account: {method} {path} was answered {error.code} {text}{advice}", error.code) from None
         except OSError as error:
             raise OperationError(
                 f"account: {method} {path}: {error}; check the network, and HTTPS_PROXY and SSL_CERT_FILE if set"
             ) from None
-        parsed: dict[str, Any] = json.loads(content) if content.strip() else {}
+        parsed = _parsed(content) if content.strip() else {}
+        if parsed is None:
+            raise OperationError(
+                f"account: {method} {path} was answered with something that is no JSON object; {ASIDE}"
+            )
         return parsed
 
     def list(self, path: str, key: str) -> list[dict[str, Any]]:
@@ -73,7 +83,9 @@ class Account:
         while True:
             query = {"per_page": str(PAGE)} | ({"cursor": cursor} if cursor else {})
             answer = self.request("GET", f"{path}?{urlencode(query)}")
-            found += answer.get(key) or []
+            if not isinstance(answer.get(key), list):
+                raise OperationError(f"account: GET {path} was answered without its list {key!r}; {ASIDE}")
+            found += answer[key]
             cursor = str(((answer.get("meta") or {}).get("links") or {}).get("next") or "")
             if not cursor:
                 return found
@@ -107,3 +119,12 @@ class Account:
                     "portal what holds it, then run this again"
                 )
             time.sleep(2)
+
+
+def _parsed(content: bytes) -> dict[str, Any] | None:
+    """The JSON object of an answer; None when it is another thing, which says nothing of what is there."""
+    try:
+        parsed = json.loads(content)
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, dict) else None

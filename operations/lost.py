@@ -20,7 +20,6 @@ from operations.state import (
     RESERVED_IP,
     SSH_KEY,
     VPC,
-    ZONE,
     Resource,
     State,
 )
@@ -55,11 +54,7 @@ class Lost:
 
 def zones(state: State) -> set[str]:
     """The zones whose records matter: recorded ones, and those that the stack wanted to create."""
-    return {
-        *state.ids(DOMAIN),
-        *(str(resource.inputs.get("domain")) for resource in state.creating(DOMAIN)),
-        *(resource.name for resource in state.of_type(ZONE)),
-    }
+    return {*state.ids(DOMAIN), *(str(resource.inputs.get("domain")) for resource in state.creating(DOMAIN))}
 
 
 def find(state: State, tag: str, lists: Lists) -> list[Lost]:
@@ -138,20 +133,22 @@ def _kind(address: Resource) -> tuple[object, object]:
 
 
 def _domains(state: State, lists: Lists) -> Iterable[Lost]:
-    """Zones that the next update would find taken: its components are recorded, or their creation is open."""
-    wanted = {str(resource.inputs.get("domain")) for resource in state.creating(DOMAIN)}
-    wanted |= {resource.name for resource in state.of_type(ZONE)}
-    wanted -= state.ids(DOMAIN)
+    """Zones whose creation is open. Another one that the next update finds taken may be anybody's: it says so then."""
+    wanted = {str(resource.inputs.get("domain")) for resource in state.creating(DOMAIN)} - state.ids(DOMAIN)
     for entry in lists.domains:
         domain = entry["domain"]
         if domain not in wanted:
             continue
-        more = [record for record in lists.records.get(domain, ()) if record.get("type") not in ("NS", "SOA")]
+        # The zone's own; an NS record below it hands a part of it to somebody else.
+        more = [
+            record for record in lists.records.get(domain, ())
+            if record.get("name") or record.get("type") not in ("NS", "SOA")
+        ]  # fmt: skip
         yield Lost(
             f"/domains/{domain}",
             f"zone {domain}",
             "ask" if more else "remove",
-            f"it holds {len(more)} records that this stack did not make"
+            f"it holds {len(more)} records that this stack did not make (make adopt ZONE={domain} takes it over)"
             if more
             else "it is empty, and the state does not know it",
         )

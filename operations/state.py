@@ -19,7 +19,6 @@ SSH_KEY = "vultr:index/sSHKey:SSHKey"
 DOMAIN = "vultr:index/dnsDomain:DnsDomain"
 RECORD = "vultr:index/dnsRecord:DnsRecord"
 CLIENT_KEY = "apiary:host:Access$tls:index/privateKey:PrivateKey"
-ZONE = "apiary:dns:Zone"
 IMAGE = "apiary:docker:Image"
 
 

@@ -49,7 +49,9 @@ class ApiError(Failure):
 
 
 class BadAnswer(ApiError):
-    """A success whose content can't be read: it says nothing about the object, least of all that it is gone."""
+    """A success or 404 whose content can't be read: it says nothing of the object, least of all that it is gone."""
+
+    gone = False
 
     def __init__(self, method: str, path: str, status: int, said: str, what: str) -> None:
         super().__init__(method, path, status, said, sent=True)
@@ -61,6 +63,14 @@ class BadAnswer(ApiError):
 
 class Interrupted(Failure):
     """The user does not want to wait any longer."""
+
+
+def is_object(said: str) -> bool:
+    """Whether an answer is a JSON object, as all errors of the API are."""
+    try:
+        return isinstance(json.loads(said), dict)
+    except ValueError:
+        return False
 
 
 def refusal(said: str) -> str:

@@ -65,9 +65,11 @@ class Lists:
             if not isinstance(found, list):
                 raise BadAnswer("GET", path + query, 200, str(answer), f"without its list {wrapper!r}")
             entries += found
-            cursor = next_cursor(answer)
+            before, cursor = cursor, next_cursor(answer)
             if not cursor:
                 return entries
+            if cursor == before:
+                raise BadAnswer("GET", path + query, 200, str(answer), "names its own page as the next one")
 
 
 def next_cursor(answer: Mapping[str, Any]) -> str:

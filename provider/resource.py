@@ -381,10 +381,13 @@ class VultrResource(BridgedResource):
     def remove(self, ctx: Context, id: str, state: Props) -> None:
         """Delete the object; one that is gone already is as good."""
         self.owned(ctx, id, state)
+        client = self.client(ctx)
         try:
-            self.drop(self.client(ctx), id, state)
+            self.drop(client, id, state)
         except ApiError as error:
-            if not error.gone:
+            # Of what it is attached to, a 404 says nothing about the object itself.
+            own = error.path == f"{self.where(state)}/{id}"
+            if not error.gone or not (own or self.by_id(client, id, state) is None):
                 raise
 
     def owned(self, ctx: Context, id: str, state: Props) -> None:

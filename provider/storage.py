@@ -122,7 +122,11 @@ class VirtualFileSystemStorage(VultrResource):
             todo += [("DELETE", one) for one in sorted(states.keys() - wanted)]
             for method, instance in todo:
                 if (method, instance) not in asked:
-                    client.call(method, f"{self.path}/{id}/attachments/{instance}")
+                    try:
+                        client.call(method, f"{self.path}/{id}/attachments/{instance}")
+                    except ApiError as error:
+                        if method == "PUT" or not error.gone:  # an attachment goes with its instance
+                            raise
                     asked.add((method, instance))
             late = [f"{one} {state}" for one, state in states.items() if one in wanted and state != "ATTACHED"]
             return ", ".join([*late, *(f"{one} is being {'at' if m == 'PUT' else 'de'}tached" for m, one in todo)])

@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from provider import clock
-from provider.errors import ApiError, BadAnswer, Interrupted
+from provider.errors import ApiError, BadAnswer, Interrupted, is_object
 from provider.protocol.base import Props
 
 HOST = "api.vultr.com"
@@ -93,6 +93,8 @@ class Transport:
         Raises ApiError, BadAnswer when a success can't be read, Interrupted while it waits to repeat.
         """
         status, said = self._send(method, path, body)
+        if status == 404 and not is_object(said):
+            raise BadAnswer(method, path, status, said, "with something that is no JSON")
         if not 200 <= status <= 299:
             raise ApiError(method, path, status, said, sent=status >= 500)
         if not said.strip():
@@ -109,7 +111,9 @@ class Transport:
         """Attempts until the answer is final: its status and content."""
         failures, busy_until, pause = 0, 0.0, FIRST_PAUSE
         while True:
-            if (wait := self._pace.reserve(clock.now())) > 0:
+            if (wait := self._pace.reserve(clock.now())) > 1:  # Vultr has asked for it
+                self._rest(wait, method, path)
+            elif wait > 0:
                 clock.sleep(wait)
             try:
                 status, headers, said = self._attempt(method, path, body)
@@ -140,7 +144,9 @@ class Transport:
 
     def _rest(self, seconds: float, method: str, path: str) -> None:
         if clock.rest(seconds, self._cancelled):
-            raise Interrupted(f"interrupted before {method} {path} was repeated")
+            raise Interrupted(
+                f"interrupted before {method} {path}, while Vultr had no room for requests or did not answer"
+            )
 
     def _attempt(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[int, dict[str, str], str]:
         """One request: status, headers and content of its answer. Raises _Unanswered."""

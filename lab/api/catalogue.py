@@ -23,8 +23,6 @@ PLANS: Final[dict[str, JSON]] = {
 OSES: Final[dict[int, JSON]] = {
     number: {"id": number, "name": name, "arch": "x64", "family": family} for number, name, family in _DATA["os"]
 }
-#: US dollars a month for what is not an instance: a reserved address, a GB of each kind of volume.
-PRICES: Final = {"reserved_ip": 3.0, "high_perf": 0.1, "storage_opt": 0.025}
 HOURS: Final = 672  # a month is never billed for more hours than these
 
 ACCOUNT: Final[JSON] = {

@@ -48,6 +48,7 @@ def check(draft: Draft) -> None:
             _site(draft, one)
     for server in draft.stack.servers:
         _unserved(draft, server)
+        _unpublished(draft, server)
 
 
 def _env(one: Placed) -> tuple[str, str, str]:
@@ -115,3 +116,17 @@ def _unserved(draft: Draft, server: str) -> None:
             f'haproxy_container: ${proxy}}}, volumes: ["haproxycfg:/etc/haproxy"]}}',
             *("applications", name, "env", "domains"),
         )
+
+
+def _unpublished(draft: Draft, server: str) -> None:
+    """Report a proxy whose sites nobody could reach: it would be asked on the server itself, and be green."""
+    apps = applications_on(draft, server)
+    proxy = next((name for name, app in apps.items() if app.ipv6_web and app.build_dir == _PROXY), None)
+    if proxy is None or not any(app.domains for app in apps.values()):
+        return
+    at = ("applications", proxy)
+    reached = any(
+        port.proto == "tcp" and port.first <= known <= port.last for port in apps[proxy].opened for known in (80, 443)
+    )
+    if not reached and draft.whole(*at, "ports") and draft.whole(*at, "open"):
+        draft.report("nobody would reach the sites behind it; write ports: [80, 443]", *at, "ports")

@@ -35,6 +35,8 @@ UNSURE = {
     "too many": refused(429),
     "server error": refused(500, "Invalid ssh key; status:404"),
     "no JSON": (200, "<html>404 Not Found</html>"),
+    "somebody else's 404": (404, "<html>404 Not Found</html>"),
+    "an empty 404": (404, ""),
     "no object": (200, {"status": 404}),
     "a list": (200, []),
     "cut off": (0, ""),
@@ -186,3 +188,33 @@ def test_a_refresh_during_an_outage_costs_no_record(engine: Engine, api: FakeApi
     for state in states:
         with pytest.raises(Failure, match="was not answered"):
             read(engine, "DnsRecord", state, {})
+
+
+def test_a_404_of_what_an_object_is_attached_to_does_not_say_that_the_object_is_gone(
+    engine: Engine, api: FakeApi
+) -> None:
+    """Else it leaves the state, and goes on to cost."""
+    state = engine.create("BlockStorage", region="ewr", sizeGb=10, label="b", attachedToInstance="i")
+    api.fail("POST", "/detach", refused(404, "instance not found"))
+    with pytest.raises(Failure, match="instance not found"):
+        engine("Delete", "BlockStorage", id=state["id"], properties=state)
+    assert api.objects["/v2/blocks"]
+    engine("Delete", "BlockStorage", id=state["id"], properties=state)
+    assert not api.objects["/v2/blocks"]
+
+
+def test_a_file_system_whose_server_goes_meanwhile_is_deleted_all_the_same(engine: Engine, api: FakeApi) -> None:
+    attached = [{"target_id": "i", "state": "ATTACHED", "mount_tag": "1"}]
+
+    def rule(method: str, path: str, body: object) -> Any:
+        if method == "GET" and path.endswith("/attachments"):
+            return 200, {"attachments": list(attached)}
+        if method == "DELETE" and path.endswith("/attachments/i"):
+            attached.clear()
+            return refused(404, "instance not found")
+        return (204, None) if method == "DELETE" else None
+
+    api.rules.append(rule)
+    state = {"id": "v", "region": "ewr", "label": "l", "sizeGb": 10, "attachedInstances": ["i"]}
+    engine("Delete", "VirtualFileSystemStorage", id="v", properties=state)
+    assert api.requests("DELETE") == ["DELETE /v2/vfs/v/attachments/i", "DELETE /v2/vfs/v"]

@@ -177,3 +177,11 @@ def test_the_proxy_of_the_environment_is_used(
     monkeypatch.setenv("HTTPS_PROXY", https_proxy)
     monkeypatch.setenv("NO_PROXY", no_proxy)
     assert (transport.proxy_for("api.vultr.com") is not None) == used
+
+
+def test_a_list_whose_next_page_is_the_same_one_ends_with_an_error(engine: Engine, api: FakeApi) -> None:
+    (one,) = zone(api, 1)
+    page = {"records": [], "meta": {"links": {"next": "again", "prev": ""}}}
+    api.rules.append(lambda method, path, body: (200, page) if "per_page" in path else None)
+    with pytest.raises(Failure, match="its own page"):
+        engine("Read", "DnsRecord", id=one["id"], properties=state_of(one), inputs={})

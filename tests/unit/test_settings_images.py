@@ -160,3 +160,17 @@ def test_a_job_that_could_not_be_read_may_be_the_one():
     del raw["jobs"]["certs"]
     raw["jobs"]["hasetup"]["env"] = 5
     assert set(report(raw)) == {"jobs.hasetup.env"}
+
+
+@pytest.mark.parametrize("ports", [[], ["8080:8080"], ["80:80/udp"]])
+def test_sites_behind_a_proxy_that_nobody_reaches_are_not_green(ports):
+    raw = good()
+    raw["applications"]["haproxy"]["ports"] = ports
+    told = report(raw)
+    assert told == {"applications.haproxy.ports": "nobody would reach the sites behind it; write ports: [80, 443]"}
+
+
+def test_a_proxy_that_is_reached_over_ipv6_alone_serves():
+    raw = good()
+    raw["applications"]["haproxy"] |= {"ports": [], "ipv4": False, "open": ["tcp/80-443"]}
+    settings.load(raw, name="test")
