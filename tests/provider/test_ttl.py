@@ -174,9 +174,9 @@ def test_after_a_request_that_fails_all_are_at_home_or_named_and_the_next_update
     assert zone(api) == wanted(states, SETS["MX"], 600)
 
 
-@pytest.mark.parametrize("owned", [True, False], ids=["of the stack", "somebody else's"])
+@pytest.mark.parametrize("whose", ["of the stack", "of the stack, refreshed", "somebody else's"])
 @pytest.mark.parametrize("after", [1, 2, 3, 4, 5])
-def test_a_killed_change_is_ended_by_the_next_one(engine: Engine, api: FakeApi, after: int, owned: bool) -> None:
+def test_a_killed_change_is_ended_by_the_next_one(engine: Engine, api: FakeApi, after: int, whose: str) -> None:
     """Also for those that the stack does not have: nothing else would ever bring them back."""
     states, sent = made(engine, SETS["MX"]), itertools.count(1)
 
@@ -190,7 +190,12 @@ def test_a_killed_change_is_ended_by_the_next_one(engine: Engine, api: FakeApi, 
         update(engine, 0, states[0], SETS["MX"][0], 600)
     api.rules.clear()
     later = engine.again()
-    for n, record in enumerate(SETS["MX"] if owned else SETS["MX"][:1]):
+    if whose.endswith("refreshed"):
+        states = [
+            later("Read", "DnsRecord", f"r{n}", id=state["id"], properties=state, inputs={})["properties"]
+            for n, state in enumerate(states)
+        ]
+    for n, record in reversed(list(enumerate(SETS["MX"][:1] if whose.startswith("somebody") else SETS["MX"]))):
         update(later, n, states[n], record, 600)
     assert zone(api) == wanted(states, SETS["MX"], 600)
 
