@@ -192,52 +192,6 @@ class DnsDomain(VultrResource):
             client.call("PUT", f"{self.path}/{id}", {"dns_sec": news.get("dnsSec") or "disabled"})
 
 
-class DnsRecord(VultrResource):
-    """A record of a zone. A fixed name asks for the old one to be deleted first when it is replaced."""
-
-    token = "vultr:index/dnsRecord:DnsRecord"  # noqa: S105
-    noun = "DNS record"
-    wrapper, listed = "record", "records"
-    seen = ("type", "name", "data", "priority", "ttl")
-    alike = ("data", "type", "name", "priority")
-    spelled = {"data": spelling.data, "priority": spelling.priority, "name": spelling.name}  # noqa: RUF012
-
-    def where(self, props: Props) -> str:
-        """Records live in their domain."""
-        return f"/v2/domains/{props['domain']}/records"
-
-    def body(self, inputs: Props) -> Props:
-        """All of it; the empty name is the zone itself."""
-        return {"name": inputs.get("name") or "", "type": inputs["type"], **self.content(inputs)}
-
-    @staticmethod
-    def content(inputs: Props) -> Props:
-        """Fields of both POST and PATCH."""
-        content: Props = {"data": inputs["data"], "ttl": inputs.get("ttl") or 3600}
-        if inputs["type"] in spelling.PRIORITIZED:
-            content["priority"] = spelling.priority(inputs.get("priority"), inputs)
-        return content
-
-    def alter(self, client: Client, id: str, olds: Props, news: Props) -> None:
-        """All fields but the type, which is another record."""
-        body = {"name": news.get("name") or "", **self.content(news)}
-        client.call("PATCH", f"{self.where(news)}/{id}", body)
-
-    def imported(self, id: str) -> tuple[str, Props]:
-        """Import ids are `<domain>,<record>`."""
-        domain, comma, record = id.partition(",")
-        if not comma:
-            raise Failure(f"a DNS record is imported by `<domain>,<record id>`, not by {id!r}")
-        return record, {"domain": domain}
-
-    def _imported(self, outputs: Props) -> Props:
-        """A priority that is none is no input."""
-        inputs = super()._imported(outputs)
-        if not spelling.priority(outputs.get("priority"), outputs):
-            inputs.pop("priority", None)
-        return {**inputs, "name": outputs.get("name") or ""}
-
-
 class FirewallGroup(VultrResource):
     """A set of rules of the cloud firewall."""
 

@@ -15,7 +15,6 @@ from provider.journal import Journal
 from provider.lists import Lists
 from provider.objects import (
     DnsDomain,
-    DnsRecord,
     FirewallGroup,
     FirewallRule,
     ReservedIp,
@@ -25,6 +24,7 @@ from provider.objects import (
     Vpc,
 )
 from provider.protocol.base import UNKNOWN, CheckFailure, Context, Plugin, Props, Secret
+from provider.records import DnsRecord
 from provider.resource import Ledger, VultrPluginBase
 from provider.storage import ObjectStorage, VirtualFileSystemStorage
 from provider.transport import LONGEST_PAUSE, Transport

@@ -7,6 +7,7 @@ program's job, which reads the state file.
 
 import re
 import uuid
+from collections.abc import Iterable
 from ipaddress import ip_address
 
 from lab.api import fields
@@ -150,6 +151,13 @@ def _spelled(type_: str, data: str, priority: int) -> tuple[str, int]:
     return data, max(0, priority) if type_ in _PRIORITIZED else _NO_PRIORITY
 
 
+def _one_ttl(verb: str, others: Iterable[JSON], type_: str, name: str, ttl: int) -> None:
+    """ApiError 400 for another TTL than those of the same name and type have."""
+    for other in others:
+        if (other["type"], other["name"].lower()) == (type_, name.lower()) and other["ttl"] != ttl:
+            raise refused(OTHER_TTL.format(verb, ttl, other["ttl"]))
+
+
 def create_record(region: Region, call: Call) -> Reply:
     """Add a record; the apex is the empty name."""
     domain, body = _get(region, call), call.body
@@ -160,9 +168,7 @@ def create_record(region: Region, call: Call) -> Reply:
     ttl, priority = fields.whole(body, "ttl", _TTL), fields.whole(body, "priority", 0)
     _check(type_, name, data, ttl, priority)
     data, priority = _spelled(type_, data, priority)
-    for other in domain["records"]:
-        if (other["type"], other["name"].lower()) == (type_, name.lower()) and other["ttl"] != ttl:
-            raise refused(OTHER_TTL.format(ttl, other["ttl"]))
+    _one_ttl("add", domain["records"], type_, name, ttl)
     return 201, {"record": _add(domain, type_, name, data, priority=priority, ttl=ttl)}
 
 
@@ -192,6 +198,8 @@ def update_record(region: Region, call: Call) -> Reply:
     priority = fields.whole(body, "priority", record["priority"])
     _check(record["type"], name, data, ttl, priority)
     data, priority = _spelled(record["type"], data, priority)
+    others = (other for other in _get(region, call)["records"] if other is not record)
+    _one_ttl("update", others, record["type"], name, ttl)
     record.update(name=name, data=data, ttl=ttl, priority=priority)
     return 204, None
 

@@ -20,7 +20,7 @@ NOTHING_TO_CHANGE: Final = "Nothing to change"
 NOT_FOUND: Final = "Not found."
 ONE_QUOTE: Final = "Record data must be enclosed in quotes"
 INNER_QUOTE: Final = "Quotes may only appear at the beginning and end of the data"
-OTHER_TTL: Final = "Unable to add record: New records TTL ({}) must match the TTL of existing records ({})"
+OTHER_TTL: Final = "Unable to {} record: New records TTL ({}) must match the TTL of existing records ({})"
 NOT_ATTACHED: Final = "Reserved IP is not attached"
 VPC_IN_USE: Final = "The following servers are attached to this VPC network: "
 

@@ -374,6 +374,30 @@ def test_what_is_renamed_is_replaced_in_its_own_way_and_keeps_what_it_had(
         assert ("same", kept) in steps
 
 
+def test_a_server_that_is_attached_to_a_new_private_network_shows_in_the_preview(
+    workplace: Workplace, settled_hive: Project, edited: dict[str, Any]
+) -> None:
+    """The network's id is not known yet: that must not hide the attachment, nor make it another instance."""
+    state = json.loads(settled_hive.run("stack", "export").stdout)
+    resources = state["deployment"]["resources"]
+    network = next(one for one in resources if one["urn"].endswith("vultr:index/vpc:Vpc::ewr"))
+    without = [one for one in resources if one["urn"] not in (network["urn"], network["parent"])]
+    for one in without:
+        one["dependencies"] = [urn for urn in one.get("dependencies", []) if urn != network["urn"]]
+        for urns in one.get("propertyDependencies", {}).values():
+            urns[:] = [urn for urn in urns if urn != network["urn"]]
+        if one["urn"].endswith("vultr:index/instance:Instance::web1"):
+            one["inputs"]["vpcIds"] = one["outputs"]["vpcIds"] = []
+    state["deployment"]["resources"] = without
+    project = workplace.project("attached", settled_hive.stack, edited)
+    with project.state(state):
+        assert operations(project.steps()) == {
+            "apiary:Vpc ewr": CREATED,
+            "vultr:Vpc ewr": CREATED,
+            "vultr:Instance web1": UPDATED,
+        }
+
+
 def test_after_a_rename_its_line_may_go(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
     """And may stay as well: a name that nothing has any more is no difference."""
     edited["config"]["apiary:applications"]["site"]["renamed_from"] = "before"

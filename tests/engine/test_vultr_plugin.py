@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pulumi import automation
@@ -145,3 +146,34 @@ def test_storage_and_balancers_live_a_whole_life(workplace: Workplace, emulator:
     vultr.succeeded(project.run("destroy", "--yes", "--skip-preview", environment=vultr.reaching(emulator)))
     left = emulator.state()
     assert (left["load_balancers"], left["object_storages"], left["vfs"], left["vpcs"]) == ({}, {}, {}, {})
+
+
+@pytest.mark.parametrize("options", [["--parallel", "1"], []], ids=["one by one", "at once"])
+def test_a_zone_gets_another_ttl_with_all_its_sets_and_a_new_record(
+    workplace: Workplace, emulator: Emulator, options: list[str]
+) -> None:
+    """Vultr refuses each of the changes by itself, and so does the emulator."""
+    number = len(options)
+    sets = {
+        **{f"mx{n}": {"name": "", "type": "MX", "data": f"mx{n}.example.net", "priority": n} for n in (10, 20)},
+        **{f"txt{n}": {"name": "", "type": "TXT", "data": f"text {n}"} for n in (1, 2, 3)},
+        **{f"a{n}": {"name": "*.apps", "type": "A", "data": f"192.0.2.{n}"} for n in (1, 2)},
+    }
+    domain = f"ttl{number}.example"
+    project = vultr.project(workplace, f"ttl{number}", {})
+
+    def up(ttl: int, records: dict[str, dict[str, Any]], *more: str) -> list[dict[str, Any]]:
+        made = {
+            name: ("DnsRecord", {"domain": vultr.output("zone"), **one, "ttl": ttl}) for name, one in records.items()
+        }
+        vultr.write(project, {"zone": ("DnsDomain", {"domain": domain}), **made})
+        environment = vultr.reaching(emulator)
+        vultr.succeeded(project.run("up", "--yes", "--skip-preview", *options, *more, environment=environment))
+        return list(emulator.state()["domains"][domain]["records"])
+
+    before = up(300, sets)
+    new = {"a3": {"name": "*.apps", "type": "A", "data": "192.0.2.3"}}
+    after = up(600, new | sets)
+    assert [one | {"ttl": 600 if one["type"] != "NS" else 300} for one in before] == after[:-1]
+    assert (after[-1]["data"], after[-1]["ttl"]) == ("192.0.2.3", 600)
+    up(600, new | sets, "--refresh", "--expect-no-changes")

@@ -83,6 +83,7 @@ class FakeApi:
         self.rules: list[Rule] = []
         self.asked: list[tuple[str, str, JSON | None]] = []
         self.at: list[float] = []  # when
+        self.one_ttl = True  # for all records of a name and type, as Vultr wants it
         self.now = 1000.0
         self.rests: list[float] = []
         self.lock = threading.RLock()
@@ -137,7 +138,10 @@ class FakeApi:
     def _collected(self, method: str, path: str, query: str, body: JSON | None, kind: tuple[str, str, JSON]) -> Answer:
         entries = self.objects.setdefault(path, {})
         if method == "POST":
-            return 201, {kind[0]: self.put(path, **(body or {}))}
+            return self._mixed(path, "", {**kind[2], **(body or {})}) or (
+                201,
+                {kind[0]: self.put(path, **(body or {}))},
+            )
         size = int((re.search(r"per_page=(\d+)", query) or [0, 100])[1])
         start = int((re.search(r"cursor=(\d+)", query) or [0, 0])[1])
         page = list(entries.values())[start : start + size]
@@ -152,9 +156,19 @@ class FakeApi:
             del entries[id]
             return 204, None
         if method in ("PATCH", "PUT"):
+            if mixed := self._mixed(path, id, {**entries[id], **(body or {})}):
+                return mixed
             entries[id].update({k: v for k, v in (body or {}).items() if not k.endswith("_vpc")})
             return 204, None
         return 200, {kind[0]: entries[id]}
+
+    def _mixed(self, path: str, id: str, record: JSON) -> Answer | None:
+        """The refusal of a record that would have another TTL than those of its name and type."""
+        others = [entry for other, entry in self.objects[path].items() if other != id] if "ttl" in record else []
+        same = [entry for entry in others if (entry["name"], entry["type"]) == (record["name"], record["type"])]
+        if not self.one_ttl or all(entry["ttl"] == record["ttl"] for entry in same):
+            return None
+        return refused(400, "New records TTL must match the TTL of existing records")
 
     def _place(self, path: str, id: str, action: str, body: JSON) -> Answer:
         entry = self.objects.get(path, {}).get(id)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from provider import transport
+from provider import clock, transport
 from provider.protocol.base import Failure
 from provider.transport import Pace
 from tests.provider.fake import Answer, Engine, FakeApi, refused
@@ -59,6 +60,51 @@ def test_what_is_written_is_read_anew(engine: Engine, api: FakeApi) -> None:
     assert engine("Update", "DnsRecord", id=one["id"], olds=state, news=news)["properties"]["data"] == "192.0.2.2"
     read = engine("Read", "DnsRecord", id=one["id"], properties=state, inputs=inputs)
     assert read["properties"]["data"] == "192.0.2.2"
+
+
+@pytest.mark.parametrize("answer", [None, refused(500, "Server is currently locked"), (0, "")])
+@pytest.mark.parametrize("deleted", [False, True], ids=["changed", "deleted"])
+def test_a_list_is_not_used_after_a_write_whatever_its_answer(
+    engine: Engine, api: FakeApi, deleted: bool, answer: Answer | None
+) -> None:
+    """What was deleted would be there still, for as long as a list is shared."""
+    one, _other = zone(api, 2)
+    state = state_of(one)
+    news = engine.inputs("DnsRecord", **RECORD | {"data": "192.0.2.2"}, name="r0", ttl=300)
+    engine("Read", "DnsRecord", id=one["id"], properties=state, inputs={})
+    if answer is not None:
+        api.fail("DELETE" if deleted else "PATCH", one["id"], *[answer] * 4, after=True)
+    with contextlib.suppress(Failure):
+        if deleted:
+            engine("Delete", "DnsRecord", id=one["id"], properties=state)
+        else:
+            engine("Update", "DnsRecord", id=one["id"], olds=state, news=news)
+    read = engine("Read", "DnsRecord", id=one["id"], properties=state, inputs={})
+    assert read.get("properties", {}).get("data") == (None if deleted else "192.0.2.2")
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_a_list_that_was_read_while_a_write_was_answered_is_not_used_afterwards(
+    engine: Engine, api: FakeApi, done: bool
+) -> None:
+    (one,) = zone(api, 1)
+    state, seen = state_of(one), []
+
+    def read() -> None:
+        seen.append(engine("Read", "DnsRecord", id=one["id"], properties=state, inputs={})["properties"]["data"])
+
+    def meanwhile(method: str, path: str, body: Any) -> Answer | None:
+        if method != "PATCH":
+            return None
+        answer = api.answer(method, path, body) if done else None
+        read()
+        return answer
+
+    read()
+    api.rules.append(meanwhile)
+    engine("Update", "DnsRecord", id=one["id"], olds=state, news={**state, "data": "192.0.2.2"})
+    read()
+    assert seen == ["192.0.2.1", "192.0.2.2" if done else "192.0.2.1", "192.0.2.2"]
 
 
 def test_a_list_that_was_being_read_during_a_write_is_not_used_afterwards(engine: Engine, api: FakeApi) -> None:
@@ -115,10 +161,33 @@ def test_what_vultr_asks_to_wait_is_waited_by_everybody(engine: Engine, api: Fak
     before = api.now
     engine("Delete", "SSHKey", id=state["id"], properties=state)
     assert 14 <= api.now - before < 20
-    # Another thread that comes meanwhile waits as well.
-    pace = Pace()
-    pace.close(api.now + 7)
-    assert pace.reserve(api.now) == pytest.approx(7)
+
+
+def test_nobody_sends_anything_until_the_time_that_vultr_asked_one_of_them_to_wait(
+    engine: Engine, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = engine.create("SSHKey", **TYPES["SSHKey"][0])
+    records = zone(api, 4)
+    api.fail("DELETE", "ssh-keys", (429, {"error": "rate limit exceeded", "status": 429}, {"retry-after": "7"}))
+
+    def read(one: dict[str, Any]) -> None:
+        engine("Read", "DnsRecord", one["name"], id=one["id"], properties=state_of(one), inputs={})
+
+    others = [threading.Thread(target=read, args=(one,)) for one in records]
+
+    def meanwhile(seconds: float, cancelled: threading.Event) -> bool:
+        while fresh := [one for one in others if one.ident is None]:
+            fresh[0].start()
+        for one in others:
+            one.join(10)
+        return api.rest(seconds, cancelled)
+
+    monkeypatch.setattr(clock, "rest", meanwhile)
+    engine("Delete", "SSHKey", id=state["id"], properties=state)
+    refusal = next(n for n, (method, path, _) in enumerate(api.asked) if method == "DELETE")
+    later = [(api.asked[n][1], at - api.at[refusal]) for n, at in enumerate(api.at) if n > refusal]
+    assert any("records" in path for path, _ in later), "the others have asked at all"
+    assert all(seconds >= 7 for _, seconds in later)
 
 
 def test_a_creation_that_was_refused_for_its_pace_is_repeated(engine: Engine, api: FakeApi) -> None:
