@@ -26,6 +26,7 @@ from operations.state import (
 from provider import spelling
 
 Entry = Mapping[str, Any]
+NAME_SERVERS = ("ns1.vultr.com", "ns2.vultr.com")  # https://docs.vultr.com/products/network/dns
 
 
 @dataclass(frozen=True)
@@ -140,19 +141,23 @@ def _domains(state: State, lists: Lists) -> Iterable[Lost]:
         domain = entry["domain"]
         if domain not in wanted:
             continue
-        # The zone's own; an NS record below it hands a part of it to somebody else.
-        more = [
-            record for record in lists.records.get(domain, ())
-            if record.get("name") or record.get("type") not in ("NS", "SOA")
-        ]  # fmt: skip
+        more = [record for record in lists.records.get(domain, ()) if not _comes_with_a_zone(record)]
+        signed = entry.get("dns_sec") == "enabled"
+        why = f"it holds {len(more)} records that this stack did not make" if more else "it is signed (DNSSEC)"
         yield Lost(
             f"/domains/{domain}",
             f"zone {domain}",
-            "ask" if more else "remove",
-            f"it holds {len(more)} records that this stack did not make (make adopt ZONE={domain} takes it over)"
-            if more
+            "ask" if more or signed else "remove",
+            f"{why} (make adopt ZONE={domain} takes it over)"
+            if more or signed
             else "it is empty, and the state does not know it",
         )
+
+
+def _comes_with_a_zone(record: Entry) -> bool:
+    """Whether Vultr makes it with each zone. Other name servers were written by somebody, for all of it or a part."""
+    own = not record.get("name") and spelling.data(record.get("data"), {"type": "NS"}) in NAME_SERVERS
+    return record.get("type") == "SOA" or (record.get("type") == "NS" and own)
 
 
 def _records(state: State, lists: Lists) -> Iterable[Lost]:

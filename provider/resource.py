@@ -284,8 +284,8 @@ class VultrResource(BridgedResource):
         if note.told:
             raise Failure(
                 f"{self.noun} {id} was made for this resource on {note.at}, just before the update was killed, and "
-                "nothing tells here whether the state has it. If it has (`pulumi stack --show-ids`), add `--refresh` to "
-                f"what you said. If not: `make heal` puts it right, or delete {id} in Vultr's portal"
+                "nothing tells here whether the state has it. If it has (`pulumi stack --show-ids`), say it with "
+                f"`--refresh`. If not: `make heal` puts it right, or delete {id} in Vultr's portal"
             )
         if not note.id and not journal.own(note):
             raise Failure(

@@ -156,13 +156,27 @@ def test_an_adopted_address_is_recorded_and_no_longer_pending() -> None:
     assert State.of(state).pending, "the state that was given is not changed"
 
 
-@pytest.mark.parametrize(("type_", "name", "action"), [("NS", "", "remove"), ("MX", "", "ask"), ("NS", "sub", "ask")])
-def test_a_lost_zone_goes_only_while_nobody_has_written_into_it(type_: str, name: str, action: str) -> None:
+@pytest.mark.parametrize(
+    ("type_", "name", "data", "action"),
+    [
+        ("NS", "", "ns1.vultr.com", "remove"),
+        ("NS", "", "ns1.example.net", "ask"),
+        ("MX", "", "ns1.vultr.com", "ask"),
+        ("NS", "sub", "ns1.vultr.com", "ask"),
+    ],
+)
+def test_a_lost_zone_goes_only_while_nobody_has_written_into_it(type_: str, name: str, data: str, action: str) -> None:
     lists = Lists(
         domains=[{"domain": "example.com"}],
-        records={"example.com": [{"id": "r", "type": type_, "name": name, "data": "x"}]},
+        records={"example.com": [{"id": "r", "type": type_, "name": name, "data": data}]},
     )
     assert verdicts(lists, creating=[resource("zone", {"domain": "example.com"})]) == {"/domains/example.com": action}
+
+
+def test_a_signed_zone_is_asked_about() -> None:
+    """Another one of its name has other keys than the registrar knows, and nobody resolves it."""
+    lists = Lists(domains=[{"domain": "example.com", "dns_sec": "enabled"}])
+    assert verdicts(lists, creating=[resource("zone", {"domain": "example.com"})]) == {"/domains/example.com": "ask"}
 
 
 def test_an_empty_zone_in_the_way_of_ours_is_left_alone_without_a_witness() -> None:
@@ -217,7 +231,7 @@ AAAA = {"domain": "example.com", "name": "www", "type": "AAAA", "data": "2001:db
     ("ours", "there", "doubles"),
     [
         (MX, {"data": "mail.example.net", "priority": 10}, True),
-        (MX, {"data": "mail.example.net", "priority": 20}, False),
+        (MX, {"data": "mail.example.net.", "priority": 20}, False),
         (TXT, {"data": '"v=spf1 -all"', "priority": -1}, True),
         (AAAA, {"data": "2001:0db8:0000:0000:0000:0000:0000:0001", "priority": -1}, True),
         (AAAA, {"data": "2001:db8::2", "priority": -1}, False),
