@@ -26,7 +26,7 @@ from operations.state import (
 from provider import spelling
 
 Entry = Mapping[str, Any]
-NAME_SERVERS = ("ns1.vultr.com", "ns2.vultr.com")  # https://docs.vultr.com/products/network/dns
+NAME_SERVERS = ("ns1.vultr.com", "ns2.vultr.com")  # what Vultr writes into each new zone
 
 
 @dataclass(frozen=True)
