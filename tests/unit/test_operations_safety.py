@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from operations import adopt, guard, heal, hosts, revive, sweep
+from operations import adopt, guard, heal, hosts, lost, revive, sweep
 from operations.adoption import Import, Planned
 from operations.cli import OperationError, Pulumi
 from operations.state import CONTAINER, Server, State
@@ -208,3 +208,14 @@ def test_an_import_that_fails_leaves_no_file_behind(monkeypatch: pytest.MonkeyPa
         adopt._import(Stack("prod"), {"resources": []}, found, adopt.Wish(yes=True))
     assert seen
     assert not list(tmp_path.iterdir())
+
+
+def test_what_can_not_be_proved_to_be_lost_is_named_with_the_verb_that_keeps_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = [lost.Lost("/domains/example.com", "zone example.com", "ask", "it is signed (DNSSEC)")]
+    monkeypatch.setattr(sweep, "account", lambda *_, **__: sweep.Swept(asked=asked))
+    monkeypatch.setattr(sweep, "servers", lambda *_: None)
+    state = State.of({"deployment": {"resources": [{"urn": "a::b", "type": "pulumi:pulumi:Stack"}]}})
+    with pytest.raises(OperationError, match=r"zone example\.com: it is signed.*(?s:.*)`make adopt` takes it into"):
+        heal._sweep(Stack("prod"), state, heal.Wish())
