@@ -153,8 +153,10 @@ def _import(pulumi: Pulumi, file: dict[str, object], found: Found, wish: Wish) -
     path = pulumi.folder / "adopt.json"
     path.write_text(json.dumps(file, indent=1) + "\n")
     options = ("--yes", "--skip-preview", "--protect=false", "--generate-code=false", "--suppress-outputs")
-    pulumi.run("import", "--file", str(path), *options)
-    path.unlink()
+    try:
+        pulumi.run("import", "--file", str(path), *options)
+    finally:
+        path.unlink()
 
 
 def _clear(account: Account, found: Found, wish: Wish) -> None:

@@ -95,7 +95,8 @@ def _sweep(pulumi: Pulumi, state: State, wish: Wish) -> sweep.Swept:
             "sweep: these carry this stack's name, are not in its state, and can't be proved to be lost:\n"
             + "\n".join(f"  {found.what}: {found.why}" for found in swept.asked)
             + "\nnothing of them was touched. If they are of no use: delete them by hand, or run heal again "
-            "with --remove-unexplained (servers, firewalls, keys) or --release-ips (addresses)"
+            "with --remove-unexplained (servers, firewalls, keys) or --release-ips (addresses). A zone, an "
+            "address or the SSH key that is to stay: `make adopt` takes it into the state"
         )
     refused = [error for _, error in swept.dead if isinstance(error, Refused)]
     if refused and not wish.destroy:

@@ -23,8 +23,10 @@ from operations.state import (
     Resource,
     State,
 )
+from provider import spelling
 
 Entry = Mapping[str, Any]
+NAME_SERVERS = ("ns1.vultr.com", "ns2.vultr.com")  # what Vultr writes into each new zone
 
 
 @dataclass(frozen=True)
@@ -139,19 +141,23 @@ def _domains(state: State, lists: Lists) -> Iterable[Lost]:
         domain = entry["domain"]
         if domain not in wanted:
             continue
-        # The zone's own; an NS record below it hands a part of it to somebody else.
-        more = [
-            record for record in lists.records.get(domain, ())
-            if record.get("name") or record.get("type") not in ("NS", "SOA")
-        ]  # fmt: skip
+        more = [record for record in lists.records.get(domain, ()) if not _comes_with_a_zone(record)]
+        signed = entry.get("dns_sec") == "enabled"
+        why = f"it holds {len(more)} records that this stack did not make" if more else "it is signed (DNSSEC)"
         yield Lost(
             f"/domains/{domain}",
             f"zone {domain}",
-            "ask" if more else "remove",
-            f"it holds {len(more)} records that this stack did not make (make adopt ZONE={domain} takes it over)"
-            if more
+            "ask" if more or signed else "remove",
+            f"{why} (make adopt ZONE={domain} takes it over)"
+            if more or signed
             else "it is empty, and the state does not know it",
         )
+
+
+def _comes_with_a_zone(record: Entry) -> bool:
+    """Whether Vultr makes it with each zone. Other name servers were written by somebody, for all of it or a part."""
+    own = not record.get("name") and spelling.data(record.get("data"), {"type": "NS"}) in NAME_SERVERS
+    return record.get("type") == "SOA" or (record.get("type") == "NS" and own)
 
 
 def _records(state: State, lists: Lists) -> Iterable[Lost]:
@@ -175,16 +181,12 @@ def _records(state: State, lists: Lists) -> Iterable[Lost]:
 def _rules(state: State, lists: Lists) -> Iterable[Lost]:
     known = {(resource.inputs.get("firewallGroupId"), resource.id) for resource in state.of_type(FIREWALL_RULE)}
     ours = {
-        (resource.inputs.get("firewallGroupId"), *_rule(resource))
+        (resource.inputs.get("firewallGroupId"), *_rule(resource.inputs, "ipType", "subnetSize"))
         for resource in [*state.of_type(FIREWALL_RULE), *state.creating(FIREWALL_RULE)]
     }
     for group in sorted(state.ids(FIREWALL)):
         for entry in lists.rules.get(group, ()):
-            content = (
-                entry.get("ip_type"), entry.get("protocol"), str(entry.get("port") or ""),
-                entry.get("subnet"), int(entry.get("subnet_size") or 0),
-            )  # fmt: skip
-            if (group, str(entry["id"])) not in known and (group, *content) in ours:
+            if (group, str(entry["id"])) not in known and (group, *_rule(entry, "ip_type", "subnet_size")) in ours:
                 yield Lost(
                     f"/firewalls/{group}/rules/{entry['id']}",
                     f"firewall rule {entry.get('protocol')} {entry.get('port') or ''} {entry.get('ip_type')}",
@@ -204,15 +206,20 @@ def _is_label(label: object, tag: str, state: State) -> bool:
     return label in {f"{tag}-{server}" for server in servers}
 
 
-def _record(entry: Entry) -> tuple[str, str, str]:
-    return str(entry.get("type")), str(entry.get("name") or ""), str(entry.get("data"))
-
-
-def _rule(resource: Resource) -> tuple[Any, ...]:
-    inputs = resource.inputs
+def _record(entry: Entry) -> tuple[Any, ...]:
+    """What a record says, whichever way it is spelled."""
+    beside = dict(entry)
     return (
-        inputs.get("ipType"), inputs.get("protocol"), str(inputs.get("port") or ""),
-        inputs.get("subnet"), int(inputs.get("subnetSize") or 0),
+        entry.get("type"), spelling.name(entry.get("name") or "", beside), spelling.data(entry.get("data"), beside),
+        spelling.priority(entry.get("priority"), beside),
+    )  # fmt: skip
+
+
+def _rule(entry: Entry, family: str, size: str) -> tuple[Any, ...]:
+    """Whom a rule lets in, whichever way it is spelled; `family`, `size`: what the entry calls them."""
+    return (
+        entry.get(family), entry.get("protocol"), str(entry.get("port") or ""), entry.get("source") or "",
+        spelling.address(entry.get("subnet"), {}), int(entry.get(size) or 0),
     )  # fmt: skip
 
 

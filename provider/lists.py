@@ -57,7 +57,7 @@ class Lists:
 
     def _read(self, path: str, wrapper: str, *, paged: bool) -> list[Props]:
         entries: list[Props] = []
-        cursor = ""
+        cursor, before = "", {""}
         while True:
             query = f"?per_page={PAGE}" + (f"&cursor={quote(cursor, safe='')}" if cursor else "") if paged else ""
             answer = self._transport.call("GET", path + query)
@@ -65,11 +65,12 @@ class Lists:
             if not isinstance(found, list):
                 raise BadAnswer("GET", path + query, 200, str(answer), f"without its list {wrapper!r}")
             entries += found
-            before, cursor = cursor, next_cursor(answer)
+            cursor = next_cursor(answer)
             if not cursor:
                 return entries
-            if cursor == before:
-                raise BadAnswer("GET", path + query, 200, str(answer), "names its own page as the next one")
+            if cursor in before:
+                raise BadAnswer("GET", path + query, 200, str(answer), "names a page as the next one that it has given")
+            before.add(cursor)
 
 
 def next_cursor(answer: Mapping[str, Any]) -> str:

@@ -211,10 +211,10 @@ class VultrResource(BridgedResource):
             self.settle(client, id, inputs)
             found = self.appeared(client, id, state)
         except Failure as error:
-            left = {**state, **dict.fromkeys(self.afterwards)}
-            raise PartialFailure(str(error), id, self.as_it_is(client, id, left)) from error
-        finally:
-            plugin(ctx).journal.answered(ctx.urn)
+            left = self.as_it_is(client, id, {**state, **dict.fromkeys(self.afterwards)})
+            plugin(ctx).journal.tell(ctx.urn)
+            raise PartialFailure(str(error), id, left) from error
+        plugin(ctx).journal.tell(ctx.urn)
         return id, made | found
 
     def appeared(self, client: Client, id: str, state: Props) -> Props:
@@ -252,34 +252,52 @@ class VultrResource(BridgedResource):
         twins: list[Props] = []
         if self.told_apart(inputs):
             twins = self.twins(client, inputs, ledger.before(path, lambda: client.entries(path, self.listed)))
-        if (old := journal.find(ctx.urn)) is not None:
+        for old in journal.find(ctx.urn):
             found = self.cut_off(client, old, inputs)
-            if found is not None and old.wanted != wanted:
-                raise Failure(
-                    f"the creation of this {self.noun} was cut off on {old.at} and has made {found.get(self.key)}, but "
-                    "something else is wanted now. Delete that one (`make heal` does, or Vultr's portal), then say it "
-                    "again"
-                )
-            if found is not None:
-                ctx.log(f"taking over {self.noun} {found.get(self.key)}: its creation was cut off on {old.at}")
-                ledger.know(path, str(found.get(self.key)))
-                return found
+            if found is None:
+                continue
+            self.provably_lost(client, old, str(found.get(self.key)), wanted)
+            ctx.log(f"taking over {self.noun} {found.get(self.key)}: its creation was cut off on {old.at}")
+            journal.take(old)
+            ledger.know(path, str(found.get(self.key)))
+            return found
         note = Note(ctx.urn, wanted, ids(twins, self.key))
         journal.write(note)
         try:
             made = unwrap(self.order(client, path, body, inputs), self.wrapper, "POST", path)
         except ApiError as error:
             if not error.sent:
-                journal.remove(ctx.urn)
+                journal.remove(note)
                 raise
             made = self.searched(client, note, inputs, error)
         except Failure:
-            journal.remove(ctx.urn)
+            journal.remove(note)
             raise
         note.id = str(made.get(self.key, ""))
         ledger.know(path, note.id)
         journal.write(note)
         return made
+
+    def provably_lost(self, client: Client, note: Note, id: str, wanted: str) -> None:
+        """Raises Failure unless the object of an earlier creation is in no state, and is what is wanted now."""
+        journal = plugin(client.ctx).journal
+        if note.told:
+            raise Failure(
+                f"{self.noun} {id} was made for this resource on {note.at}, just before the update was killed, and "
+                "nothing tells here whether the state has it. If it has (`pulumi stack --show-ids`), say it with "
+                f"`--refresh`. If not: `make heal` puts it right, or delete {id} in Vultr's portal"
+            )
+        if not note.id and not journal.own(note):
+            raise Failure(
+                f"a creation of this {self.noun} was cut off on {note.at}, with another API key, and nothing tells "
+                f"whether it has made {id}. Delete that one if it is of no use (`make heal` or Vultr's portal); if it "
+                f"is another's, delete the note {journal.path(note)}; then say it again"
+            )
+        if note.wanted != wanted:
+            raise Failure(
+                f"the creation of this {self.noun} was cut off on {note.at} and has made {id}, but something else is "
+                "wanted now. Delete that one (`make heal` does, or Vultr's portal), then say it again"
+            )
 
     def twins(self, client: Client, inputs: Props, entries: list[Props]) -> list[Props]:
         """Those of the API's objects that can't be told apart from what `inputs` would make."""
@@ -394,9 +412,9 @@ class VultrResource(BridgedResource):
         """The engine has shown that it knows the object: no creation of it is open."""
         plugin(ctx).ledger.know(self.where(state), id)
         journal = plugin(ctx).journal
-        note = journal.find(ctx.urn)
-        if note is not None and note.id == id:
-            journal.remove(ctx.urn)
+        for note in journal.find(ctx.urn):
+            if note.id == id:
+                journal.remove(note)
 
     def update(self, ctx: Context, id: str, olds: Props, news: Props) -> Props:
         """Change it in place. When that fails, the state holds what is there, not what was wanted."""

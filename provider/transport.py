@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import math
 import os
 import select
 import ssl
@@ -32,6 +33,7 @@ RATE = 20.0
 BURST = 8
 ANSWER_SECONDS = 90.0  # the longest time for connecting, and without a byte of the answer
 KEPT = 8  # idle connections
+STALE = 1.0  # idle seconds after which a connection carries no POST any more: the other side may be closing it just now
 FIRST_PAUSE = 0.5  # seconds before a request is repeated, doubled each time
 LONGEST_PAUSE = 8.0
 BUSY_SECONDS = 300.0  # how long a request is repeated that Vultr has no room for
@@ -83,7 +85,7 @@ class Transport:
         self._retries, self._longest = retries, longest
         self._cancelled = cancelled or threading.Event()
         self._pace = Pace()
-        self._idle: list[http.client.HTTPSConnection] = []
+        self._idle: list[tuple[http.client.HTTPSConnection, float]] = []  # with the time of the last answer
         self._lock = threading.Lock()
         self._tls: ssl.SSLContext | None = None
 
@@ -158,7 +160,7 @@ class Transport:
         }
         data = json.dumps(body, separators=(",", ":")).encode() if body is not None else None
         try:
-            connection = self._connection()
+            connection = self._connection(STALE if method == "POST" else math.inf)
         except (OSError, http.client.HTTPException) as error:
             raise _Unanswered(error, sent=False) from error
         try:
@@ -171,11 +173,12 @@ class Transport:
         self._keep(connection, kept=not answer.will_close)
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, said
 
-    def _connection(self) -> http.client.HTTPSConnection:
-        """One that is open and still wanted by the other side, or a new one."""
+    def _connection(self, longest: float) -> http.client.HTTPSConnection:
+        """One that was used less than `longest` seconds ago and is still wanted by the other side, or a new one."""
         while True:
             with self._lock:
-                connection = self._idle.pop() if self._idle else None
+                fresh = self._idle and clock.now() - self._idle[-1][1] < longest
+                connection = self._idle.pop()[0] if fresh else None
             if connection is None:
                 connection = self._new()
                 connection.connect()
@@ -188,7 +191,7 @@ class Transport:
     def _keep(self, connection: http.client.HTTPSConnection, *, kept: bool) -> None:
         with self._lock:
             if kept and len(self._idle) < KEPT:
-                self._idle.append(connection)
+                self._idle.append((connection, clock.now()))
                 return
         connection.close()
 

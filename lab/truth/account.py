@@ -82,7 +82,7 @@ def leftovers(api: Api, tag: str = PREFIX) -> list[Found]:
 
 
 def _all(api: Api, path: str, wrapper: str) -> Iterator[dict[str, Any]]:
-    cursor = ""
+    cursor, before = "", {""}
     while True:
         answer = api.ask("GET", f"{path}?per_page=500" + (f"&cursor={cursor}" if cursor else ""))
         if answer.status_code != 200:
@@ -92,6 +92,9 @@ def _all(api: Api, path: str, wrapper: str) -> Iterator[dict[str, Any]]:
         cursor = content.get("meta", {}).get("links", {}).get("next", "")
         if not cursor:
             return
+        if cursor in before:
+            raise RuntimeError(f"GET {path}: names a page as the next one that it has given: {cursor}")
+        before.add(cursor)
 
 
 def delete(api: Api, found: list[Found], say: Callable[[str], None]) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ from pulumi import automation
 
 from lab.api.testing import Emulator
 from tests.engine import vultr
-from tests.engine.workplace import SECONDS, Project, Workplace
+from tests.engine.workplace import SECONDS, Project, Run, Workplace
 
 ONE: vultr.Resources = {"zone": vultr.RESOURCES["zone"]}
 
@@ -177,3 +179,62 @@ def test_a_zone_gets_another_ttl_with_all_its_sets_and_a_new_record(
     assert [one | {"ttl": 600 if one["type"] != "NS" else 300} for one in before] == after[:-1]
     assert (after[-1]["data"], after[-1]["ttl"]) == ("192.0.2.3", 600)
     up(600, new | sets, "--refresh", "--expect-no-changes")
+
+
+HELD = """
+import time
+
+made["address"].id.apply(lambda _: (Path("recorded").touch(), time.sleep(90)))
+"""
+
+
+def killed_when_recorded(project: Project, emulator: Emulator) -> None:
+    """An update is killed, with its plugins, when the engine has the address in its state."""
+    program = project.folder / "__main__.py"
+    text = program.read_text()
+    program.write_text(text + HELD)
+    process = subprocess.Popen(
+        [str(project.workplace.pulumi), "up", "--yes", "--skip-preview", "--stack", project.stack, "--non-interactive"],
+        cwd=project.folder, env={**project.workplace.environment, **vultr.reaching(emulator)},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    emulator.until((project.folder / "recorded").exists, SECONDS)
+    children = subprocess.run(["pgrep", "--parent", str(process.pid)], capture_output=True, text=True, check=True)
+    for pid in (process.pid, *map(int, children.stdout.split())):
+        os.kill(pid, signal.SIGKILL)
+    process.wait()
+    program.write_text(text)
+    vultr.succeeded(project.run("cancel", "--yes"))
+
+
+def test_the_address_that_is_replaced_after_a_kill_is_not_taken_for_its_own_replacement(
+    workplace: Workplace, emulator: Emulator
+) -> None:
+    """The engine asks for the new one without a word of the old one, and deletes the old one afterwards."""
+    project = vultr.project(workplace, "replaced-after-kill", {"address": vultr.RESOURCES["address"]})
+    killed_when_recorded(project, emulator)
+    recorded = vultr.resources_of(project)["address"]
+
+    def replaced(*options: str) -> Run:
+        options = ("--yes", "--skip-preview", "--replace", recorded["urn"], *options)
+        return project.run("up", *options, environment=vultr.reaching(emulator))
+
+    refused = replaced()
+    assert refused.status != 0, refused.output
+    assert "--refresh" in refused.output
+    assert list(emulator.state()["reserved_ips"]) == [recorded["id"]], "it still serves, and there is no other"
+    vultr.succeeded(replaced("--refresh"))
+    now = vultr.resources_of(project)["address"]["id"]
+    assert now != recorded["id"]
+    assert list(emulator.state()["reserved_ips"]) == [now]
+
+
+def test_an_update_after_a_kill_goes_on_from_what_is_recorded(workplace: Workplace, emulator: Emulator) -> None:
+    project = vultr.project(workplace, "goes-on-after-kill", {"address": vultr.RESOURCES["address"]})
+    killed_when_recorded(project, emulator)
+    before = vultr.resources_of(project)["address"]
+    vultr.succeeded(project.run("up", "--yes", "--skip-preview", environment=vultr.reaching(emulator)))
+    replace = ("--yes", "--skip-preview", "--replace", before["urn"])
+    vultr.succeeded(project.run("up", *replace, environment=vultr.reaching(emulator)))
+    assert vultr.resources_of(project)["address"]["id"] in emulator.state()["reserved_ips"]
+    assert before["id"] not in emulator.state()["reserved_ips"]

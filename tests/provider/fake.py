@@ -217,7 +217,7 @@ def refused(status: int, text: str = "refused") -> Answer:
 class Engine:
     """The engine's calls to one process of the provider."""
 
-    def __init__(self, api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, api: FakeApi, monkeypatch: pytest.MonkeyPatch, key: str = "EXAMPLE-API-KEY") -> None:
         monkeypatch.setattr(transport.Transport, "_attempt", lambda _, *request: api.attempt(*request))
         monkeypatch.setattr(clock, "rest", api.rest)
         monkeypatch.setattr(clock, "now", lambda: api.now)
@@ -227,11 +227,11 @@ class Engine:
         self.logged: list[tuple[str, str, bool]] = []
         self.plugin.sink = lambda message, severity, urn, ephemeral: self.logged.append((message, severity, ephemeral))
         self.dispatcher = Dispatcher(self.plugin)
-        self.dispatcher.call("Configure", {"args": {"apiKey": "EXAMPLE-API-KEY"}})
+        self.dispatcher.call("Configure", {"args": {"apiKey": key}})
 
-    def again(self) -> Engine:
-        """Another process, after the first has been killed."""
-        return Engine(self.api, self.monkeypatch)
+    def again(self, key: str = "EXAMPLE-API-KEY", api: FakeApi | None = None) -> Engine:
+        """Another process, after the first has been killed; with another key, or account."""
+        return Engine(api or self.api, self.monkeypatch, key)
 
     def __call__(self, method: str, kind: str, resource: str = "x", **request: Any) -> JSON:
         token = f"vultr:index/{kind[0].lower()}{kind[1:]}:{kind}"

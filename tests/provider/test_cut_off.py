@@ -79,11 +79,82 @@ def test_a_killed_creation_is_taken_up_by_the_next_process(
     assert list(api.objects[path]) == [state["id"]]
 
 
-def test_one_that_was_killed_before_the_engine_recorded_it_is_taken_up(engine: Engine, api: FakeApi) -> None:
+def test_one_that_was_killed_while_it_was_waited_for_is_taken_up(engine: Engine, api: FakeApi) -> None:
     inputs, path = TYPES["Instance"]
-    made = engine.create("Instance", **inputs)  # and the engine dies
+    killed_at(api, "GET", f"{path}/id-1", after=False)
+    with pytest.raises(Killed):
+        engine.create("Instance", **inputs)
+    (made,) = api.objects[path]
+    assert engine.again().create("Instance", **inputs)["id"] == made
+    assert list(api.objects[path]) == [made]
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_what_the_engine_was_told_of_is_neither_taken_nor_doubled_after_a_kill(
+    engine: Engine, api: FakeApi, kind: str
+) -> None:
+    """`up --replace` asks for a new one without a word of the old one, and then deletes the old one."""
+    inputs, path = TYPES[kind]
+    made = engine.create(kind, **inputs)  # and the engine is killed
+    with pytest.raises(Failure, match=f"{made['id']} was made for this resource .*--refresh.*make heal"):
+        engine.again().create(kind, **inputs)
+    assert list(api.objects[path]) == [made["id"]]
+    later = engine.again()
+    later("Read", kind, id=made["id"], properties=made, inputs=engine.inputs(kind, **inputs))
+    api.one_ttl = False
+    assert later.create(kind, **inputs)["id"] != made["id"] or kind == "DnsDomain"
+
+
+def test_a_plugin_that_outlives_its_engine_tells_nobody(
+    engine: Engine, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs, path = TYPES["Instance"]
+    monkeypatch.setattr("os.getppid", lambda: 1)
+    made = engine.create("Instance", **inputs)
     assert engine.again().create("Instance", **inputs)["id"] == made["id"]
     assert list(api.objects[path]) == [made["id"]]
+
+
+def cut_off_while_waiting(engine: Engine, api: FakeApi) -> str:
+    """A server whose creation the process did not survive: its id."""
+    inputs, path = TYPES["Instance"]
+    killed_at(api, "GET", f"{path}/id-1", after=False)
+    with pytest.raises(Killed):
+        engine.create("Instance", **inputs)
+    return next(iter(api.objects[path]))
+
+
+def test_another_key_of_the_account_finds_what_was_cut_off(engine: Engine, api: FakeApi) -> None:
+    inputs, path = TYPES["Instance"]
+    made = cut_off_while_waiting(engine, api)
+    later = engine.again("ANOTHER-KEY")
+    assert later.create("Instance", **inputs)["id"] == made
+    later.plugin.close()
+    assert engine.again().create("Instance", **inputs)["id"] != made, "the note of the old key has gone with it"
+    assert len(api.objects[path]) == 2
+
+
+def test_a_note_of_another_account_is_left_alone(engine: Engine, api: FakeApi) -> None:
+    """A stack of the same name, with another account: what it has begun is not here."""
+    inputs, path = TYPES["Instance"]
+    made = cut_off_while_waiting(engine, api)
+    elsewhere = FakeApi()
+    elsewhere.numbers = iter(range(500, 600))  # type: ignore[assignment]
+    other = engine.again("ANOTHER-KEY", elsewhere)
+    assert other.create("Instance", **inputs)["id"] == "id-500"
+    assert engine.again().create("Instance", **inputs)["id"] == made
+    assert list(api.objects[path]) == [made]
+
+
+def test_what_another_key_may_have_made_is_named_and_not_taken(engine: Engine, api: FakeApi) -> None:
+    inputs, path = TYPES["Instance"]
+    killed_at(api, "POST", path, after=True)
+    with pytest.raises(Killed):
+        engine.create("Instance", **inputs)
+    (made,) = api.objects[path]
+    with pytest.raises(Failure, match=rf"another API key.*{made}.*note /.*\.json"):
+        engine.again("ANOTHER-KEY").create("Instance", **inputs)
+    assert list(api.objects[path]) == [made]
 
 
 def test_what_the_engine_has_recorded_is_never_taken_for_a_new_one(engine: Engine, api: FakeApi) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -176,10 +178,11 @@ def test_nobody_sends_anything_until_the_time_that_vultr_asked_one_of_them_to_wa
     others = [threading.Thread(target=read, args=(one,)) for one in records]
 
     def meanwhile(seconds: float, cancelled: threading.Event) -> bool:
-        while fresh := [one for one in others if one.ident is None]:
-            fresh[0].start()
-        for one in others:
-            one.join(10)
+        if threading.current_thread() not in others:
+            for one in others:
+                one.start()
+            for one in others:
+                one.join(10)
         return api.rest(seconds, cancelled)
 
     monkeypatch.setattr(clock, "rest", meanwhile)
@@ -252,5 +255,58 @@ def test_a_list_whose_next_page_is_the_same_one_ends_with_an_error(engine: Engin
     (one,) = zone(api, 1)
     page = {"records": [], "meta": {"links": {"next": "again", "prev": ""}}}
     api.rules.append(lambda method, path, body: (200, page) if "per_page" in path else None)
-    with pytest.raises(Failure, match="its own page"):
+    with pytest.raises(Failure, match="that it has given"):
         engine("Read", "DnsRecord", id=one["id"], properties=state_of(one), inputs={})
+
+
+def test_a_list_whose_pages_go_round_ends_with_an_error(engine: Engine, api: FakeApi) -> None:
+    turns = iter(range(40))
+
+    def round_and_round(method: str, path: str, body: Any) -> Answer | None:
+        after = "ab"[next(turns) % 2]
+        return 200, {"records": [], "meta": {"links": {"next": after}}} if "per_page" in path else None
+
+    api.rules.append(round_and_round)
+    with pytest.raises(Failure, match="names a page as the next one that it has given"):
+        engine.plugin.lists.read(ZONE, "records")  # type: ignore[attr-defined]
+
+
+class Kept:
+    """A connection without a network; its other side answers at once and keeps it open."""
+
+    made: ClassVar[list[Kept]] = []
+    status, will_close = 204, False
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        self.made.append(self)
+
+    def connect(self) -> None:
+        self.sock, self.far = socket.socketpair()
+
+    def request(self, *_: Any) -> None:
+        """Nothing is sent."""
+
+    def getresponse(self) -> Kept:
+        return self
+
+    def read(self) -> bytes:
+        return b""
+
+    def getheaders(self) -> list[tuple[str, str]]:
+        return []
+
+
+@pytest.mark.parametrize(("method", "idle", "made"), [("POST", 0.5, 1), ("POST", 5.0, 2), ("GET", 5.0, 1)])
+def test_a_connection_that_may_be_closing_carries_nothing_that_can_not_be_repeated(
+    monkeypatch: pytest.MonkeyPatch, method: str, idle: float, made: int
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(clock, "now", lambda: now[0])
+    monkeypatch.setattr(http.client, "HTTPSConnection", Kept)
+    monkeypatch.setattr(transport, "proxy_for", lambda _: None)
+    Kept.made.clear()
+    one = transport.Transport("a-key")
+    one._attempt("GET", "/v2/ssh-keys", None)
+    now[0] += idle
+    one._attempt(method, "/v2/ssh-keys", None)
+    assert len(Kept.made) == made

@@ -156,13 +156,27 @@ def test_an_adopted_address_is_recorded_and_no_longer_pending() -> None:
     assert State.of(state).pending, "the state that was given is not changed"
 
 
-@pytest.mark.parametrize(("type_", "name", "action"), [("NS", "", "remove"), ("MX", "", "ask"), ("NS", "sub", "ask")])
-def test_a_lost_zone_goes_only_while_nobody_has_written_into_it(type_: str, name: str, action: str) -> None:
+@pytest.mark.parametrize(
+    ("type_", "name", "data", "action"),
+    [
+        ("NS", "", "ns1.vultr.com", "remove"),
+        ("NS", "", "ns1.example.net", "ask"),
+        ("MX", "", "ns1.vultr.com", "ask"),
+        ("NS", "sub", "ns1.vultr.com", "ask"),
+    ],
+)
+def test_a_lost_zone_goes_only_while_nobody_has_written_into_it(type_: str, name: str, data: str, action: str) -> None:
     lists = Lists(
         domains=[{"domain": "example.com"}],
-        records={"example.com": [{"id": "r", "type": type_, "name": name, "data": "x"}]},
+        records={"example.com": [{"id": "r", "type": type_, "name": name, "data": data}]},
     )
     assert verdicts(lists, creating=[resource("zone", {"domain": "example.com"})]) == {"/domains/example.com": action}
+
+
+def test_a_signed_zone_is_asked_about() -> None:
+    """Another one of its name has other keys than the registrar knows, and nobody resolves it."""
+    lists = Lists(domains=[{"domain": "example.com", "dns_sec": "enabled"}])
+    assert verdicts(lists, creating=[resource("zone", {"domain": "example.com"})]) == {"/domains/example.com": "ask"}
 
 
 def test_an_empty_zone_in_the_way_of_ours_is_left_alone_without_a_witness() -> None:
@@ -206,3 +220,44 @@ def test_a_firewall_rule_made_by_hand_stays_and_a_double_goes() -> None:
         recorded=[resource("firewall", group, "g"), resource("rule", inputs, "1")],
     )
     assert found == {"/firewalls/g/rules/2": "remove"}
+
+
+MX = {"domain": "example.com", "name": "", "type": "MX", "data": "mail.example.net.", "priority": 10}
+TXT = {"domain": "example.com", "name": "", "type": "TXT", "data": "v=spf1 -all"}
+AAAA = {"domain": "example.com", "name": "www", "type": "AAAA", "data": "2001:db8::1"}
+
+
+@pytest.mark.parametrize(
+    ("ours", "there", "doubles"),
+    [
+        (MX, {"data": "mail.example.net", "priority": 10}, True),
+        (MX, {"data": "mail.example.net.", "priority": 20}, False),
+        (TXT, {"data": '"v=spf1 -all"', "priority": -1}, True),
+        (AAAA, {"data": "2001:0db8:0000:0000:0000:0000:0000:0001", "priority": -1}, True),
+        (AAAA, {"data": "2001:db8::2", "priority": -1}, False),
+    ],
+)
+def test_a_double_says_the_same_in_whichever_spelling_and_with_the_same_priority(
+    ours: dict[str, Any], there: dict[str, Any], doubles: bool
+) -> None:
+    """A second MX of another priority was made in the portal, by somebody who wants it."""
+    found = verdicts(
+        Lists(records={"example.com": [{"id": "r", "name": ours["name"], "type": ours["type"], **there}]}),
+        recorded=[resource("zone", {"domain": "example.com"}, "example.com"), resource("record", ours, "r-mine")],
+    )
+    assert found == ({"/domains/example.com/records/r": "remove"} if doubles else {})
+
+
+@pytest.mark.parametrize(
+    ("there", "doubles"), [({"subnet": "2001:0db8::0"}, True), ({"subnet": "", "source": "cloudflare"}, False)]
+)
+def test_a_double_of_a_rule_lets_the_same_in(there: dict[str, Any], doubles: bool) -> None:
+    inputs = {"ipType": "v6", "protocol": "tcp", "port": "22", "subnet": "2001:db8::", "subnetSize": 32}
+    if not doubles:
+        inputs["subnet"] = ""
+    rule = {"id": 2, "ip_type": "v6", "protocol": "tcp", "port": "22", "subnet_size": 32, "source": "", **there}
+    found = verdicts(
+        Lists(firewall_groups=[{"id": "g"}], rules={"g": [rule]}),
+        recorded=[resource("firewall", {}, "g"), resource("rule", {"firewallGroupId": "g", **inputs}, "1")],
+    )
+    assert found == ({"/firewalls/g/rules/2": "remove"} if doubles else {})

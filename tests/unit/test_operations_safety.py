@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from operations import guard, heal, hosts, revive, sweep
+from operations import adopt, guard, heal, hosts, lost, revive, sweep
+from operations.adoption import Import, Planned
 from operations.cli import OperationError, Pulumi
 from operations.state import CONTAINER, Server, State
 
@@ -190,3 +191,31 @@ def test_of_a_server_that_is_half_way_to_another_region_the_old_address_is_not_a
         state = [address("192.0.2.19"), address("192.0.2.1", delete=True), *resources]
         servers = State.of({"deployment": {"resources": state}}).servers()
         assert [(server.name, server.host) for server in servers] == [("web1", "ssh://root@192.0.2.19:22")]
+
+
+def test_an_import_that_fails_leaves_no_file_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The folder holds the stack's keys; what is in the file is out of date at once."""
+    seen: list[str] = []
+
+    def failing(_: Pulumi, *arguments: str) -> None:
+        seen.append(Path(arguments[2]).read_text())
+        raise OperationError("`pulumi import` failed (above)")
+
+    monkeypatch.setattr(Pulumi, "folder", tmp_path)
+    monkeypatch.setattr(Pulumi, "run", failing)
+    found = adopt.Found([Import(Planned("a::b::zone", "t", {}, "p"), "example.com")])
+    with pytest.raises(OperationError, match="pulumi import"):
+        adopt._import(Stack("prod"), {"resources": []}, found, adopt.Wish(yes=True))
+    assert seen
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_can_not_be_proved_to_be_lost_is_named_with_the_verb_that_keeps_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = [lost.Lost("/domains/example.com", "zone example.com", "ask", "it is signed (DNSSEC)")]
+    monkeypatch.setattr(sweep, "account", lambda *_, **__: sweep.Swept(asked=asked))
+    monkeypatch.setattr(sweep, "servers", lambda *_: None)
+    state = State.of({"deployment": {"resources": [{"urn": "a::b", "type": "pulumi:pulumi:Stack"}]}})
+    with pytest.raises(OperationError, match=r"zone example\.com: it is signed.*(?s:.*)`make adopt` takes it into"):
+        heal._sweep(Stack("prod"), state, heal.Wish())
