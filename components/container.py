@@ -57,9 +57,7 @@ def container(
     makes the new one; without it both run side by side until all of the update has succeeded. `optional` are
     further settings that replace the container when they are taken away. `folders` are mounted beside its own volumes.
     """
-    present = host_paths(f"{kind}.{name}", settings, image, host, opts.parent)
-    return docker.Container(
-        name,
+    inputs: dict[str, Any] = dict(
         image=image.tag,
         envs=_environment(environment),
         command=settings.command,
@@ -93,6 +91,12 @@ def container(
         # The first is the plugin's, when it removes the container; the second is Docker's, whoever stops it.
         destroy_grace_seconds=settings.grace_seconds,
         stop_timeout=settings.grace_seconds,
+        **more,
+    )
+    present = host_paths(f"{kind}.{name}", settings, _inputs_digest(inputs), host, opts.parent)
+    return docker.Container(
+        name,
+        **inputs,
         opts=pulumi.ResourceOptions.merge(
             opts,
             pulumi.ResourceOptions(
@@ -105,12 +109,18 @@ def container(
                 additional_secret_outputs=["envs"],
             ),
         ),
-        **more,
     )
 
 
 def _digest(*options: object) -> str:
     return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _inputs_digest(inputs: Mapping[str, Any]) -> pulumi.Output[str]:
+    """Another one whenever the container is; secret as soon as anything in it is."""
+    return pulumi.Output.from_input(dict(inputs)).apply(
+        lambda known: hashlib.sha256(json.dumps(known, sort_keys=True, default=vars).encode()).hexdigest()
+    )
 
 
 def _environment(environment: Mapping[str, pulumi.Input[str]]) -> list[pulumi.Input[str]]:

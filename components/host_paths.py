@@ -2,7 +2,7 @@
 
 Makes one remote command for a container that mounts paths of the server, before the container: it makes the folders
 (written with a slash at their end), and refuses whatever else is not there, so that a release fails before what
-served is touched. It looks again when the paths, the image or the instance change. Leaves alone: what is there.
+served is touched. It looks again whenever the container is made anew. Leaves alone: what is there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from pulumi_command import remote
 
 import settings
 from components.host import Host
-from components.image import Image
 
 MADE = "[ -d {path} ] || mkdir -p {path} || refuse {is_file}"
 PRESENT = "[ -e {path} ] || refuse {is_missing}"
@@ -25,9 +24,16 @@ refuse() { echo "$1" >&2; status=1; }
 
 
 def host_paths(
-    setting: str, container: settings.Container, image: Image, host: Host, parent: pulumi.Resource | None
+    setting: str,
+    container: settings.Container,
+    inputs: pulumi.Input[str],
+    host: Host,
+    parent: pulumi.Resource | None,
 ) -> list[pulumi.Resource]:
-    """What the container at `setting` of the stack file has to wait for; nothing when it mounts no such path."""
+    """What the container at `setting` of the stack file has to wait for; nothing when it mounts no such path.
+
+    `inputs` is a digest of all that the container is made of, and as secret as that.
+    """
     mounts = [mount for mount in container.mounts if mount.host_path]
     if not mounts:
         return []
@@ -37,7 +43,7 @@ def host_paths(
         create=host.server.ipv4.apply(lambda address: script(setting, mounts, address)),
         # Another way to connect, or to say it, is no reason to look again.
         update="true",
-        triggers=[host.server.instance.id, image.tag, *(_spelled(mount) for mount in mounts)],
+        triggers=[host.server.instance.id, inputs, *(_spelled(mount) for mount in mounts)],
         add_previous_output_in_env=False,
         opts=pulumi.ResourceOptions(parent=parent, depends_on=[host.bootstrap], deleted_with=host.server.instance),
     )

@@ -170,7 +170,9 @@ class Container(Settings):
 class Health(Settings):
     """How an application proves that it serves."""
 
-    path: k.UrlPath = Field(default="/", description="Path that the proxy requests.", examples=["/healthz"])
+    path: k.UrlPath = Field(
+        default="/", description="Path that the proxy requests, of an application with domains.", examples=["/healthz"]
+    )
     status: k.Statuses = Field(
         default="200-399",
         description="Statuses that count as healthy there: single ones and ranges, from 200 to 499.",

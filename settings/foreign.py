@@ -103,6 +103,9 @@ _TERMINAL = _do("nobody sits at a container's terminal; leave it out")
 _PULL = _do("an image is pulled when it is named anew; leave it out, and write another tag or digest")
 _PLATFORM = _do("servers are x86-64; leave it out")
 _STATIC = _is("static_ipv6", 'static_ipv6: "2:0:b"', without="an address of its own is of applications")
+_RESERVED_IPV4 = _do(
+    "every IPv4 address is reserved; leave it out (one that is reserved already: make adopt, docs/quickstart.md)"
+)
 _PACK = _do(
     "images are built by a Dockerfile; write git: {url: ..., dir: ...} of a repository that has one, or build_dir"
 )
@@ -351,6 +354,8 @@ _SERVER: Mapping[str, Foreign] = {
     "flavor": _is("plan", "plan: vc2-1c-2gb"),
     "hostname": _do("a server is called as its key here; leave it out, and write its public name in dns.public"),
     "image": _is("os", "os: 2136"),
+    "ipv4_reserved": _RESERVED_IPV4,
+    "ipv6_reserved": _is("ipv6.reserved", "ipv6: {reserved: true}"),
     "jobs": _do("jobs stand in a section of their own, each with server: NAME"),
     "label": _do("a server is called as its key here; leave it out"),
     "location": _is("region", "region: ewr"),
@@ -359,6 +364,9 @@ _SERVER: Mapping[str, Foreign] = {
     "os_id": _is("os", "os: 2136"),
     "private_network": _is("private_ip", "private_ip: 192.168.150.10"),
     "provider": _do("servers are rented at Vultr; leave it out"),
+    "reserved": _is("ipv6.reserved", "ipv6: {reserved: true}; its IPv4 address is reserved anyway"),
+    "reserved_ipv4": _RESERVED_IPV4,
+    "reserved_ipv6": _is("ipv6.reserved", "ipv6: {reserved: true}"),
     "reverse_dns": _do("the reverse name is the first of dns.public; leave it out"),
     "server_type": _is("plan", "plan: vc2-1c-2gb"),
     "size": _is("plan", "plan: vc2-1c-2gb"),

@@ -17,6 +17,7 @@ from settings.errors import did_you_mean, show
 _NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _RECORD_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_SLUG = re.compile(r"[a-z0-9][a-z0-9-]*")
 _DIGITS = 7
 # Numbers of Vultr's API v1 by the names that its successor has for the same.
 _PLANS_OF_V1 = {
@@ -67,7 +68,9 @@ def name(text: str) -> str:
 
 def slug(text: str) -> str:
     """Check an identifier of the provider, such as a plan or a region."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", text):
+    if not _SLUG.fullmatch(text):
+        if _SLUG.fullmatch(text.lower()):
+            raise ValueError(f"{show(text)} is written in lower case; write {show(text.lower())}")
         raise ValueError(
             f"{show(text)} is not an identifier; the provider writes lower-case letters, digits and hyphens"
         )

@@ -32,7 +32,7 @@ def check(draft: Draft, *, build_dirs: Collection[str] | None, playbooks: Collec
 
 
 def _health(draft: Draft, one: Placed) -> None:
-    """Report what is said of a health command that is not there: an image's own keeps its own times."""
+    """Report what nobody would ask by: times of a health command that is not there, and a path without a site."""
     if not isinstance(one.container, Application):
         return
     health, at = one.container.health, (one.section, one.name, "health")
@@ -45,6 +45,17 @@ def _health(draft: Draft, one: Placed) -> None:
                     *at,
                     key,
                 )
+    # Domains that can't be read, or a port that is missing beside them, are reported there (checks.domains).
+    if one.container.env.get("domains", "all") != "all" or not draft.whole(one.section, one.name, "env"):
+        return
+    for key in ("path", "status"):
+        if key in health.model_fields_set:
+            draft.report(
+                "is what a site is asked by, and this application has no env.domains; leave it out, or write a command "
+                "that asks: test: [CMD, /usr/local/bin/healthy.sh]",
+                *at,
+                key,
+            )
 
 
 def _names(draft: Draft) -> None:

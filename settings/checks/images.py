@@ -28,6 +28,8 @@ _USERS = {
     "redis": ("999:999", "999:1000"),
     "valkey/valkey": ("999:999", "999:1000"),
 }
+# Images of Docker Hub whose own program ends.
+_JOB_IMAGES = ("certbot/certbot", "goacme/lego", "hello-world")
 # The programs that it does so for, by their names or by options alone.
 _DAEMONS = ("mariadbd", "mysqld", "mongod", "postgres", "rabbitmq-server", "redis-server", "valkey-server")
 
@@ -57,15 +59,24 @@ def _env(one: Placed) -> tuple[str, str, str]:
 
 def _section(draft: Draft, one: Placed) -> None:
     folder = str(one.container.build_dir)
+    if one.section == "applications" and _official(one)[0] in _JOB_IMAGES:
+        name = _official(one)[0]
+        draft.report(f"{show(name)} runs to its end, so it is a job here; move it to jobs", one.section, one.name)
     if one.section == "applications" and folder in _JOBS:
         draft.report(f"{folder} runs to its end, so it is a job here; move it to jobs", one.section, one.name)
     if one.section == "jobs" and folder in _SERVERS:
         draft.report(f"{folder} does not end, so it is an application; move it to applications", one.section, one.name)
 
 
-def _user(draft: Draft, one: Placed) -> None:
+def _official(one: Placed) -> tuple[str, str]:
+    """Name of its image as Docker Hub has it, and what stands behind; nothing where it is built."""
     image = re.sub(r"^(?:docker\.io/)?(?:library/)?", "", one.container.image or "")
-    name, tag = re.split(r"[:@]", image + ":", maxsplit=1)
+    name, behind = re.split(r"[:@]", image + ":", maxsplit=1)
+    return name, behind
+
+
+def _user(draft: Draft, one: Placed) -> None:
+    name, tag = _official(one)
     given = {"SETUID", "SETGID"} <= set(one.container.capabilities)
     at = (one.section, one.name)
     if name not in _USERS or one.container.user is not None or given or not _is_daemon(one.container.command):

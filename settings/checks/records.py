@@ -140,6 +140,8 @@ def _data_problem(kind: str, written: str) -> str | None:  # noqa: PLR0911 - one
                 return _caa_problem(data)
             case "SSHFP":
                 return _sshfp_problem(data)
+            case "TXT" if not written.isascii():
+                return "holds a character beyond ASCII, and DNS does not say how that is spelled; write plain letters"
             case "TXT" if QUOTE in txt(written):
                 return _quotes_problem(written)
     except ValueError as error:

@@ -8,6 +8,7 @@ from settings.errors import Key, closest, did_you_mean, show
 from settings.models import Application
 from settings.references import (
     AppRef,
+    DbMap,
     JobRef,
     Reference,
     ReferenceSyntaxError,
@@ -36,6 +37,40 @@ def check(draft: Draft) -> None:
                 draft.report(str(error), *at)
                 continue
             _exists(draft, one, reference, at)
+        for index, text in enumerate(one.container.command or []):
+            _literal(draft, text, (one.section, one.name, "command", index))
+        for key, text in one.container.build_args.items():
+            _literal(draft, text, (one.section, one.name, "build_args", key))
+
+
+def _literal(draft: Draft, text: str, at: tuple[Key, ...]) -> None:
+    """Report what means something in `env`, and would reach a program or a build as it is written."""
+    try:
+        meant = parse(text)
+    except ReferenceSyntaxError:
+        return
+    match meant:
+        case AppRef(name):
+            known = name in draft.names["applications"]
+        case JobRef(name):
+            known = name in draft.names["jobs"]
+        case SecretRef(name, _, _):
+            known = name in draft.names["applications"]
+        case UserSecretRef(name):
+            known = name in draft.names["secrets"]
+        case DbMap():
+            known = True
+        case _:
+            known = False
+    if known:
+        remedy = (
+            "write the name itself, without the sign"
+            if isinstance(meant, AppRef | JobRef)
+            else "a build keeps its arguments for all to see; have the program read it from env when it runs"
+            if at[2] == "build_args"
+            else "write it into env, and have the program read the variable"
+        )
+        draft.report(f"{show(text)} is a reference, which means something in env alone; {remedy}", *at)
 
 
 def _exists(draft: Draft, one: Placed, reference: Reference, at: tuple[Key, ...]) -> None:

@@ -439,9 +439,8 @@ def test_what_is_mounted_of_the_server_is_looked_at_before_the_container(
     graph = program(stack_file)
     look, site = graph.one(COMMAND, "site-host-paths"), graph.one(CONTAINER, "site")
     assert look.urn in site.dependencies
-    assert look.inputs["triggers"] == [
-        "web1-id", site.inputs["image"], str(there), str(missing), f"{made}/", f"{there}/",
-    ]  # fmt: skip
+    instance, _, *paths = look.inputs["triggers"]
+    assert (instance, paths) == ("web1-id", [str(there), str(missing), f"{made}/", f"{there}/"])
     assert [mount["hostPath"] for mount in site.inputs["volumes"]] == [str(there), str(missing), str(made), str(there)]
     looked = subprocess.run(["bash", "-c", look.inputs["create"]], capture_output=True, text=True, check=False)
     assert looked.returncode == 1
@@ -454,3 +453,32 @@ def test_what_is_mounted_of_the_server_is_looked_at_before_the_container(
     assert made.is_dir()
     assert not missing.exists()
     assert not [one for one in graph.of_type(COMMAND) if one.name == "shop-host-paths"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("applications", "shop", "env", "shown"), "another"),
+        (("applications", "shop", "memory"), "128m"),
+        (("applications", "shop", "command"), ["serve"]),
+        (("applications", "shop", "read_only"), True),
+        (("applications", "shop", "health"), {"test": ["CMD", "true"]}),
+        (("secrets", "mail"), "another horse"),
+    ],
+)
+def test_paths_of_the_server_are_looked_at_again_whenever_the_container_is_another_one(
+    program, stack_file, path, value
+):
+    stack_file["applications"]["shop"]["volumes"] = ["/etc/shop.conf:/etc/shop.conf:ro"]
+    before, again = (_look(program(stack_file, secret_keys=("secrets",))) for _ in range(2))
+    assert again.inputs["triggers"] == before.inputs["triggers"], "a second update changes nothing"
+    assert "triggers" in before.secret_inputs, "the digest of a secret is a secret"
+    at = stack_file
+    for key in path[:-1]:
+        at = at[key]
+    at[path[-1]] = value
+    assert _look(program(stack_file, secret_keys=("secrets",))).inputs["triggers"] != before.inputs["triggers"]
+
+
+def _look(graph):
+    return graph.one(COMMAND, "shop-host-paths")

@@ -626,7 +626,69 @@ CASES = [
     ),
     ((*BLOG, "health", "status"), "399-200", "applications.blog.health.status", '"399-200" is no status or range'),
     ((*BLOG, "health", "status"), [200], "applications.blog.health.status", "must be text, not a list"),
+    (
+        ("applications", "postgres", "health"),
+        {"path": "/up"},
+        "applications.postgres.health.path",
+        "is what a site is asked by, and this application has no env.domains; leave it out, or write",
+    ),
+    (
+        ("applications", "postgres", "health"),
+        {"status": "200"},
+        "applications.postgres.health.status",
+        "is what a site is asked by, and this",
+    ),
+    # words and spellings of others
+    (
+        (*WEB1, "ipv4_reserved"),
+        True,
+        "servers.web1.ipv4_reserved",
+        "unknown setting; every IPv4 address is reserved; leave it out",
+    ),
+    (
+        (*WEB1, "ipv6_reserved"),
+        True,
+        "servers.web1.ipv6_reserved",
+        "unknown setting; it is called ipv6.reserved here; write ipv6: {reserved: true}",
+    ),
+    ((*WEB1, "reserved"), True, "servers.web1.reserved", "unknown setting; it is called ipv6.reserved here"),
+    (
+        (*WEB1, "plan"),
+        "VC2-1C-2GB",
+        "servers.web1.plan",
+        '"VC2-1C-2GB" is written in lower case; write "vc2-1c-2gb"',
+    ),
+    (
+        (*RECORDS, 0),
+        {"type": "TXT", "data": "gr\u00fc\u00dfe"},
+        'zones["example.com"].records[0].data',
+        "holds a character beyond ASCII, and DNS does not say how that is spelled; write",
+    ),
+    (
+        ("applications", "renew"),
+        {"image": "docker.io/certbot/certbot:v2.11.0"},
+        "applications.renew",
+        '"certbot/certbot" runs to its end, so it is a job here; move it to jobs',
+    ),
     # references
+    (
+        (*BLOG, "command"),
+        ["serve", "_postgres^password"],
+        "applications.blog.command[1]",
+        '"_postgres^password" is a reference, which means something in env alone; write it into env,',
+    ),
+    (
+        (*BLOG, "command"),
+        ["serve", "$postgres"],
+        "applications.blog.command[1]",
+        '"$postgres" is a reference, which means something in env alone; write the name itself,',
+    ),
+    (
+        (*BLOG, "build_args"),
+        {"TOKEN": "_postgres^adminpass"},
+        "applications.blog.build_args.TOKEN",
+        '"_postgres^adminpass" is a reference, which means something in env alone; a build keeps',
+    ),
     (
         (*BLOG, "env", "db_host"),
         "$postgress",
@@ -665,6 +727,12 @@ def test_one_mistake_is_one_line_that_says_what_to_write(where, value, path, mes
     found = report(raw, build_dirs={"HAProxy", "HAProxySetup", "NginxStatic"}, playbooks={"web.yml"})
     assert list(found) == [path] or path.startswith("servers.web1.dns.web["), found
     assert found[path].startswith(message)
+
+
+def test_what_only_looks_like_a_reference_is_a_plain_word_of_a_command():
+    raw = good()
+    put(raw, (*BLOG, "command"), ["+x", "$HOME", "_blog", "$$postgres", "date", "+%s"])
+    assert settings.load(raw, name="test").applications["blog"].command[0] == "+x"
 
 
 def test_every_kind_of_mistake_is_reported_at_once():

@@ -7,6 +7,7 @@ import pytest
 
 from settings.containers import Application, Git, Health, Job
 from settings.foreign import WORDS, Foreign, advice, words_of
+from settings.hosts import Ipv6
 from settings.models import Stack
 from tests.unit.test_settings import good
 from tests.unit.test_settings_errors import report
@@ -113,7 +114,7 @@ def test_each_remedy_holds(section, word, foreign: Foreign):
         assert len(having) == len(sections) or foreign.without, "what holds where there is no such setting?"
         model = having[0]
         for part in foreign.setting.split(".")[1:]:
-            model = {"git": Git, "health": Health}[foreign.setting.split(".")[0]]
+            model = {"git": Git, "health": Health, "ipv6": Ipv6}[foreign.setting.split(".")[0]]
             assert part in model.model_fields
     for text in (foreign.remedy, foreign.without):
         assert not re.search(r"[\n\t]|\.$|  ", text), text
