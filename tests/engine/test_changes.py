@@ -416,6 +416,7 @@ def test_a_protected_zone_is_deleted_by_no_update_that_forgets_its_last_name(
             resource["protect"] = True
     edited["config"]["apiary:servers"]["web1"]["dns"]["web"].remove("shop.example.net")
     del edited["config"]["apiary:applications"]["shop"]["env"]["domains"]
+    del edited["config"]["apiary:applications"]["shop"]["health"]
     project = workplace.project("zone", settled_hive.stack, edited)
     with project.state(state):
         preview = project.run("preview")
