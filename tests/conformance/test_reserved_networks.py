@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +27,8 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def provider(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Dispatcher:
+def provider(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Dispatcher:
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path))
     monkeypatch.setenv("HTTPS_PROXY", emulator.proxy)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("SSL_CERT_FILE", emulator.info["ca"])
