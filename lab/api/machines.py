@@ -163,7 +163,6 @@ class Machines:
             if instance is not None:
                 await self._call(call, id_)
                 instance.pop("_dead", None)
-                instance["_boots"] = instance.get("_boots", 0) + (power == "running")
                 instance["power_status"] = power
                 if power == "running":
                     _booted(instance)
