@@ -48,14 +48,58 @@ fi
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
+# The oldest restic that fails when the program fails whose output it saves (--stdin-from-command, 0.17). bookworm has 0.14,
+# and trixie's package depends on nothing that bookworm lacks.
+restic_oldest=0.17
+restic_files=(/etc/apt/preferences.d/apiary-restic /etc/apt/apt.conf.d/61apiary-restic /etc/apt/sources.list.d/apiary-restic.list)
+
+restic_source() { # on bookworm: restic, and nothing else, comes from trixie, and so do its upgrades by themselves
+  local site
+  if ! grep -qx 'VERSION_CODENAME=bookworm' /etc/os-release; then
+    rm -f "${restic_files[@]}"
+    return
+  fi
+  # The mirror that the host's own packages come from; the security archive is another one.
+  site=$(apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
+    awk '$1 == "bookworm" && $2 == "main" && !found { found = 1; print $3 }')
+  [ -n "$site" ] || fail "apt knows no archive of Debian 12: restic comes from the same mirror; see /etc/apt/sources.list.d on the host"
+  # The pins stand before the source does: at no moment may anything else of it be installed.
+  cat >"${restic_files[0]}" <<'PINS'
+# Written by Apiary (bootstrap.sh); edits are overwritten.
+Package: *
+Pin: release o=Debian,n=trixie
+Pin-Priority: -1
+
+Package: restic
+Pin: release o=Debian,n=trixie
+Pin-Priority: 990
+PINS
+  cat >"${restic_files[1]}" <<'ORIGIN'
+// Written by Apiary (bootstrap.sh); edits are overwritten. By the pins these are upgrades of restic alone.
+Unattended-Upgrade::Origins-Pattern { "origin=Debian,codename=trixie,label=Debian"; };
+ORIGIN
+  printf '# Written by Apiary (bootstrap.sh); edits are overwritten.\ndeb [lang=none signed-by=%s] %s trixie main\n' \
+    /usr/share/keyrings/debian-archive-keyring.gpg "$site" >"${restic_files[2]}"
+}
+
 packages=(ansible-core ca-certificates conntrack docker.io iproute2 iptables ndppd openssh-server python3 tzdata ufw unattended-upgrades)
 # systemd-timesyncd drives out any other time daemon: only where there is none.
 if ! command -v chronyd ntpd ntpsec >/dev/null; then packages+=(systemd-timesyncd); fi
 # Where images are built from git, and nowhere else.
 if [ "$PLAYBOOK" = --packages ] || grep -q '"apiary_git": true' vars.json; then packages+=(git); fi
+# Where something is backed up, and nowhere else.
+if [ "$PLAYBOOK" = --packages ] || grep -q '"apiary_backups": true' vars.json; then
+  packages+=(restic)
+  restic_source
+else
+  rm -f "${restic_files[@]}"
+fi
 
 missing=()
 for package in "${packages[@]}"; do installed "$package" || missing+=("$package"); done
+# One that somebody installed before may be too old.
+if [[ " ${packages[*]} " = *" restic "* ]] && installed restic &&
+  dpkg --compare-versions "$(dpkg-query -W -f '${Version}' restic)" lt "$restic_oldest"; then missing+=(restic); fi
 command -v docker >/dev/null || missing+=(docker-cli)
 
 if [ ${#missing[@]} -gt 0 ]; then
