@@ -88,6 +88,9 @@ class Authority:
         )
         return builder.sign(key, hashes.SHA256())
 
+    def pem(self) -> str:
+        return self.certificate().public_bytes(serialization.Encoding.PEM).decode()
+
     def issue(self, folder: Path, names: Sequence[str]) -> None:
         """key.pem and cert.pem for these names, where they are missing."""
         if (folder / "cert.pem").exists():
@@ -128,11 +131,6 @@ def prepare(paths: Paths) -> Path:
     REGION.issue(folder, [HOST])
     (folder / "pebble.json").write_text(config)
     return folder
-
-
-def root_of_the_world() -> str:
-    """Whom servers trust for the provider's object storage, as PEM."""
-    return WORLD.certificate().public_bytes(serialization.Encoding.PEM).decode()
 
 
 def root(paths: Paths) -> str:

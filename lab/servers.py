@@ -99,7 +99,7 @@ class Servers:
             if is_warm:
                 warm.fill(self._paths, name)
             docker(*arguments, image, step=f"creating server {spec.label}", timeout=120)
-            root = {"etc/ssl/certs/lab-world.pem": acme.root_of_the_world()}
+            root = {"etc/ssl/certs/lab-world.pem": acme.WORLD.pem()}
             docker("cp", "-", f"{name}:/", stdin=packed(root), step=f"creating server {spec.label}")
             if spec.private:
                 link = {PRIVATE: f"{spec.private.mac} {spec.private.address}\n"}

@@ -34,7 +34,7 @@ REST_OPERATOR = ("operator", "operator-secret")
 BUILD_SECONDS = 1200.0
 FLAGS = ("-mod=readonly", "-trimpath", "-ldflags=-s -w")
 SPACE = "256k"  # left for what is new in a store that is full
-SLOW = "0.02"  # processors
+SLOW = "0.01"  # processors
 
 S3 = "exec /store/s3 serve s3 --addr :443 --cert /tls/cert.pem --key /tls/key.pem --dir-cache-time 1s {keys} /data"
 REST = """
@@ -63,7 +63,7 @@ READ_ONLY = "set -e; mount --bind /data /data; mount -o remount,bind,ro /data"
 FAULTS = {
     "gone": "nobody is at its address",
     "silent": "it takes connections and never answers",
-    "slow": "it has a fiftieth of a processor",
+    "slow": "it has a hundredth of a processor",
     "full": "it has no space for what is new",
     "read-only": "its file system takes no writes",
     "whole": "an end to all of these",
@@ -194,8 +194,8 @@ def told(name: str) -> Sequence[str]:
         case "rest":
             operator, password = REST_OPERATOR
             return [
-                f"repository: rest:https://{host}/{access}/hive", f"access_key: {access}", f"secret_key: {secret}",
-                f"the operator's, who may prune: https://{operator}:{password}@{host}:8443/{access}/hive",
+                f"repository: rest:https://{host}/{access}", f"access_key: {access}", f"secret_key: {secret}",
+                f"the operator's, who may prune: https://{operator}:{password}@{host}:8443/{access}",
             ]  # fmt: skip
         case _:
             return ["repository: vultr"]

@@ -59,10 +59,14 @@ restic_source() { # on bookworm: restic, and nothing else, comes from trixie, an
     rm -f "${restic_files[@]}"
     return
   fi
-  # The mirror that the host's own packages come from; the security archive is another one.
-  site=$(apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
-    awk '$1 == "bookworm" && $2 == "main" && !found { found = 1; print $3 }')
-  [ -n "$site" ] || fail "apt knows no archive of Debian 12: restic comes from the same mirror; see /etc/apt/sources.list.d on the host"
+  # The mirror that the host's own packages come from: of all that offer something for bookworm, the one that has the
+  # updates of it as well. Asked in this way apt knows it before it has ever fetched a list.
+  site=$(apt-get --print-uris update | awk -F "'" '
+    { base = $2 }
+    sub("/dists/bookworm/InRelease$", "", base) { has[base] = 1 }
+    sub("/dists/bookworm-updates/InRelease$", "", base) { if (!updates) updates = base }
+    END { if (updates in has) print updates }')
+  [ -n "$site" ] || fail "apt knows no mirror of Debian 12 with its updates, and restic comes from there; see /etc/apt on the host"
   # The pins stand before the source does: at no moment may anything else of it be installed.
   cat >"${restic_files[0]}" <<'PINS'
 # Written by Apiary (bootstrap.sh); edits are overwritten.
@@ -111,8 +115,9 @@ if [ ${#missing[@]} -gt 0 ]; then
     grep -q 'Could not get lock' "$LOG" && [ $SECONDS -lt $deadline ] || fail "apt-get update failed (above); check the host's network and /etc/apt"
     sleep 2
   done
-  # docker-cli is a package of its own from trixie on, and part of docker.io before.
-  if [ -z "$(apt-cache show docker-cli 2>/dev/null)" ]; then
+  # docker-cli is a package of its own from trixie on, and part of docker.io before: there apt may know trixie's, and has
+  # no candidate.
+  if [[ $(apt-cache policy docker-cli) != *"Candidate: "[^\(]* ]]; then
     for i in "${!missing[@]}"; do [ "${missing[$i]}" != docker-cli ] || unset "missing[$i]"; done
   fi
   command -v python3 >/dev/null || "${apt[@]}" install -y --no-install-recommends python3-minimal >"$LOG" 2>&1 ||
