@@ -20,6 +20,8 @@ from components.connection import Connection
 
 # A server that was just created refuses connections until cloud-init has run: up to about five minutes.
 FIRST_SECONDS = 300
+# Cloud-init may restart the SSH server after that has let somebody in. What came of it is the bootstrap's to say.
+BOOTED = "! command -v cloud-init >/dev/null || timeout 600 cloud-init status --wait >/dev/null 2>&1; true"
 SECONDS = 45
 CONNECT_SECONDS = 15
 CHECKSUM = 64  # hexadecimal digits at the head of a file that is sent
@@ -36,14 +38,16 @@ read -r checksum && cat >"$cargo/tar" && echo "$checksum  $cargo/tar" | sha256su
 """
 # What speaks of the archive gets it, a deletion does not.
 SEND = """\
-set -- ssh -T {options} root@{host}
+set -- -T {options} root@{host}
 end=$(($(date +%s) + {patience}))
-until said=$("$@" true 2>&1 </dev/null); do
+until said=$(ssh "$@" {ready} 2>&1 </dev/null); do
     [ "$(date +%s)" -lt "$end" ] || {{ echo "$said" >&2; exit 255; }}
     sleep 1
 done
-case $0 in *'"$cargo/tar"'*) exec "$@" {receive}"$0" <{cargo} ;; esac
-exec "$@" "$0" </dev/null
+# An SSH server that is reloaded refuses for a moment; what has begun is never begun again.
+set -- -o ConnectionAttempts=5 "$@"
+case $0 in *'"$cargo/tar"'*) exec ssh "$@" {receive}"$0" <{cargo} ;; esac
+exec ssh "$@" "$0" </dev/null
 """
 
 
@@ -69,7 +73,7 @@ def command(
         name,
         # The command line itself is the last word, `$0`: a failure shows what ran on the server, and no more.
         interpreter=pulumi.Output.all(connection.ssh_options(), connection.host, path).apply(
-            lambda known: ["/bin/sh", "-c", _send(*known, seconds=FIRST_SECONDS if is_first else SECONDS)]
+            lambda known: ["/bin/sh", "-c", _send(*known, is_first=is_first)]
         ),
         create=use,
         update="true",
@@ -115,12 +119,13 @@ def _write(archive: Archive, path: Path) -> None:
     fresh.rename(path)
 
 
-def _send(options: list[str], host: str, path: str, *, seconds: int) -> str:
+def _send(options: list[str], host: str, path: str, *, is_first: bool = False, seconds: int | None = None) -> str:
     return SEND.format(
         # A shared connection of the user's would keep the output open for as long as it lives.
         options=shlex.join([*options, "-o", f"ConnectTimeout={CONNECT_SECONDS}", "-o", "ControlPath=none"]),
         host=host,
-        patience=seconds,
+        patience=(FIRST_SECONDS if is_first else SECONDS) if seconds is None else seconds,
+        ready=shlex.quote(BOOTED if is_first else "true"),
         receive=shlex.quote(RECEIVE),
         cargo=shlex.quote(path),
     )

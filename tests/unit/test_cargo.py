@@ -18,7 +18,12 @@ SSH = """#!/bin/bash
 [ "$(cat {folder}/refusals)" = 0 ] || {{ echo "$(($(cat {folder}/refusals) - 1))" >{folder}/refusals
     echo "ssh: connect to host 192.0.2.4 port 22: Connection refused" >&2; exit 255; }}
 for command; do :; done
-[ "$command" != true ] || exit 0
+case $command in
+true) exit 0 ;;
+*cloud-init*) echo 0 >{folder}/restarts; exit 0 ;;
+esac
+[ "$(cat {folder}/restarts)" = 0 ] || {{ echo "ssh: connect to host 192.0.2.4 port 22: Connection refused" >&2
+    exit 255; }}
 head -c {bytes} | tee {folder}/sent | bash -c "$command"
 exit "${{PIPESTATUS[2]}}"
 """
@@ -38,12 +43,24 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(folder: Path, path: str, script: str, *, bytes_: int = 10**9, refusals: int = 0, seconds: int = 5) -> Path:
+def run(
+    folder: Path,
+    path: str,
+    script: str,
+    *,
+    bytes_: int = 10**9,
+    refusals: int = 0,
+    seconds: int = 5,
+    restarts: int = 0,
+    is_first: bool = False,
+) -> Path:
     """Run `script` as the command plugin does; the server's folder, where `said` is what it printed."""
     (folder / "ssh").write_text(SSH.format(folder=folder, bytes=bytes_))
     (folder / "ssh").chmod(0o755)
     (folder / "refusals").write_text(f"{refusals}\n")
-    send = cargo._send(["-o", "KnownHostsCommand=/bin/echo %H k e y"], "192.0.2.4", path, seconds=seconds)
+    (folder / "restarts").write_text(f"{restarts}\n")
+    options = ["-o", "KnownHostsCommand=/bin/echo %H k e y"]
+    send = cargo._send(options, "192.0.2.4", path, is_first=is_first, seconds=seconds)
     done = subprocess.run(
         ["/bin/sh", "-c", send, script],
         env={"PATH": f"{folder}:/usr/bin:/bin"},
@@ -87,6 +104,14 @@ def test_its_own_failure_is_the_command_s(folder: Path, archive: Archive) -> Non
 def test_a_server_that_is_still_booting_is_waited_for(folder: Path, archive: Archive) -> None:
     server = run(folder, cargo.keep(archive, "images/Echo"), USE, refusals=2)
     assert (server / "said").read_text().startswith("0 in ")
+
+
+def test_an_ssh_server_that_a_first_boot_restarts_after_it_has_let_us_in_is_waited_for(
+    folder: Path, archive: Archive
+) -> None:
+    path = cargo.keep(archive, "playbooks/web1")
+    assert (run(folder, path, USE, restarts=1) / "said").read_text().startswith("255 "), "negative control"
+    assert (run(folder, path, USE, restarts=1, is_first=True) / "said").read_text().startswith("0 in ")
 
 
 def test_a_server_that_does_not_answer_is_given_up_with_ssh_s_own_words(folder: Path, archive: Archive) -> None:
