@@ -76,19 +76,27 @@ images = Images(IMAGES, stack.secrets)
 
 vpcs = {region: Vpc(region, subnet) for region, subnet in stack.private_nets().items()}
 
-repository = Repository("backups", stack) if stack.backups else None
+servers = {
+    name: Server(name, ServerArgs.of(stack, name), access, vpcs[wanted.region] if wanted.private_ip else None)
+    for name, wanted in stack.servers.items()
+}
+repository = Repository("backups", stack, servers) if stack.backups else None
+store = repository.store if repository else None
 
 hosts: dict[str, Host] = {}
 backups: dict[str, Backups] = {}
-for name, wanted in stack.servers.items():
-    server = Server(name, ServerArgs.of(stack, name), access, vpcs[wanted.region] if wanted.private_ip else None)
+# The one that keeps what the others save is ready before they save or look for anything.
+for name, server in sorted(servers.items(), key=lambda one: saved.has_backups(stack, one[0])):
+    wanted = stack.servers[name]
     plan = server.prefix.apply(partial(settings.plan, stack, name))
-    told = variables(stack, name, server.instance.id, server.ipv6, plan)
+    savers = store.variables if store and store.keeper == name else None
+    told = variables(stack, name, server.instance.id, server.ipv6, plan, savers=savers)
     bootstrap = Bootstrap(name, BootstrapArgs(playbooks, wanted.playbook, told), server)
     network = Network(name, subnets(plan), server, bootstrap)
     volumes = Volumes(name, names_on(stack, name), server, bootstrap)
     if repository and saved.has_backups(stack, name):
-        backups[name] = Backups(name, stack, repository, server, after=[bootstrap, volumes])
+        ready = [bootstrap, volumes, *([hosts[store.keeper].bootstrap] if store else [])]
+        backups[name] = Backups(name, stack, repository, server, after=ready)
     filled = backups[name].filled if name in backups else {}
     static = frozenset(settings.static_suffixes(stack, name))
     hosts[name] = Host(server, bootstrap, network, volumes, plan, wanted.private_ip, static, filled)

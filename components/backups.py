@@ -1,7 +1,7 @@
 """Backups: a repository for the stack, and on each server the moments at which it is saved and filled.
 
-Makes, once, the password of the repository, protected, because what is saved can't be read without it. On each server,
-in the order of the graph:
+Makes, once, the password of the repository, protected, because what is saved can't be read without it; and the place of
+it, where the stack is to make that too (object_storage.py, backup_store.py). On each server, in the order of the graph:
 
   NAME-backups      the host is told what to save, where to and when (playbooks/roles/backups)
   NAME-fill         before any container that uses a saved volume: volumes that are empty are filled
@@ -25,7 +25,9 @@ from pulumi_command import remote
 
 import settings
 from components.application import Application
+from components.backup_store import BackupStore
 from components.labels import stack_tag
+from components.object_storage import ObjectStorage
 from components.server import Server, undo
 from settings import saved
 
@@ -41,8 +43,15 @@ class Repository(pulumi.ComponentResource):
     """Where all servers of the stack save to."""
 
     password: pulumi.Output[str]  # secret; without it nothing of what is saved can be read
+    store: BackupStore | None  # where another server of the stack keeps it
 
-    def __init__(self, name: str, stack: settings.Stack, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        stack: settings.Stack,
+        servers: Mapping[str, Server],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
         super().__init__("apiary:backups:Repository", name, None, opts)
         if stack.backups is None:
             raise ValueError("a stack without backups has no repository")
@@ -56,6 +65,10 @@ class Repository(pulumi.ComponentResource):
                 special=False,
                 opts=pulumi.ResourceOptions(parent=self, protect=True),
             ).result
+        own = pulumi.ResourceOptions(parent=self)
+        keeper = self._backups.store_server
+        self.store = BackupStore(keeper, stack, servers, own) if keeper else None
+        self._account = ObjectStorage(f"{stack_tag()}-backups", own) if self._backups.scheme == "vultr" else None
         self.register_outputs({})
 
     def told(self, server: str) -> pulumi.Output[str]:
@@ -63,16 +76,25 @@ class Repository(pulumi.ComponentResource):
         names = self._backups.secret_names
         secrets = {setting: pulumi.Output.secret(self._stack.secrets[secret]) for setting, secret in names.items()}
         variables = VARIABLES.get(self._backups.scheme, {})
+        repository: pulumi.Input[str] = self._backups.repository
+        ssh = {"key": secrets["key"], "host_key": self._backups.host_key} if "key" in secrets else None
+        if self._account:
+            repository, variables = self._account.repository, VARIABLES["s3"]
+            secrets |= {"access_key": self._account.access_key, "secret_key": self._account.secret_key}
+        place = pulumi.Output.from_input(repository).apply(lambda known: saved.place(known, server))
+        if self.store:
+            place = self.store.places[server].repository
+            ssh = {"key": self.store.places[server].key, "host_key": self.store.places[server].host_key}
         known: dict[str, pulumi.Input[object]] = {
             **saved.told(self._stack, server),
             "stack": stack_tag(),
-            "repository": saved.place(self._backups.repository, server),
+            "repository": place,
             "environment": {
                 "RESTIC_PASSWORD": self.password,
                 **{variables[setting]: value for setting, value in secrets.items() if setting in variables},
             },
             "ca": self._backups.ca,
-            "ssh": {"key": secrets["key"], "host_key": self._backups.host_key} if "key" in secrets else None,
+            "ssh": ssh,
         }
         return pulumi.Output.secret(pulumi.Output.json_dumps(known, sort_keys=True))
 

@@ -47,13 +47,18 @@ def variables(
     instance_id: pulumi.Input[str],
     host_ipv6: pulumi.Input[str],
     plan: pulumi.Input[settings.Plan],
+    *,
+    savers: pulumi.Input[Mapping[str, Any]] | None = None,
 ) -> pulumi.Output[dict[str, Any]]:
-    """What the playbooks are told of a server: its addresses, and which of them visitors may reach."""
+    """What the playbooks are told of a server: its addresses, and which of them visitors may reach.
+
+    `savers`: the other servers that save there (backup_store.py).
+    """
     wanted = stack.servers[server]
     applications = sorted(stack.applications_on(server).items())
     is_nat = wanted.ipv6.is_nat
 
-    def build(instance: str, own: str, addresses: settings.Plan) -> dict[str, Any]:
+    def build(instance: str, own: str, addresses: settings.Plan, saving: Mapping[str, Any] | None) -> dict[str, Any]:
         return {
             "apiary_instance": instance,
             "apiary_timezone": wanted.timezone,
@@ -112,11 +117,12 @@ def variables(
             "apiary_stop_seconds": _stop_seconds(stack, server),
             # Left out where there are none, so that nothing is another for a stack without.
             **({"apiary_backups": True} if saved.has_backups(stack, server) else {}),
+            **({"apiary_backup_store": dict(saving)} if saving else {}),
             "apiary_git": any(container.git for container in stack.containers_on(server).values()),
             "apiary_registry_mirrors": list(wanted.registry_mirrors),
         }
 
-    return pulumi.Output.all(instance_id, host_ipv6, plan).apply(lambda known: build(*known))
+    return pulumi.Output.all(instance_id, host_ipv6, plan, savers).apply(lambda known: build(*known))
 
 
 def _stop_seconds(stack: settings.Stack, server: str) -> int | None:

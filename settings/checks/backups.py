@@ -13,6 +13,7 @@ _WITH = {
     "server": ((), ()),
     "vultr": ((), ()),
 }
+LONGEST_SENDER = 25  # `backup-` before it, and 32 in all (useradd(8))
 _CREDENTIALS = ("access_key", "secret_key", "key", "host_key", "ca")
 _EXAMPLES = {
     "access_key": "access_key: _secrets^backup_access",
@@ -81,6 +82,7 @@ def _server(draft: Draft, backups: Backups) -> None:
         message = f"{name} is the only server: what is saved there is lost with it; name another place"
         draft.report(message, "backups", "repository")
         return
+    _senders(draft, name)
     for one in placed(draft):
         if one.server == name and any(mount.name for mount in one.container.mounts) and one.container.backup.save:
             draft.report(
@@ -90,6 +92,26 @@ def _server(draft: Draft, backups: Backups) -> None:
                 "repository",
             )
             break
+
+
+def _senders(draft: Draft, keeper: str) -> None:
+    """The others log in at the keeper, by accounts that are named by them."""
+    servers, peers = draft.stack.servers, draft.stack.private_peers(keeper)
+    for name in servers:
+        if len(name) > LONGEST_SENDER:
+            message = (
+                f"is {len(name)} letters long, and the account at {keeper} that it saves to may have of them at most"
+            )
+            draft.report(f"{message} {LONGEST_SENDER}; give it a shorter name", "servers", name)
+        elif name not in peers and name != keeper and servers[keeper].ssh_from:
+            draft.report(
+                f"lets nobody log in at {keeper} but from some networks, and {name}, which saves there, would have to "
+                "come over the public one; give both a private_ip in one region, or leave ssh_from out",
+                "servers",
+                keeper,
+                "ssh_from",
+            )
+            return
 
 
 def _containers(draft: Draft) -> None:
