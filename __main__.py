@@ -81,22 +81,20 @@ servers = {
     for name, wanted in stack.servers.items()
 }
 repository = Repository("backups", stack, servers) if stack.backups else None
-store = repository.store if repository else None
 
 hosts: dict[str, Host] = {}
 backups: dict[str, Backups] = {}
-# The one that keeps what the others save is ready before they save or look for anything.
-for name, server in sorted(servers.items(), key=lambda one: saved.has_backups(stack, one[0])):
-    wanted = stack.servers[name]
+for name in saved.keeper_first(stack):
+    wanted, server = stack.servers[name], servers[name]
     plan = server.prefix.apply(partial(settings.plan, stack, name))
-    savers = store.variables if store and store.keeper == name else None
-    told = variables(stack, name, server.instance.id, server.ipv6, plan, savers=savers)
+    backups_told = repository.variables(name) if repository else None
+    told = variables(stack, name, server.instance.id, server.ipv6, plan, backups=backups_told)
     bootstrap = Bootstrap(name, BootstrapArgs(playbooks, wanted.playbook, told), server)
     network = Network(name, subnets(plan), server, bootstrap)
     volumes = Volumes(name, names_on(stack, name), server, bootstrap)
     if repository and saved.has_backups(stack, name):
-        ready = [bootstrap, volumes, *([hosts[store.keeper].bootstrap] if store else [])]
-        backups[name] = Backups(name, stack, repository, server, after=ready)
+        keeper = [hosts[stack.backups.store_server].bootstrap] if stack.backups and stack.backups.store_server else []
+        backups[name] = Backups(name, stack, repository, server, after=[bootstrap, volumes, *keeper])
     filled = backups[name].filled if name in backups else {}
     static = frozenset(settings.static_suffixes(stack, name))
     hosts[name] = Host(server, bootstrap, network, volumes, plan, wanted.private_ip, static, filled)
@@ -146,6 +144,8 @@ for name, there in backups.items():
     on_it += [fills[other] for other in there.databases if other in fills]
     on_it += [reverses[other] for other in stack.containers_on(name) if other in reverses]
     there.done([hosts[name].server, *on_it, *([verdicts[name]] if name in verdicts else [])])
+if repository:
+    repository.done(list(backups.values()))
 
 pulumi.export(
     "servers",

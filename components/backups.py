@@ -1,7 +1,7 @@
 """Backups: a repository for the stack, and on each server the moments at which it is saved and filled.
 
-Makes, once, the password of the repository, protected, because what is saved can't be read without it; and the place of
-it, where the stack is to make that too (object_storage.py, backup_store.py). On each server, in the order of the graph:
+Makes, once, the password of the repository, protected, because what is saved can't be read without it. On each server,
+in the order of the graph:
 
   NAME-backups      the host is told what to save, where to and when (playbooks/roles/backups)
   NAME-fill         before any container that uses a saved volume: volumes that are empty are filled
@@ -18,6 +18,7 @@ Leaves alone: how it is saved, and the repository's content, whatever goes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pulumi
 import pulumi_random as random
@@ -39,11 +40,21 @@ VARIABLES = {
 }
 
 
+# On the keeper's own disk the backups of the others would be lost with it.
+KEEPS = """\
+found=$(find /srv/backups -mindepth 3 -maxdepth 3 -path '*/repository/config' 2>/dev/null | cut -d / -f 4 | xargs)
+[ -n "$found" ] || exit 0
+[ "$(stat -c %d /srv/backups)" = "$(stat -c %d /)" ] || exit 0
+echo "{server} keeps the backups of $found on its own disk, which would be lost; move /srv/backups elsewhere, \
+or remove it, and run this again" >&2
+exit 1
+"""
+
+
 class Repository(pulumi.ComponentResource):
     """Where all servers of the stack save to."""
 
     password: pulumi.Output[str]  # secret; without it nothing of what is saved can be read
-    store: BackupStore | None  # where another server of the stack keeps it
 
     def __init__(
         self,
@@ -55,7 +66,12 @@ class Repository(pulumi.ComponentResource):
         super().__init__("apiary:backups:Repository", name, None, opts)
         if stack.backups is None:
             raise ValueError("a stack without backups has no repository")
+        own = pulumi.ResourceOptions(parent=self)
         self._stack, self._backups = stack, stack.backups
+        keeper = self._backups.store_server
+        self._keeper = servers[keeper] if keeper else None
+        self._store = BackupStore(keeper, stack, servers, own) if keeper else None
+        self._account = ObjectStorage(stack_tag(), own) if self._backups.scheme == "vultr" else None
         if name_of_own := self._backups.secret_names.get("password"):
             self.password = pulumi.Output.secret(stack.secrets[name_of_own])
         else:
@@ -65,27 +81,34 @@ class Repository(pulumi.ComponentResource):
                 special=False,
                 opts=pulumi.ResourceOptions(parent=self, protect=True),
             ).result
-        own = pulumi.ResourceOptions(parent=self)
-        keeper = self._backups.store_server
-        self.store = BackupStore(keeper, stack, servers, own) if keeper else None
-        self._account = ObjectStorage(f"{stack_tag()}-backups", own) if self._backups.scheme == "vultr" else None
         self.register_outputs({})
+
+    def variables(self, server: str) -> dict[str, pulumi.Input[Any]]:
+        """What the playbooks are told of a server's backups."""
+        if saved.has_backups(self._stack, server):
+            return {"apiary_backups": True}
+        return {"apiary_backup_store": self._store.variables} if self._store else {}
 
     def told(self, server: str) -> pulumi.Output[str]:
         """What a server is told, as JSON, secret."""
-        names = self._backups.secret_names
-        secrets = {setting: pulumi.Output.secret(self._stack.secrets[secret]) for setting, secret in names.items()}
-        variables = VARIABLES.get(self._backups.scheme, {})
-        repository: pulumi.Input[str] = self._backups.repository
-        ssh = {"key": secrets["key"], "host_key": self._backups.host_key} if "key" in secrets else None
-        if self._account:
-            repository, variables = self._account.repository, VARIABLES["s3"]
+        secrets = {
+            setting: pulumi.Output.secret(self._stack.secrets[secret])
+            for setting, secret in self._backups.secret_names.items()
+        }
+        place: pulumi.Input[str] = saved.place(self._backups.repository, server)
+        ssh: dict[str, pulumi.Input[str]] | None = None
+        kind = self._backups.scheme
+        if self._store:
+            there = self._store.places[server]
+            place, ssh = there.repository, {"key": there.key, "host_key": there.host_key}
+        elif self._account:
+            kind = "s3"
+            place = self._account.repository.apply(lambda repository: saved.place(repository, server))
             secrets |= {"access_key": self._account.access_key, "secret_key": self._account.secret_key}
-        place = pulumi.Output.from_input(repository).apply(lambda known: saved.place(known, server))
-        if self.store:
-            place = self.store.places[server].repository
-            ssh = {"key": self.store.places[server].key, "host_key": self.store.places[server].host_key}
-        known: dict[str, pulumi.Input[object]] = {
+        elif self._backups.host_key is not None:
+            ssh = {"key": secrets["key"], "host_key": self._backups.host_key}
+        variables = VARIABLES.get(kind, {})
+        known: dict[str, pulumi.Input[Any]] = {
             **saved.told(self._stack, server),
             "stack": stack_tag(),
             "repository": place,
@@ -97,6 +120,26 @@ class Repository(pulumi.ComponentResource):
             "ssh": ssh,
         }
         return pulumi.Output.secret(pulumi.Output.json_dumps(known, sort_keys=True))
+
+    def done(self, after: Sequence[pulumi.Resource]) -> None:
+        """Say that all servers know it; a server of the stack that keeps it is not to be rebuilt with it."""
+        if self._keeper is None:
+            return
+        name = str(self._backups.store_server)
+        remote.Command(
+            f"{name}-keeps-backups",
+            connection=self._keeper.connection.command(),
+            create="true",
+            update="true",
+            delete=self._keeper.instance.id.apply(
+                lambda instance: undo(instance, KEEPS.replace("{server}", name)),
+            ),
+            triggers=[self._keeper.instance.id],
+            add_previous_output_in_env=False,
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[self._keeper, *after], deleted_with=self._keeper.instance
+            ),
+        )
 
 
 class Backups(pulumi.ComponentResource):

@@ -37,16 +37,16 @@ def kept(program: Any, stack_file: dict[str, Any]) -> Graph:
 def test_the_account_is_protected_and_its_keys_are_secret(program: Any, stack_file: dict[str, Any]) -> None:
     stack_file["backups"] = {"repository": "vultr"}
     graph = program(stack_file, secret_keys=("secrets",))
-    account = graph.one(ACCOUNT, "apiary-test-backups")
+    account = graph.one(ACCOUNT, "apiary-test")
     assert account.protect
-    assert account.inputs["label"] == "apiary-test-backups"
+    assert account.inputs["label"] == "apiary-test"
     command = graph.one(COMMAND, "web1-backups")
     said = json.loads(command.inputs["stdin"])
-    assert said["repository"] == "s3:https://ewr1.vultrobjects.com/apiary-apiary-test-backups-id/web1"
+    assert said["repository"] == "s3:https://ewr1.vultrobjects.com/apiary-apiary-test-id/web1"
     assert said["environment"] == {
         "RESTIC_PASSWORD": "generated backups-password",
-        "AWS_ACCESS_KEY_ID": "access of apiary-test-backups",
-        "AWS_SECRET_ACCESS_KEY": "secret of apiary-test-backups",
+        "AWS_ACCESS_KEY_ID": "access of apiary-test",
+        "AWS_SECRET_ACCESS_KEY": "secret of apiary-test",
     }
     assert "stdin" in command.secret_inputs
 

@@ -114,12 +114,12 @@ def test_a_server_lets_in_who_saves_there() -> None:
     raw["servers"]["web2"] = {"plan": "vc2-1c-2gb", "region": "ams", "os": 2136, "ssh_from": ["203.0.113.0/24"]}
     for section in ("applications", "jobs"):
         raw[section] = {name: {**one, "server": one.get("server", "web1")} for name, one in raw[section].items()}
-    assert "web1, which saves there" in report(raw)["servers.web2.ssh_from"]
+    assert "web1 has no fixed address to name there" in report(raw)["backups.repository"]
     raw["servers"]["web2"] |= {"region": raw["servers"]["web1"]["region"], "private_ip": "192.168.150.99"}
     raw["servers"]["web1"]["private_ip"] = "192.168.150.98"
     load(raw)
     raw["servers"]["w" * 26] = {"plan": "vc2-1c-2gb", "region": "ams", "os": 2136}
-    assert "at most 25" in report(raw)["servers." + "w" * 26]
+    assert "at most 25" in report(raw)["backups.repository"]
 
 
 FILES = {"image": "files:1", "volumes": ["files:/srv"]}
