@@ -18,6 +18,7 @@ from apiary_backups.restic import Snapshot
 
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}.*")
+SECONDS = re.compile(r".{11}\d{2}:\d{2}:\d{2}")
 ID = re.compile(r"[0-9a-f]{6,64}")
 
 
@@ -105,7 +106,7 @@ def until(at: str, zone: tzinfo | None) -> datetime | None:
         if MOMENT.fullmatch(at):
             moment = datetime.fromisoformat(at)
             # As it was said, whole: 14:30 has the snapshot of 14:30:20 in it.
-            step = timedelta(seconds=1) if at.count(":") - (1 if moment.tzinfo else 0) > 1 else timedelta(minutes=1)
+            step = timedelta(seconds=1) if SECONDS.match(at) else timedelta(minutes=1)
             return _here(moment + step, zone)
     except ValueError:
         raise BackupsError(f"AT={at} is no moment; write 2026-11-20, 2026-11-20 14:30, or a snapshot's id") from None

@@ -190,11 +190,17 @@ def _fetched(journal: Journal, acts: Acts, book: Book) -> Journal:
 
 def _take_back(journal: Journal, acts: Acts, book: Book, say: Callable[[str], None]) -> None:
     say(f"taken back, because: {journal.reason}")
-    acts.stop(journal.users)
-    for entry in reversed(journal.entries):
-        acts.swap_back(entry)
-    for entry in journal.entries:
-        acts.discard(entry)
+    try:
+        acts.stop(journal.users)
+        for entry in reversed(journal.entries):
+            acts.swap_back(entry)
+        for entry in journal.entries:
+            acts.discard(entry)
+    except BackupsError as error:
+        raise BackupsError(
+            f"{journal.reason}; and what was there before could not be brought back yet: {error}; say the same line "
+            "again"
+        ) from None
     try:
         acts.start(journal.users)
         acts.prove(journal.users)

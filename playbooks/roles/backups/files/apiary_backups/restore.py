@@ -177,6 +177,7 @@ class Restore:
 
     def check(self, snapshots: Sequence[Snapshot], to: str) -> None:
         """All that can be known beforehand. Raises BackupsError."""
+        self._check_servers({one.item for one in snapshots}, to)
         needed: dict[Path, int] = {}
         for one in snapshots:
             place, count = self._check_volume(one, to) if one.item.kind == "volume" else self._check_database(one, to)
@@ -192,6 +193,17 @@ class Restore:
                 raise BackupsError(
                     f"{place} has {_size(free)} free, and this takes {_size(count + SPARE_BYTES)} beside what is there;"
                     " make room, or restore less at a time"
+                )
+
+    def _check_servers(self, wanted: set[Item], to: str) -> None:
+        """A server that loads a database can't stand still for one of its volumes."""
+        loading = {item.name for item in wanted if item.kind == "database"}
+        for one in docker.containers(self.told.stack) if loading and not to else ():
+            held = [volume for volume in (*one.volumes, *one.read) if Item.volume(volume) in wanted]
+            if one.kind == "applications" and one.name in loading and held:
+                raise BackupsError(
+                    f"{one.name} stands still while its volume {held[0]} is restored, and can load no database then; "
+                    f"restore one after the other, first WHAT=...:volume:{held[0]}"
                 )
 
     def _check_volume(self, snapshot: Snapshot, to: str) -> tuple[Path, int]:
