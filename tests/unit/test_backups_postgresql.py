@@ -93,8 +93,8 @@ def databases() -> list[str]:
 
 def about(name: str) -> str:
     return psql(
-        "SELECT pg_get_userbyid(datdba), datcollate, datacl, (SELECT setconfig FROM pg_db_role_setting "
-        f"WHERE setdatabase = d.oid) FROM pg_database d WHERE datname = '{name}'"  # noqa: S608
+        "SELECT pg_get_userbyid(datdba), datcollate, datacl, (SELECT setconfig FROM pg_db_role_setting "  # noqa: S608
+        f"WHERE setdatabase = d.oid) FROM pg_database d WHERE datname = '{name}'"
     )
 
 
