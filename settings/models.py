@@ -10,17 +10,21 @@ from pydantic import Field
 
 from settings import kinds as k
 from settings.addresses import private_net
+from settings.backups import Backup, Backups, Keep
 from settings.containers import Application, Container, Git, Health, Job
 from settings.hosts import Dns, Record, Server, Zone
 from settings.kinds import Settings
 
 __all__ = [
     "Application",
+    "Backup",
+    "Backups",
     "Container",
     "Dns",
     "Git",
     "Health",
     "Job",
+    "Keep",
     "Record",
     "Server",
     "Settings",
@@ -55,6 +59,12 @@ class Stack(Settings):
         description="Secrets by name, for `_secrets^NAME`; set with `pulumi config set --secret`.",
         examples=[{"mail_password": "..."}],
         repr=False,
+    )
+
+    backups: Backups | None = Field(
+        default=None,
+        description="Backups of all servers; none when left out.",
+        examples=[{"repository": "s3:https://ewr1.vultrobjects.com/my-hive"}],
     )
 
     def containers(self) -> dict[str, Container]:

@@ -52,7 +52,7 @@ def call(*arguments: str, seconds: float = SECONDS, stdin: bytes | None = None) 
 def containers(stack: str) -> list[Container]:
     """Every container of the stack on this server, the oldest first. Raises BackupsError."""
     ids = call("ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={STACK}={stack}").split()
-    found = [made for made in map(_container, inspect(ids)) if made]
+    found = [made for made in map(known, inspect(ids)) if made]
     return sorted(found, key=lambda one: one.created)
 
 
@@ -73,7 +73,8 @@ def inspect(ids: Sequence[str]) -> list[dict[str, Any]]:
     return list(found)
 
 
-def _container(found: dict[str, Any]) -> Container | None:
+def known(found: dict[str, Any]) -> Container | None:
+    """What `docker inspect` says of a container; None of one that is neither application nor job."""
     kind, _, name = (found["Config"].get("Labels") or {}).get(RESOURCE, "").partition(".")
     if kind not in ("applications", "jobs"):
         return None

@@ -151,13 +151,14 @@ def load(container: str, database: str) -> Load:
     return Load(docker.executed(container, "sh", "-c", LOAD, "apiary", database, stdin=True), mark=MARK)
 
 
-def load_roles(container: str, roles_dump: bytes) -> None:
-    """Make the saved accounts and databases where they are not there, and give them what they had. Raises
-    BackupsError.
+def load_roles(container: str, roles_dump: bytes, *, logins: bool = True) -> None:
+    """Make the saved accounts and databases where they are not there, and give them what they had; with
+    `logins` off, what they need to own things, and nobody can log in yet. Raises BackupsError.
     """
     if ROLES_MARK not in roles_dump:
         raise BackupsError("the saved roles break off before their end")
-    docker.execute(container, "sh", "-c", LOAD, "apiary", "mysql", stdin=roles_dump)
+    if logins:  # nothing is owned by an account here
+        docker.execute(container, "sh", "-c", LOAD, "apiary", "mysql", stdin=roles_dump)
 
 
 def wait(container: str, seconds: float) -> None:

@@ -184,17 +184,17 @@ def load(container: str, database: str) -> Load:
     return Load(command, begin=b"BEGIN;\n", end=b"COMMIT;\n", mark=MARK)
 
 
-def load_roles(container: str, roles_dump: bytes) -> None:
-    """Make the saved roles and databases where they are not there, and give them what they had. Raises
-    BackupsError.
+def load_roles(container: str, roles_dump: bytes, *, logins: bool = True) -> None:
+    """Make the saved roles and databases where they are not there, and give them what they had; with
+    `logins` off, what they need to own things, and nobody can log in yet. Raises BackupsError.
     """
     if ROLES_MARK not in roles_dump:
         raise BackupsError("the saved roles break off before their end")
     command = f"{PSQL} --dbname=postgres --file=- >/dev/null"
-    docker.execute(container, "sh", "-c", command, stdin=roles_script(roles_dump.decode()).encode())
+    docker.execute(container, "sh", "-c", command, stdin=roles_script(roles_dump.decode(), logins=logins).encode())
 
 
-def roles_script(dump: str) -> str:
+def roles_script(dump: str, *, logins: bool = True) -> str:
     """A dump of roles as a script that may be run twice, and leaves the administrator alone."""
     lines = []
     for line in dump.splitlines():
@@ -206,6 +206,8 @@ def roles_script(dump: str) -> str:
             continue  # of the dumping program's version, and against what is not in here
         if words[:2] == ["CREATE", "ROLE"]:
             lines.append(f"DO $apiary$ BEGIN {line} EXCEPTION WHEN duplicate_object THEN NULL; END $apiary$;")
+        elif is_role and not logins:
+            lines.append(line.replace(" LOGIN ", " NOLOGIN ", 1))
         else:
             lines.append(line)
     return "\n".join(lines) + "\n"

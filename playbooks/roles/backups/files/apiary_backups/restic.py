@@ -38,6 +38,7 @@ PROGRAM = "restic"
 RUN = Path(os.environ.get("APIARY_BACKUPS_RUN", "/run/apiary-backups"))
 CACHE = Path(os.environ.get("APIARY_BACKUPS_CACHE", "/var/cache/apiary-backups"))
 ENTRY = "dump.sql"
+DRAFT = "draft:"  # before the item in the tag of a first pass
 # restic itself asks a repository that does not answer for a quarter of an hour.
 PROBE_SECONDS = 60
 ASK_SECONDS = 300
@@ -122,20 +123,25 @@ class Restic:
 
     # --- saving
 
-    def save_folder(self, item: Item, folder: Path) -> Saved:
+    def save_folder(self, item: Item, folder: Path, *, parent: str | None = None, is_draft: bool = False) -> Saved:
         """Save all below a folder, with its own owner and mode. What could not be read is told in `unread`, but for
-        what was removed meanwhile. Raises BackupsError when there is no snapshot.
+        what was removed meanwhile. A draft is none of the item's snapshots: it is the `parent` of one that is made
+        right after it, and goes by `drop`. Raises BackupsError when there is no snapshot.
         """
+        tag = f"{DRAFT}{item}" if is_draft else str(item)
+        since = ["--parent", parent] if parent else []
         # From above it: of what is named by its whole path, every folder on the way is part of the snapshot.
-        return self._save(item, ["--one-file-system", "--", folder.name], within=folder.parent)
+        return self._save(tag, [*since, "--one-file-system", "--", folder.name], within=folder.parent)
 
     def save_output(self, item: Item, command: Sequence[str]) -> Saved:
         """Save what a command writes; nothing where it fails. Raises BackupsError."""
-        return self._save(item, ["--stdin-filename", ENTRY, "--stdin-from-command", "--", *command], within=Path("/"))
+        return self._save(
+            str(item), ["--stdin-filename", ENTRY, "--stdin-from-command", "--", *command], within=Path("/")
+        )
 
-    def _save(self, item: Item, what: list[str], within: Path) -> Saved:
+    def _save(self, tag: str, what: list[str], within: Path) -> Saved:
         begun = time.monotonic()
-        options = ["--host", self._host, "--tag", str(item), "--group-by", "host,tags", "--retry-lock", LOCK_WAIT]
+        options = ["--host", self._host, "--tag", tag, "--group-by", "host,tags", "--retry-lock", LOCK_WAIT]
         done = self._done(["backup", "--pack-size", PACK_MIB, *options, *what], WORK_SECONDS, within)
         if done.status not in (0, INCOMPLETE):
             raise self._failure("backup", done.status, done.errors)
@@ -187,6 +193,10 @@ class Restic:
     def unlock(self) -> None:
         """Remove locks that nobody holds any more, and no others. Raises BackupsError."""
         self._call(["unlock"], seconds=PROBE_SECONDS)
+
+    def drop(self, snapshots: Iterable[str]) -> None:
+        """Forget certain snapshots; what they alone need goes with the next `forget`. Raises BackupsError."""
+        self._call(["forget", "--retry-lock", LOCK_WAIT, *snapshots])
 
     def forget(self, keep: Iterable[tuple[str, int]]) -> None:
         """Forget old snapshots of each item, and remove what nobody needs then. Raises BackupsError."""
