@@ -189,3 +189,8 @@ def only_missing(container: str, roles_dump: bytes, database: str) -> bytes:
     found = _ask(container, "SELECT JSON_ARRAY(user, host) FROM mysql.user WHERE user <> ''")
     present = [(user, host) for user, host in (json.loads(line) for line in found.splitlines() if line)]
     return missing.mysql(roles_dump.decode(), present, _identifier(database)).encode()
+
+
+def answer(container: str, database: str, sql: str) -> str:
+    """What a question is answered with, one row a line. Raises BackupsError."""
+    return docker.execute(container, "sh", "-c", CLIENT + 'ask --execute="$2" -- "$1"', "apiary", database, sql)

@@ -240,3 +240,8 @@ def only_missing(container: str, roles_dump: bytes, database: str) -> bytes:
     spelled = _psql(container, f"SELECT json_build_array(quote_ident({of}), quote_literal({of}))")
     identifier, literal = json.loads(spelled)
     return missing.postgresql(roles_dump.decode(), present, identifier, literal).encode()
+
+
+def answer(container: str, database: str, sql: str) -> str:
+    """What a question is answered with, one row a line. Raises BackupsError."""
+    return _psql(container, sql, database)

@@ -11,22 +11,26 @@ Interrupted at any moment, the same line goes on (journal.py). Nothing else may 
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Any, Protocol
+from types import ModuleType
+from typing import Any
 
-from apiary_backups import chosen, config, docker, engine_mysql, engine_postgresql
+from apiary_backups import chosen, config, docker, engine_mysql, engine_postgresql, lock, quiet
 from apiary_backups.config import Config
+from apiary_backups.engines import BY_NAME
 from apiary_backups.errors import BackupsError
 from apiary_backups.items import Item
 from apiary_backups.journal import Book, Entry, Journal, Wish, carry_out
+from apiary_backups.report import say, size
 from apiary_backups.restic import Load, Restic, Snapshot
 
 AWAIT_SECONDS = 300
@@ -42,12 +46,46 @@ LABEL = "apiary.restored"
 Say = Callable[[str], None]
 
 
-def say(text: str) -> None:
-    """One line of what is being done. Nobody may be listening any more, and the restore goes on all the same."""
-    try:
-        print(text, flush=True)
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What may be said with it."""
+    parser.add_argument(
+        "what",
+        nargs="*",
+        metavar="WHAT",
+        help="volumes, databases as SERVER/NAME, applications with all they have; all of this server when left out",
+    )
+    parser.add_argument(
+        "--at", default="", help="a day, a moment, or the beginning of a snapshot's id; else the newest"
+    )
+    parser.add_argument("--to", default="", help="another name: it is put beside what is there")
+    parser.add_argument("--plan", action="store_true", help="only say what would be done")
+
+
+def main(told: Config, options: argparse.Namespace) -> int:
+    """Raises BackupsError where it is not done; then what was there before is there."""
+    wish = Wish(tuple(options.what), options.at, options.to)
+    if options.plan:
+        for line in planned(told, wish):
+            say(line)
+        return 0
+    with lock.held("restore"):
+        quiet.resume()
+        restore(told, wish)
+    return 0
+
+
+def planned(told: Config, wish: Wish, zone: tzinfo | None = None) -> list[str]:
+    """What a line would do, in words. Raises BackupsError where it can't be done."""
+    if (journal := Book().read()) and journal.wish == wish:
+        return [f"the restore of {wish} was interrupted at {journal.phase}, and goes on"]
+    acts = Restore(told, Restic(told))
+    plan = _planned(told, acts.restic, wish, zone)
+    acts.check(plan.entries, wish.to)
+    if wish.to:
+        return [*plan.told, f"it becomes {wish.to}; nothing else is touched"]
+    users = acts.users(tuple(acts.entry(one) for one in plan.entries))
+    still = ", ".join(user.partition(".")[2] for user in users)
+    return [*plan.told, f"stands still meanwhile: {still or 'nothing'}", "what was written since is gone afterwards"]
 
 
 def restore(told: Config, wish: Wish, say: Say = say, zone: tzinfo | None = None) -> None:
@@ -77,17 +115,6 @@ def restore(told: Config, wish: Wish, say: Say = say, zone: tzinfo | None = None
         say(f"{name}: as of {_moment(entry.time, zone)}, from snapshot {entry.snapshot[:8]}")
 
 
-class Engine(Protocol):
-    """What is asked of either kind of database server (engine_postgresql.py, engine_mysql.py)."""
-
-    def is_there(self, container: str, database: str) -> bool: ...
-    def prepare(self, container: str, database: str) -> None: ...
-    def drop(self, container: str, database: str) -> None: ...
-    def load(self, container: str, database: str) -> Load: ...
-    def load_roles(self, container: str, roles_dump: bytes) -> None: ...
-    def only_missing(self, container: str, roles_dump: bytes, database: str) -> bytes: ...
-
-
 @dataclass(frozen=True)
 class Plan:
     """What a line comes to."""
@@ -112,7 +139,7 @@ def _planned(told: Config, restic: Restic, wish: Wish, zone: tzinfo | None) -> P
         plan.entries.append(found)
         plan.told.append(
             f"{chosen.shown(item)}: snapshot {found.id[:8]} of {_moment(found.time.isoformat(), zone)}, "
-            f"{_size(found.bytes)}, made by {found.host}"
+            f"{size(found.bytes)}, made by {found.host}"
         )
     if not plan.entries:
         raise BackupsError(_none(snapshots, wanted, wish, zone))
@@ -135,15 +162,6 @@ def _none(snapshots: Iterable[Snapshot], wanted: Sequence[Item], wish: Wish, zon
 
 def _moment(time: str, zone: tzinfo | None) -> str:
     return datetime.fromisoformat(time).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
-
-
-def _size(count: int) -> str:
-    size = float(count)
-    for unit in ("bytes", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"
 
 
 def _beside(journal: Journal, acts: Restore, book: Book) -> None:
@@ -191,7 +209,7 @@ class Restore:
             free = shutil.disk_usage(place).free
             if free < count + SPARE_BYTES:
                 raise BackupsError(
-                    f"{place} has {_size(free)} free, and this takes {_size(count + SPARE_BYTES)} beside what is there;"
+                    f"{place} has {size(free)} free, and this takes {size(count + SPARE_BYTES)} beside what is there;"
                     " make room, or restore less at a time"
                 )
 
@@ -364,25 +382,20 @@ class Restore:
     def prove(self, users: tuple[str, ...]) -> None:
         """Each application is healthy by its own rule, and each of its domains answers through the proxy."""
         record = _verdict_record()
-        sites = record.get("applications", {})
         touched = {}
         for one in self._newest(users):
             if one.kind != "applications":
                 continue
-            told = sites.get(one.name)
-            question: list[str] = []
-            if told and told.get("sites"):
-                host = min(told["sites"])
-                rule = told["sites"][host]
-                question = ["--http", str(rule["port"]), str(rule["path"]), str(rule["status"]), host]
-                touched[one.name] = {**told, "container": one.id}
-            _proved(["apiary-await", one.id, "--timeout", str(AWAIT_SECONDS), *question])
+            asked = question(one.name)
+            if asked:
+                touched[one.name] = {**record["applications"][one.name], "container": one.id}
+            proved(["apiary-await", one.id, "--timeout", str(AWAIT_SECONDS), *asked])
         if touched:
             # With no record of an earlier one: none of these is excused for having failed before.
             told = {"proxy": record.get("proxy", []), "applications": touched}
             environment = {**os.environ, "APIARY_RECORD": str(_folder() / "verdict.json")}
             Path(environment["APIARY_RECORD"]).unlink(missing_ok=True)
-            _proved(["apiary-verdict"], json.dumps(told), environment)
+            proved(["apiary-verdict"], json.dumps(told), environment)
 
     def swap(self, entry: Entry) -> None:
         """What was fetched takes the place of what is there, which is kept."""
@@ -487,17 +500,14 @@ class Restore:
 
     # --- names
 
-    def _engine(self, item: Item) -> Engine:
-        return ENGINES[self.told.databases[item.name].engine]
+    def _engine(self, item: Item) -> ModuleType:
+        return BY_NAME[self.told.databases[item.name].engine]
 
     def _is_postgresql(self, item: Item) -> bool:
         return self.told.databases[item.name].engine == "postgresql"
 
     def _dump_file(self, item: Item, which: str) -> Path:
         return _folder() / f"{item}.{which}.sql"
-
-
-ENGINES: Mapping[str, Engine] = {"postgresql": engine_postgresql, "mysql": engine_mysql}
 
 
 def _folder() -> Path:
@@ -574,7 +584,18 @@ def _verdict_record() -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _proved(command: Sequence[str], told: str = "", environment: dict[str, str] | None = None) -> None:
+def question(application: str) -> list[str]:
+    """What `apiary-await` is told to ask an application with sites, by its own rule; nothing for any other."""
+    sites = (_verdict_record().get("applications", {}).get(application) or {}).get("sites")
+    if not sites:
+        return []
+    host = min(sites)
+    rule = sites[host]
+    return ["--http", str(rule["port"]), str(rule["path"]), str(rule["status"]), host]
+
+
+def proved(command: Sequence[str], told: str = "", environment: dict[str, str] | None = None) -> None:
+    """Run a tool that waits until something is proved. Raises BackupsError with what it said."""
     try:
         done = subprocess.run(
             command, input=told, text=True, errors="replace", capture_output=True, env=environment, check=False,
