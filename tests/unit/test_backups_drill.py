@@ -1,4 +1,4 @@
-"""A rehearsal: what comes back and serves is proved, what does not is told with its reason, and nothing stays behind."""
+"""A rehearsal: what comes back and serves is proved, what does not is told, with its reason; nothing stays behind."""
 
 from __future__ import annotations
 
