@@ -1,4 +1,4 @@
-"""The verbs of a server: all is saved whatever fails, what is empty is filled and nothing else, nothing stays stopped."""
+"""The verbs of a server: all is saved whatever fails, only what is empty is filled, and nothing stays stopped."""
 
 from __future__ import annotations
 
