@@ -29,6 +29,10 @@ def stack(shows: Any, **more: Any) -> dict[str, Any]:
     return raw
 
 
+def said_of(raw: dict[str, Any]) -> str:
+    return "\n".join(f"{path}: {message}" for path, message in report(raw).items())
+
+
 def told(raw: dict[str, Any]) -> dict[str, Any]:
     loaded = settings.load(raw, name="test")
     return saved.told(loaded, loaded.server_of(loaded.applications["shop"]))
@@ -72,13 +76,13 @@ def test_who_has_its_database_on_another_server_is_not_started_without_it() -> N
     ],
 )
 def test_what_can_not_be_shown_is_refused(drill: Any, message: str) -> None:
-    assert message in report(stack(drill))
+    assert message in said_of(stack(drill))
 
 
 def test_a_question_needs_somebody_to_answer_it() -> None:
     raw = stack({"sql": "select 1", "path": "/"})
     raw["applications"]["shop"] |= {"db": [], "env": {}}
-    said = report(raw)
+    said = said_of(raw)
     assert "applications.shop.drill.sql" in said
     assert "it has none; write db: [postgres]" in said
     assert "applications.shop.drill.path: needs the port to ask; write env: {http_port: 8080}" in said
@@ -87,15 +91,15 @@ def test_a_question_needs_somebody_to_answer_it() -> None:
 def test_a_database_server_is_tried_anyway() -> None:
     raw = stack(True)
     raw["applications"]["db"]["drill"] = {"path": "/"}
-    assert "applications.db.drill: a database server is always tried" in report(raw)
+    assert "applications.db.drill: a database server is always tried" in said_of(raw)
 
 
 def test_without_backups_there_is_nothing_to_try() -> None:
     raw = stack({"path": "/"})
     del raw["backups"]
-    assert "applications.shop.drill: the stack has no backups; write apiary:backups" in report(raw)
+    assert "applications.shop.drill: the stack has no backups; write apiary:backups" in said_of(raw)
 
 
 @pytest.mark.parametrize("read", [0, 101])
 def test_a_share_is_a_share(read: int) -> None:
-    assert "backups.drill.read" in report(stack(True, drill={"read": read}))
+    assert "backups.drill.read" in said_of(stack(True, drill={"read": read}))
