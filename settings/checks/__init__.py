@@ -12,6 +12,7 @@ from settings.checks import (
     containers,
     databases,
     domains,
+    drills,
     firewall,
     images,
     reach,
@@ -35,3 +36,4 @@ def check(draft: Draft, *, build_dirs: Collection[str] | None = None, playbooks:
     schedule.check(draft)
     databases.check(draft)
     backups.check(draft)
+    drills.check(draft)
