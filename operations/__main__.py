@@ -6,12 +6,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from operations import adopt, graph, heal, jobs, releases, revive
+from operations import adopt, graph, heal, jobs, releases, revive, status
 from operations.cli import PROGRAM, OperationError, Pulumi
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb; 0 when it is done, else a message and the status of what failed (`run`, `start`: of the job)."""
+    """Run one verb; 0 when it is done, else a message and the status of what failed (`run`, `start`: of the job).
+
+    `status`: 1 when something is wrong, 2 when that can't be told.
+    """
     options = _parser().parse_args(arguments)
     pulumi = Pulumi(options.stack)
     try:
@@ -22,8 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(pulumi: Pulumi, options: argparse.Namespace) -> int:
-    # The two that repair select it themselves: a torn file in the backend, which they remove, would stop it here.
-    if options.verb not in ("heal", "revive"):
+    # The two that repair select it themselves: a torn file in the backend, which they remove, would stop it here. And
+    # `status` has no second to lose.
+    if options.verb not in ("heal", "revive", "status"):
         # A mistyped name must not become an empty stack.
         pulumi.select(create=options.verb == "up")
     match options.verb:
@@ -47,6 +51,8 @@ def _run(pulumi: Pulumi, options: argparse.Namespace) -> int:
             return jobs.start(pulumi, options.job)
         case "release":
             releases.release(pulumi, options.application)
+        case "status":
+            return status.tell(pulumi, as_json=options.json, seconds=options.seconds)
         case "graph":
             graph.write(pulumi, options.file or PROGRAM / ".apiary" / options.stack / "graph.svg")
     return 0
@@ -90,6 +96,10 @@ def _parser() -> argparse.ArgumentParser:
     verb("release", "release what is new on the git branch of an application").add_argument(
         "application", help="NAME or SERVER:NAME"
     )
+    telling = verb("status", "how the hive is: servers, sites, jobs, backups, drift; 1 when something is wrong")
+    telling.add_argument("--json", action="store_true", help="for a program to read")
+    telling.add_argument("--seconds", type=float, default=status.SECONDS,
+                         help=f"until what is silent is given up; default: {status.SECONDS}")  # fmt: skip
     drawing = verb("graph", "draw the stack's graph of resources as SVG")
     drawing.add_argument("--file", type=Path, help="default: .apiary/STACK/graph.svg")
     return parser

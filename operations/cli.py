@@ -111,6 +111,13 @@ class Pulumi:
             raise OperationError(f"`pulumi {' '.join(arguments)}` failed:\n{(done.stderr or done.stdout).strip()}")
         return done.stdout
 
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        """`pulumi ARGUMENTS` in the background, in a session of its own, for whoever may have to give it up."""
+        return subprocess.Popen(
+            [_program(), *arguments, "--stack", self.stack, "--non-interactive"], cwd=PROGRAM, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+
     def preview(self) -> dict[str, Any]:
         """What an update would do, as `pulumi preview --json` prints it; asks no host.
 
