@@ -1,9 +1,11 @@
 """`make status`: how the hive is, asked of everything at once, and what to type where something is wrong.
 
     stack.py      what there should be, by the state and the stack file
-    ask.py        asks, side by side and bounded; visit.py is said to where visitors are
-    findings.py   what is wrong, by what was told; pure
-    render.py     all of it as text or JSON; pure
+    ask.py        asks, side by side and bounded; visit.py is said to `python3` where visitors are
+    findings.py   what is wrong, by what was told: servers.py, sites.py, containers.py, backups.py, drift.py
+    render.py     all of it as text or JSON
+
+All but ask.py and visit.py are pure.
 
 Changes nothing, anywhere: only the stack's SSH key is put into `.apiary/` where this checkout does not have it yet, as
 every verb and every preview does.

@@ -1,7 +1,7 @@
 """Asks servers, sites and the engine, side by side; whatever hangs is given up at one moment for all, and told as such.
 
 Everything of a server comes by one `ssh`, every visit by one process where visitors are, and the drift by one
-`pulumi preview --refresh`, which takes no lock and writes no state.
+`pulumi refresh --preview-only`, which takes no lock and writes no state.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from operations import processes
 from operations.cli import PROGRAM, OperationError, Pulumi
 from operations.hosts import Ended, Host, Refused, Unreachable, key_of, write_key
 from operations.state import State
-from operations.status.drift import plan_of
+from operations.status.drift import changes_of
 from operations.status.report import Answers, Told
 from operations.status.stack import Wanted, wanted
 
 VISIT = Path(__file__).with_name("visit.py")
 # A command line in front of `python3 -`: where visitors are, when that is not this machine.
 VISITOR = "APIARY_VISITOR"
-SECONDS = 8.5  # from the beginning, until what has not been told is given up
-SPARE_SECONDS = 0.5  # in which what is given up ends
+SECONDS = 9.0  # from the beginning, until what has not been told is given up
+SPARE_SECONDS = 0.3  # in which what is given up ends
 MISSING = 127  # a shell's status for a command that is not there
 
 
@@ -71,8 +71,6 @@ def ask(pulumi: Pulumi, seconds: float, progress: Progress) -> tuple[Wanted, Ans
     """
     deadline = time.monotonic() + seconds
     with ThreadPoolExecutor(64) as pool:
-        progress.open("drift")
-        planned = pool.submit(_within, progress, "drift", partial(_plan, pulumi, deadline))
         progress.open("the state")
         try:
             exported = pulumi.export(secrets=True)
@@ -83,6 +81,8 @@ def ask(pulumi: Pulumi, seconds: float, progress: Progress) -> tuple[Wanted, Ans
             progress.close("the state")
         state = State.of(exported)
         write_key(pulumi, key_of(state))
+        progress.open("drift")
+        drifted = pool.submit(_within, progress, "drift", partial(_drift, pulumi, deadline))
         everything = wanted(pulumi.stack, pulumi.tag, state, _config(pulumi.stack))
         for server in everything.servers:
             progress.open(server.name)
@@ -95,7 +95,7 @@ def ask(pulumi: Pulumi, seconds: float, progress: Progress) -> tuple[Wanted, Ans
         visited = pool.submit(_visits, everything, deadline, progress)
         told = {name: future.result() for name, future in servers.items()}
         visits, why = visited.result()
-        return everything, Answers(told, visits, why, planned.result(), time.time())
+        return everything, Answers(told, visits, why, drifted.result(), time.time())
 
 
 def _within(progress: Progress, what: str, work: Callable[[], Told]) -> Told:
@@ -170,17 +170,17 @@ def _visits(
     return found, (said.splitlines() or [f"nothing came back{where} in {left:.0f} s"])[-1]
 
 
-def _plan(pulumi: Pulumi, deadline: float) -> Told:
-    """What an update would change, reality asked first."""
+def _drift(pulumi: Pulumi, deadline: float) -> Told:
+    """What a refresh finds; the program is not run for it, so a stack file that is refused is no obstacle."""
     try:
-        process = pulumi.begin("preview", "--refresh", "--json")
+        process = pulumi.begin("refresh", "--preview-only", "--json")
     except OperationError as error:
         return Told(None, str(error), "failed")
     try:
         out, err = process.communicate(timeout=max(deadline - time.monotonic() - SPARE_SECONDS, 1.0))
     except subprocess.TimeoutExpired:
         _end(process)
-        return Told(None, "no end of `pulumi preview --refresh` in time", "silent")
+        return Told(None, "no end of `pulumi refresh --preview-only` in time", "silent")
     try:
         plan = json.loads(out)
     except ValueError:
@@ -188,11 +188,11 @@ def _plan(pulumi: Pulumi, deadline: float) -> Told:
     if process.returncode != 0 or not plan:
         said = [str(one["message"]).strip() for one in plan.get("diagnostics") or [] if one["severity"] == "error"]
         return Told(None, " ".join("; ".join(said or [err or out]).split())[:400], "failed")
-    return Told(plan_of(plan))
+    return Told(changes_of(plan))
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Kill it with all that it has started: a preview's plugins are in groups of their own, and outlive it."""
+    """Kill it with all that it has started: an engine's plugins are in groups of their own, and outlive it."""
     if process.poll() is None:
         for one in [*_below(process.pid), process.pid]:
             try:

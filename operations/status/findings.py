@@ -25,7 +25,7 @@ def report(wanted: Wanted, answers: Answers) -> Report:
         Section("applications", ("",), applications, "none"),
         Section("jobs", ("last run", "ended with", "by the clock"), jobs, "none"),
         Section("backups", ("newest", "took", "holds"), backups(wanted, answers), NO_BACKUPS),
-        Section("drift", ("",), (drift(wanted, answers.plan),)),
+        Section("drift", ("",), (drift(wanted, answers.drift),)),
     ]  # fmt: skip
     return Report(
         wanted.stack,

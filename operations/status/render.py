@@ -101,7 +101,7 @@ def as_json(report: Report, answers: Answers, seconds: float) -> str:
         "facts": {
             "servers": {name: told.facts or {"why": told.why} for name, told in answers.servers.items()},
             "visits": list(answers.visits.values()),
-            "drift": answers.plan.facts or {"why": answers.plan.why},
+            "drift": answers.drift.facts or {"why": answers.drift.why},
         },
     }
     return json.dumps(told, indent=1) + "\n"

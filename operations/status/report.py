@@ -75,7 +75,7 @@ class Answers:
     servers: Mapping[str, Told]
     visits: Mapping[tuple[str, str], Mapping[str, Any]]  # (domain, family) -> as visit.py tells
     visitor: str  # why visits are missing; empty where none is
-    plan: Told  # `steps`: (operation, `type::name`) of everything that an update would change
+    drift: Told  # as drift.changes_of has it
     now: float
 
 

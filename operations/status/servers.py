@@ -89,7 +89,8 @@ def _disk(say: Say, file_systems: Iterable[Mapping[str, Any]] | None) -> str:
             level = Level.WRONG if share >= DISK[1] else Level.WATCH
             line = f"on {say.name} df -h {one['path']}; on {say.name} docker system df"
             say(level, says, line, CARE)
-        shown = max(shown, (share, f"{percent(share)} of {size(room)} {'' if one['path'] == '/' else one['path']}"))
+        if share > shown[0]:
+            shown = (share, f"{percent(share)} of {size(room)} {'' if one['path'] == '/' else one['path']}")
     return shown[1].rstrip()
 
 

@@ -61,6 +61,7 @@ class Wanted:
     servers: tuple[Server, ...]
     sites: tuple[Site, ...]
     containers: tuple[Container, ...]
+    pending: tuple[str, ...]  # what an update had begun, and not recorded the end of
     backups: Schedule | None  # None where none are made
     zones: Mapping[str, str]  # server -> time zone of its backups' schedule
 
@@ -79,6 +80,7 @@ def wanted(stack: str, tag: str, state: State, config: Mapping[str, Any]) -> Wan
         servers,
         tuple(sorted(_sites(state), key=lambda site: (site.server, site.domain))),
         tuple(_containers(state, servers)),
+        tuple(sorted(f"{how} {resource.name}" for how, resource in state.pending)),
         _schedule(settings.get("backups")),
         {server.name: str((machines.get(server.name) or {}).get("timezone", "Etc/UTC")) for server in servers},
     )
