@@ -33,7 +33,7 @@ from operations.status.stack import Wanted, wanted
 VISIT = Path(__file__).with_name("visit.py")
 # A command line in front of `python3 -`: where visitors are, when that is not this machine.
 VISITOR = "APIARY_VISITOR"
-SECONDS = 9.0  # from the beginning, until what has not been told is given up
+SECONDS = 8.0  # from the beginning, until what has not been told is given up
 SPARE_SECONDS = 0.3  # in which what is given up ends
 MISSING = 127  # a shell's status for a command that is not there
 

@@ -20,8 +20,10 @@ def containers(wanted: Wanted, answers: Answers) -> tuple[tuple[Row, ...], tuple
     for server in wanted.servers:
         facts = answers.servers[server.name].facts or {}
         if "containers" not in facts:
-            if wanted.on(server.name, "application") or wanted.on(server.name, "job"):
-                applications.append(Row(server.name, ("not known: the server does not tell",)))
+            if wanted.on(server.name, "application"):
+                applications.append(Row(server.name, ("not known",), because=Level.WRONG))
+            if wanted.on(server.name, "job"):
+                jobs.append(Row(server.name, ("not known", "", ""), because=Level.WRONG))
             continue
         there = {one["id"]: one for one in facts["containers"]}
         well = []
@@ -34,7 +36,7 @@ def containers(wanted: Wanted, answers: Answers) -> tuple[tuple[Row, ...], tuple
             else:
                 well.append(one.name)
         if well:
-            applications.append(Row(server.name, (f"{len(well)} run: {', '.join(sorted(well))}",)))
+            applications.append(Row(server.name, (f"{len(well)} run",)))
         schedule = facts.get("schedule") or {}
         for one in wanted.on(server.name, "job"):
             say = Say(wanted, "job", one.name)
@@ -56,7 +58,8 @@ def _application(
         killed = ", killed because it had no memory left" if told["out_of_memory"] else ""
         when = f", {ago(told['finished'], now)}" if told["finished"] else ""
         error = f" ({told['error']})" if told["error"] else ""
-        says = f"is {told['status']}, with exit code {told['exit_code']}{error}{killed}{when}"
+        code = f", with exit code {told['exit_code']}" if told["status"] == "exited" else ""
+        says = f"is {told['status']}{code}{error}{killed}{when}"
         line = f"on {one.server} docker {'un' if told['status'] == 'paused' else 're'}"
         line += f"{'pause' if told['status'] == 'paused' else 'start'} {told['name']}"
         say(Level.WRONG, says, f"{log}; {line}", see)

@@ -6,12 +6,14 @@ if nobody does anything). What can't be told is wrong: silence is no proof of he
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
-from operations.status.stack import Wanted
+from operations.status.stack import Site, Wanted
+
+FAMILIES = ("IPv6", "IPv4")
 
 
 class Level(IntEnum):
@@ -41,10 +43,11 @@ class Row:
     name: str
     cells: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
+    because: Level = Level.OK  # how bad it is because of what is told of another row
 
     @property
     def level(self) -> Level:
-        return max((finding.level for finding in self.findings), default=Level.OK)
+        return max((finding.level for finding in self.findings), default=self.because)
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,13 @@ class Answers:
     visitor: str  # why visits are missing; empty where none is
     drift: Told  # as drift.changes_of has it
     now: float
+
+    def answering(self, sites: Iterable[Site]) -> int:
+        """How many of these sites answer anything, over either family."""
+        return sum(
+            any((visit := self.visits.get((site.domain, family))) and visit["status"] for family in FAMILIES)
+            for site in sites
+        )
 
 
 @dataclass(frozen=True)

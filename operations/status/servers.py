@@ -17,13 +17,14 @@ CARE = "operations.md#care-of-a-server"
 
 
 def servers(wanted: Wanted, answers: Answers) -> tuple[Row, ...]:
-    return tuple(_server(Say(wanted, "server", server.name), answers.servers[server.name]) for server in wanted.servers)
+    return tuple(_server(Say(wanted, "server", server.name), answers) for server in wanted.servers)
 
 
-def _server(say: Say, told: Told) -> Row:
+def _server(say: Say, answers: Answers) -> Row:
+    told = answers.servers[say.name]
     facts = told.facts
     if facts is None:
-        _silent(say, told)
+        _silent(say, told, answers)
         return Row(say.name, ("?",) * 6, tuple(say.found))
     for part, why in facts["problems"].items():
         what = {"containers": "Docker", "failed_units": "systemd"}.get(part, part)
@@ -43,8 +44,9 @@ def _server(say: Say, told: Told) -> Row:
     return Row(say.name, cells, tuple(say.found))
 
 
-def _silent(say: Say, told: Told) -> None:
-    dead = "operations.md#a-server-is-dead"
+def _silent(say: Say, told: Told, answers: Answers) -> None:
+    own = say.wanted.sites_on(say.name)
+    served = answers.answering(own)
     match told.cause:
         case "refused":
             line = say.pulumi("preview")
@@ -55,8 +57,15 @@ def _silent(say: Say, told: Told) -> None:
         case "failed":
             line = f"on {say.name} apiary-status {say.wanted.tag}"
             say(Level.WRONG, f"does not tell how it is: {told.why}", line, CARE)
+        case _ if served:
+            # Whoever would revive it now would throw a living one away.
+            says = f"lets nobody in from here ({told.why}), and serves {served} of {plural(len(own), 'site')}"
+            see = "private-network.md#my-address-has-changed-and-i-am-outside-what-now"
+            say(Level.WRONG, says, f"on {say.name} uptime", see)
         case _:
-            say(Level.WRONG, f"does not answer: {told.why}", say.make(f"revive SERVER={say.name}"), dead)
+            nor = f", and none of {plural(len(own), 'site')} does" if own else ""
+            line = say.make(f"revive SERVER={say.name}")
+            say(Level.WRONG, f"does not answer: {told.why}{nor}", line, "operations.md#a-server-is-dead")
 
 
 def _load(say: Say, facts: Mapping[str, Any]) -> str:

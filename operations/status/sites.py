@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from operations.status.report import Answers, Level, Row, Say
+from operations.status.report import FAMILIES, Answers, Level, Row, Say
 from operations.status.stack import Site, Wanted
 from operations.status.words import DAY
 
@@ -15,7 +15,12 @@ CERTIFICATE = {Level.WRONG: (1 / 6, 7.0), Level.WATCH: (1 / 4, 21.0)}
 
 
 def sites(wanted: Wanted, answers: Answers) -> tuple[Row, ...]:
-    rows = [_site(Say(wanted, "site", site.domain), site, answers) for site in wanted.sites]
+    rows = [
+        Row(site.domain, ("none", "none", "?"), because=Level.WRONG)
+        if answers.servers[site.server].cause == "silent" and not answers.answering([site])
+        else _site(Say(wanted, "site", site.domain), site, answers)
+        for site in wanted.sites
+    ]
     if any(visit["no_route"] for visit in answers.visits.values()):
         say = Say(wanted, "site", "all of them")
         lost = sorted({family for (_, family), visit in answers.visits.items() if visit["no_route"]})
@@ -27,7 +32,7 @@ def sites(wanted: Wanted, answers: Answers) -> tuple[Row, ...]:
 
 
 def _site(say: Say, site: Site, answers: Answers) -> Row:
-    visits = {family: answers.visits.get((site.domain, family)) for family in ("IPv6", "IPv4")}
+    visits = {family: answers.visits.get((site.domain, family)) for family in FAMILIES}
     wrong: dict[str, list[str]] = {}
     for family, visit in visits.items():
         says = _visit(site, family, visit, answers.visitor)
@@ -41,7 +46,7 @@ def _site(say: Say, site: Site, answers: Answers) -> Row:
     slow = [
         f"{visit['ms']} ms over {family}" for family, visit in visits.items() if visit and (visit["ms"] or 0) > SLOW_MS
     ]
-    if slow:
+    if slow and not wrong:
         says, line = f"slow: {' and '.join(slow)}", f"on {site.server} docker stats --no-stream"
         say(Level.WATCH, says, line, "operations.md#a-site-is-down")
     cells = (*(_answer(visit) for visit in visits.values()), _certificate(say, site, visits, answers.now))

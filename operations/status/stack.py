@@ -65,6 +65,9 @@ class Wanted:
     backups: Schedule | None  # None where none are made
     zones: Mapping[str, str]  # server -> time zone of its backups' schedule
 
+    def sites_on(self, server: str) -> list[Site]:
+        return [site for site in self.sites if site.server == server]
+
     def on(self, server: str, kind: str) -> list[Container]:
         return [one for one in self.containers if (one.server, one.kind) == (server, kind)]
 

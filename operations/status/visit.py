@@ -160,7 +160,7 @@ def visit(site: dict[str, Any], family: str, servers: list[tuple[str, str]]) -> 
                             "status": None, "ms": None, "certificate": None, "distrust": None, "error": None,
                             "no_route": False}  # fmt: skip
     if not addresses:
-        return {**told, "error": f"has no {'AAAA' if family == 'IPv6' else 'A'} record"}
+        return {**told, "error": "has no address in DNS"}
     try:
         try:
             return {**told, **request(addresses[0], site, ssl.create_default_context())}
@@ -168,10 +168,9 @@ def visit(site: dict[str, Any], family: str, servers: list[tuple[str, str]]) -> 
             told["distrust"] = error.verify_message
             return {**told, **request(addresses[0], site, blind())}
     except OSError as error:
-        why = f"no answer from {addresses[0]} ({reason(error)})"
-        return {**told, "error": why, "no_route": error.errno in NO_ROUTE}
+        return {**told, "error": f"no answer ({reason(error)})", "no_route": error.errno in NO_ROUTE}
     except http.client.HTTPException as error:
-        return {**told, "error": f"{addresses[0]} does not speak HTTP ({error!r})"}
+        return {**told, "error": f"no HTTP answer ({error!r})"}
 
 
 def reason(error: OSError) -> str:
