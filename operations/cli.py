@@ -54,12 +54,17 @@ class Pulumi:
     @property
     def tag(self) -> str:
         """What the stack's objects carry on hosts and in the account, e.g. `apiary-prod`."""
-        return f"{self.project}-{self.stack}"
+        return f"{self.project}-{self.name}"
+
+    @property
+    def name(self) -> str:
+        """The stack's own name, without the organisation and project that it may be given with."""
+        return self.stack.rpartition("/")[2]
 
     @property
     def folder(self) -> Path:
         """Where this checkout keeps the stack's SSH key; made readable by this user alone."""
-        path = PROGRAM / ".apiary" / self.stack
+        path = PROGRAM / ".apiary" / self.name
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path
 

@@ -1,11 +1,11 @@
 """`make status`: how the hive is, asked of everything at once, and what to type where something is wrong.
 
     stack.py      what there should be, by the state and the stack file
-    ask.py        asks, side by side and bounded; visit.py is said to `python3` where visitors are
+    asking.py     asks, side by side and bounded; visit.py is said to `python3` where visitors are
     findings.py   what is wrong, by what was told: servers.py, sites.py, containers.py, backups.py, drift.py
     render.py     all of it as text or JSON
 
-All but ask.py and visit.py are pure.
+All but asking.py and visit.py are pure.
 
 Changes nothing, anywhere: only the stack's SSH key is put into `.apiary/` where this checkout does not have it yet, as
 every verb and every preview does.
@@ -19,7 +19,7 @@ import time
 
 from operations.cli import OperationError, Pulumi
 from operations.status import render
-from operations.status.ask import SECONDS, Progress, ask
+from operations.status.asking import SECONDS, Progress, ask
 from operations.status.findings import report
 from operations.status.report import Level
 

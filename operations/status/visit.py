@@ -1,6 +1,6 @@
 """A visit to every site over both families, as visitors make it: the names looked up, then asked, every check on.
 
-Runs where visitors are, as a program that is said to `python3 -` (ask.py): standard library only, and nothing is
+Runs where visitors are, as a program that is said to `python3 -` (asking.py): standard library only, and nothing is
 written there. Prints a line of JSON as soon as a visit is over:
 
     {"domain", "family",                "IPv6" or "IPv4"
@@ -58,7 +58,9 @@ def question(name: str, kind: int, number: int) -> bytes:
 def answers(packet: bytes, kind: int) -> list[str]:
     """The data of a reply's answers of one type: addresses or names. Raises NoAnswerError for what is no reply."""
     try:
-        _, flags, asked, given = struct.unpack_from("!4H", packet)
+        _, flags, asked, given, _, _ = struct.unpack_from("!6H", packet)
+        if not flags & 0x8000:
+            raise NoAnswerError("sends a question back")
         if flags & 0x000F not in (0, 3):  # an error that is not "no such name"
             raise NoAnswerError(f"refuses with code {flags & 0x000F}")
         at = 12

@@ -83,7 +83,7 @@ def ask(pulumi: Pulumi, seconds: float, progress: Progress) -> tuple[Wanted, Ans
         write_key(pulumi, key_of(state))
         progress.open("drift")
         drifted = pool.submit(_within, progress, "drift", partial(_drift, pulumi, deadline))
-        everything = wanted(pulumi.stack, pulumi.tag, state, _config(pulumi.stack))
+        everything = wanted(pulumi.stack, pulumi.tag, state, _config(pulumi.name))
         for server in everything.servers:
             progress.open(server.name)
         servers = {
