@@ -24,7 +24,7 @@ def report(wanted: Wanted, answers: Answers) -> Report:
         Section("sites", ("IPv6", "IPv4", "certificate"), sites(wanted, answers), "none"),
         Section("applications", ("",), applications, "none"),
         Section("jobs", ("last run", "ended with", "by the clock"), jobs, "none"),
-        Section("backups", ("newest", "took", "holds"), backups(wanted, answers), NO_BACKUPS),
+        Section("backups", ("newest", "took", "holds", "proved"), backups(wanted, answers), NO_BACKUPS),
         Section("drift", ("",), (drift(wanted, answers.drift),)),
     ]  # fmt: skip
     return Report(

@@ -12,6 +12,8 @@ from operations.state import CONTAINER, DOMAIN, Server, State
 COMMAND = "command:remote:Command"
 VERDICT = "apiary:docker:Verdict"
 STACK = "pulumi:pulumi:Stack"
+# When nothing is said.
+BACKUP, DRILL = "17 2 * * *", "0 5 * * 0"
 KINDS = {"apiary:docker:Application": "application", "apiary:docker:Job": "job"}
 
 
@@ -49,7 +51,8 @@ class Schedule:
     """When backups and their rehearsals are due."""
 
     backup: str  # crontab(5)
-    drill: str | None
+    drill: str | None  # None where none goes by the clock
+    store: str | None  # the server that keeps those of the others, and is saved nowhere
 
 
 @dataclass(frozen=True)
@@ -92,9 +95,16 @@ def wanted(stack: str, tag: str, state: State, config: Mapping[str, Any]) -> Wan
 def _schedule(backups: Any) -> Schedule | None:  # noqa: ANN401 - YAML
     if not isinstance(backups, Mapping):
         return None
-    drill = backups.get("drill")
-    when = drill.get("when", "0 5 * * 0") if isinstance(drill, Mapping) else None
-    return Schedule(str(backups.get("when", "17 2 * * *")), when)
+    drill = backups.get("drill", True)
+    rehearsal = drill if isinstance(drill, Mapping) else {"scheduled": drill}
+    repository = backups.get("repository")
+    said = f"server:{repository.get('server', '')}" if isinstance(repository, Mapping) else str(repository)
+    store = said.removeprefix("server:") if said.startswith("server:") else None
+    return Schedule(
+        backup=str(backups.get("when", BACKUP)),
+        drill=str(rehearsal.get("when", DRILL)) if rehearsal.get("scheduled", True) else None,
+        store=store or None,
+    )
 
 
 def _sites(state: State) -> Iterable[Site]:

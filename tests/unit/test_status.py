@@ -6,6 +6,7 @@ import copy
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,13 @@ WANTED = Wanted(
         Container("job", "logs", "web1", "j2", "apiary/logs:1"),
     ),
     pending=(),
-    backups=Schedule("17 2 * * *", "0 5 * * 0"),
+    backups=Schedule("17 2 * * *", "0 5 * * 0", None),
     zones={"web1": "Etc/UTC"},
 )
+
+
+def iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat()
 
 
 def container(id_: str, resource: str, **changed: object) -> dict[str, Any]:
@@ -81,9 +86,26 @@ def good() -> dict[str, Any]:
         "backups": {
             "items": ["volume:uploads"],
             "saved": [
-                {"item": "volume:uploads", "time": NOW - 3600 * 16, "status": "ok", "seconds": 9, "bytes": 5 * GIB}
+                {
+                    "item": "volume:uploads",
+                    "time": iso(NOW - 16 * 3600),
+                    "saved": iso(NOW - 16 * 3600),
+                    "status": "ok",
+                    "reason": "",
+                    "seconds": 9,
+                    "bytes": 5 * GIB,
+                }
             ],
-            "drill": {"time": NOW - 6 * DAY, "status": "ok", "seconds": 60},
+            "drill": {
+                "begun": iso(NOW - 6 * DAY),
+                "status": "ok",
+                "seconds": 60,
+                "proved": iso(NOW - 6 * DAY),
+                "reason": "",
+                "items": {"volume:uploads": {"status": "ok", "proved": iso(NOW - 6 * DAY)}},
+                "applications": {},
+                "repository": {"status": "ok"},
+            },
         },
         "problems": {},
     }
@@ -368,34 +390,67 @@ def test_a_job(facts: dict[str, Any], level: Level, says: str, types: str) -> No
         assert types in finding.type
 
 
-def backed_up(drill: object = True, **changed: object) -> dict[str, Any]:
+def backed_up(drill: dict[str, Any] | None = None, **changed: object) -> dict[str, Any]:
+    """One item, and the rehearsal, each with something changed."""
     told = copy.deepcopy(good()["backups"])
     told["saved"][0] |= changed
-    return {"backups": {**told, "drill": told["drill"] if drill is True else drill}}
+    told["drill"] |= drill or {}
+    return {"backups": told}
+
+
+OLD = {"begun": iso(NOW - 9 * DAY)}
+BROKEN = {"status": "failed", "applications": {"shop": {"status": "failed", "reason": "0 rows"}},
+          "repository": {"status": "failed", "reason": "pack"}}  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("facts", "level", "name", "says"),
     [
-        (backed_up(time=NOW - 40 * 3600), Level.WRONG, "web1 volume:uploads", "is 40 h old, and another was due since"),
+        (backed_up(saved=iso(NOW - 40 * 3600)), Level.WRONG, "web1 volume:uploads", "is 40 h old, and another was due"),
         (
-            backed_up(status="failed", reason="repository is gone"),
+            backed_up(status="failed", reason="full"),
             Level.WRONG,
             "web1 volume:uploads",
-            "failed, .*: repos",
+            "failed, 16 h ago: full; .* 16 h",
+        ),
+        (
+            backed_up(status="failed", saved=""),
+            Level.WRONG,
+            "web1 volume:uploads",
+            "failed, 16 h ago; there is no good",
         ),
         (backed_up(status="suspicious", reason="9 B"), Level.WRONG, "web1 volume:uploads", "is suspicious, .*: 9 B"),
         ({"backups": {**good()["backups"], "saved": []}}, Level.WRONG, "web1 volume:uploads", "was never saved"),
         ({"backups": None}, Level.WRONG, "web1", "saves nothing"),
-        (backed_up(drill=None), Level.WATCH, "web1 rehearsal", "never proved"),
-        (backed_up({"time": NOW - 9 * DAY, "status": "ok"}), Level.WATCH, "web1 rehearsal", "9 d old"),
-        (backed_up({"time": NOW, "status": "failed", "reason": "0 rows"}), Level.WRONG, "web1 rehearsal", ": 0 rows"),
+        ({"backups": {**good()["backups"], "drill": None}}, Level.WATCH, "web1 rehearsal", "never proved"),
+        (backed_up(OLD), Level.WATCH, "web1 rehearsal", "9 d old"),
+        (backed_up({"status": "failed", "reason": "no room"}), Level.WRONG, "web1 rehearsal", "6 d ago: no room"),
+        (backed_up(BROKEN), Level.WRONG, "web1 rehearsal", "6 d ago: shop: 0 rows, and 1 more"),
     ],
 )
 def test_a_backup_and_its_rehearsal(facts: dict[str, Any], level: Level, name: str, says: str) -> None:
     finding = only(made(facts))
     assert (finding.level, finding.name) == (level, name)
     assert re.search(says, finding.says)
+
+
+def test_rehearsals_that_are_not_wanted_and_the_server_that_keeps_the_backups_are_no_finding() -> None:
+    assert made(backed_up(OLD), backups=Schedule("17 2 * * *", None, None)).findings == []
+    assert made({"backups": None}, backups=Schedule("17 2 * * *", None, "web1")).findings == []
+
+
+@pytest.mark.parametrize(
+    ("section", "schedule"),
+    [
+        ({"repository": "s3:x"}, Schedule("17 2 * * *", "0 5 * * 0", None)),
+        ({"repository": {"server": "web2"}, "when": "@daily", "drill": False}, Schedule("@daily", None, "web2")),
+        ({"repository": "server:web2"}, Schedule("17 2 * * *", "0 5 * * 0", "web2")),
+        ({"drill": {"read": 9}}, Schedule("17 2 * * *", "0 5 * * 0", None)),
+        ({"drill": {"when": "@weekly", "scheduled": True}}, Schedule("17 2 * * *", "@weekly", None)),
+    ],
+)
+def test_when_backups_are_due_is_the_stack_file_s(section: dict[str, Any], schedule: Schedule) -> None:
+    assert wanted("prod", "apiary-prod", State.of({}), {"apiary:backups": section}).backups == schedule
 
 
 def test_without_a_backups_section_that_is_said_and_is_no_finding() -> None:
@@ -494,7 +549,7 @@ def test_what_there_should_be_follows_from_the_state_and_the_stack_file() -> Non
         ("application", "shop", "c1", ""),
         ("job", "certs", "j1", "apiary/certbot:1"),
     ]
-    assert (found.backups, found.zones) == (Schedule("@daily", "@weekly"), {"web1": "Europe/Berlin"})
+    assert (found.backups, found.zones) == (Schedule("@daily", "@weekly", None), {"web1": "Europe/Berlin"})
     assert found.pending == ("creating late",)
     assert wanted("prod", "apiary-prod", State.of({}), {}).backups is None
 

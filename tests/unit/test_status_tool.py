@@ -125,6 +125,8 @@ def test_file_systems_that_nobody_writes_to_or_that_are_seen_twice_are_left_out(
     [one] = tool.file_systems()
     assert one["path"] == str(tmp_path)
     assert one["used"] + one["free"] <= one["total"]
+    (tmp_path / "proc" / "mounts").write_text(f"/dev/sr0 {tmp_path}/iso ext4 ro,relatime 0 0\n")
+    assert tool.file_systems() == []
 
 
 def test_of_a_schedule_the_last_line_of_each_entry_is_told_by_its_job(commands: Path, tmp_path: Path) -> None:
@@ -170,7 +172,7 @@ def test_of_backups_what_is_to_be_saved_and_what_was_is_told_and_no_secret() -> 
                 "environment": {"RESTIC_PASSWORD": "hush"},
                 "volumes": {"uploads": {}},
                 "databases": {"postgres": {"engine": "postgresql"}},
-                "applications": {"shop": {"databases": [["postgres", "shop"], ["elsewhere", "other"]]}},
+                "applications": {"shop": {"databases": [["postgres", "my shop"], ["elsewhere", "other"]]}},
             }
         )
     )
@@ -178,7 +180,7 @@ def test_of_backups_what_is_to_be_saved_and_what_was_is_told_and_no_secret() -> 
     (tool.SAVED / "last" / "volume:uploads.json").write_text('{"item": "volume:uploads", "status": "ok", "time": 1}')
     known = tool.facts("x")["backups"]
     assert known == {
-        "items": ["database:postgres:shop", "roles:postgres", "volume:uploads"],
+        "items": ["database:postgres:my%20shop", "roles:postgres", "volume:uploads"],
         "saved": [{"item": "volume:uploads", "status": "ok", "time": 1}],
         "drill": None,
     }
