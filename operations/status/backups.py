@@ -1,8 +1,8 @@
 """How old backups and their rehearsals are, and how they ended. Pure.
 
 Reads what the server tells of /var/lib/apiary/backups: a record for each item (`time` of the last run, its `status` and
-`reason`, and when the newest good one was `saved`), and of the last rehearsal when it was `begun`, its `status`, and when
-all was `proved` the last time.
+`reason`, when the newest good one was `saved`), and of the last rehearsal when it was `begun`, its `status`, and when all
+was `proved` the last time.
 """
 
 from __future__ import annotations
