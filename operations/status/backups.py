@@ -1,7 +1,7 @@
 """How old backups and their rehearsals are, and how they ended. Pure.
 
 Reads what the server tells of /var/lib/apiary/backups: a record for each item (`time` of the last run, its `status` and
-`reason`, when the newest good one was `saved`), and of the last rehearsal when it was `begun`, its `status`, and when all
+`reason`, when the newest good one was `saved`), and of the last rehearsal when it was `begun`, its `status`, when all
 was `proved` the last time.
 """
 
