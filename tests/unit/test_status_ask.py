@@ -71,8 +71,11 @@ class Place:
         )
 
     def left(self) -> bool:
-        """Whether what hung is still there."""
-        return read(int((self.folder / "left").read_text())) is not None
+        """Whether what hung is still there when it has had time to die."""
+        pid, deadline = int((self.folder / "left").read_text()), time.monotonic() + SPARE
+        while read(pid) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return read(pid) is not None
 
 
 @pytest.fixture
