@@ -35,16 +35,19 @@ VISIT = Path(__file__).with_name("visit.py")
 VISITOR = "APIARY_VISITOR"
 SECONDS = 8.0  # from the beginning, until what has not been told is given up
 SPARE_SECONDS = 0.3  # in which what is given up ends
+TICK_SECONDS = 0.5
 MISSING = 127  # a shell's status for a command that is not there
 
 
 class Progress:
-    """One line on a terminal of what is still missing; nothing elsewhere."""
+    """One line on a terminal of what is still missing, and for how long; nothing elsewhere."""
 
     def __init__(self, *, shown: bool) -> None:
         self._shown, self._lock = shown, threading.Lock()
         self._open: dict[str, str] = {}
         self._began = time.monotonic()
+        if shown:
+            threading.Thread(target=self._tick, daemon=True).start()
 
     def open(self, what: str, how: str = "") -> None:
         with self._lock:
@@ -55,6 +58,13 @@ class Progress:
         with self._lock:
             self._open.pop(what, None)
             self._show()
+
+    def _tick(self) -> None:
+        while True:
+            time.sleep(TICK_SECONDS)
+            with self._lock:
+                if self._open:
+                    self._show()
 
     def _show(self) -> None:
         if self._shown:
