@@ -54,10 +54,11 @@ class Zones:
             ipaddress.ip_address(address).reverse_pointer: [{"type": "PTR", "data": name}]
             for address, name in reverse.items()
         }
-        known = {name: [{"type": "A", "data": address}] for name, address in (hosts or {}).items()}
-        self.zones[INTERNAL] = {name: data for name, data in known.items() if name.endswith("." + INTERNAL)}
-        # The name servers of the zones, which this server stands for: nothing else of their domain is the region's.
-        self.zones |= {name: {name: data} for name, data in known.items() if name not in self.zones[INTERNAL]}
+        self.zones[INTERNAL] = {}
+        for name, address in (hosts or {}).items():
+            # Of what belongs to others, the region has that name and nothing beside it.
+            zone = INTERNAL if name.endswith("." + INTERNAL) else name
+            self.zones.setdefault(zone, {})[name] = [{"type": "A", "data": address}]
         for apex in (_reverse_zone(subnet), _reverse_zone(site)):
             self.zones[apex] = {name: data for name, data in pointers.items() if name.endswith("." + apex)}
 

@@ -6,8 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from operations import adopt, graph, heal, jobs, releases, revive, status
+from operations import adopt, graph, heal, jobs, releases, revive
 from operations.cli import PROGRAM, OperationError, Pulumi
+from operations.status import SECONDS, tell
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,10 +52,10 @@ def _run(pulumi: Pulumi, options: argparse.Namespace) -> int:
             return jobs.start(pulumi, options.job)
         case "release":
             releases.release(pulumi, options.application)
-        case "status":
-            return status.tell(pulumi, as_json=options.json, seconds=options.seconds)
         case "graph":
             graph.write(pulumi, options.file or PROGRAM / ".apiary" / options.stack / "graph.svg")
+        case "status":
+            return tell(pulumi, as_json=options.json, seconds=options.seconds)
     return 0
 
 
@@ -96,12 +97,12 @@ def _parser() -> argparse.ArgumentParser:
     verb("release", "release what is new on the git branch of an application").add_argument(
         "application", help="NAME or SERVER:NAME"
     )
-    telling = verb("status", "how the hive is: servers, sites, jobs, backups, drift; 1 when something is wrong")
-    telling.add_argument("--json", action="store_true", help="for a program to read")
-    telling.add_argument("--seconds", type=float, default=status.SECONDS,
-                         help=f"until what is silent is given up; default: {status.SECONDS}")  # fmt: skip
     drawing = verb("graph", "draw the stack's graph of resources as SVG")
     drawing.add_argument("--file", type=Path, help="default: .apiary/STACK/graph.svg")
+    telling = verb("status", "how the hive is: servers, sites, jobs, backups, drift; 1 when something is wrong")
+    telling.add_argument("--json", action="store_true", help="for a program to read")
+    telling.add_argument("--seconds", type=float, default=SECONDS,
+                         help=f"until what is silent is given up; default: {SECONDS}")  # fmt: skip
     return parser
 
 
