@@ -8,10 +8,14 @@ from pathlib import Path
 
 from operations import adopt, backups, graph, heal, jobs, releases, revive
 from operations.cli import PROGRAM, OperationError, Pulumi
+from operations.status import SECONDS, tell
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb; 0 when it is done, else a message and the status of what failed (`run`, `start`: of the job)."""
+    """Run one verb; 0 when it is done, else a message and the status of what failed (`run`, `start`: of the job).
+
+    `status`: 1 when something is wrong, 2 when that can't be told.
+    """
     options = _parser().parse_args(arguments)
     pulumi = Pulumi(options.stack)
     try:
@@ -22,8 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(pulumi: Pulumi, options: argparse.Namespace) -> int:
-    # The two that repair select it themselves: a torn file in the backend, which they remove, would stop it here.
-    if options.verb not in ("heal", "revive"):
+    # The two that repair select it themselves: a torn file in the backend, which they remove, would stop it here. And
+    # `status` has no second to lose.
+    if options.verb not in ("heal", "revive", "status"):
         # A mistyped name must not become an empty stack.
         pulumi.select(create=options.verb == "up")
     match options.verb:
@@ -55,6 +60,8 @@ def _run(pulumi: Pulumi, options: argparse.Namespace) -> int:
             return backups.prune(pulumi, options.server)
         case "graph":
             graph.write(pulumi, options.file or PROGRAM / ".apiary" / options.stack / "graph.svg")
+        case "status":
+            return tell(pulumi, as_json=options.json, seconds=options.seconds)
     return 0
 
 
@@ -103,6 +110,10 @@ def _parser() -> argparse.ArgumentParser:
     verb("prune", "remove backups that are not kept any more").add_argument("server", nargs="?", help="only this one")
     drawing = verb("graph", "draw the stack's graph of resources as SVG")
     drawing.add_argument("--file", type=Path, help="default: .apiary/STACK/graph.svg")
+    telling = verb("status", "how the hive is: servers, sites, jobs, backups, drift; 1 when something is wrong")
+    telling.add_argument("--json", action="store_true", help="for a program to read")
+    telling.add_argument("--seconds", type=float, default=SECONDS,
+                         help=f"until what is silent is given up; default: {SECONDS}")  # fmt: skip
     return parser
 
 

@@ -21,6 +21,7 @@ from xdist.scheduler import LoadScopeScheduling
 HIVES = {
     "whole": [
         "test_whole",
+        "test_status",
         "test_certificates",
         "test_proxy",
         "test_databases",
