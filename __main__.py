@@ -27,6 +27,7 @@ from components.environment import Secrets, environment
 from components.host import Host
 from components.image import Images
 from components.job import Job, JobArgs
+from components.monitoring import Monitoring
 from components.network import Network, subnets
 from components.reverse import Reverse
 from components.server import Server, ServerArgs
@@ -95,8 +96,10 @@ for name in container_order(stack):
     after: list[pulumi.Resource] = [{**applications, **jobs}[other] for other in waits_for(stack, name)]
     if name in stack.applications:
         may_start = {job: jobs[job] for job in jobs_named(stack.applications[name])}
-        access_to_jobs = DockerAccess(name, may_start, host) if may_start else None
-        wanted_application = ApplicationArgs(stack.applications[name], variables_of, access_to_jobs, after)
+        given: list[DockerAccess | Monitoring] = [DockerAccess(name, may_start, host)] if may_start else []
+        if name in settings.monitors(stack).values():
+            given.append(Monitoring(name, stack, after, host))
+        wanted_application = ApplicationArgs(stack.applications[name], variables_of, given, after)
         applications[name] = Application(name, wanted_application, image, host)
     else:
         after += [zones[zone] for zone in zones_before(stack, name)]

@@ -109,6 +109,7 @@ def variables(
             ],
             "apiary_ssh_from": wanted.ssh_from or [],
             "apiary_stop_seconds": _stop_seconds(stack, server),
+            "apiary_monitor": server in settings.monitors(stack),
             "apiary_git": any(container.git for container in stack.containers_on(server).values()),
             "apiary_registry_mirrors": list(wanted.registry_mirrors),
         }

@@ -8,6 +8,7 @@ from settings.container_texts import VolumeMount
 from settings.domains import RecordPlan, dns_records, domains_map, reverse_names, zones_of
 from settings.errors import SettingsError
 from settings.loading import load
+from settings.monitoring import monitors, watched
 from settings.models import Application, Container, Git, Health, Job, Stack
 from settings.plans import plan, static_suffixes
 from settings.reach import Opening, openings
@@ -29,6 +30,7 @@ __all__ = [
     "dns_records",
     "domains_map",
     "load",
+    "monitors",
     "openings",
     "own_address",
     "plan",
@@ -36,5 +38,6 @@ __all__ = [
     "reverse_names",
     "spellings",
     "static_suffixes",
+    "watched",
     "zones_of",
 ]

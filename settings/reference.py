@@ -12,6 +12,7 @@ from typing import Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from settings import references
+from settings.alerts import Alerts, Mail, Ntfy
 from settings.containers import Application, Container, Git, Health, Job
 from settings.hosts import Dns, DockerIpv6, Ipv6, Record, Server, Zone
 from settings.kinds import Kind, Settings
@@ -56,6 +57,9 @@ _SECTIONS: tuple[tuple[str, type[Settings]], ...] = (
     ("`jobs.NAME`", Job),
     ("`zones.DOMAIN`", Zone),
     ("`zones.DOMAIN.records`, each", Record),
+    ("`alerts`", Alerts),
+    ("`alerts.mail`", Mail),
+    ("`alerts.ntfy`", Ntfy),
 )
 
 

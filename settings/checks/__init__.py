@@ -8,6 +8,7 @@ from collections.abc import Collection
 
 from settings.checks import (
     addresses,
+    alerts,
     containers,
     databases,
     domains,
@@ -33,3 +34,4 @@ def check(draft: Draft, *, build_dirs: Collection[str] | None = None, playbooks:
     references.check(draft)
     schedule.check(draft)
     databases.check(draft)
+    alerts.check(draft)
