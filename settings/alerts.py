@@ -68,9 +68,9 @@ class Alerts(Settings):
     def references(self) -> dict[tuple[str | int, ...], str]:
         """Names in `secrets` that are referred to, by the setting's path."""
         said: dict[tuple[str | int, ...], str | None] = {
-            ("mail", "password"): self.mail and self.mail.password,
-            ("ntfy", "url"): self.ntfy and self.ntfy.url,
-            ("ntfy", "token"): self.ntfy and self.ntfy.token,
+            ("mail", "password"): self.mail.password if self.mail else None,
+            ("ntfy", "url"): self.ntfy.url if self.ntfy else None,
+            ("ntfy", "token"): self.ntfy.token if self.ntfy else None,
             ("heartbeat",): self.heartbeat,
             **{("webhook", index): url for index, url in enumerate(self.webhook)},
         }
