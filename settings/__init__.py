@@ -8,8 +8,8 @@ from settings.container_texts import VolumeMount
 from settings.domains import RecordPlan, dns_records, domains_map, reverse_names, zones_of
 from settings.errors import SettingsError
 from settings.loading import load
-from settings.monitoring import monitors, watched
 from settings.models import Application, Container, Git, Health, Job, Stack
+from settings.monitoring import monitors, watched
 from settings.plans import plan, static_suffixes
 from settings.reach import Opening, openings
 from settings.references import resolve

@@ -6,6 +6,7 @@ when it alarms, and how it is configured (images/Monitor/monitor).
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any
 
 from settings.crontab import Schedule
@@ -94,13 +95,13 @@ def _late_jobs(stack: Stack, server: str) -> Iterator[tuple[str, int]]:
 
 
 def longest_gap(schedule: Schedule) -> int | None:
-    """The most seconds between two moments of a schedule, changes of the clock aside; None where they are years apart."""
+    """The most seconds between two moments of a schedule, changes of the clock aside; None where it is many years."""
     moments = sorted(60 * (60 * hour + minute) for hour in schedule.hours for minute in schedule.minutes)
     days = [day for day in range(_DAYS) if schedule.is_on(_FIRST + timedelta(days=day))]
     if len(days) < 2:
         return None
-    within = [later - earlier for earlier, later in zip(moments, moments[1:], strict=False)]
-    apart = max(later - earlier for earlier, later in zip(days, days[1:], strict=False))
+    within = [later - earlier for earlier, later in pairwise(moments)]
+    apart = max(later - earlier for earlier, later in pairwise(days))
     return max([*within, apart * _DAY - moments[-1] + moments[0]])
 
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from settings import databases
 from settings.domains import zones_served
-from settings.monitoring import is_monitor, servers_watched
 from settings.models import Container, Job, Stack
+from settings.monitoring import is_monitor, servers_watched
 from settings.references import AppRef, DbMap, DomainsAll, JobRef
 
 # Where an application that refers to jobs finds the socket by which it may start them.

@@ -91,5 +91,5 @@ def _web(path: str, headers: dict[str, str], body: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    Inbox(Path(sys.argv[1]), "0.0.0.0")  # noqa: S104
+    Inbox(Path(sys.argv[1]), "0.0.0.0")
     threading.Event().wait()

@@ -2,8 +2,8 @@
 
     python3 provoked.py FOLDER    certificates in it: short.pem, long.pem (with their keys), authority.pem
 
-Standard library only: it runs inside the image. Its last line is JSON: {alert: {way: {"firing": n, "resolved": n}}}, and
-what went wrong. Waits for conditions, each within a limit.
+Standard library only: it runs inside the image. Its last line is JSON: how often each alert was told by each
+way, and what went wrong. Waits for conditions, each within a limit.
 """
 
 from __future__ import annotations
@@ -233,7 +233,8 @@ def main(folder: Path) -> int:  # noqa: PLR0915 - a story, told in its order
     program = (
         "import sys; from pathlib import Path; from monitor import __main__ as m, programs as p;"
         f"f = Path({str(folder)!r}); m.WATCH = f / 'watch.json'; m.NODE_EXPORTER = f / 'node.sock';"
-        "m.PROXY = f / 'proxy.sock'; m.PAGE = f / 'page'; m.DATA = p.DATA = f / 'data'; m.FILES = p.FILES = f / 'files';"
+        "m.PROXY = f / 'proxy.sock'; m.PAGE = f / 'page'; m.DATA = p.DATA = f / 'data';"
+        "m.FILES = p.FILES = f / 'files';"
         + (f"p.TEMPLATES = Path({os.environ['TEMPLATES']!r});" if "TEMPLATES" in os.environ else "")
         + "sys.exit(m.main())"
     )

@@ -31,6 +31,8 @@ class Monitor:
     """What is watched now, and the programs that watch it."""
 
     def __init__(self, told: Told, file: Path) -> None:
+        if not os.access(DATA, os.W_OK):
+            raise EnvironmentProblem(f"{DATA} is not writable; mount a named volume there, e.g. metrics:{DATA}")
         self._told, self._file = told, file
         self._seen = self._stamp()
         self.watch = self._read()
@@ -70,8 +72,6 @@ def main() -> int:
         signal.signal(number, lambda *_: stopping.set())
     try:
         told = read(os.environ)
-        if not os.access(DATA, os.W_OK):
-            raise EnvironmentProblem(f"{DATA} is not writable; mount a named volume there, e.g. metrics:{DATA}")
         monitor = Monitor(told, WATCH)
     except (EnvironmentProblem, WatchError, OSError) as error:
         say(f"ERROR: {WATCH if isinstance(error, WatchError) else ''} {error}")

@@ -37,8 +37,8 @@ h1 { font-size: 1.7rem; margin: 0 } h2 { font-size: 1.05rem; margin: 0; overflow
   border-radius: .4rem }
 .fire.critical { border-color: var(--bad) } .fire p { margin: 0 }
 code { font: .88rem/1.5 ui-monospace, monospace; overflow-wrap: anywhere }
-.cards { display: grid; align-items: start; grid-template-columns: repeat(auto-fill, minmax(min(100%, 23rem), 1fr)); gap: 1rem;
-  margin-top: 1rem }
+.cards { display: grid; align-items: start; gap: 1rem; margin-top: 1rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 23rem), 1fr)) }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: .7rem; padding: .9rem 1rem }
 .top { display: flex; justify-content: space-between; align-items: baseline; gap: 1rem }
 .much { font-size: 1.25rem; font-weight: 600; white-space: nowrap; font-variant-numeric: tabular-nums }
@@ -74,9 +74,8 @@ def render(found: Day) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="robots" content="noindex">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta http-equiv="refresh" content="60">\n<title>{name}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n'
-        f'<main>\n<header><h1>{name}</h1><span class="quiet">the day until {made}, from left to right; a bar is a quarter of an hour</span></header>\n'
-        + "\n".join(parts)
-        + "\n</main>\n</body>\n</html>\n"
+        f'<main>\n<header><h1>{name}</h1><span class="quiet">the day until {made}, from left to right; '
+        "a bar is a quarter of an hour</span></header>\n" + "\n".join(parts) + "\n</main>\n</body>\n</html>\n"
     )
 
 
@@ -144,7 +143,9 @@ def _strip(family: str, line: Line, end: int) -> str:
     )
 
 
-def _curve(name: str, said: str, line: Line, end: int, spell: Callable[[float], str], top: float | None = None) -> str:
+def _curve(
+    name: str, said: str, line: Line, end: int, spell: Callable[[float], str], *, top: float | None = None
+) -> str:
     """A line with the space below it filled; gaps stay gaps."""
     highest = top or max((value for value in line if value is not None), default=0) or 1
     pieces: list[list[tuple[float, float, float, int]]] = [[]]
@@ -169,12 +170,14 @@ def _curve(name: str, said: str, line: Line, end: int, spell: Callable[[float], 
             f"<title>{_clock(at, end)} {html.escape(spell(value))}</title></rect>"
             for x, _, value, at in piece
         ]
-    most = "" if top else f"up to {spell(highest)}" if any(value is not None for value in line) else ""
+    most = f"up to {spell(highest)}" if top is None and any(value is not None for value in line) else ""
     caption = f"<figcaption><span>{html.escape(name)} {html.escape(said)}</span><span>{most}</span></figcaption>"
     return (
         f"<figure>{caption if name else ''}"
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(name or "share in use")}">'
-        f'<line class="floor" x1="0" x2="{WIDTH}" y1="{HEIGHT - 0.5}" y2="{HEIGHT - 0.5}"/>{"".join(drawn)}</svg></figure>'
+        f'<line class="floor" x1="0" x2="{WIDTH}" y1="{HEIGHT - 0.5}" y2="{HEIGHT - 0.5}"/>'
+        + "".join(drawn)
+        + "</svg></figure>"
     )
 
 

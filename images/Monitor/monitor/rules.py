@@ -269,5 +269,5 @@ def _itself(interval: int) -> Iterator[Alert]:
         f"sum by (integration) (increase(alertmanager_notifications_failed_total[{RECENT * interval}s])) > 0",
         "alerts of <server> do not arrive by {{ $labels.integration }}",
         "docs/monitoring.md#the-monitor-is-blind-or-silent",
-        "on <server> docker logs --tail 50 $(on <server> docker ps -q --filter label=apiary.resource=applications.<name>)",
+        "on <server> 'docker logs --tail 50 $(docker ps -q --filter label=apiary.resource=applications.<name>)'",
     )
