@@ -300,7 +300,7 @@ def test_another_container_reaches_nothing_of_it_and_it_reaches_nothing_of_its_h
 
 
 def test_it_takes_little_memory(watched: Hive) -> None:
-    """Of every process, what it has in memory, pages of several in proportion: the container's, and the node exporter."""
+    """What each process has in memory, pages of several in proportion: the container's, and the node exporter."""
     pids = f"$(docker top {watched.container('monitor')} -o pid | tail -n +2)"
     exporter = "$(systemctl show -P MainPID apiary-node-exporter.service)"
     count = f"for p in {pids} {exporter}; do awk '/^Pss:/ {{print $2}}' /proc/$p/smaps_rollup; cat /proc/$p/comm; done"

@@ -116,6 +116,8 @@ def parse(text: str) -> Watch:
             ntfy=_read(Ntfy, alerts["ntfy"], "alerts.ntfy") if alerts["ntfy"] else None,
             heartbeat=alerts["heartbeat"],
         )
+    except WatchError:
+        raise
     except KeyError as error:
         raise WatchError(f"has no {error}") from error
     except (TypeError, AttributeError, ValueError) as error:
