@@ -50,9 +50,10 @@ def test_a_change_that_was_killed_is_finished(hive: Hive, how: list[Signals], mo
     expect_healed(hive)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "how",
-    [pytest.param([SIGINT], id="one-interrupt"), pytest.param([SIGKILL], id="kill", marks=pytest.mark.soak)],
+    [pytest.param([SIGINT], id="one-interrupt"), pytest.param([SIGKILL], id="kill")],
 )
 def test_a_destroy_that_was_killed_is_undone_by_heal(hive: Hive, how: list[Signals]) -> None:
     ipv4 = hive.server["ipv4"]

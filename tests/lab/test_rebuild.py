@@ -9,6 +9,8 @@ import json
 from ipaddress import IPv6Address, IPv6Network
 from typing import Any
 
+import pytest
+
 from lab import network
 from tests.lab.hive import LABEL, Hive, until
 
@@ -92,6 +94,7 @@ def test_a_server_deleted_behind_the_program_s_back_is_revived_with_every_addres
     hive.expect_no_changes()
 
 
+@pytest.mark.soak
 def test_a_dead_server_is_revived_with_every_address(hive: Hive) -> None:
     before, named = addresses(hive), records(hive)
     hive.lab("kill", f"{LABEL}web1")
@@ -120,6 +123,7 @@ def test_a_rebuilt_server_has_everything_again_at_the_same_addresses(hive: Hive)
     hive.settings["apiary:servers"]["web1"]["os"] = DEBIAN_13
 
 
+@pytest.mark.soak
 def test_the_switch_changes_the_addresses_of_a_server_that_lives_and_not_the_server(hive: Hive) -> None:
     """Off, for which this region's API wants the server restarted, and on again."""
     before, machine = addresses(hive), hive.on_server("cat /etc/apiary/instance")
