@@ -21,6 +21,7 @@ from components import stack_file
 from components.access import Access
 from components.application import Application, ApplicationArgs
 from components.archive import read_folder
+from components.backups import Backups, Repository
 from components.bootstrap import Bootstrap, BootstrapArgs, variables
 from components.docker_access import DockerAccess
 from components.environment import Secrets, environment
@@ -35,7 +36,16 @@ from components.verdict import Verdict, VerdictArgs
 from components.volumes import Volumes, names_on
 from components.vpc import Vpc
 from components.zone import Zone, records
-from settings.order import container_order, jobs_named, proxy_setups, startable, waits_for, zones_before
+from settings import saved
+from settings.order import (
+    container_order,
+    database_servers,
+    jobs_named,
+    proxy_setups,
+    startable,
+    waits_for,
+    zones_before,
+)
 
 HERE = Path(__file__).parent
 IMAGES = HERE / "images"
@@ -67,7 +77,10 @@ images = Images(IMAGES, stack.secrets)
 
 vpcs = {region: Vpc(region, subnet) for region, subnet in stack.private_nets().items()}
 
+repository = Repository("backups", stack) if stack.backups else None
+
 hosts: dict[str, Host] = {}
+backups: dict[str, Backups] = {}
 for name, wanted in stack.servers.items():
     server = Server(name, ServerArgs.of(stack, name), access, vpcs[wanted.region] if wanted.private_ip else None)
     plan = server.prefix.apply(partial(settings.plan, stack, name))
@@ -75,25 +88,32 @@ for name, wanted in stack.servers.items():
     bootstrap = Bootstrap(name, BootstrapArgs(playbooks, wanted.playbook, told), server)
     network = Network(name, subnets(plan), server, bootstrap)
     volumes = Volumes(name, names_on(stack, name), server, bootstrap)
+    if repository and saved.has_backups(stack, name):
+        backups[name] = Backups(name, stack, repository, server, after=[bootstrap, volumes])
+    filled = backups[name].filled if name in backups else {}
     static = frozenset(settings.static_suffixes(stack, name))
-    hosts[name] = Host(server, bootstrap, network, volumes, plan, wanted.private_ip, static)
+    hosts[name] = Host(server, bootstrap, network, volumes, plan, wanted.private_ip, static, filled)
 
 zones = {
     zone: Zone(zone, records(stack, zone, hosts), protect=zone in stack.zones and stack.zones[zone].protect)
     for zone in settings.zones_of(stack)
 }
 
-for name, reverse in settings.reverse_names(stack).items():
-    Reverse(name, reverse, hosts[stack.server_of(stack.applications[name])])
+reverses = {
+    name: Reverse(name, reverse, hosts[stack.server_of(stack.applications[name])])
+    for name, reverse in settings.reverse_names(stack).items()
+}
 
 applications: dict[str, Application] = {}
 jobs: dict[str, Job] = {}
+fills: dict[str, pulumi.Resource] = {}  # of databases, by the application that serves them
 for name in container_order(stack):
     container = stack.containers()[name]
     host = hosts[stack.server_of(container)]
     image = images.of(container, stack.server_of(container), host)
     variables_of = environment(name, stack, secrets)
     after: list[pulumi.Resource] = [{**applications, **jobs}[other] for other in waits_for(stack, name)]
+    after += [fills[other] for other in database_servers(stack, name) if other in fills]
     if name in stack.applications:
         may_start = {job: jobs[job] for job in jobs_named(stack.applications[name])}
         given: list[DockerAccess | Monitoring] = [DockerAccess(name, may_start, host)] if may_start else []
@@ -101,17 +121,26 @@ for name in container_order(stack):
             given.append(Monitoring(name, stack, after, host))
         wanted_application = ApplicationArgs(stack.applications[name], variables_of, given, after)
         applications[name] = Application(name, wanted_application, image, host)
+        if (there := backups.get(stack.server_of(container))) and name in there.databases:
+            fills[name] = there.fill(name, applications[name])
     else:
         after += [zones[zone] for zone in zones_before(stack, name)]
         jobs[name] = Job(name, JobArgs(stack.jobs[name], variables_of, after, name in startable(stack)), image, host)
 
+verdicts: dict[str, Verdict] = {}
 for name, host in hosts.items():
     sites = settings.domains_map(stack, name)
     setups = [jobs[job] for job in proxy_setups(stack, name)]
     if sites and setups:
         proxies = [applications[other] for other, app in stack.applications_on(name).items() if app.ipv6_web]
         served = {other: applications[other] for other, app in stack.applications_on(name).items() if app.domains}
-        Verdict(name, VerdictArgs(sites, served, [*proxies, *setups]), host)
+        verdicts[name] = Verdict(name, VerdictArgs(sites, served, [*proxies, *setups]), host)
+
+for name, there in backups.items():
+    on_it: list[pulumi.Resource] = [{**applications, **jobs}[other] for other in stack.containers_on(name)]
+    on_it += [fills[other] for other in there.databases if other in fills]
+    on_it += [reverses[other] for other in stack.containers_on(name) if other in reverses]
+    there.done([hosts[name].server, *on_it, *([verdicts[name]] if name in verdicts else [])])
 
 pulumi.export(
     "servers",
@@ -129,4 +158,6 @@ pulumi.export(
     },
 )
 pulumi.export("sites", sorted(domain for name in stack.servers for domain in settings.domains_map(stack, name)))
+if backups:
+    pulumi.export("backups", {name: saved.saved(stack, name).shown() for name in backups})
 pulumi.export("passwords", secrets.shown())

@@ -18,6 +18,7 @@ import settings
 from components import cargo
 from components.archive import Archive
 from components.server import Server
+from settings import saved
 
 # Long lines are folded, because a line over 64 KiB stalls the log; the status of the script is kept.
 RUN = """\
@@ -109,7 +110,9 @@ def variables(
             ],
             "apiary_ssh_from": wanted.ssh_from or [],
             "apiary_stop_seconds": _stop_seconds(stack, server),
-            "apiary_monitor": server in settings.monitors(stack),
+            # Left out where there are none, so that nothing is another for a stack without.
+            **({"apiary_backups": True} if saved.has_backups(stack, server) else {}),
+            **({"apiary_monitor": True} if server in settings.monitors(stack) else {}),
             "apiary_git": any(container.git for container in stack.containers_on(server).values()),
             "apiary_registry_mirrors": list(wanted.registry_mirrors),
         }

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 
 from settings import container_texts, git_texts
 from settings import kinds as k
+from settings.backups import Backup, BackupSetting
 from settings.container_texts import DatabaseUse, OpenPort, Port, VolumeMount
 from settings.kinds import Settings
 from settings.references import Reference, parse
@@ -115,6 +116,12 @@ class Container(Settings):
         description="Named volumes (`name:/path`), folders of the server (`/folder/:/path`, made where they are not "
         "there) or what is there already (`/file:/path`); `:ro`.",
         examples=[["letsencrypt:/etc/letsencrypt:ro", "/srv/media/:/media", "/srv/app.conf:/etc/app.conf:ro"]],
+    )
+    backup: BackupSetting = Field(
+        default_factory=Backup,
+        description="How its volumes are saved where the stack has `backups`; `false`: not at all, because what is in "
+        "them can be made again.",
+        examples=[False],
     )
     command: list[k.Argument] | None = Field(
         default=None,

@@ -11,6 +11,7 @@ from pydantic import Field
 from settings import kinds as k
 from settings.addresses import private_net
 from settings.alerts import Alerts, Mail, Ntfy
+from settings.backups import Backup, Backups, Keep
 from settings.containers import Application, Container, Git, Health, Job
 from settings.hosts import Dns, Record, Server, Zone
 from settings.kinds import Settings
@@ -18,11 +19,14 @@ from settings.kinds import Settings
 __all__ = [
     "Alerts",
     "Application",
+    "Backup",
+    "Backups",
     "Container",
     "Dns",
     "Git",
     "Health",
     "Job",
+    "Keep",
     "Mail",
     "Ntfy",
     "Record",
@@ -64,6 +68,12 @@ class Stack(Settings):
         description="Secrets by name, for `_secrets^NAME`; set with `pulumi config set --secret`.",
         examples=[{"mail_password": "..."}],
         repr=False,
+    )
+
+    backups: Backups | None = Field(
+        default=None,
+        description="Backups of all servers; none when left out.",
+        examples=[{"repository": "s3:https://ewr1.vultrobjects.com/my-hive"}],
     )
 
     def containers(self) -> dict[str, Container]:

@@ -13,12 +13,14 @@ from settings.crontab import Schedule
 from settings.domains import domains_map
 from settings.models import Container, Stack
 from settings.references import JobRef
+from settings.saved import has_backups
 
 IMAGE = "Monitor"
 # Where it finds what the host has for it, its figures, and the proxy's metrics.
 FOLDER, DATA, PROXY = "/run/apiary", "/var/lib/monitor", "/etc/haproxy"
 # A run begins within a minute of its time, and a night with a change of the clock is an hour longer.
 SPARE_SECONDS = 900 + 3600
+LONG_BACKUP = 2 * 3600
 _DAY = 86400
 # A year and more than one leap day: the longest time between two days that a job runs on. No day is asked of today.
 _FIRST, _DAYS = date(2024, 1, 1), 366 * 9
@@ -54,7 +56,7 @@ def watched(stack: Stack, name: str) -> dict[str, Any]:
         "sites": list(_sites(stack, name)),
         "peers": list(_peers(stack, server)),
         "jobs": dict(sorted(_late_jobs(stack, server))),
-        "backups": None,
+        "backups": _late_backups(stack, server),
         "alerts": _alerts(stack),
     }
 
@@ -92,6 +94,14 @@ def _late_jobs(stack: Stack, server: str) -> Iterator[tuple[str, int]]:
                 if gap is not None:
                     late[reference.name] = min(gap + SPARE_SECONDS, late.get(reference.name, gap + SPARE_SECONDS))
     yield from late.items()
+
+
+def _late_backups(stack: Stack, server: str) -> dict[str, int | None] | None:
+    """After how many seconds a backup and a rehearsal are late; None where nothing of the server is saved."""
+    if stack.backups is None or not has_backups(stack, server):
+        return None
+    gap = longest_gap(Schedule.parse(stack.backups.when))
+    return None if gap is None else {"late": gap + SPARE_SECONDS + LONG_BACKUP, "drill_late": None}
 
 
 def longest_gap(schedule: Schedule) -> int | None:

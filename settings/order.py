@@ -68,9 +68,21 @@ def _given_domains(stack: Stack, server: str) -> list[str]:
     ]
 
 
+def database_servers(stack: Stack, name: str) -> list[str]:
+    """Return the database servers that a container uses, refers to, or makes databases on."""
+    container = stack.containers()[name]
+    referred = [one.name for one in container.environment.values() if isinstance(one, AppRef)]
+    used = [one.server for one in databases.used(name, container)]
+    found = {*referred, *used, *databases.made_by(stack, name)} - {name}
+    return sorted(one for one in found if one in stack.applications and stack.applications[one].engine)
+
+
 def needs(stack: Stack, name: str) -> list[str]:
-    """Return the containers that have to be declared before `name`: what it waits for, and jobs it may start."""
-    return sorted({*waits_for(stack, name), *jobs_named(stack.containers()[name])} - {name})
+    """Return the containers that have to be declared before `name`: what it waits for, jobs it may start, and where
+    there are backups the database servers that are filled before anybody uses them.
+    """
+    servers = database_servers(stack, name) if stack.backups else []
+    return sorted({*waits_for(stack, name), *jobs_named(stack.containers()[name]), *servers} - {name})
 
 
 def container_order(stack: Stack) -> list[str]:

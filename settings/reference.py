@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from settings import references
 from settings.alerts import Alerts, Mail, Ntfy
+from settings.backups import Backup, Backups, Keep
 from settings.containers import Application, Container, Git, Health, Job
 from settings.hosts import Dns, DockerIpv6, Ipv6, Record, Server, Zone
 from settings.kinds import Kind, Settings
@@ -55,6 +56,9 @@ _SECTIONS: tuple[tuple[str, type[Settings]], ...] = (
     ("`applications.NAME`", Application),
     ("`applications.NAME.health`", Health),
     ("`jobs.NAME`", Job),
+    ("`applications.NAME.backup` and `jobs.NAME.backup`", Backup),
+    ("`backups`", Backups),
+    ("`backups.keep`", Keep),
     ("`zones.DOMAIN`", Zone),
     ("`zones.DOMAIN.records`, each", Record),
     ("`alerts`", Alerts),

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from settings.checks import (
     addresses,
     alerts,
+    backups,
     containers,
     databases,
     domains,
@@ -35,3 +36,4 @@ def check(draft: Draft, *, build_dirs: Collection[str] | None = None, playbooks:
     schedule.check(draft)
     databases.check(draft)
     alerts.check(draft)
+    backups.check(draft)
