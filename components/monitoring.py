@@ -17,7 +17,7 @@ from pulumi_command import remote
 import settings
 from components.host import Host
 from components.server import undo
-from settings.monitoring import FOLDER
+from settings.monitors import FOLDER
 
 
 class Monitoring(pulumi.ComponentResource):

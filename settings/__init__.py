@@ -9,7 +9,8 @@ from settings.domains import RecordPlan, dns_records, domains_map, reverse_names
 from settings.errors import SettingsError
 from settings.loading import load
 from settings.models import Application, Backups, Container, Git, Health, Job, Stack
-from settings.monitoring import monitors, watched
+from settings.monitoring import watched
+from settings.monitors import monitors
 from settings.plans import plan, static_suffixes
 from settings.reach import Opening, openings
 from settings.references import resolve

@@ -11,37 +11,18 @@ from typing import Any
 
 from settings.crontab import Schedule
 from settings.domains import domains_map
-from settings.models import Container, Stack
+from settings.models import Stack
+from settings.monitors import PROXY, servers_watched
 from settings.references import JobRef
 from settings.saved import has_backups
 
-IMAGE = "Monitor"
-# Where it finds what the host has for it, its figures, and the proxy's metrics.
-FOLDER, DATA, PROXY = "/run/apiary", "/var/lib/monitor", "/etc/haproxy"
 # A run begins within a minute of its time, and a night with a change of the clock is an hour longer.
 SPARE_SECONDS = 900 + 3600
-LONG_BACKUP = 2 * 3600
+# What a backup itself may take.
+BACKUP_SECONDS = 2 * 3600
 _DAY = 86400
 # A year and more than one leap day: the longest time between two days that a job runs on. No day is asked of today.
 _FIRST, _DAYS = date(2024, 1, 1), 366 * 9
-
-
-def is_monitor(application: Container) -> bool:
-    """Whether an application watches its server."""
-    return application.build_dir == IMAGE
-
-
-def monitors(stack: Stack) -> dict[str, str]:
-    """The monitor of each server that has one, by the server's name, in the order of the file."""
-    return {stack.server_of(app): name for name, app in stack.applications.items() if is_monitor(app)}
-
-
-def servers_watched(stack: Stack, name: str) -> list[str]:
-    """The servers whose sites a monitor watches: its own, and those that have none where it is the first one."""
-    has_one = monitors(stack)
-    own = stack.server_of(stack.applications[name])
-    is_first = own == next(iter(has_one), own)
-    return [server for server in stack.servers if server == own or (is_first and server not in has_one)]
 
 
 def watched(stack: Stack, name: str) -> dict[str, Any]:
@@ -101,7 +82,7 @@ def _late_backups(stack: Stack, server: str) -> dict[str, int | None] | None:
     if stack.backups is None or not has_backups(stack, server):
         return None
     gap = longest_gap(Schedule.parse(stack.backups.when))
-    return None if gap is None else {"late": gap + SPARE_SECONDS + LONG_BACKUP, "drill_late": None}
+    return None if gap is None else {"late": gap + SPARE_SECONDS + BACKUP_SECONDS, "drill_late": None}
 
 
 def longest_gap(schedule: Schedule) -> int | None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from settings import databases
 from settings.domains import zones_served
 from settings.models import Container, Job, Stack
-from settings.monitoring import is_monitor, servers_watched
+from settings.monitors import is_monitor, servers_watched
 from settings.references import AppRef, DbMap, DomainsAll, JobRef
 
 # Where an application that refers to jobs finds the socket by which it may start them.

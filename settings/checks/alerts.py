@@ -5,7 +5,7 @@ from settings.checks.common import Placed, placed
 from settings.draft import Draft
 from settings.errors import did_you_mean, show
 from settings.models import Application
-from settings.monitoring import DATA, FOLDER, IMAGE, is_monitor
+from settings.monitors import DATA, FOLDER, IMAGE, is_monitor
 
 INTERVALS = (1, 300)
 _EXAMPLE = (
