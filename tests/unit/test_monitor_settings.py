@@ -185,7 +185,7 @@ CASES = [
     ("applications.monitor.volumes", [], "applications.monitor.volumes", 'write volumes: ["metrics:/var/lib/monitor"]'),
     (
         "applications.monitor.volumes",
-        ["m:/var/lib/monitor", "x:/run"],
+        ["metrics:/var/lib/monitor", "other:/run"],
         "applications.monitor.volumes[1]",
         "/run/apiary is where it finds what its host has for it",
     ),

@@ -119,8 +119,16 @@ class _Quiet(BaseHTTPRequestHandler):
         """Every look would be a line."""
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Who asks may have enough with the first line, as the health check has, and leave."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
 def _serve(handler: type[BaseHTTPRequestHandler], address: str, port: int) -> ThreadingHTTPServer:
-    server = ThreadingHTTPServer((address, port), handler)
-    server.daemon_threads = True
+    server = _Server((address, port), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server

@@ -21,7 +21,7 @@ SYSTEM_AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 KEPT = "30h"  # the page shows a day
 END_SECONDS = 8
 # Little memory for a little more work.
-SPARING = {"GOGC": "40", "GOMAXPROCS": "1"}
+SPARING = {"GOGC": "20", "GOMAXPROCS": "1"}
 
 
 @dataclass(frozen=True)
