@@ -84,9 +84,10 @@ def main() -> int:
     ended = None
     while not stopping.wait(1) and (ended := monitor.running.ended()) is None:
         monitor.look()
-        if os.access(PAGE, os.W_OK) and time.monotonic() - drawn >= min(PAGE_SECONDS, 2 * told.interval):
-            drawn = time.monotonic()
+        is_due = time.monotonic() - drawn >= min(PAGE_SECONDS, 2 * told.interval)
+        if is_due and os.access(PAGE, os.W_OK) and monitor.running.well():
             page.draw(PAGE, monitor.watch)
+            drawn = time.monotonic()
     monitor.running.stop()
     if ended:
         say(f"ERROR: {ended}")
