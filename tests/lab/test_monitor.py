@@ -386,7 +386,8 @@ def test_each_alert_provoked_arrives_once_by_every_way_and_is_over(watched: Hive
     image = watched.on_server(f"docker inspect -f '{{{{.Config.Image}}}}' {watched.container('monitor')}").strip()
     families = "--sysctl net.ipv6.conf.all.disable_ipv6=0 --sysctl net.ipv6.conf.lo.disable_ipv6=0"
     families += " --add-host localhost:::1"
-    run = f"docker run --rm -i --memory 96m --memory-swap 96m --network none {families} --cap-drop ALL --entrypoint python3 {image} -c"
+    limits = "--memory 96m --memory-swap 96m --cap-drop ALL"
+    run = f"docker run --rm -i {limits} --network none {families} --entrypoint python3 {image} -c"
     said = watched.on_server(f'{run} "{unpack}"', stdin=files)
     result = json.loads(said.splitlines()[-1])
     assert result["trouble"] == []
