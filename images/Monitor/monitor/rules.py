@@ -50,7 +50,7 @@ def alerts(watch: Watch, interval: int) -> list[Alert]:
         *_host(interval),
         *_containers(interval),
         *(_late_job(job, late) for job, late in watch.jobs),
-        *(_backups(watch.backups.late, watch.backups.drill_late) if watch.backups else ()),
+        *(_backups(watch.backups.late, watch.backups.drill_late, interval) if watch.backups else ()),
         *_itself(interval),
     ]
 
@@ -213,16 +213,25 @@ def _late_job(job: str, late: int) -> Alert:
     )
 
 
-def _backups(late: int, drill_late: int | None) -> Iterator[Alert]:
+def _backups(late: int, drill_late: int | None, interval: int) -> Iterator[Alert]:
     yield Alert(
         "BackupLate",
         "critical",
-        f"time() - apiary_backup_last_success_timestamp_seconds > {late} "
-        f"or absent(apiary_backup_last_success_timestamp_seconds) and {_ASKED}",
-        "there is no backup {{ with $labels.item }}of {{ . }} {{ end }}on <server> that is young enough",
+        f"time() - apiary_backup_last_success_timestamp_seconds > {late}",
+        "there is no backup of {{ $labels.item }} on <server> that is young enough",
         "docs/monitoring.md#a-backup-is-late-or-failed",
         "make backup STACK=<stack>",
         looks=SOON,
+    )
+    # A new server has none before its first night.
+    yield Alert(
+        "BackupLate",
+        "critical",
+        f"absent(apiary_backup_last_success_timestamp_seconds) and {_ASKED}",
+        "there is no backup of <server> at all",
+        "docs/monitoring.md#a-backup-is-late-or-failed",
+        "make backup STACK=<stack>",
+        looks=-(-late // interval),
     )
     yield Alert(
         "BackupFailed",
