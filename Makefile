@@ -75,6 +75,18 @@ start: $(VENV)/.ready ## start a job's stopped container again: make start JOB=w
 release: $(VENV)/.ready ## release what is new on the git branch of an application: make release APP=web1:shop
 	@$(call in_stack) $(RUN) -m operations release --stack $(STACK) $(APP)
 
+.PHONY: backup
+backup: $(VENV)/.ready ## save everything now [SERVER=web1]
+	@$(call in_stack) $(RUN) -m operations backup --stack $(STACK) $(SERVER)
+
+.PHONY: backups
+backups: $(VENV)/.ready ## list what is saved: of what, when, how large, proved when [SERVER=web1] [JSON=1]
+	@$(call in_stack) $(RUN) -m operations backups --stack $(STACK) $(SERVER) $(if $(filter 1,$(JSON)),--json)
+
+.PHONY: prune
+prune: $(VENV)/.ready ## remove backups that are not kept any more [SERVER=web1]
+	@$(call in_stack) $(RUN) -m operations prune --stack $(STACK) $(SERVER)
+
 .PHONY: graph
 graph: $(VENV)/.ready ## draw the stack's graph of resources as SVG
 	@$(call in_stack) $(RUN) -m operations graph --stack $(STACK)

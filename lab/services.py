@@ -128,6 +128,12 @@ def services(paths: Paths, plan: Plan) -> list[Service]:
                 f"git.lab.internal={plan.git}",
                 "--host",
                 f"{acme.HOST}={plan.acme}",
+                *(
+                    word
+                    for store, (_, names) in network.STORES.items()
+                    for name in names
+                    for word in ("--host", f"{name}={plan.store(store)}")
+                ),
             ],
             ["dig", "+short", "+time=1", "+tries=1", "@127.0.0.1", "-x", plan.gateway],
             ["-v", f"{DNS}:/dns.py:ro", "-v", f"{paths.root}:/state:ro"],

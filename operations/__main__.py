@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from operations import adopt, graph, heal, jobs, releases, revive
+from operations import adopt, backups, graph, heal, jobs, releases, revive
 from operations.cli import PROGRAM, OperationError, Pulumi
 
 
@@ -47,6 +47,12 @@ def _run(pulumi: Pulumi, options: argparse.Namespace) -> int:
             return jobs.start(pulumi, options.job)
         case "release":
             releases.release(pulumi, options.application)
+        case "backup":
+            return backups.backup(pulumi, options.server)
+        case "backups":
+            return backups.show(pulumi, options.server, as_json=options.json)
+        case "prune":
+            return backups.prune(pulumi, options.server)
         case "graph":
             graph.write(pulumi, options.file or PROGRAM / ".apiary" / options.stack / "graph.svg")
     return 0
@@ -90,6 +96,11 @@ def _parser() -> argparse.ArgumentParser:
     verb("release", "release what is new on the git branch of an application").add_argument(
         "application", help="NAME or SERVER:NAME"
     )
+    verb("backup", "save everything now").add_argument("server", nargs="?", help="only this one")
+    listing = verb("backups", "list what is saved: of what, when, how large, proved when")
+    listing.add_argument("server", nargs="?", help="only this one")
+    listing.add_argument("--json", action="store_true", help="all of it, for a program")
+    verb("prune", "remove backups that are not kept any more").add_argument("server", nargs="?", help="only this one")
     drawing = verb("graph", "draw the stack's graph of resources as SVG")
     drawing.add_argument("--file", type=Path, help="default: .apiary/STACK/graph.svg")
     return parser

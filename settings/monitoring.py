@@ -18,8 +18,8 @@ from settings.saved import has_backups
 
 # A run begins within a minute of its time, and a night with a change of the clock is an hour longer.
 SPARE_SECONDS = 900 + 3600
-# What a backup itself may take.
-BACKUP_SECONDS = 2 * 3600
+# What a backup or a rehearsal itself may take.
+RUN_SECONDS = 2 * 3600
 _DAY = 86400
 # A year and more than one leap day: the longest time between two days that a job runs on. No day is asked of today.
 _FIRST, _DAYS = date(2024, 1, 1), 366 * 9
@@ -81,8 +81,14 @@ def _late_backups(stack: Stack, server: str) -> dict[str, int | None] | None:
     """After how many seconds a backup and a rehearsal are late; None where nothing of the server is saved."""
     if stack.backups is None or not has_backups(stack, server):
         return None
-    gap = longest_gap(Schedule.parse(stack.backups.when))
-    return None if gap is None else {"late": gap + SPARE_SECONDS + BACKUP_SECONDS, "drill_late": None}
+    drill = stack.backups.drill
+
+    def late(when: str) -> int | None:
+        gap = longest_gap(Schedule.parse(when))
+        return None if gap is None else gap + SPARE_SECONDS + RUN_SECONDS
+
+    found = late(stack.backups.when)
+    return None if found is None else {"late": found, "drill_late": late(drill.when) if drill.scheduled else None}
 
 
 def longest_gap(schedule: Schedule) -> int | None:

@@ -40,7 +40,7 @@ HIVES = {
         "test_jobs",
         "test_releases",
     ],
-    "no hive": ["test_region", "test_down"],
+    "no hive": ["test_region", "test_down", "test_stores"],
 }
 LAB = [module for modules in HIVES.values() for module in modules]
 # What takes longest begins first, and all the rest gives way to it at the processor.

@@ -13,6 +13,7 @@ from settings.checks import (
     containers,
     databases,
     domains,
+    drills,
     firewall,
     images,
     reach,
@@ -37,3 +38,4 @@ def check(draft: Draft, *, build_dirs: Collection[str] | None = None, playbooks:
     databases.check(draft)
     alerts.check(draft)
     backups.check(draft)
+    drills.check(draft)

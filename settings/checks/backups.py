@@ -80,6 +80,7 @@ def _server(draft: Draft, backups: Backups) -> None:
     if len(known) == 1:
         message = f"{name} is the only server: what is saved there is lost with it; name another place"
         draft.report(message, "backups", "repository")
+        return
     for one in placed(draft):
         if one.server == name and any(mount.name for mount in one.container.mounts) and one.container.backup.save:
             draft.report(

@@ -9,7 +9,7 @@ import pytest
 
 import settings
 from settings.crontab import Schedule
-from settings.monitoring import BACKUP_SECONDS, SPARE_SECONDS, longest_gap
+from settings.monitoring import RUN_SECONDS, SPARE_SECONDS, longest_gap
 from settings.order import needs
 from tests.unit.test_settings import good
 
@@ -153,7 +153,12 @@ def test_a_backup_is_late_after_its_longest_pause_and_what_it_takes():
     raw["secrets"]["key"] = "a key"
     found = problems(raw)
     assert found == {}
-    assert watched(raw)["backups"] == {"late": 7 * 86400 + SPARE_SECONDS + BACKUP_SECONDS, "drill_late": None}
+    spare = SPARE_SECONDS + RUN_SECONDS
+    assert watched(raw)["backups"] == {"late": 7 * 86400 + spare, "drill_late": 7 * 86400 + spare}
+    raw["backups"]["drill"] = {"when": "0 5 * * *"}
+    assert watched(raw)["backups"] == {"late": 7 * 86400 + spare, "drill_late": 86400 + spare}
+    raw["backups"]["drill"] = False
+    assert watched(raw)["backups"] == {"late": 7 * 86400 + spare, "drill_late": None}
 
 
 def changed(path: str, value: object) -> dict[str, Any]:
