@@ -19,6 +19,8 @@ from components.host import Host
 from components.server import undo
 from settings.monitors import FOLDER
 
+HOST_FOLDER = "/var/lib/apiary/monitor/host"
+
 
 class Monitoring(pulumi.ComponentResource):
     """What one monitor has of its host; its container depends on this component and mounts `folder`.
@@ -41,7 +43,8 @@ class Monitoring(pulumi.ComponentResource):
             create="apiary-monitor tell",
             # In place: a replacement would have the host forget what it has just been told.
             update="apiary-monitor tell",
-            delete=host.server.instance.id.apply(lambda instance: undo(instance, "apiary-monitor forget")),
+            # By no program of the host's: without a monitor the bootstrap, which comes first, has taken that away.
+            delete=host.server.instance.id.apply(lambda instance: undo(instance, f"rm -f {HOST_FOLDER}/watch.json")),
             stdin=pulumi.Output.secret(json.dumps(settings.watched(stack, name), sort_keys=True)),
             triggers=[host.server.instance.id],
             logging=remote.Logging.NONE,
@@ -50,7 +53,5 @@ class Monitoring(pulumi.ComponentResource):
                 parent=self, depends_on=[host.bootstrap, *after], deleted_with=host.server.instance
             ),
         )
-        self.folder = docker.ContainerVolumeArgs(
-            host_path="/var/lib/apiary/monitor/host", container_path=FOLDER, read_only=True
-        )
+        self.folder = docker.ContainerVolumeArgs(host_path=HOST_FOLDER, container_path=FOLDER, read_only=True)
         self.register_outputs({})

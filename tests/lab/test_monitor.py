@@ -260,9 +260,10 @@ def test_another_address_is_told_without_another_container(watched: Hive, told: 
         settings["apiary:alerts"]["webhook"] = [f"http://{here}:{HTTP}/other"]
         done = watched.up()
         assert done.touched() == {"monitor-watched"}
-        watched.on_server(f"docker stop {watched.container('echo')}")
+        echo = watched.container("echo")
+        watched.on_server(f"docker stop {echo}")
         until(lambda: any(one["way"] == "other" for one in told.read()), 120, "the other address is told")
-        watched.on_server(f"docker start {watched.container('echo')}")
+        watched.on_server(f"docker start {echo}")
     watched.up()
 
 
@@ -403,3 +404,19 @@ def test_each_alert_provoked_arrives_once_by_every_way_and_is_over(watched: Hive
     assert wrong == {}
     assert result["beats"] > 10
     assert "All is well." in result["page"] or "alert" in result["page"]
+
+
+def test_a_monitor_that_leaves_the_stack_file_leaves_nothing_on_its_host(watched: Hive) -> None:
+    for name in ("monitor", "day"):
+        del watched.settings["apiary:applications"][name]
+    del watched.settings["apiary:alerts"]
+    watched.settings["apiary:servers"]["web1"]["dns"]["web"].remove("stats.example.net")
+    watched.up()
+    left = (
+        "ls /etc/systemd/system/apiary-node-exporter* /etc/systemd/system/apiary-facts* /usr/local/sbin/apiary-monitor "
+    )
+    left += "/var/lib/apiary/metrics/containers.prom /var/lib/apiary/monitor/host/* 2>/dev/null || true"
+    assert watched.on_server(left) == ""
+    assert watched.on_server("systemctl list-units --all --plain --no-legend 'apiary-facts*' 'apiary-node*'") == ""
+    assert watched.on_server("pgrep -f node-exporter || true") == ""
+    watched.expect_no_changes()

@@ -181,14 +181,11 @@ def test_without_docker_the_old_figures_stay_and_it_is_said(tmp_path: Path, stat
         docker.server.shutdown()
 
 
-def test_what_is_to_be_watched_takes_its_place_whole_and_goes_again(tmp_path: Path):
+def test_what_is_to_be_watched_takes_its_place_whole(tmp_path: Path):
     assert run(tmp_path, "tell", stdin='{"a": 1}').returncode == 0
     assert (tmp_path / "watch.json").read_text() == '{"a": 1}'
     refused = run(tmp_path, "tell", stdin="secret word {")
     assert refused.returncode == 1
     assert "secret word" not in refused.stderr
     assert (tmp_path / "watch.json").read_text() == '{"a": 1}'
-    for _ in range(2):
-        assert run(tmp_path, "forget").returncode == 0
-        assert not (tmp_path / "watch.json").exists()
     assert run(tmp_path, "sing").returncode == 2
