@@ -151,10 +151,10 @@ def test_each_way_is_told_of_the_end_too_and_only_the_ways_that_are_given():
         "auth_password": "example",
     }
     assert [one["url"] for one in owner["webhook_configs"]] == [
-        "https://hooks.example.com/x",
+        "http://127.0.0.1:9099/webhook/0",
         "http://127.0.0.1:9099/ntfy",
     ]
-    assert heartbeat["webhook_configs"][0]["url"] == "https://alive.example.com/x"
+    assert heartbeat["webhook_configs"][0]["url"] == "http://127.0.0.1:9099/heartbeat"
     nobody = dataclasses.replace(WATCH, mail=None, webhooks=(), ntfy=None, heartbeat=None)
     assert alertmanager(nobody)["receivers"] == [{"name": "owner"}]
     assert "Heartbeat" not in alerting(nobody)
@@ -169,8 +169,9 @@ def test_the_heartbeat_goes_to_nobody_but_its_own_address_and_at_each_look():
 
 def test_secrets_are_where_they_are_needed_and_in_no_other_file():
     found = programs.texts(WATCH, Told(30, 8080, None), Path("/files"))
-    for secret in SECRETS[1:]:
-        assert [name for name, text in found.items() if secret in text] == ["alertmanager.yml"]
+    assert [name for name, text in found.items() if '"auth_password": "example"' in text] == ["alertmanager.yml"]
+    # Alertmanager would write them into its log.
+    assert not [name for name, text in found.items() for secret in SECRETS[1:] if secret in text]
 
 
 def test_files_are_for_nobody_else_and_written_only_when_they_are_others(tmp_path: Path):
@@ -265,7 +266,7 @@ class Topic:
 @pytest.mark.parametrize(("status", "answer"), [(200, 200), (500, 502), (403, 502)])
 def test_a_message_that_ntfy_does_not_take_is_told_to_alertmanager_which_tries_again(status: int, answer: int):
     topic = Topic(status)
-    inside = own.Inside({}, lambda: Ntfy(topic.url, "tk_1"), 0)
+    inside = own.Inside({}, lambda: dataclasses.replace(WATCH, ntfy=Ntfy(topic.url, "tk_1")), 0)
     assert inside.pass_on("/ntfy", json.dumps(told("firing")).encode())[0] == answer
     ((headers, body),) = topic.got
     assert headers["Title"] == "site 0 is down [prod]"
@@ -275,9 +276,30 @@ def test_a_message_that_ntfy_does_not_take_is_told_to_alertmanager_which_tries_a
     topic.server.shutdown()
 
 
+@pytest.mark.parametrize(("status", "answer"), [(200, 200), (500, 502)])
+def test_webhooks_and_the_heartbeat_get_what_alertmanager_says_and_no_log_their_address(
+    status: int, answer: int, capsys: pytest.CaptureFixture[str]
+):
+    topic = Topic(status)
+    watch = dataclasses.replace(WATCH, webhooks=("http://127.0.0.1:1/nobody", topic.url), heartbeat=topic.url)
+    inside = own.Inside({}, lambda: watch, 0)
+    for way in ("/webhook/1", "/heartbeat"):
+        assert inside.pass_on(way, b'{"version": "4"}')[0] == answer
+    assert inside.pass_on("/webhook/0", b"{}")[0] == 502
+    assert inside.pass_on("/webhook/2", b"{}")[0] == 404
+    got = [(headers["Content-Type"], body) for headers, body in topic.got]
+    assert got == [("application/json", '{"version": "4"}')] * 2
+    said = capsys.readouterr().err
+    assert "a message is not taken by webhook/0" in said
+    assert "/topic" not in said
+    assert "nobody" not in said
+    inside.server.shutdown()
+    topic.server.shutdown()
+
+
 def test_what_is_no_message_reaches_nobody():
     topic = Topic(200)
-    inside = own.Inside({}, lambda: Ntfy(topic.url, None), 0)
+    inside = own.Inside({}, lambda: dataclasses.replace(WATCH, ntfy=Ntfy(topic.url, None)), 0)
     assert inside.pass_on("/ntfy", b"{}")[0] == 502
     assert inside.pass_on("/other", json.dumps(told("firing")).encode())[0] == 404
     assert topic.got == []
@@ -315,7 +337,7 @@ def test_figures_come_by_a_socket_and_one_that_is_gone_is_said(tmp_path: Path):
         "/metrics/host": (tmp_path / "none", "/metrics"),
         "/metrics/odd": (path, "/odd"),
     }
-    inside = own.Inside(sources, lambda: None, 0)
+    inside = own.Inside(sources, lambda: WATCH, 0)
 
     def ask(what: str) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", inside.server.server_port, timeout=5)

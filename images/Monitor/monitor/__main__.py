@@ -35,6 +35,7 @@ class Monitor:
             raise EnvironmentProblem(f"{DATA} is not writable; mount a named volume there, e.g. metrics:{DATA}")
         self._told, self._file = told, file
         self._seen = self._stamp()
+        self._refused = False
         self.watch = self._read()
         programs.write(programs.texts(self.watch, told, FILES), FILES)
         for folder in ("prometheus", "alertmanager"):
@@ -48,8 +49,12 @@ class Monitor:
     def _read(self) -> Watch:
         return parse(self._file.read_text())
 
+    def well(self) -> bool:
+        """Whether every program answers, and does what it was told last."""
+        return not self._refused and self.running.well()
+
     def look(self) -> None:
-        """Take up another watch.json; one that can't be used is said, and the last good one stays."""
+        """Take up another watch.json. One that can't be used is said, the last good one stays, and it is not well."""
         try:
             seen = self._stamp()
             if seen == self._seen:
@@ -59,9 +64,11 @@ class Monitor:
             if not programs.write(programs.texts(self.watch, self._told, FILES), FILES):
                 return
         except (OSError, WatchError) as error:
+            self._refused = True
             say(f"ERROR: {self._file} {error}; what was watched goes on being watched")
             return
         refused = self.running.reload()
+        self._refused = bool(refused)
         say("\n".join(f"ERROR: {one}" for one in refused) if refused else "watches what the stack file says now")
 
 
@@ -77,8 +84,8 @@ def main() -> int:
         say(f"ERROR: {WATCH if isinstance(error, WatchError) else ''} {error}")
         return 2
     sources = {"/metrics/host": (NODE_EXPORTER, "/metrics"), "/metrics/proxy": (PROXY, "/metrics?scope=backend")}
-    Inside(sources, lambda: monitor.watch.ntfy, config.OWN)
-    Outside(monitor.running.well, told.port)
+    Inside(sources, lambda: monitor.watch, config.OWN)
+    Outside(monitor.well, told.port)
     say(f"watches {len(monitor.watch.sites)} sites and {len(monitor.watch.peers)} ports of other servers")
     drawn = time.monotonic() - PAGE_SECONDS
     ended = None

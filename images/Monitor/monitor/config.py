@@ -92,18 +92,19 @@ def blackbox(watch: Watch, authorities: str | None) -> str:
 
 
 def alertmanager(watch: Watch, interval: int, templates: str) -> str:
-    """Who is told, and what together. Holds secrets. `templates`: path of the file with the texts of mail."""
+    """Who is told, and what together; with the password of mail. `templates`: path of the file with the texts of mail."""
     receiver: dict[str, object] = {"name": "owner"}
     if watch.mail:
         receiver["email_configs"] = [_mail(watch.mail, to) for to in watch.mail.to]
-    webhooks = [{"url": url, "send_resolved": True} for url in watch.webhooks]
-    if watch.ntfy:
-        webhooks.append({"url": f"http://{HERE}:{OWN}/ntfy", "send_resolved": True})
+    # By the way of `own`, which keeps the addresses from Alertmanager's log.
+    ways = [f"webhook/{number}" for number, _ in enumerate(watch.webhooks)] + ["ntfy"] * (watch.ntfy is not None)
+    webhooks = [{"url": f"http://{HERE}:{OWN}/{way}", "send_resolved": True} for way in ways]
     if webhooks:
         receiver["webhook_configs"] = webhooks
     routes, receivers = [], [receiver]
     if watch.heartbeat:
-        receivers.append({"name": "heartbeat", "webhook_configs": [{"url": watch.heartbeat, "send_resolved": False}]})
+        beat = {"url": f"http://{HERE}:{OWN}/heartbeat", "send_resolved": False}
+        receivers.append({"name": "heartbeat", "webhook_configs": [beat]})
         # It is told again as soon as it may: what is missed is the message.
         every = {"group_wait": "0s", "group_interval": f"{interval}s", "repeat_interval": f"{interval}s"}
         routes.append({"receiver": "heartbeat", "matchers": [f'alertname="{HEARTBEAT}"'], **every})

@@ -1,7 +1,9 @@
-"""What the monitor answers itself: inside, the metrics that come by sockets and the way to ntfy; outside, its health.
+"""What the monitor answers itself: inside, the metrics that come by sockets and the ways to who is told; outside, its
+health.
 
 The host's node exporter and the proxy are asked by sockets in folders that this container mounts: nobody else reaches
-them, and they listen on no network.
+them, and they listen on no network. Messages go by here, and not from Alertmanager itself, because it writes the
+address of a webhook that fails into its log, and who knows such an address may use it.
 """
 
 from __future__ import annotations
@@ -13,9 +15,10 @@ import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 from monitor import ntfy
-from monitor.watch import Ntfy
+from monitor.watch import Watch
 
 SECONDS = 8
 MOST = 1024 * 1024  # bytes of a message
@@ -51,7 +54,7 @@ def fetch(path: Path, what: str) -> bytes:
 class Inside:
     """Answers at 127.0.0.1 alone. `sources`: path of a request -> socket and what is asked there."""
 
-    def __init__(self, sources: dict[str, tuple[Path, str]], to: Callable[[], Ntfy | None], port: int) -> None:
+    def __init__(self, sources: dict[str, tuple[Path, str]], watch: Callable[[], Watch], port: int) -> None:
         outer = self
 
         class Handler(_Quiet):
@@ -63,7 +66,7 @@ class Inside:
                 size = int(length) if length.isascii() and length.isdigit() else MOST + 1
                 self.say(*(outer.pass_on(self.path, self.rfile.read(size)) if size <= MOST else (413, b"too much\n")))
 
-        self._sources, self._to = sources, to
+        self._sources, self._watch = sources, watch
         self.server = _serve(Handler, "127.0.0.1", port)
 
     def metrics(self, path: str) -> tuple[int, bytes]:
@@ -76,17 +79,30 @@ class Inside:
             return 502, f"{self._sources[path][0]}: {error!r}\n".encode()
 
     def pass_on(self, path: str, told: bytes) -> tuple[int, bytes]:
-        """Hand Alertmanager's message to ntfy; 502 has Alertmanager try again, and count it."""
-        to = self._to()
-        if path != "/ntfy" or to is None:
-            return 404, b"there is nothing here\n"
+        """Hand on Alertmanager's message; 502 has Alertmanager try again, and count it."""
+        watch = self._watch()
+        addresses = {f"/webhook/{number}": url for number, url in enumerate(watch.webhooks)}
+        if watch.heartbeat:
+            addresses["/heartbeat"] = watch.heartbeat
         try:
-            ntfy.deliver(told, to)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            # Without the address, which may be a secret.
-            print(f"monitor: ntfy did not take a message: {error!r}", file=sys.stderr, flush=True)
+            if path == "/ntfy" and watch.ntfy:
+                ntfy.deliver(told, watch.ntfy)
+            elif path in addresses:
+                _post(addresses[path], told)
+            else:
+                return 404, b"there is nothing here\n"
+        except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException) as error:
+            # Without the address: none of these errors says it.
+            print(f"monitor: a message is not taken by {path[1:]}: {error!r}", file=sys.stderr, flush=True)
             return 502, b"not taken\n"
         return 200, b"taken\n"
+
+
+def _post(url: str, told: bytes) -> None:
+    request = Request(url, data=told, method="POST")  # noqa: S310 - checked with the stack file
+    request.add_header("Content-Type", "application/json")
+    with urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
+        answer.read()
 
 
 class Outside:
