@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import http.client
 import json
+import os
 import re
 import socket
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "images" / "Monitor"))
 
+from monitor import __main__ as main
 from monitor import config, day, ntfy, own, page, programs, rules
 from monitor.settings import EnvironmentProblem, Told, read
 from monitor.watch import Ntfy, Watch, WatchError, parse
@@ -213,6 +216,61 @@ def test_what_can_t_be_read_is_refused_without_a_secret_in_the_words(text: str, 
 def test_an_environment_that_can_t_be_used_is_refused_by_its_name(environment: dict[str, str], said: str):
     with pytest.raises(EnvironmentProblem, match=said):
         read(environment)
+
+
+# --- the programs
+
+
+def test_when_one_of_the_programs_ends_that_is_said_and_the_others_can_be_ended():
+    wanted = [programs.Program("one", ("sleep", "60"), 1), programs.Program("two", ("sh", "-c", "exit 3"), 2)]
+    running = programs.Running(wanted, {"PATH": os.environ["PATH"]})
+    deadline = time.monotonic() + 20
+    while running.ended() is None:
+        assert time.monotonic() < deadline
+    assert running.ended() == "two has ended with status 3"
+    assert not running.well()
+    running.stop()
+    assert running.ended() == "one has ended with status -15"
+
+
+@pytest.fixture
+def monitor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> main.Monitor:
+    """One without programs, whose files are in `tmp_path`."""
+    monkeypatch.setattr(main, "DATA", tmp_path)
+    monkeypatch.setattr(main, "FILES", tmp_path / "files")
+    monkeypatch.setattr(programs, "programs", lambda *_: ())
+    (tmp_path / "watch.json").write_text(EXAMPLE)
+    return main.Monitor(Told(30, 8080, None), tmp_path / "watch.json")
+
+
+def test_what_is_to_be_watched_is_taken_up_while_it_runs(monitor: main.Monitor, tmp_path: Path, capsys: Any):
+    monitor.look()
+    assert capsys.readouterr().err == ""
+    (tmp_path / "new").write_text(EXAMPLE.replace("api.example.com", "new.example.com"))
+    (tmp_path / "new").replace(tmp_path / "watch.json")
+    monitor.look()
+    assert "watches what the stack file says now" in capsys.readouterr().err
+    assert "https://new.example.com/health" in (tmp_path / "files" / "prometheus.yml").read_text()
+    assert monitor.well()
+
+
+def test_what_can_t_be_used_leaves_what_was_watched_and_it_is_not_well_until_it_can(
+    monitor: main.Monitor, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "watch.json").write_text("{")
+    monitor.look()
+    assert "what was watched goes on being watched" in capsys.readouterr().err
+    assert monitor.watch == WATCH
+    assert not monitor.well()
+    (tmp_path / "watch.json").write_text(EXAMPLE.replace('"prod"', '"other"'))
+    monkeypatch.setattr(monitor.running, "reload", lambda: ["alertmanager: no"])
+    monitor.look()
+    assert "ERROR: alertmanager: no" in capsys.readouterr().err
+    assert not monitor.well()
+    (tmp_path / "watch.json").write_text(EXAMPLE)
+    monkeypatch.setattr(monitor.running, "reload", list)
+    monitor.look()
+    assert monitor.well()
 
 
 # --- ntfy

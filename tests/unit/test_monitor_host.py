@@ -57,6 +57,8 @@ def up(**state: Any) -> str:
         ({"Running": True, "Health": {"Status": "unhealthy"}}, 0),
         ({"Running": True, "Restarting": True}, 0),
         ({"Running": False}, 0),
+        ({"Running": False, "policy": "on-failure"}, 1),
+        ({"Running": False, "policy": "on-failure", "ExitCode": 1}, 0),
     ],
 )
 def test_an_application_is_up_when_it_runs_and_is_not_known_to_be_unhealthy(state: dict[str, Any], value: int):

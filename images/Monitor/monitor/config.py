@@ -92,7 +92,7 @@ def blackbox(watch: Watch, authorities: str | None) -> str:
 
 
 def alertmanager(watch: Watch, interval: int, templates: str) -> str:
-    """Who is told, and what together; with the password of mail. `templates`: path of the file with the texts of mail."""
+    """Who is told, and what together; with the password of mail. `templates`: path of the file of mail's texts."""
     receiver: dict[str, object] = {"name": "owner"}
     if watch.mail:
         receiver["email_configs"] = [_mail(watch.mail, to) for to in watch.mail.to]

@@ -16,7 +16,8 @@ from monitor.watch import Watch
 
 CERTIFICATE_DAYS = 14  # CertBot renews from 30 days on
 DISK_SECONDS = 86400  # what is full by then is told
-DISK_LEAST = 0.05  # of a file system; less is told whatever comes
+DISK_ROOM = 0.5  # of a file system; more is not told of
+DISK_LEAST = 0.05  # less is told whatever comes
 MEMORY_LEAST = 0.05
 RESTARTS = 3  # within RECENT
 ERRORS, ERRORS_SHARE = 10, 0.05  # answers 5xx of an application within RECENT, and their share of all
@@ -153,8 +154,9 @@ def _host(interval: int) -> Iterator[Alert]:
     yield Alert(
         "DiskWillBeFull",
         "warning",
-        f"predict_linear(node_filesystem_avail_bytes[{LONG * interval}s], {DISK_SECONDS}) <= 0 or "
-        f"{free} < {DISK_LEAST}",
+        # Where there is much room, a build of an image would look like the beginning of the end.
+        f"predict_linear(node_filesystem_avail_bytes[{LONG * interval}s], {DISK_SECONDS}) <= 0 and {free} < {DISK_ROOM} "
+        f"or {free} < {DISK_LEAST}",
         "{{ $labels.mountpoint }} of <server> will be full within a day, or is nearly so",
         "docs/operations.md#care-of-a-server",
         "on <server> df -h",
