@@ -155,8 +155,8 @@ def _host(interval: int) -> Iterator[Alert]:
         "DiskWillBeFull",
         "warning",
         # Where there is much room, a build of an image would look like the beginning of the end.
-        f"predict_linear(node_filesystem_avail_bytes[{LONG * interval}s], {DISK_SECONDS}) <= 0 and {free} < {DISK_ROOM} "
-        f"or {free} < {DISK_LEAST}",
+        f"predict_linear(node_filesystem_avail_bytes[{LONG * interval}s], {DISK_SECONDS}) <= 0 "
+        f"and {free} < {DISK_ROOM} or {free} < {DISK_LEAST}",
         "{{ $labels.mountpoint }} of <server> will be full within a day, or is nearly so",
         "docs/operations.md#care-of-a-server",
         "on <server> df -h",
