@@ -12,6 +12,7 @@ from typing import Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from settings import references
+from settings.alerts import Alerts, Mail, Ntfy
 from settings.backups import Backup, Backups, Keep
 from settings.containers import Application, Container, Git, Health, Job
 from settings.drills import Drill, Rehearsal
@@ -63,6 +64,9 @@ _SECTIONS: tuple[tuple[str, type[Settings]], ...] = (
     ("`backups.drill`", Rehearsal),
     ("`zones.DOMAIN`", Zone),
     ("`zones.DOMAIN.records`, each", Record),
+    ("`alerts`", Alerts),
+    ("`alerts.mail`", Mail),
+    ("`alerts.ntfy`", Ntfy),
 )
 
 
