@@ -192,10 +192,10 @@ def _drift(pulumi: Pulumi, deadline: float) -> Told:
         _end(process)
         return Told(None, "no end of `pulumi refresh --preview-only` in time", "silent")
     try:
-        plan = json.loads(out)
-    except ValueError:
-        plan = {}
-    if process.returncode != 0 or not plan:
+        plan, is_plan = json.loads(out), True
+    except ValueError:  # it did not come as far as a plan
+        plan, is_plan = {}, False
+    if process.returncode != 0 or not is_plan:
         said = [str(one["message"]).strip() for one in plan.get("diagnostics") or [] if one["severity"] == "error"]
         return Told(None, " ".join("; ".join(said or [err or out]).split())[:400], "failed")
     return Told(changes_of(plan))
