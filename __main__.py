@@ -87,8 +87,8 @@ backups: dict[str, Backups] = {}
 for name in saved.keeper_first(stack):
     wanted, server = stack.servers[name], servers[name]
     plan = server.prefix.apply(partial(settings.plan, stack, name))
-    backups_told = repository.variables(name) if repository else None
-    told = variables(stack, name, server.instance.id, server.ipv6, plan, backups=backups_told)
+    about_backups = repository.variables(name) if repository else {}
+    told = variables(stack, name, server.instance.id, server.ipv6, plan, backups=about_backups)
     bootstrap = Bootstrap(name, BootstrapArgs(playbooks, wanted.playbook, told), server)
     network = Network(name, subnets(plan), server, bootstrap)
     volumes = Volumes(name, names_on(stack, name), server, bootstrap)
@@ -165,4 +165,4 @@ pulumi.export(
 pulumi.export("sites", sorted(domain for name in stack.servers for domain in settings.domains_map(stack, name)))
 if backups:
     pulumi.export("backups", {name: saved.saved(stack, name).shown() for name in backups})
-pulumi.export("passwords", secrets.shown())
+pulumi.export("passwords", secrets.shown({"backups": repository.password} if repository else {}))
