@@ -50,6 +50,10 @@ clean: all = --all
 
 # --- verbs on a stack: make VERB [STACK=prod] ----------------------------------------------------------------
 
+.PHONY: status
+status: $(VENV)/.ready ## how the hive is: servers, sites, jobs, backups, drift, and what to type [JSON=1]
+	@$(call in_stack) $(RUN) -m operations status --stack $(STACK) $(if $(filter 1,$(JSON)),--json)
+
 .PHONY: heal
 heal: $(VENV)/.ready ## finish an update that was interrupted, whatever interrupted it
 	@$(call in_stack) $(RUN) -m operations heal --stack $(STACK) $(agreed)

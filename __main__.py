@@ -28,6 +28,7 @@ from components.environment import Secrets, environment
 from components.host import Host
 from components.image import Images
 from components.job import Job, JobArgs
+from components.monitoring import Monitoring
 from components.network import Network, subnets
 from components.reverse import Reverse
 from components.server import Server, ServerArgs
@@ -121,8 +122,10 @@ for name in container_order(stack):
     after += [fills[other] for other in database_servers(stack, name) if other in fills]
     if name in stack.applications:
         may_start = {job: jobs[job] for job in jobs_named(stack.applications[name])}
-        access_to_jobs = DockerAccess(name, may_start, host) if may_start else None
-        wanted_application = ApplicationArgs(stack.applications[name], variables_of, access_to_jobs, after)
+        given: list[DockerAccess | Monitoring] = [DockerAccess(name, may_start, host)] if may_start else []
+        if name in settings.monitors(stack).values():
+            given.append(Monitoring(name, stack, after, host))
+        wanted_application = ApplicationArgs(stack.applications[name], variables_of, given, after)
         applications[name] = Application(name, wanted_application, image, host)
         if (there := backups.get(stack.server_of(container))) and name in there.databases:
             fills[name] = there.fill(name, applications[name])

@@ -86,6 +86,9 @@ def measure(report: Report, paths: Paths) -> None:
     finally:
         docker("rm", "-f", "-v", server.name)
     report.notes.append(
+        "Restic keeps no cache here, so that each figure is of what goes over the network; a host's own runs have."
+    )
+    report.notes.append(
         "The server has 1 GiB of memory and no swap, and shares both cores with the store; memory is the most that "
         "restic had at once. Each way has a repository of its own. Of the data, half is text, which restic compresses."
     )

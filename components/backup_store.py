@@ -36,6 +36,7 @@ def account(server: str) -> str:
 class BackupStore(pulumi.ComponentResource):
     """Over the private network where both servers are on it, else between their public IPv4 addresses."""
 
+    keeper: str
     places: Mapping[str, Place]  # by server
     variables: pulumi.Output[dict[str, Any]]  # `apiary_backup_store` of the keeper
 
@@ -47,6 +48,7 @@ class BackupStore(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("apiary:backups:BackupStore", keeper, None, opts)
+        self.keeper = keeper
         peers = stack.private_peers(keeper)
         own = stack.servers[keeper].private_ip
         places, told = {}, {}

@@ -114,6 +114,8 @@ def variables(
             "apiary_ssh_from": wanted.ssh_from or [],
             "apiary_stop_seconds": _stop_seconds(stack, server),
             **more,
+            # Left out where there is none, so that nothing is another for a stack without.
+            **({"apiary_monitor": True} if server in settings.monitors(stack) else {}),
             "apiary_git": any(container.git for container in stack.containers_on(server).values()),
             "apiary_registry_mirrors": list(wanted.registry_mirrors),
         }

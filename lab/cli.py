@@ -23,13 +23,13 @@ from lab.shell import LabError, docker, exclusive, say, succeeds
 STACK_FILE = CHECKOUT / "Pulumi.lab.yaml"
 
 
-def up(paths: Paths, is_warm: bool = False) -> None:
+def up(paths: Paths, is_warm: bool = False, stack_file: Path = STACK_FILE) -> None:
     """Brings up what is missing of the region; quick when nothing is. `is_warm`: as a warm one (warm.py).
 
-    With the stores that the lab's stack file names.
+    With the stores that the stack file names.
     """
     started = time.monotonic()
-    wanted = stores.wanted_by(STACK_FILE.read_text())
+    wanted = stores.wanted_by(stack_file.read_text()) if stack_file.exists() else []
     with exclusive(paths.run / "region.lock", 1200, "lab up"), ThreadPoolExecutor(max_workers=1) as pool:
         pulumi, tools_image = _prepared(paths)
         building = pool.submit(stores.build, paths, wanted)
@@ -58,8 +58,10 @@ def prepare(paths: Paths) -> None:
     """
     with exclusive(paths.run / "region.lock", 1200, "lab prepare"):
         pulumi, _ = _prepared(paths)
-        stores.build(paths, stores.STORES)
-        warm.bring(paths)
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            building = pool.submit(stores.build, paths, stores.STORES)
+            warm.bring(paths)
+            building.result()
     print(pulumi.parent)
 
 

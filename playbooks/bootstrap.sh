@@ -91,6 +91,11 @@ packages=(ansible-core ca-certificates conntrack docker.io iproute2 iptables ndp
 if ! command -v chronyd ntpd ntpsec >/dev/null; then packages+=(systemd-timesyncd); fi
 # Where images are built from git, and nowhere else.
 if [ "$PLAYBOOK" = --packages ] || grep -q '"apiary_git": true' vars.json; then packages+=(git); fi
+# Where a monitor runs. Its own unit would listen on the network from the moment it is installed.
+if [ "$PLAYBOOK" != --packages ] && grep -q '"apiary_monitor": true' vars.json; then
+  packages+=(prometheus-node-exporter)
+  ln -sfn /dev/null /etc/systemd/system/prometheus-node-exporter.service
+fi
 # Where something is backed up, and nowhere else.
 if [ "$PLAYBOOK" = --packages ] || grep -q '"apiary_backups": true' vars.json; then
   packages+=(restic)

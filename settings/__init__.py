@@ -9,6 +9,8 @@ from settings.domains import RecordPlan, dns_records, domains_map, reverse_names
 from settings.errors import SettingsError
 from settings.loading import load
 from settings.models import Application, Backups, Container, Git, Health, Job, Stack
+from settings.monitoring import watched
+from settings.monitors import monitors
 from settings.plans import plan, static_suffixes
 from settings.reach import Opening, openings
 from settings.references import resolve
@@ -30,6 +32,7 @@ __all__ = [
     "dns_records",
     "domains_map",
     "load",
+    "monitors",
     "openings",
     "own_address",
     "plan",
@@ -37,5 +40,6 @@ __all__ = [
     "reverse_names",
     "spellings",
     "static_suffixes",
+    "watched",
     "zones_of",
 ]

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from settings import kinds as k
 from settings.backup_texts import ON_SERVER
+from settings.drills import Rehearsal, RehearsalSetting
 from settings.git_texts import secret_name
 from settings.kinds import Settings
 
@@ -80,6 +81,12 @@ class Backups(Settings):
         description="Whether the repository lets servers add and nothing else; `make prune` removes what is not kept "
         "any more then, with other credentials.",
         examples=[True],
+    )
+
+    drill: RehearsalSetting = Field(
+        default_factory=Rehearsal,
+        description="When all that is saved is tried (`make drill`).",
+        examples=[{"when": "0 5 * * 0", "read": 5}],
     )
 
     @property

@@ -15,6 +15,7 @@ from settings import container_texts, git_texts
 from settings import kinds as k
 from settings.backups import Backup, BackupSetting
 from settings.container_texts import DatabaseUse, OpenPort, Port, VolumeMount
+from settings.drills import Drill, DrillSetting
 from settings.kinds import Settings
 from settings.references import Reference, parse
 
@@ -221,6 +222,12 @@ class Health(Settings):
 
 class Application(Container):
     """A container that stays up. Its network alias is its name."""
+
+    drill: DrillSetting = Field(
+        default_factory=Drill,
+        description="What it has to show when its backups are tried; `false`: it is not started then.",
+        examples=[{"sql": "select count(*) from orders", "at_least": 1}],
+    )
 
     ipv6_web: bool = Field(
         default=False,

@@ -15,11 +15,12 @@ from pydantic import ValidationError
 from settings import container_texts, spelling, texts
 from settings.errors import Key, Problem, closest, kind_of, path_of, show
 from settings.foreign import stands_for
-from settings.models import Application, Backups, Health, Job, Record, Server, Settings, Stack, Zone
+from settings.models import Alerts, Application, Backups, Health, Job, Record, Server, Settings, Stack, Zone
 from settings.plain import Finding, explain, owner_at, setting_at, spelt, unknown
 
 _DEPTH = 8  # no setting lies deeper; YAML anchors can make data without an end
 _ROUNDS = 20  # each round takes at least one wrong piece out
+SINGLE = ("alerts", "backups")  # sections that are settings themselves, not entries by name
 _WHOLE_FILE = "(stack file)"  # the path of a problem that has none
 
 M = TypeVar("M", bound=Settings)
@@ -92,7 +93,7 @@ def read(raw: object, name: str, spelt: Mapping[spelling.Path, str] | None = Non
         draft.problems.append(Problem(path_of(section), unknown(section, Stack)))
         if (meant := stands_for(Stack, section) or closest(section, known)) and meant not in data:
             draft.doubtful.add(meant)
-    sections = {section: _section(data.get(section), section, draft) for section in known if section != "backups"}
+    sections = {section: _section(data.get(section), section, draft) for section in known if section not in SINGLE}
     draft.names = {section: frozenset(entries) for section, entries in sections.items()}
     if not sections["servers"] and draft.whole("servers"):
         example = "web1: {plan: vc2-1c-2gb, region: ewr, os: 2136}"
@@ -104,6 +105,7 @@ def read(raw: object, name: str, spelt: Mapping[spelling.Path, str] | None = Non
         jobs=_entries(sections["jobs"], "jobs", Job, draft),
         zones=_entries(sections["zones"], "zones", Zone, draft),
         secrets=_secrets(sections["secrets"], draft),
+        alerts=_entry(data["alerts"], ("alerts",), Alerts, draft) if data.get("alerts") is not None else None,
         backups=_entry(data["backups"], ("backups",), Backups, draft) if "backups" in data else None,
     )
     _spellings(raw, spelt or {}, draft)

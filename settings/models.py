@@ -10,12 +10,14 @@ from pydantic import Field
 
 from settings import kinds as k
 from settings.addresses import private_net
+from settings.alerts import Alerts, Mail, Ntfy
 from settings.backups import Backup, Backups, Keep
 from settings.containers import Application, Container, Git, Health, Job
 from settings.hosts import Dns, Record, Server, Zone
 from settings.kinds import Settings
 
 __all__ = [
+    "Alerts",
     "Application",
     "Backup",
     "Backups",
@@ -25,6 +27,8 @@ __all__ = [
     "Health",
     "Job",
     "Keep",
+    "Mail",
+    "Ntfy",
     "Record",
     "Server",
     "Settings",
@@ -53,6 +57,11 @@ class Stack(Settings):
     )
     zones: dict[k.Domain, Zone] = Field(
         default_factory=dict, description="Zones by domain name.", examples=[{"example.com": {"ttl": 300}}]
+    )
+    alerts: Alerts | None = Field(
+        default=None,
+        description="Whom the applications of images/Monitor tell when something is wrong.",
+        examples=[{"ntfy": {"url": "https://ntfy.sh/my-hive-7f3a"}}],
     )
     secrets: dict[k.SecretName, k.Argument] = Field(
         default_factory=dict,

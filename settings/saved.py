@@ -100,6 +100,8 @@ def told(stack: Stack, server: str) -> dict[str, Any]:
         "volumes": here.volumes,
         "left_out": here.left_out,
         "calendar": calendar(Schedule.parse(backups.when)),
+        "drill_calendar": calendar(Schedule.parse(backups.drill.when)) if backups.drill.scheduled else [],
+        "read_percent": backups.drill.read,
         "databases": {
             name: {"engine": engine, "volumes": _written(stack.applications[name])}
             for name, engine in here.databases.items()
@@ -111,11 +113,19 @@ def told(stack: Stack, server: str) -> dict[str, Any]:
                     [used.server, used.name] for used in databases.used(name, app) if used.server in here.databases
                 ],
                 "http_port": app.http_port,
+                "drill": _drill(name, app, here),
             }
             for name, app in sorted(stack.applications_on(server).items())
         },
         "order": [name for name in container_order(stack) if name in stack.containers_on(server)],
     }
+
+
+def _drill(name: str, app: Application, here: Saved) -> dict[str, Any]:
+    """What an application has to show. One whose database is on another server can't be started without it."""
+    is_whole = all(used.server in here.databases for used in databases.used(name, app))
+    said = app.drill.model_dump(exclude_none=True, exclude_defaults=True)
+    return said if is_whole else {"start": False}
 
 
 def place(repository: str, server: str) -> str:

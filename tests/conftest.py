@@ -21,6 +21,7 @@ from xdist.scheduler import LoadScopeScheduling
 HIVES = {
     "whole": [
         "test_whole",
+        "test_status",
         "test_certificates",
         "test_proxy",
         "test_databases",
@@ -28,7 +29,7 @@ HIVES = {
         "test_built_sites",
         "test_browse",
     ],
-    "two": ["test_inside", "test_private", "test_addresses"],
+    "two": ["test_inside", "test_private", "test_addresses", "test_monitor"],
     "break": ["test_heal", "test_rebuild", "test_destroy"],
     "change": [
         "test_up",
@@ -41,7 +42,7 @@ HIVES = {
         "test_releases",
     ],
     "saved": ["test_backups"],
-    "no hive": ["test_region", "test_down", "test_stores"],
+    "no hive": ["test_region", "test_down", "test_stores", "test_backup_places"],
 }
 LAB = [module for modules in HIVES.values() for module in modules]
 # What takes longest begins first, and all the rest gives way to it at the processor.

@@ -17,15 +17,18 @@ from tests.lab.hive import PROBER, Hive
 STACKS = Path(__file__).parent / "stacks"
 
 
-def _region(name: str, is_warm: bool = True) -> Iterator[Paths]:
-    """`is_warm`: what is tested there begins after a server has been made ready and its images are built."""
+def _region(name: str, is_warm: bool = True, stack_file: Path = STACKS / "spine.yaml") -> Iterator[Paths]:
+    """`is_warm`: what is tested there begins after a server has been made ready and its images are built.
+
+    The region has what the stack file names.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("APIARY_LAB_CACHE", str(CHECKOUT / ".lab" / "cache"))
         root = CHECKOUT / ".lab" / name
         patch.setenv("APIARY_LAB_DIR", str(root))
         cli.down(Paths.find(root), everything=False)
         paths = Paths.find(root)
-        cli.up(paths, is_warm)
+        cli.up(paths, is_warm, stack_file)
         yield paths
         cli.down(paths, everything=False)
 
@@ -51,7 +54,7 @@ def healed_region(worker_id: str) -> Iterator[Paths]:
 @pytest.fixture(scope="session")
 def whole_region(worker_id: str) -> Iterator[Paths]:
     """The region of the whole hive."""
-    yield from _region(f"test-{worker_id}-whole")
+    yield from _region(f"test-{worker_id}-whole", stack_file=cli.STACK_FILE)
 
 
 @pytest.fixture(scope="session")

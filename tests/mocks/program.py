@@ -107,8 +107,8 @@ class Providers(mocks.Mocks):
             case "vultr:index/objectStorage:ObjectStorage":
                 computed = {
                     "s3Hostname": "ewr1.vultrobjects.com",
-                    "s3AccessKey": "access key",
-                    "s3SecretKey": pulumi.Output.secret("secret key"),
+                    "s3AccessKey": f"access of {args.name}",
+                    "s3SecretKey": f"secret of {args.name}",
                 }
             case "random:index/randomPassword:RandomPassword":
                 computed = {"result": pulumi.Output.secret(f"generated {args.name}")}

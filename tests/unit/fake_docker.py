@@ -9,9 +9,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO, Any
 
 FILE = Path(os.environ["DOCKER_STATE"])
 
@@ -19,6 +21,32 @@ FILE = Path(os.environ["DOCKER_STATE"])
 def fail(message: str) -> None:
     print(f"Error response from daemon: {message}", file=sys.stderr)
     sys.exit(1)
+
+
+def keep(file: IO[str], state: dict[str, Any]) -> None:
+    file.seek(0)
+    file.truncate()
+    json.dump(state, file)
+
+
+def volumes(arguments: list[str], state: dict[str, Any], file: IO[str]) -> None:
+    match arguments:
+        case ["ls", *_]:
+            print("\n".join(state["volumes"]))
+        case ["inspect", name]:
+            if name not in state["volumes"]:
+                fail(f"get {name}: no such volume")
+            print(json.dumps([{"Mountpoint": state["volumes"][name], "Options": None}]))
+        case ["create", *_, name]:
+            path = FILE.parent / "volumes" / name / "_data"
+            path.mkdir(parents=True)
+            state["volumes"][name] = str(path)
+            keep(file, state)
+        case ["rm", name]:
+            shutil.rmtree(Path(state["volumes"].pop(name)).parent)
+            keep(file, state)
+        case _:
+            fail(f"not known here: {arguments}")
 
 
 def main() -> None:
@@ -33,23 +61,23 @@ def main() -> None:
                 fail(why)
         by_id = {one["Id"]: one for one in state["containers"]}
         match arguments:
+            case ["ps", *_, volume] if volume.startswith("volume="):
+                name = volume.partition("=")[2]
+                using = [one for one in state["containers"] if any(m.get("Name") == name for m in one["Mounts"])]
+                print("\n".join(one["Id"] for one in using if one["State"]["Running"]))
+            case ["info", *_]:
+                print(FILE.parent)
             case ["ps", *_]:
                 print("\n".join(by_id))
             case ["container", "inspect", *ids]:
                 if lost := [one for one in ids if one not in by_id]:
                     fail(f"No such container: {lost[0]}")
                 print(json.dumps([by_id[one] for one in ids]))
-            case ["volume", "ls", *_]:
-                print("\n".join(state["volumes"]))
-            case ["volume", "inspect", name]:
-                if name not in state["volumes"]:
-                    fail(f"get {name}: no such volume")
-                print(json.dumps([{"Mountpoint": state["volumes"][name], "Options": None}]))
+            case ["volume", *_]:
+                volumes(arguments[1:], state, file)
             case ["stop" | "start", one]:
                 by_id[one]["State"]["Running"] = arguments[0] == "start"
-                file.seek(0)
-                file.truncate()
-                json.dump(state, file)
+                keep(file, state)
             case ["exec", *rest]:
                 rest = [word for word in rest if word != "--interactive"]
                 file.close()

@@ -406,7 +406,9 @@ def test_a_load_that_broke_off_is_begun_anew(hive: Server, monkeypatch: pytest.M
 def test_the_list_says_of_each_item_what_there_is(hive: Server, capsys: pytest.CaptureFixture[str]) -> None:
     backup(hive)
     backup(hive, "volume:uploads")
-    (hive.records / "drill.json").write_text(json.dumps({"items": {"volume:uploads": {"time": "yesterday"}}}))
+    (hive.records / "drill.json").write_text(
+        json.dumps({"items": {"volume:uploads": {"proved": "yesterday", "time": "before"}}})
+    )
     hive.told["left_out"] = {"pgdata": "files of a database server"}
     capsys.readouterr()
     assert listing.main(hive.config, argparse.Namespace(json=True)) == 0

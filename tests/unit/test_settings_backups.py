@@ -109,6 +109,19 @@ def test_a_server_that_keeps_the_others_backups_has_nothing_of_its_own_to_lose()
     assert "applications.files has volumes there" in report(raw)["backups.repository"]
 
 
+def test_a_server_lets_in_who_saves_there() -> None:
+    raw = stack({"repository": {"server": "web2"}})
+    raw["servers"]["web2"] = {"plan": "vc2-1c-2gb", "region": "ams", "os": 2136, "ssh_from": ["203.0.113.0/24"]}
+    for section in ("applications", "jobs"):
+        raw[section] = {name: {**one, "server": one.get("server", "web1")} for name, one in raw[section].items()}
+    assert "web1 has no fixed address to name there" in report(raw)["backups.repository"]
+    raw["servers"]["web2"] |= {"region": raw["servers"]["web1"]["region"], "private_ip": "192.168.150.99"}
+    raw["servers"]["web1"]["private_ip"] = "192.168.150.98"
+    load(raw)
+    raw["servers"]["w" * 26] = {"plan": "vc2-1c-2gb", "region": "ams", "os": 2136}
+    assert "at most 25" in report(raw)["backups.repository"]
+
+
 FILES = {"image": "files:1", "volumes": ["files:/srv"]}
 DATABASE = {"build_dir": "PostgreSQL", "env": {"postgres_password": "x"}, "volumes": ["pg:/var/lib/postgresql"]}
 

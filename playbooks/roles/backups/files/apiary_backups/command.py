@@ -11,10 +11,17 @@ import signal
 import sys
 from types import FrameType, ModuleType
 
-from apiary_backups import config, fill, listing, prune, run, tell
+from apiary_backups import config, drill, fill, listing, prune, restore, run, tell
 from apiary_backups.errors import BackupsError
 
-VERBS: dict[str, ModuleType] = {"run": run, "list": listing, "fill": fill, "prune": prune}
+VERBS: dict[str, ModuleType] = {
+    "run": run,
+    "list": listing,
+    "fill": fill,
+    "prune": prune,
+    "restore": restore,
+    "drill": drill,
+}
 # These have no configuration yet, or need none.
 OWN: dict[str, ModuleType] = {"told": tell.Told, "forgotten": tell.Forgotten, "resume": tell.Resume}  # type: ignore[dict-item]
 

@@ -44,7 +44,7 @@ class Application:
     volumes: tuple[str, ...] = ()
     databases: tuple[tuple[str, str], ...] = ()  # (application that serves it, name)
     http_port: int | None = None
-    drill: Mapping[str, Any] | None = None
+    drill: Mapping[str, Any] = field(default_factory=dict)  # what proves it: start, sql, at_least, path
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,7 @@ class Config:
     applications: Mapping[str, Application] = field(default_factory=dict)
     order: tuple[str, ...] = ()  # in which containers are started; stopped the other way round
     calendar: tuple[str, ...] = ()  # systemd.time(7); when a backup is due
+    drill_calendar: tuple[str, ...] = ()  # when a rehearsal is; never where there is none
 
 
 def parse(text: str) -> Config:
@@ -99,6 +100,7 @@ def parse(text: str) -> Config:
             applications={name: _application(one) for name, one in told.get("applications", {}).items()},
             order=tuple(told.get("order", [])),
             calendar=tuple(told.get("calendar", [])),
+            drill_calendar=tuple(told.get("drill_calendar", [])),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         # Not the error's own text: it may repeat what it found.
@@ -123,7 +125,7 @@ def _application(told: Mapping[str, Any]) -> Application:
         volumes=tuple(told.get("volumes", [])),
         databases=tuple((server, name) for server, name in told.get("databases", [])),
         http_port=told.get("http_port"),
-        drill=told.get("drill"),
+        drill=dict(told.get("drill") or {}),
     )
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 
-from apiary_backups import docker
+from apiary_backups import docker, missing
 from apiary_backups.errors import BackupsError
 from apiary_backups.restic import Load
 
@@ -67,6 +67,14 @@ ask --execute="SET group_concat_max_len = 1000000; SELECT CONCAT('-- apiary: {\\
 echo '-- apiary: end'
 """
 )
+# A trigger goes with its table.
+CONTENTS = """\
+SELECT CONCAT('DROP ', CASE table_type WHEN 'VIEW' THEN 'VIEW' WHEN 'SEQUENCE' THEN 'SEQUENCE' ELSE 'TABLE' END,
+  ' `', REPLACE(table_name, '`', '``'), '`;') FROM information_schema.tables WHERE table_schema = {of};
+SELECT CONCAT('DROP ', routine_type, ' `', REPLACE(routine_name, '`', '``'), '`;')
+  FROM information_schema.routines WHERE routine_schema = {of};
+SELECT CONCAT('DROP EVENT `', REPLACE(event_name, '`', '``'), '`;')
+  FROM information_schema.events WHERE event_schema = {of}"""
 LOAD = (
     CLIENT
     + 'exec "$client" --user="$user" --default-character-set=utf8mb4 --binary-mode --max-allowed-packet=1G -- "$1"'
@@ -166,3 +174,23 @@ def wait(container: str, seconds: float) -> None:
         str(int(seconds)),
         seconds=seconds * 2 + docker.SECONDS,
     )
+
+
+def empty(container: str, database: str) -> None:
+    """Remove all that is in a database; itself, its character set and the rights to it stay. Raises BackupsError."""
+    of = _literal(database)
+    found = _ask(container, CONTENTS.format(of=of))
+    script = f"SET FOREIGN_KEY_CHECKS = 0;\n{found}\n"
+    docker.execute(container, "sh", "-c", LOAD, "apiary", database, stdin=script.encode())
+
+
+def only_missing(container: str, roles_dump: bytes, database: str) -> bytes:
+    """Of saved accounts those that the server has not, and the one database; for `load_roles`. Raises BackupsError."""
+    found = _ask(container, "SELECT JSON_ARRAY(user, host) FROM mysql.user WHERE user <> ''")
+    present = [(user, host) for user, host in (json.loads(line) for line in found.splitlines() if line)]
+    return missing.mysql(roles_dump.decode(), present, _identifier(database)).encode()
+
+
+def answer(container: str, database: str, sql: str) -> str:
+    """What a question is answered with, one row a line. Raises BackupsError."""
+    return docker.execute(container, "sh", "-c", CLIENT + 'ask --execute="$2" -- "$1"', "apiary", database, sql)

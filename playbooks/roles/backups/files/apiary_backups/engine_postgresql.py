@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 
-from apiary_backups import docker
+from apiary_backups import docker, missing
 from apiary_backups.errors import BackupsError
 from apiary_backups.restic import Load
 
@@ -58,6 +58,29 @@ SELECT format('ALTER %s SET %I TO %s;',
               THEN substr(one, strpos(one, '=') + 1) ELSE quote_literal(substr(one, strpos(one, '=') + 1)) END)
   FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) one
   ORDER BY 1;"""
+# What a database has beside its contents, given to a new one.
+ALIKE = """\
+SELECT format('CREATE DATABASE %I OWNER %I TEMPLATE template0 ENCODING %L LC_COLLATE %L LC_CTYPE %L', {new},
+         pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype)
+  FROM pg_database WHERE datname = {of} \\gexec
+SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', {new})
+  FROM pg_database WHERE datname = {of} AND datacl IS NOT NULL \\gexec
+SELECT format('GRANT %s ON DATABASE %I TO %s%s', acl.privilege_type, {new},
+         CASE WHEN acl.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END,
+         CASE WHEN acl.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+  FROM pg_database, aclexplode(datacl) acl WHERE datname = {of} \\gexec
+SELECT format('ALTER %s SET %I TO %s',
+         CASE WHEN setrole = 0 THEN format('DATABASE %I', {new})
+              ELSE format('ROLE %I IN DATABASE %I', pg_get_userbyid(setrole), {new}) END,
+         split_part(one, '=', 1),
+         CASE WHEN split_part(one, '=', 1) IN ('search_path', 'DateStyle', 'temp_tablespaces',
+                                               'session_preload_libraries', 'local_preload_libraries')
+              THEN substr(one, strpos(one, '=') + 1) ELSE quote_literal(substr(one, strpos(one, '=') + 1)) END)
+  FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) one
+  WHERE d.datname = {of} \\gexec
+"""
+# Databases that a restore has put beside another one (restore.py).
+BESIDE = ("apiary_fresh_", "apiary_kept_")
 ROLES = f"""\
 set -e
 pg_dumpall {USER} --roles-only
@@ -90,7 +113,9 @@ def _literal(text: str) -> str:
 def databases(container: str) -> list[str]:
     """The databases of a server, `postgres` only where somebody has put tables into it. Raises BackupsError."""
     found = [str(name) for name in json.loads(_psql(container, LIST))]
-    return [name for name in found if name != "postgres" or _relations(container, name)]
+    return [
+        name for name in found if not name.startswith(BESIDE) and (name != "postgres" or _relations(container, name))
+    ]
 
 
 def is_there(container: str, database: str) -> bool:
@@ -200,3 +225,23 @@ def wait(container: str, seconds: float) -> None:
         str(int(seconds)),
         seconds=seconds * 2 + docker.SECONDS,
     )
+
+
+def create_alike(container: str, like: str, name: str) -> None:
+    """Make an empty database with owner, encoding, rights and settings of another one. Raises BackupsError."""
+    script = ALIKE.format(of=_literal(like), new=_literal(name))
+    docker.execute(container, "sh", "-c", f"{PSQL} --dbname=postgres --file=- >/dev/null", stdin=script.encode())
+
+
+def only_missing(container: str, roles_dump: bytes, database: str) -> bytes:
+    """Of saved roles those that the server has not, and the one database; for `load_roles`. Raises BackupsError."""
+    present = json.loads(_psql(container, "SELECT json_agg(quote_ident(rolname)) FROM pg_roles"))
+    of = _literal(database)
+    spelled = _psql(container, f"SELECT json_build_array(quote_ident({of}), quote_literal({of}))")
+    identifier, literal = json.loads(spelled)
+    return missing.postgresql(roles_dump.decode(), present, identifier, literal).encode()
+
+
+def answer(container: str, database: str, sql: str) -> str:
+    """What a question is answered with, one row a line. Raises BackupsError."""
+    return _psql(container, sql, database)

@@ -73,8 +73,10 @@ def listed(config: Config, place: str, snapshots: list[Snapshot]) -> dict[str, A
 
 
 def _proved() -> dict[str, Any]:
+    """When each item was proved last; none that never was."""
     try:
         told = json.loads((configuration.STATE / "drill.json").read_text())
-        return dict(told.get("items", {}))
+        items_told = dict(told.get("items", {}))
+        return {name: {"time": one["proved"]} for name, one in items_told.items() if one.get("proved")}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}

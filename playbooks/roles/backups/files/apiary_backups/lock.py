@@ -18,11 +18,11 @@ LOOK_SECONDS = 0.2
 
 
 @contextmanager
-def held(verb: str, wait_seconds: float | None = None) -> Iterator[None]:
-    """Keep all other verbs waiting. Raises BackupsError where another one does not end in time."""
+def held(verb: str, wait_seconds: float | None = None, path: Path | None = None) -> Iterator[None]:
+    """Keep all other verbs waiting, or those of another lock. Raises BackupsError where one does not end in time."""
     limit = WAIT_SECONDS if wait_seconds is None else wait_seconds
     begun, was_told = time.monotonic(), False
-    with PATH.open("a+") as file:
+    with (path or PATH).open("a+") as file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

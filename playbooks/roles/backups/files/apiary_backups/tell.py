@@ -1,7 +1,7 @@
 """What the stack tells a server of its backups: the configuration comes, changes, goes.
 
-Makes: the configuration's file, and the timer `apiary-backups.timer` by its calendar. Leaves alone: the repository,
-unless it is another one than before: that is opened, so that what is wrong with it is known at once.
+Makes: the configuration's file, and the timers of backups and of rehearsals by their calendars. Leaves alone: the
+repository, unless it is another one than before: that is opened, so that what is wrong with it is known at once.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from apiary_backups.repository import opened
 
 UNIT = "apiary-backups.timer"
 TIMER = Path(os.environ.get("APIARY_BACKUPS_TIMER", f"/etc/systemd/system/{UNIT}"))
+DRILL_UNIT = "apiary-backups-drill.timer"
 SECONDS = 60
 TEXT = """\
 # Written by Apiary (apiary-backups told); edits are overwritten.
 [Unit]
-Description=Backups of this server by the clock
+Description={what} by the clock
 
 [Timer]
 {calendar}
@@ -52,7 +53,13 @@ class Told:
             if before is None or _where(before) != _where(wanted):
                 opened(wanted)
             config.put(config.PATH, text, 0o600)
-        _follow(wanted.calendar)
+        _follow(UNIT, TIMER, wanted.calendar, "backups")
+        drill = TIMER.with_name(DRILL_UNIT)
+        if wanted.drill_calendar:
+            _follow(DRILL_UNIT, drill, wanted.drill_calendar, "rehearsals")
+        elif drill.exists():
+            _drop(DRILL_UNIT, drill)
+            say("rehearsals are due when somebody asks for one")
         return 0
 
 
@@ -68,9 +75,9 @@ class Forgotten:
         """Raises BackupsError."""
         with lock.held("forgotten"):
             quiet.resume()
-            _systemctl("disable", "--now", UNIT)
-            TIMER.unlink(missing_ok=True)
-            _systemctl("daemon-reload")
+            _drop(UNIT, TIMER)
+            if TIMER.with_name(DRILL_UNIT).exists():
+                _drop(DRILL_UNIT, TIMER.with_name(DRILL_UNIT))
             config.PATH.unlink(missing_ok=True)
         return 0
 
@@ -101,13 +108,20 @@ def _where(told: Config) -> tuple[object, ...]:
     return told.repository, dict(told.environment), told.ca, told.ssh
 
 
-def _follow(calendar: tuple[str, ...]) -> None:
-    config.put(TIMER, TEXT.format(calendar="\n".join(f"OnCalendar={one}" for one in calendar)))
+def _drop(unit: str, file: Path) -> None:
+    _systemctl("disable", "--now", unit)
+    file.unlink(missing_ok=True)
     _systemctl("daemon-reload")
-    _systemctl("enable", "--quiet", UNIT)
+
+
+def _follow(unit: str, file: Path, calendar: tuple[str, ...], what: str) -> None:
+    lines = "\n".join(f"OnCalendar={one}" for one in calendar)
+    config.put(file, TEXT.format(what=what.capitalize(), calendar=lines))
+    _systemctl("daemon-reload")
+    _systemctl("enable", "--quiet", unit)
     # Not `enable --now`: one that runs goes by what was written before.
-    _systemctl("restart", UNIT)
-    say("backups are due at " + ", ".join(calendar))
+    _systemctl("restart", unit)
+    say(f"{what} are due at {', '.join(calendar)}")
 
 
 def _systemctl(*arguments: str) -> None:
