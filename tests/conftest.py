@@ -41,7 +41,7 @@ HIVES = {
         "test_jobs",
         "test_releases",
     ],
-    "saved": ["test_backups"],
+    "saved": ["test_backups", "test_restore"],
     "no hive": ["test_region", "test_down", "test_stores", "test_backup_places"],
 }
 LAB = [module for modules in HIVES.values() for module in modules]
