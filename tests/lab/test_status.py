@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -89,8 +90,9 @@ def test_each_thing_that_is_wrong_is_told_and_in_time(whole: Hive) -> None:
     assert "certificate ends in 3.0 days" in said["site", "echo.example.net"]
     server = [one["says"] for one in told["findings"] if one["kind"] == "server" and one["level"] == "wrong"]
     assert sorted(text.split(" ")[0] for text in server) == ["/srv/full", "its"], server
-    assert "its clock is 9" in "".join(server)
-    assert "ahead of this machine's" in "".join(server)
+    # Less what lies between its answer and the end of it, which may be right.
+    [skew] = re.findall(r"its clock is (\d+) s ahead of this machine's", "".join(server))
+    assert 75 <= int(skew) <= 91
     others = said.keys() - {("server", "web1"), ("application", "notes"), ("site", "notes.example.net")}
     assert others <= {("site", "echo.example.net"), ("drift", "lab")}, said
     whole.expect_served()
