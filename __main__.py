@@ -70,7 +70,8 @@ hosts: dict[str, Host] = {}
 for name, wanted in stack.servers.items():
     server = Server(name, ServerArgs.of(stack, name), access, vpcs[wanted.region] if wanted.private_ip else None)
     plan = server.prefix.apply(partial(settings.plan, stack, name))
-    told = variables(stack, name, server.instance.id, server.ipv6, plan)
+    disk = server.data.mount_id if server.data else None
+    told = variables(stack, name, server.instance.id, server.ipv6, plan, mount_id=disk)
     bootstrap = Bootstrap(name, BootstrapArgs(playbooks, wanted.playbook, told), server)
     network = Network(name, subnets(plan), server, bootstrap)
     volumes = Volumes(name, names_on(stack, name), server, bootstrap)

@@ -53,6 +53,8 @@ packages=(ansible-core ca-certificates conntrack docker.io iproute2 iptables ndp
 if ! command -v chronyd ntpd ntpsec >/dev/null; then packages+=(systemd-timesyncd); fi
 # Where images are built from git, and nowhere else.
 if [ "$PLAYBOOK" = --packages ] || grep -q '"apiary_git": true' vars.json; then packages+=(git); fi
+# Where volumes live on block storage.
+if [ "$PLAYBOOK" != --packages ] && grep -q '"apiary_data": {' vars.json; then packages+=(e2fsprogs rsync); fi
 
 missing=()
 for package in "${packages[@]}"; do installed "$package" || missing+=("$package"); done

@@ -149,6 +149,16 @@ def _private(variables: Variables) -> list[str]:
     return errors
 
 
+def _data(variables: Variables) -> list[str]:
+    data = variables.get("apiary_data")
+    if data is None:
+        return []
+    name = data.get("device")
+    # It becomes the name of a file.
+    is_name = isinstance(name, str) and name.startswith("virtio-") and "/" not in name
+    return [] if is_name else [f"apiary_data.device: {name!r} is no name in /dev/disk/by-id; write virtio-..."]
+
+
 def check(variables: Variables, ssh_client: str | None = None) -> None:
     """Raises BadVariables with every error at once.
 
@@ -169,6 +179,7 @@ def check(variables: Variables, ssh_client: str | None = None) -> None:
     errors += _ipv6_only(variables)
     errors += _own_address(variables)
     errors += _nat(variables)
+    errors += _data(variables)
     errors += _ssh_from(variables, ssh_client)
     if errors:
         raise BadVariables("\n".join(errors))

@@ -8,7 +8,7 @@ from settings.container_texts import VolumeMount
 from settings.domains import RecordPlan, dns_records, domains_map, reverse_names, zones_of
 from settings.errors import SettingsError
 from settings.loading import load
-from settings.models import Application, Container, Git, Health, Job, Stack
+from settings.models import Application, Container, Data, Git, Health, Job, Stack
 from settings.plans import plan, static_suffixes
 from settings.reach import Opening, openings
 from settings.references import resolve
@@ -17,6 +17,7 @@ from settings.spelling import spellings
 __all__ = [
     "Application",
     "Container",
+    "Data",
     "Git",
     "Health",
     "Job",

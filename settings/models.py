@@ -11,12 +11,13 @@ from pydantic import Field
 from settings import kinds as k
 from settings.addresses import private_net
 from settings.containers import Application, Container, Git, Health, Job
-from settings.hosts import Dns, Record, Server, Zone
+from settings.hosts import Data, Dns, Record, Server, Zone
 from settings.kinds import Settings
 
 __all__ = [
     "Application",
     "Container",
+    "Data",
     "Dns",
     "Git",
     "Health",

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from settings import references
 from settings.containers import Application, Container, Git, Health, Job
-from settings.hosts import Dns, DockerIpv6, Ipv6, Record, Server, Zone
+from settings.hosts import Data, Dns, DockerIpv6, Ipv6, Record, Server, Zone
 from settings.kinds import Kind, Settings
 from settings.models import Stack
 
@@ -48,6 +48,7 @@ _SECTIONS: tuple[tuple[str, type[Settings]], ...] = (
     ("`servers.NAME`", Server),
     ("`servers.NAME.ipv6`", Ipv6),
     ("`servers.NAME.ipv6.docker`", DockerIpv6),
+    ("`servers.NAME.data`", Data),
     ("`servers.NAME.dns`", Dns),
     ("`applications.NAME` and `jobs.NAME`", Container),
     ("`applications.NAME.git` and `jobs.NAME.git`", Git),

@@ -17,6 +17,7 @@ from settings.checks import (
     records,
     references,
     schedule,
+    storage,
 )
 from settings.draft import Draft
 
@@ -33,3 +34,4 @@ def check(draft: Draft, *, build_dirs: Collection[str] | None = None, playbooks:
     references.check(draft)
     schedule.check(draft)
     databases.check(draft)
+    storage.check(draft)
