@@ -40,6 +40,7 @@ HIVES = {
         "test_jobs",
         "test_releases",
     ],
+    "store": ["test_block_storage"],
     "no hive": ["test_region", "test_down"],
 }
 LAB = [module for modules in HIVES.values() for module in modules]
@@ -49,6 +50,7 @@ TURNS = [
     "two",
     "break",
     "change",
+    "store",
     "engine",
     "no hive",
     "conformance",
