@@ -88,8 +88,15 @@ backups: dict[str, Backups] = {}
 for name in saved.keeper_first(stack):
     wanted, server = stack.servers[name], servers[name]
     plan = server.prefix.apply(partial(settings.plan, stack, name))
-    about_backups = repository.variables(name) if repository else {}
-    told = variables(stack, name, server.instance.id, server.ipv6, plan, backups=about_backups)
+    told = variables(
+        stack,
+        name,
+        server.instance.id,
+        server.ipv6,
+        plan,
+        backups=repository.variables(name) if repository else {},
+        mount_id=server.data.mount_id if server.data else None,
+    )
     bootstrap = Bootstrap(name, BootstrapArgs(playbooks, wanted.playbook, told), server)
     network = Network(name, subnets(plan), server, bootstrap)
     volumes = Volumes(name, names_on(stack, name), server, bootstrap)

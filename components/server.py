@@ -1,9 +1,9 @@
 """A Vultr instance whose IPv4 address and host key outlive it, and its IPv6 network too where that is reserved.
 
-Makes: reserved IPv4, firewall group and rules, SSH host key, instance with IPv6, where wanted a reserved /64 that is
-attached to it, reverse DNS of both families, and the Docker provider that everything on the host uses. Leaves alone:
-what runs on the host (bootstrap.py and later), its address on the private network and in the reserved /64 included,
-and forward DNS (zone.py).
+Makes: reserved IPv4, firewall group and rules, SSH host key, instance with IPv6, where wanted a reserved /64 and block
+storage that are attached to it, reverse DNS of both families, and the Docker provider that everything on the host uses.
+Leaves alone: what runs on the host (bootstrap.py and later), its address on the private network and in the reserved /64
+and what is on the block storage included, and forward DNS (zone.py).
 
 The graph is tied so that a rebuild is one replace that carries everything on the host along:
 the provider depends on the reserved address only, so it is known in every preview, and the instance depends
@@ -44,6 +44,7 @@ class ServerArgs:
     openings: Sequence[settings.Opening]  # what the cloud firewall lets through besides ICMP and SSH
     ssh_from: Sequence[str]  # networks that may log in; empty: from anywhere
     reserve_prefix: bool  # whether the /64 shall outlive the instance
+    data: settings.Data | None = None  # block storage for its volumes
 
     @classmethod
     def of(cls, stack: settings.Stack, name: str) -> ServerArgs:
@@ -57,6 +58,7 @@ class ServerArgs:
             openings=settings.openings(stack, name),
             ssh_from=wanted.ssh_from or (),
             reserve_prefix=wanted.ipv6.reserved,
+            data=wanted.data,
         )
 
 
@@ -68,6 +70,7 @@ class Server(pulumi.ComponentResource):
     connection: Connection
     ipv4: pulumi.Output[str]  # reserved: survives a rebuild
     ipv6: pulumi.Output[str]  # the host's own address, in `prefix`
+    data: vultr.BlockStorage | None  # survives a rebuild
     prefix: pulumi.Output[str]  # its public network, `2001:db8:1:2::/64`; unless reserved, a rebuild changes it
 
     def __init__(
@@ -155,6 +158,25 @@ class Server(pulumi.ComponentResource):
             )
             self.prefix = pulumi.Output.concat(network.subnet, "/64")
             self.ipv6 = self.prefix.apply(settings.own_address)
+
+        self.data = None
+        if args.data is not None:
+            self.data = vultr.BlockStorage(
+                name,
+                region=args.region,
+                size_gb=args.data.gb,
+                block_type=args.data.type,
+                label=label,
+                # As for the reserved network: what drops an instance with its dependents must not touch the data.
+                attached_to_instance=known_without_dependency(self.instance.id),
+                live=True,  # otherwise the server is restarted for it
+                opts=pulumi.ResourceOptions(
+                    parent=self,
+                    # No update deletes or replaces it; one that is let go of stays until it is deleted at Vultr.
+                    protect=True,
+                    retain_on_delete=True,
+                ),
+            )
 
         # The entries die with their instance.
         with_instance = pulumi.ResourceOptions(parent=self, delete_before_replace=True, deleted_with=self.instance)

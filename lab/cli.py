@@ -15,7 +15,21 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from lab import browse, control, engine, images, network, packages, registry, services, stores, tools, visit, warm
+from lab import (
+    browse,
+    control,
+    disks,
+    engine,
+    images,
+    network,
+    packages,
+    registry,
+    services,
+    stores,
+    tools,
+    visit,
+    warm,
+)
 from lab.paths import CHECKOUT, Paths
 from lab.servers import Servers
 from lab.shell import LabError, docker, exclusive, say, succeeds
@@ -80,6 +94,7 @@ def down(paths: Paths, everything: bool) -> None:
         if engine.answers():
             if (paths.run / "ip6tables").exists():
                 services.allow_bridge(paths, "-D")
+            disks.remove_all(paths)
             if network.vpcs(paths):
                 network.untrack_vpcs(paths, images.tools(paths))
             engine.clean(paths)
@@ -169,7 +184,8 @@ FAULTS = """
 a request:  path=REGEX object=LABEL method=GET status=500 body=TEXT headers={...} delay=SECONDS drop=true after=true
             count=1 (-1: until cleared); needs path or object, and one of status, delay, drop
 an object:  hold=LABEL state=pending|installing|locked|resizing seconds=30     (of a volume: pending)
-a release:  release=destruction|reserved_release|vpc_release|block_creation seconds=900 [object=LABEL] [count=1]
+a release:  release=destruction|reserved_release|vpc_release|block_creation|block_release seconds=900
+            [object=LABEL] [count=1]
 
 LABEL is an object's id, label, name, description or address. A fault with an object meets the requests that have it
 in their path or body.

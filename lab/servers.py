@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
-from lab import acme, engine, images, network, registry, warm
+from lab import acme, disks, engine, images, network, registry, warm
 from lab.api.backend import PrivateLink, ServerSpec
 from lab.paths import Paths
 from lab.shell import LabError, docker, packed, succeeds
@@ -20,6 +21,7 @@ from lab.shell import LabError, docker, packed, succeeds
 __all__ = ["PrivateLink", "ServerSpec", "Servers"]
 
 PRIVATE = "var/lib/lab/private"  # the MAC address and, when it was made with it, the address of the link to its VPC
+DISKS = "var/lib/lab/disks"  # a line for each: name, letter, major and minor number of its device
 STOP_SECONDS = 25  # for a clean shutdown; then it is pulled
 INSTANCE = "apiary.lab.instance"
 VISITORS = ("prober", "prober-routed", "acme")  # the region's services that come to sites as the world does
@@ -30,6 +32,7 @@ class Servers:
 
     def __init__(self, directory: str | Path | None = None) -> None:
         self._paths = Paths.find(directory)
+        self._disks = threading.Lock()
         self._wiring = threading.Lock()  # a VPC's network comes with its first server and goes with its last one
 
     def name(self, server_id: str, /) -> str:
@@ -184,6 +187,29 @@ class Servers:
                     script = "for path in /sys/class/net/eth*; do lab-private ${path##*/}; done"
                     docker("exec", name, "sh", "-c", script, step=step)
             self._forget_networks()
+
+    def plug(self, server_id: str, wanted: Mapping[str, int], /) -> None:
+        """Gives the server these virtual disks and no other, by name with their GB, now and at each start.
+
+        What is still mounted of one that is taken away stays with those who have it open. Raises LabError.
+        """
+        if not self.exists(server_id):
+            return
+        name, step = self.name(server_id), "plugging in a disk"
+        with self._disks:
+            devices = disks.ensure(self._paths, wanted)
+        lines = [
+            f"{disk} {chr(ord('b') + number)} {major} {minor}\n"
+            for number, (disk, (major, minor)) in enumerate(sorted(devices.items()))
+        ]
+        docker("cp", "-", f"{name}:/", stdin=packed({DISKS: "".join(lines)}), step=step)
+        if self.running(server_id):
+            docker("exec", name, "lab-disks", step=step)
+
+    def erase(self, disk: str, /) -> None:
+        """Forgets a virtual disk with all that is on it. Raises LabError."""
+        with self._disks:
+            disks.remove(self._paths, disk)
 
     def deliver(self, network: str, server_id: str | None, /) -> None:
         """Lets visitors' packets for a reserved /64 onto the region's link, where its server answers for it; or not.

@@ -96,7 +96,9 @@ def _parser() -> argparse.ArgumentParser:
     pruning.add_argument("server", nargs="?", help="only this one")
     drawing = verb("graph", "draw the stack's graph of resources as SVG", _graph)
     drawing.add_argument("--file", type=Path, help="default: .apiary/STACK/graph.svg")
-    telling = verb("status", "how the hive is: servers, sites, jobs, backups, drift; 1 when something is wrong", _status)
+    telling = verb(
+        "status", "how the hive is: servers, sites, jobs, backups, drift; 1 when something is wrong", _status
+    )
     telling.add_argument("--json", action="store_true", help="for a program to read")
     telling.add_argument("--seconds", type=float, default=SECONDS,
                          help=f"until what is silent is given up; default: {SECONDS}")  # fmt: skip

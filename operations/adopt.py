@@ -1,4 +1,4 @@
-"""Takes what exists in the account into the stack: zones with their records, reserved addresses, the SSH key.
+"""Takes what exists in the account into the stack: zones with records, reserved addresses, block storage, the SSH key.
 
 Shows first what is there and what the stack file would make of it; then imports what both have, so that the next update
 changes instead of creating. Deletes only what it has listed as in the way, when that is agreed to by itself. Leaves
@@ -16,7 +16,7 @@ from operations import adoption, recovery
 from operations.account import Account
 from operations.adoption import Comparison, Import, Planned, Record
 from operations.cli import OperationError, Pulumi, say
-from operations.state import DOMAIN, RECORD, RESERVED_IP, SSH_KEY, State
+from operations.state import BLOCK, DOMAIN, RECORD, RESERVED_IP, SSH_KEY, State
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ def adopt(pulumi: Pulumi, wish: Wish) -> None:
         _zones(wanted, account, State.of(state), wish, found)
         if not wish.zones:
             _addresses(wanted, account, wish, found)
+            _blocks(wanted, account, found)
             _keys(wanted, account, found)
         if not found.imports and not found.in_the_way:
             say("adopt: the account has nothing that this stack would create; nothing was changed")
@@ -134,6 +135,26 @@ def _pair(word: str, plans: dict[str, Planned]) -> tuple[str, str]:
         known = ", ".join(sorted(plans)) or "none: the state has an address for each"
         raise OperationError(f"{word!r} is not SERVER=ADDRESS for a server without an address yet; there are: {known}")
     return name, address
+
+
+def _blocks(wanted: Sequence[Planned], account: Account, found: Found) -> None:
+    """Block storage of a server's label, from a state that was lost: another one would be empty."""
+    plans = [plan for plan in wanted if plan.type == BLOCK]
+    there = account.list("/blocks", "blocks") if plans else []
+    for plan in plans:
+        where = (plan.inputs["label"], plan.inputs["region"])
+        like = [block for block in there if (block["label"], block["region"]) == where]
+        if len(like) > 1:
+            known = ", ".join(f"{block['id']} ({block['size_gb']} GB)" for block in like)
+            raise OperationError(
+                f"server {plan.name}: the account has {len(like)} block storages of its label, {known}; give those "
+                "that are not the one another label in Vultr's portal, and say it again"
+            )
+        for block in like:
+            holder = block.get("attached_to_instance")
+            use = f", attached to instance {holder}, from which the update takes it" if holder else ""
+            say(f"server {plan.name}\n  kept        block storage of {block['size_gb']} GB, {block['id']}{use}")
+            found.imports.append(Import(plan, str(block["id"])))
 
 
 def _keys(wanted: Sequence[Planned], account: Account, found: Found) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from operations.state import DOMAIN, RECORD, RESERVED_IP, SSH_KEY
+from operations.state import BLOCK, DOMAIN, RECORD, RESERVED_IP, SSH_KEY
 from provider import spelling
 from provider.protocol.base import UNKNOWN_TEXT
 
@@ -89,7 +89,7 @@ class Comparison:
 
 def planned(plan: Mapping[str, Any]) -> list[Planned]:
     """What an update would create of zones, records, addresses and keys (`pulumi preview --json`)."""
-    wanted = (DOMAIN, RECORD, RESERVED_IP, SSH_KEY)
+    wanted = (BLOCK, DOMAIN, RECORD, RESERVED_IP, SSH_KEY)
     states = [step["newState"] for step in plan.get("steps") or () if step["op"] == "create"]
     return [
         Planned(

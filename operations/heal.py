@@ -2,7 +2,7 @@
 
 The order matters: no process of the dead update may still work, and the backend must be readable, before
 anything is compared; what was made and not recorded goes before the engine makes it again; the engine must
-forget its open operations before it goes on. Leaves alone: volumes, addresses that may have served, and
+forget its open operations before it goes on. Leaves alone: volumes, block storage, addresses that may have served, and
 whatever nothing proves to be this stack's.
 """
 

@@ -2,7 +2,8 @@
 
 Pure: gets the state and the account's lists, gives verdicts. The rule is to remove only what has a witness: a
 pending operation of the state that was creating just that. The name alone proves nothing, because another
-backend may know a stack of the same name. An address that may ever have served is never released.
+backend may know a stack of the same name. An address that may ever have served is never released, and block storage,
+whatever is on it, never deleted.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from operations.state import (
+    BLOCK,
     DOMAIN,
     FIREWALL,
     FIREWALL_RULE,
@@ -38,6 +40,7 @@ class Lists:
     vpcs: Sequence[Entry] = ()
     ssh_keys: Sequence[Entry] = ()
     reserved_ips: Sequence[Entry] = ()
+    blocks: Sequence[Entry] = ()
     domains: Sequence[Entry] = ()
     records: Mapping[str, Sequence[Entry]] = field(default_factory=dict)  # by zone
     rules: Mapping[str, Sequence[Entry]] = field(default_factory=dict)  # by firewall group
@@ -49,7 +52,7 @@ class Lost:
 
     path: str  # at the API
     what: str
-    action: Literal["remove", "adopt", "ask"]
+    action: Literal["remove", "adopt", "ask", "leave"]
     why: str
     adopt: tuple[str, Entry] | None = None  # urn, and the API's entry
 
@@ -76,6 +79,7 @@ def find(state: State, tag: str, lists: Lists) -> list[Lost]:
             [key for key in lists.ssh_keys if key.get("name") == tag],
         ),
         *_addresses(state, tag, lists),
+        *_blocks(state, tag, lists),
         *_domains(state, lists),
         *_records(state, lists),
         *_rules(state, lists),
@@ -127,6 +131,27 @@ def _addresses(state: State, tag: str, lists: Lists) -> Iterable[Lost]:
             action,
             why,
             (witnesses[0].urn, entry) if action == "adopt" else None,
+        )
+
+
+def _blocks(state: State, tag: str, lists: Lists) -> Iterable[Lost]:
+    """Block storage of a server's name: taken into the state where its creation was cut off, else only told of."""
+    known = state.ids(BLOCK)
+    lost = [entry for entry in lists.blocks if entry["id"] not in known and _is_label(entry.get("label"), tag, state)]
+    for entry in lost:
+        label = entry["label"]
+        witnesses = [block for block in state.creating(BLOCK) if block.inputs.get("label") == label]
+        recorded = any(block.inputs.get("label") == label for block in state.of_type(BLOCK))
+        alone = len([other for other in lost if other["label"] == label]) == 1
+        cut_off = bool(witnesses) and not recorded and alone
+        yield Lost(
+            f"/blocks/{entry['id']}",
+            f"block storage {label} of {entry.get('size_gb')} GB ({entry['id']})",
+            "adopt" if cut_off else "leave",
+            "its creation was cut off"
+            if cut_off
+            else "the state does not know it, and it may hold data; to delete it is for Vultr's portal",
+            (witnesses[0].urn, entry) if cut_off else None,
         )
 
 
@@ -241,8 +266,12 @@ def adopted(exported: Mapping[str, Any], lost: Lost) -> dict[str, Any]:
     resource["id"] = entry["id"]
     resource["outputs"] = {
         **resource["inputs"], "id": entry["id"],
-        "subnet": entry["subnet"], "subnetSize": entry["subnet_size"],
-        "instanceId": entry.get("instance_id") or "",
+        **(
+            {"mountId": entry["mount_id"], "attachedToInstance": entry.get("attached_to_instance") or ""}
+            if resource["type"] == BLOCK
+            else {"subnet": entry["subnet"], "subnetSize": entry["subnet_size"],
+                  "instanceId": entry.get("instance_id") or ""}
+        ),
     }  # fmt: skip
     resource["outputs"].pop("__defaults", None)
     deployment["pending_operations"] = operations

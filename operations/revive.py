@@ -1,7 +1,8 @@
 """Brings a server back that is dead, unreachable, or was deleted out of band; what is reserved stays.
 
 Drops the instance and all that lived on it without contacting it, then lets the engine make everything anew.
-What the server had on its own disk, its volumes above all, is lost: that is what backups are for.
+What the server had on its own disk is lost, its volumes above all; its block storage (`data`), which hangs on the new
+instance then, loses nothing that had been written there.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ def _confirm(pulumi: Pulumi, name: str, *, exists: bool) -> None:
             f"the server {name} would be dropped with its disk, and there is no terminal to ask on; "
             "if that is meant: revive --yes (make revive SERVER=... YES=1)"
         )
-    fate = "is deleted with its disk and volumes" if exists else "is gone already"
+    fate = "is deleted with its disk (block storage stays)" if exists else "is gone already"
     print(f"The instance of {name} in stack {pulumi.stack} {fate}, and a new one is made with what is reserved.")
     if input("Type the server's name to go on: ").strip() != name:
         raise OperationError("not confirmed; nothing was changed")

@@ -32,6 +32,9 @@ def account(pulumi: Pulumi, state: State, *, remove_asked: bool, release_ips: bo
     for found in lost.find(state, pulumi.tag, lists):
         is_address = found.path.startswith("/reserved-ips/")
         allowed = (release_ips if is_address else remove_asked) and not found.path.startswith("/domains/")
+        if found.action == "leave":
+            say(f"    left alone: {found.what}: {found.why}")
+            continue
         if found.action == "adopt":
             pulumi.restore(lost.adopted(pulumi.export(), found))
             swept.removed.append(f"took {found.what} into the state: {found.why}")
@@ -91,6 +94,7 @@ def _lists(api: Account, state: State) -> lost.Lists:
         vpcs=api.list("/vpcs", "vpcs"),
         ssh_keys=api.list("/ssh-keys", "ssh_keys"),
         reserved_ips=api.list("/reserved-ips", "reserved_ips"),
+        blocks=api.list("/blocks", "blocks"),
         domains=domains,
         records={zone: api.list(f"/domains/{zone}/records", "records") for zone in lost.zones(state) & present},
         rules={group: api.list(f"/firewalls/{group}/rules", "firewall_rules") for group in owned},

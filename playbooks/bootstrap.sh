@@ -103,6 +103,8 @@ if [ "$PLAYBOOK" = --packages ] || grep -q '"apiary_backups": true' vars.json; t
 else
   rm -f "${restic_files[@]}"
 fi
+# Where volumes live on block storage.
+if [ "$PLAYBOOK" != --packages ] && grep -q '"apiary_data": {' vars.json; then packages+=(e2fsprogs rsync); fi
 
 missing=()
 for package in "${packages[@]}"; do installed "$package" || missing+=("$package"); done

@@ -169,6 +169,16 @@ def _backups(variables: Variables) -> list[str]:
     return errors
 
 
+def _data(variables: Variables) -> list[str]:
+    data = variables.get("apiary_data")
+    if data is None:
+        return []
+    name = data.get("device")
+    # It becomes the name of a file.
+    is_name = isinstance(name, str) and name.startswith("virtio-") and "/" not in name
+    return [] if is_name else [f"apiary_data.device: {name!r} is no name in /dev/disk/by-id; write virtio-..."]
+
+
 def check(variables: Variables, ssh_client: str | None = None) -> None:
     """Raises BadVariables with every error at once.
 
@@ -190,6 +200,7 @@ def check(variables: Variables, ssh_client: str | None = None) -> None:
     errors += _own_address(variables)
     errors += _nat(variables)
     errors += _backups(variables)
+    errors += _data(variables)
     errors += _ssh_from(variables, ssh_client)
     if errors:
         raise BadVariables("\n".join(errors))

@@ -8,7 +8,7 @@ from provider import clock, spelling
 from provider.client import Client
 from provider.errors import ApiError
 from provider.objects import ALREADY_ATTACHED, LEAVING
-from provider.protocol.base import Context, Failure, Props
+from provider.protocol.base import CheckFailure, Context, Failure, Props
 from provider.resource import VultrResource, changed, filled, snake, unlike
 
 META = '{"e2bfb730-ecaa-11e6-8f88-34363bc7c4c0":{"create":3600000000000,"update":3600000000000}}'
@@ -18,6 +18,8 @@ DESTROYED = 15.0 * 60  # seconds until one that is being destroyed must be gone
 HELD = 60.0  # seconds after which an address that a living server holds is not waited for any longer
 ATTACHED = 10.0 * 60  # seconds until a volume must be active, attached, detached
 DESTROYING = "pending destruction"
+# What the API says of a volume that its last instance has given back and still has, or has just let go of.
+HELD_VOLUME = ("is already attached", "not currently attached")
 WORKING = ("pending", "resizing", "installing")  # of `status`
 UNREADY = ("none", "locked", "installingbooting")  # of `server_status`
 # What is not known while an instance is pending; the API says something all the same.
@@ -284,6 +286,23 @@ class BlockStorage(VultrResource):
     alike = ("label", "region", "sizeGb")
     afterwards = ("attachedToInstance",)
 
+    def check(self, ctx: Context, olds: Props, news: Props) -> tuple[Props, list[CheckFailure]]:
+        """A smaller one is refused while it is planned: what is on it would not fit, and the API shrinks none."""
+        inputs, failures = super().check(ctx, olds, news)
+        had, wanted = olds.get("sizeGb"), inputs.get("sizeGb")
+        if (
+            isinstance(had, int | float)
+            and isinstance(wanted, int | float)
+            and wanted < had
+            and olds.get("region") == inputs.get("region")
+        ):
+            reason = (
+                f"{wanted:.0f} GB is less than the {had:.0f} GB that the volume {ctx.name} has: a volume only grows; "
+                f"write {had:.0f} or more. For a smaller one: make another, and copy what is needed"
+            )
+            failures.append(CheckFailure("sizeGb", reason))
+        return inputs, failures
+
     def settle(self, client: Client, id: str, inputs: Props) -> None:
         """Wait until it is active, then attach."""
         self.active(client, id)
@@ -305,21 +324,23 @@ class BlockStorage(VultrResource):
     def place(self, client: Client, id: str, inputs: Props) -> None:
         """Have it attached to the instance that the inputs say and to no other, or to none."""
         wanted, live = str(inputs.get("attachedToInstance") or ""), {"live": bool(inputs.get("live"))}
+        let_go: set[str] = set()  # by whom it has been, as far as the API was asked: it may take its time
 
         def look() -> str:
             holder = str(client.get(f"{self.path}/{id}", self.wrapper).get("attached_to_instance") or "")
             if holder == wanted:
                 return ""
             try:
-                if holder:
+                if holder and holder not in let_go:
                     client.call("POST", f"{self.path}/{id}/detach", live)
-                    return f"it is being detached from {holder}"
-                client.call("POST", f"{self.path}/{id}/attach", {"instance_id": wanted, **live})
+                    let_go.add(holder)
+                elif not holder:
+                    client.call("POST", f"{self.path}/{id}/attach", {"instance_id": wanted, **live})
             except ApiError as error:
-                if not error.says("locked"):
+                if not error.says("locked", *HELD_VOLUME):
                     raise
                 return error.said
-            return f"it is being attached to {wanted}"
+            return f"it is being detached from {holder}" if holder else f"it is being attached to {wanted}"
 
         what = f"block storage {id} to be attached to {wanted or 'no instance'}"
         client.wait(what, look, limit=ATTACHED, first=0.0)

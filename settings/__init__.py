@@ -8,7 +8,7 @@ from settings.container_texts import VolumeMount
 from settings.domains import RecordPlan, dns_records, domains_map, reverse_names, zones_of
 from settings.errors import SettingsError
 from settings.loading import load
-from settings.models import Application, Backups, Container, Git, Health, Job, Stack
+from settings.models import Application, Backups, Container, Data, Git, Health, Job, Stack
 from settings.monitoring import watched
 from settings.monitors import monitors
 from settings.plans import plan, static_suffixes
@@ -20,6 +20,7 @@ __all__ = [
     "Application",
     "Backups",
     "Container",
+    "Data",
     "Git",
     "Health",
     "Job",

@@ -70,6 +70,23 @@ def _spelt_out(value: object) -> object:
     return {"mode": value} if isinstance(value, str) else value
 
 
+class Data(Settings):
+    """Block storage that a server's named volumes live on, in place of its disk. It outlives the server."""
+
+    gb: int = Field(
+        description="Its size; it may be made larger, never smaller.",
+        examples=[40],
+        ge=10,
+        le=40_000,
+    )
+    type: Literal["high_perf", "storage_opt"] = Field(
+        default="high_perf",
+        description="`high_perf` is fast, from 10 to 10000 GB, and not sold in every region; `storage_opt` is slow and "
+        "cheap, from 40 GB.",
+        examples=["storage_opt"],
+    )
+
+
 class Dns(Settings):
     """Names that lead to a server. A name stands in one list only."""
 
@@ -114,6 +131,12 @@ class Server(Settings):
         default="172.30.0.0/24",
         description="IPv4 network that all containers of the server share.",
         examples=["172.30.0.0/24"],
+    )
+    data: Data | None = Field(
+        default=None,
+        description="Block storage for the server's named volumes, which survive it there; on its disk when left out. "
+        "Added to a server that lives, it gets the volumes that are on the disk.",
+        examples=[{"gb": 40}],
     )
     dns: Dns = Field(
         default_factory=Dns,

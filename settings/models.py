@@ -13,7 +13,7 @@ from settings.addresses import private_net
 from settings.alerts import Alerts, Mail, Ntfy
 from settings.backups import Backup, Backups, Keep
 from settings.containers import Application, Container, Git, Health, Job
-from settings.hosts import Dns, Record, Server, Zone
+from settings.hosts import Data, Dns, Record, Server, Zone
 from settings.kinds import Settings
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Backup",
     "Backups",
     "Container",
+    "Data",
     "Dns",
     "Git",
     "Health",

@@ -16,7 +16,7 @@ from settings.alerts import Alerts, Mail, Ntfy
 from settings.backups import Backup, Backups, Keep
 from settings.containers import Application, Container, Git, Health, Job
 from settings.drills import Drill, Rehearsal
-from settings.hosts import Dns, DockerIpv6, Ipv6, Record, Server, Zone
+from settings.hosts import Data, Dns, DockerIpv6, Ipv6, Record, Server, Zone
 from settings.kinds import Kind, Settings
 from settings.models import Stack
 
@@ -51,6 +51,7 @@ _SECTIONS: tuple[tuple[str, type[Settings]], ...] = (
     ("`servers.NAME`", Server),
     ("`servers.NAME.ipv6`", Ipv6),
     ("`servers.NAME.ipv6.docker`", DockerIpv6),
+    ("`servers.NAME.data`", Data),
     ("`servers.NAME.dns`", Dns),
     ("`applications.NAME` and `jobs.NAME`", Container),
     ("`applications.NAME.git` and `jobs.NAME.git`", Git),

@@ -42,6 +42,7 @@ HIVES = {
         "test_releases",
     ],
     "saved": ["test_backups", "test_restore"],
+    "store": ["test_block_storage"],
     "no hive": ["test_region", "test_down", "test_stores", "test_backup_places"],
 }
 LAB = [module for modules in HIVES.values() for module in modules]
@@ -52,6 +53,7 @@ TURNS = [
     "break",
     "change",
     "saved",
+    "store",
     "engine",
     "no hive",
     "conformance",

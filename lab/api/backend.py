@@ -7,6 +7,7 @@ succeeds.
 
 import importlib
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -53,6 +54,15 @@ class Backend(Protocol):
     def wire(self, server_id: str, link: PrivateLink | None, /) -> None:
         """Give an existing machine this interface on a VPC in place of whatever it has; None takes it away."""
 
+    def plug(self, server_id: str, disks: Mapping[str, int], /) -> None:
+        """Give an existing machine these virtual disks, by name with their GB, and no other, now and at each start.
+
+        What is on a disk stays, wherever it is plugged in; one that has become larger has more room at its end.
+        """
+
+    def erase(self, disk: str, /) -> None:
+        """Forget a virtual disk, which no machine has any more, with all that is on it."""
+
     def deliver(self, network: str, server_id: str | None, /) -> None:
         """From now on packets for this /64 (its address, without length) reach the link of this machine, or nobody."""
 
@@ -66,6 +76,8 @@ class MemoryServers:
         self.specs: dict[str, ServerSpec] = {}
         self.wires: dict[str, PrivateLink | None] = {}
         self.delivered: dict[str, str | None] = {}
+        self.disks: dict[str, dict[str, int]] = {}
+        self.erased: list[str] = []
         self.calls: list[tuple[str, str]] = []
         self.refuse: str | None = None  # when set, the next create fails with this message
 
@@ -106,6 +118,15 @@ class MemoryServers:
         with self._lock:
             self.calls.append(("wire", server_id))
             self.wires[server_id] = link
+
+    def plug(self, server_id: str, disks: Mapping[str, int], /) -> None:
+        with self._lock:
+            self.calls.append(("plug", server_id))
+            self.disks[server_id] = dict(disks)
+
+    def erase(self, disk: str, /) -> None:
+        with self._lock:
+            self.erased.append(disk)
 
     def deliver(self, network: str, server_id: str | None, /) -> None:
         with self._lock:

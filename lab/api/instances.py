@@ -242,7 +242,7 @@ def discard(region: Region, instance: JSON) -> Task:
             later.postpone(store, "reserved_release", reserved["id"], id_, names)
     for block in store.table("blocks").values():
         if block["attached_to_instance"] == id_:
-            block["attached_to_instance"] = ""
+            later.postpone(store, "block_release", block["id"], id_, (label, block["label"]))
     return region.machines.remove(id_, instance["main_ip"])
 
 

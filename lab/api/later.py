@@ -14,7 +14,7 @@ from lab.api.store import Store
 
 JSON = dict[str, Any]
 
-RELEASES: Final = ("destruction", "reserved_release", "vpc_release", "block_creation")
+RELEASES: Final = ("destruction", "reserved_release", "vpc_release", "block_creation", "block_release")
 #: What an instance shows while it is held in a state.
 INSTANCE_STATES: Final[dict[str, JSON]] = {
     "pending": {"status": "pending", "server_status": "none"},
@@ -68,6 +68,10 @@ def _end(store: Store, what: str, id_: str, of: str) -> None:
         reserved = store.table("reserved_ips").get(id_)
         if reserved is not None and reserved["instance_id"] == of:
             reserved["instance_id"] = ""
+    if what == "block_release":
+        block = store.table("blocks").get(id_)
+        if block is not None and block["attached_to_instance"] == of:
+            block["attached_to_instance"] = ""
 
 
 def held(store: Store, id_: str) -> str | None:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from lab.api import pace
+from lab.api import later, pace
 from lab.api.backend import Backend, PrivateLink, ServerSpec
 from lab.api.catalogue import PLANS
 from lab.api.store import Store
@@ -86,6 +86,35 @@ class Machines:
 
         return self._spawn("wire", id_, work)
 
+    def plug(self, id_: str) -> Task:
+        """Give the machine the volumes that the state says, now; one that is still to be built gets them then."""
+
+        async def work(id_: str) -> None:
+            instance = self._store.table("instances").get(id_)
+            if instance is not None and instance["status"] != "pending":
+                await self._plug(id_)
+
+        return self._spawn("plug", id_, work)
+
+    def erase(self, disk: str, id_: str) -> Task:
+        """Take a volume out of the machine that has it, if any, and forget it with all that is on it."""
+
+        async def work(_: str) -> None:
+            if id_ in self._store.table("instances"):
+                await self._plug(id_)
+            await self._call(self.backend.erase, disk)
+
+        return self._spawn("erase", id_ or disk, work)
+
+    async def _plug(self, id_: str) -> None:
+        disks = volumes(self._store, id_)
+        instance = self._store.table("instances").get(id_)
+        # Nothing to ask of a machine that never had any.
+        if instance is not None and (disks or instance.get("_plugged")):
+            await self._call(lambda id_: self.backend.plug(id_, disks), id_)
+            instance["_plugged"] = bool(disks)
+            self._store.save()
+
     def deliver(self, network: str, id_: str | None) -> Task:
         """Lead a reserved IPv6 network to this machine and to no other; None: to nobody."""
 
@@ -103,6 +132,7 @@ class Machines:
         async def work(id_: str) -> None:
             instance = self._store.table("instances").get(id_)
             if instance is not None:
+                await self._plug(id_)
                 await self._call(self.backend.reboot, id_)
                 await asyncio.sleep(pace.value(self._store, "resizing"))
                 set_plan(instance, plan)
@@ -161,6 +191,8 @@ class Machines:
         async def work(id_: str) -> None:
             instance = self._store.table("instances").get(id_)
             if instance is not None:
+                if power == "running":
+                    await self._plug(id_)
                 await self._call(call, id_)
                 instance.pop("_dead", None)
                 instance["power_status"] = power
@@ -185,6 +217,7 @@ class Machines:
             if instance.get("_wipe") or await self._call(self.backend.exists, id_):
                 await self._call(self.backend.delete, id_)
             await self._call(self.backend.create, specification(self._store, instance))
+            await self._plug(id_)
         except Exception as error:
             instance.update(status="suspended", server_status="none", _failure=f"{type(error).__name__}: {error}")
             raise
@@ -219,6 +252,7 @@ class Machines:
         if not await self._call(self.backend.exists, id_):
             log.error("the machine of instance %s is gone; delete or reinstall the instance", id_)
         elif not await self._call(self.backend.running, id_):
+            await self._plug(id_)
             await self._call(self.backend.start, id_)
         await self._finish(id_)
 
@@ -240,6 +274,15 @@ def rebuild(instance: JSON) -> None:
     instance.update(status="pending", power_status="running", server_status="none", _wipe=True)
     for field in ("_failure", "_dead"):
         instance.pop(field, None)
+
+
+def volumes(store: Store, id_: str) -> dict[str, int]:
+    """The volumes that a machine has, by their mount id: GB. Not those that it has just given back."""
+    return {
+        block["mount_id"]: block["size_gb"]
+        for block in store.table("blocks").values()
+        if block["attached_to_instance"] == id_ and not later.waiting(store, "block_release", block["id"])
+    }
 
 
 def private_link(store: Store, instance: JSON) -> PrivateLink | None:

@@ -30,6 +30,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "reserved_release": Setting(1.0, 3600, "seconds for which a reserved address is held by a deleted instance"),
     "vpc_release": Setting(1.0, 7200, "seconds for which a VPC is held by an instance that left or was deleted"),
     "block_creation": Setting(0.3, 3600, "seconds for which a new volume is pending"),
+    "block_release": Setting(0.3, 3600, "seconds for which a volume is held by an instance that gave it back"),
     "requests": Setting(30, 100000, "requests a second for one key or address; 0: no limit"),
 }
 

@@ -1,4 +1,4 @@
-"""What is state and nothing else: SSH keys, VPCs, block storage, and the catalogue."""
+"""What is state and little else: SSH keys, VPCs, block storage, and the catalogue."""
 
 import uuid
 from ipaddress import ip_network
@@ -9,6 +9,9 @@ from lab.api.errors import LOCKED, NOTHING_TO_CHANGE, VPC_IN_USE, ApiError, refu
 from lab.api.paging import page
 from lab.api.region import JSON, Call, Operation, Region, Reply, Routes
 from lab.api.store import Store, now, public
+
+#: Gigabytes that a volume of each type may have (Vultr's product page of block storage).
+BLOCK_GB = {"high_perf": range(10, 10_001), "storage_opt": range(40, 40_001)}
 
 
 def _place(body: JSON) -> str:
@@ -130,8 +133,10 @@ def create_block(region: Region, call: Call) -> Reply:
     body = call.body
     place, size = _place(body), fields.whole(body, "size_gb")
     kind = fields.text(body, "block_type") or "high_perf"
-    if kind not in ("high_perf", "storage_opt") or not (10 if kind == "high_perf" else 40) <= size <= 40000:
+    if kind not in BLOCK_GB or size not in BLOCK_GB[kind]:
         raise refused("Invalid size_gb or block_type")
+    if f"block_storage_{kind}" not in REGIONS[place]["options"]:
+        raise refused(f"Invalid block_type: {kind} is not available in this region")
     id_ = str(uuid.uuid4())
     block: JSON = {
         "id": id_, "cost": size * (0.1 if kind == "high_perf" else 0.025), "status": "active",
@@ -148,12 +153,24 @@ def update_block(region: Region, call: Call) -> Reply:
     """Change label or size; a volume only grows. ApiError 400 when both are what they were."""
     block = region.store.get("blocks", call.params["id"])
     size = fields.whole(call.body, "size_gb", block["size_gb"])
+    if size not in BLOCK_GB[block["block_type"]]:
+        raise refused("Invalid size_gb or block_type")
     label = fields.text(call.body, "label", block["label"])
     if size < block["size_gb"]:
         raise refused("Invalid size_gb: a volume can't be made smaller")
     if (size, label) == (block["size_gb"], block["label"]):
         raise refused(NOTHING_TO_CHANGE)
     block.update(size_gb=size, label=label)
+    if block["attached_to_instance"]:
+        region.machines.plug(block["attached_to_instance"])
+    return 204, None
+
+
+def delete_block(region: Region, call: Call) -> Reply:
+    """Delete it with all that is on it, wherever it is attached."""
+    block = region.store.get("blocks", call.params["id"])
+    del region.store.table("blocks")[block["id"]]
+    region.machines.erase(block["mount_id"], block["attached_to_instance"])
     return 204, None
 
 
@@ -170,6 +187,7 @@ def attach_block(region: Region, call: Call) -> Reply:
     if later.locked(region.store, instance):
         raise refused(f"Unable to attach block storage: {LOCKED}")
     block["attached_to_instance"] = instance["id"]
+    region.machines.plug(instance["id"])
     _reboot_unless_live(region, call, instance)
     return 204, None
 
@@ -180,12 +198,18 @@ def _reboot_unless_live(region: Region, call: Call, instance: JSON | None) -> No
 
 
 def detach_block(region: Region, call: Call) -> Reply:
-    """Detach; the instance is rebooted for it unless `live`."""
-    block = region.store.get("blocks", call.params["id"])
-    if not block["attached_to_instance"]:
+    """Detach, which shows a moment later; the instance is rebooted for it unless `live`."""
+    store = region.store
+    block = store.get("blocks", call.params["id"])
+    if not block["attached_to_instance"] or later.waiting(store, "block_release", block["id"]):
         raise refused("Block storage volume is not currently attached to a server")
-    instance = region.store.table("instances").get(block["attached_to_instance"])
-    block["attached_to_instance"] = ""
+    instance = store.table("instances").get(block["attached_to_instance"])
+    if instance is not None and later.locked(store, instance):
+        raise refused(f"Unable to detach block storage: {LOCKED}")
+    label = instance["label"] if instance is not None else ""
+    later.postpone(store, "block_release", block["id"], block["attached_to_instance"], (label, block["label"]))
+    if instance is not None:
+        region.machines.plug(instance["id"])
     _reboot_unless_live(region, call, instance)
     return 204, None
 
@@ -239,7 +263,7 @@ ROUTES: Routes = [
     ("POST", "/v2/blocks", create_block),
     ("GET", "/v2/blocks/{id}", read_block),
     ("PATCH", "/v2/blocks/{id}", update_block),
-    ("DELETE", "/v2/blocks/{id}", _delete("blocks")),
+    ("DELETE", "/v2/blocks/{id}", delete_block),
     ("POST", "/v2/blocks/{id}/attach", attach_block),
     ("POST", "/v2/blocks/{id}/detach", detach_block),
 ]

@@ -77,6 +77,23 @@ fi
 PRIVATE
 chmod 755 /sbin/lab-private
 
+cat > /sbin/lab-disks <<'DISKS'
+#!/bin/sh
+# Virtual disks as the provider's hypervisor plugs them in, with the names that udev would give them: at each boot, because
+# /dev is empty then, and whenever one comes or goes.
+set -u
+mkdir -p /dev/disk/by-id
+for link in /dev/disk/by-id/virtio-*; do
+    [ ! -L "$link" ] || rm -f "$(readlink -f "$link")" "$link"
+done
+[ -e /var/lib/lab/disks ] || exit 0
+while read -r name letter major minor; do
+    mknod "/dev/vd$letter" b "$major" "$minor"
+    ln -s "../../vd$letter" "/dev/disk/by-id/virtio-$name"
+done < /var/lib/lab/disks
+DISKS
+chmod 755 /sbin/lab-disks
+
 cat > /sbin/lab-init <<'INIT'
 #!/bin/sh
 # PID 1 until systemd takes over: what a hypervisor and its DHCP do for a real server.
@@ -119,6 +136,7 @@ if [ -n "${LAB_IPV6:-}" ]; then
     for net in ${LAB_ON_LINK:-}; do ip -6 route replace "$net" dev ens3; done
     [ -z "${LAB_GATEWAY6:-}" ] || ip -6 route replace default via "$LAB_GATEWAY6" dev ens3
 fi
+lab-disks
 # Docker's bind mounts over these files would make them unreplaceable; the server owns its own.
 for file in resolv.conf hosts hostname; do umount "/etc/$file" 2>/dev/null; done
 [ -z "${LAB_NAMESERVER:-}" ] || echo "nameserver $LAB_NAMESERVER" > /etc/resolv.conf

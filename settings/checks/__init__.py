@@ -20,6 +20,7 @@ from settings.checks import (
     records,
     references,
     schedule,
+    storage,
 )
 from settings.draft import Draft
 
@@ -39,3 +40,4 @@ def check(draft: Draft, *, build_dirs: Collection[str] | None = None, playbooks:
     alerts.check(draft)
     backups.check(draft)
     drills.check(draft)
+    storage.check(draft)

@@ -55,7 +55,7 @@ def hold(operation, answer, expected):
 
 
 def test_a_whole_life_is_answered_as_recorded(emulator):
-    at_once = ("destruction", "reserved_release", "vpc_release", "block_creation")
+    at_once = ("destruction", "reserved_release", "vpc_release", "block_creation", "block_release")
     emulator.control.post("/pace", json=dict.fromkeys(at_once, 0)).raise_for_status()
     names = {}
     for number, step in enumerate(TABLE["life"]):

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from lab import metadata
-from lab.api import instances, plain
+from lab.api import instances, later, plain
 from lab.api.addresses import Addresses
 from lab.api.backend import MemoryServers
 from lab.api.control import control
@@ -281,5 +281,101 @@ def test_a_machine_is_made_on_its_vpc_and_wired_when_that_changes(tmp_path):
             link = servers.wires[id_]
             assert (link and (link.vpc, link.address)) == wired
         assert read(here, id_)["internal_ip"] == ""
+
+    asyncio.run(life())
+
+
+def block(here, **more):
+    _, answer = plain.create_block(here, call(body={"region": "ewr", "size_gb": 10, "label": "data", **more}))
+    return answer["block"]
+
+
+async def let_go(here, id_):
+    """Wait until the volume is attached to nothing."""
+    while plain.read_block(here, call(params={"id": id_}))[1]["block"]["attached_to_instance"]:
+        later.settle(here.store)
+        await asyncio.sleep(0.02)
+
+
+async def attach(here, volume, instance):
+    while later.waiting(here.store, "block_creation", volume["id"]):
+        later.settle(here.store)
+        await asyncio.sleep(0.02)
+    plain.attach_block(here, call(params={"id": volume["id"]}, body={"instance_id": instance, "live": True}))
+
+
+def test_a_volume_is_a_disk_of_the_machine_that_has_it_and_of_the_next_one_when_that_is_gone(tmp_path):
+    servers = MemoryServers()
+
+    async def life():
+        here = region(tmp_path, servers)
+        first, volume = create(here), block(here)
+        await here.machines.settle()
+        assert ("plug", first["id"]) not in servers.calls, "it never had any"
+        await attach(here, volume, first["id"])
+        await here.machines.settle()
+        assert servers.disks[first["id"]] == {volume["mount_id"]: 10}
+        plain.update_block(here, call(params={"id": volume["id"]}, body={"size_gb": 20}))
+        await here.machines.settle()
+        assert servers.disks[first["id"]] == {volume["mount_id"]: 20}
+        servers.disks.clear()
+        instances.power(here, here.store.get("instances", first["id"]), "reboot")
+        await here.machines.settle()
+        assert servers.disks[first["id"]] == {volume["mount_id"]: 20}, "at each start"
+        instances.delete(here, call(params={"id": first["id"]}))
+        assert plain.read_block(here, call(params={"id": volume["id"]}))[1]["block"]["attached_to_instance"]
+        await let_go(here, volume["id"])
+        second = create(here)
+        await here.machines.settle()
+        await attach(here, volume, second["id"])
+        await here.machines.settle()
+        assert servers.disks[second["id"]] == {volume["mount_id"]: 20}
+        plain.detach_block(here, call(params={"id": volume["id"]}, body={"live": True}))
+        await here.machines.settle()
+        assert servers.disks[second["id"]] == {}
+        assert servers.erased == []
+        await let_go(here, volume["id"])
+        plain.delete_block(here, call(params={"id": volume["id"]}))
+        await here.machines.settle()
+        assert servers.erased == [volume["mount_id"]]
+
+    asyncio.run(life())
+
+
+def test_a_volume_that_is_let_go_of_is_nobody_else_s_until_it_is_free(tmp_path):
+    async def life():
+        here = region(tmp_path, MemoryServers())
+        first, second, volume = create(here), create(here), block(here)
+        await here.machines.settle()
+        await attach(here, volume, first["id"])
+        plain.detach_block(here, call(params={"id": volume["id"]}, body={"live": True}))
+        with pytest.raises(ApiError, match="is already attached"):
+            await attach(here, volume, second["id"])
+        with pytest.raises(ApiError, match="not currently attached"):
+            plain.detach_block(here, call(params={"id": volume["id"]}))
+        await let_go(here, volume["id"])
+        await attach(here, volume, second["id"])
+        await here.machines.settle()
+
+    asyncio.run(life())
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"size_gb": 9},
+        {"size_gb": 10_001},
+        {"size_gb": 39, "block_type": "storage_opt"},
+        {"size_gb": 40_001, "block_type": "storage_opt"},
+        {"size_gb": 40, "block_type": "fast"},
+        {"size_gb": 40, "region": "atl"},  # which has storage_opt alone
+    ],
+)
+def test_a_volume_that_is_not_sold_is_refused(tmp_path, wanted):
+    async def life():
+        here = region(tmp_path, MemoryServers())
+        with pytest.raises(ApiError, match="Invalid"):
+            block(here, **wanted)
+        block(here, region="atl", block_type="storage_opt", size_gb=40)
 
     asyncio.run(life())

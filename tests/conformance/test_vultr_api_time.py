@@ -159,6 +159,7 @@ def test_a_volume_is_pending_first_and_reboots_its_server_unless_live(emulator):
     emulator.control.post(f"/instances/{id_}/kill")  # serial with whatever is under way
     assert boots() == 0
     emulator.control.post(f"/instances/{id_}/start")
+    emulator.until(lambda: not emulator.api.get(path).json()["block"]["attached_to_instance"])
     assert emulator.api.post(f"{path}/attach", json={"instance_id": id_}).status_code == 204
     emulator.until(lambda: boots() == 2)
 

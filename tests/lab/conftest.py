@@ -121,6 +121,48 @@ def two(two_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
     return found
 
 
+# One row after another, each confirmed by the disk; after whatever has happened it counts on from what is there.
+WRITER = """\
+#!/bin/sh
+trap 'exit 0' TERM
+number=0
+[ ! -e /rows/rows ] || number=$(wc -l </rows/rows)
+while :; do
+    number=$((number + 1))
+    echo "$number $(date +%s.%N) $HOSTNAME" >>/rows/rows && sync /rows/rows || exit 1
+    sleep 0.1 & wait $!
+done
+"""
+
+
+@pytest.fixture(scope="session")
+def store_region(worker_id: str) -> Iterator[Paths]:
+    """The region of the hive whose volumes are on block storage."""
+    yield from _region(f"test-{worker_id}-store")
+
+
+@pytest.fixture(scope="session")
+def stored(store_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
+    """A server with one application that writes to a volume on its disk (stacks/data.yaml), up."""
+    return with_a_writer(
+        Hive.copy_of_the_checkout(store_region, tmp_path_factory.mktemp("store"), STACKS / "data.yaml")
+    )
+
+
+def with_a_writer(found: Hive) -> Hive:
+    """The hive with its application's image, up."""
+    writer = found.program / "images" / "Writer"
+    writer.mkdir()
+    (writer / "write").write_text(WRITER)
+    (writer / "write").chmod(0o755)
+    (writer / "Dockerfile").write_text(
+        'ARG BASE=debian:bookworm-slim\nFROM ${BASE}\nCOPY write /usr/local/bin/write\nCMD ["write"]\n'
+    )
+    found.pulumi("stack", "select", "--create")
+    found.up()
+    return found
+
+
 @pytest.fixture(scope="session")
 def whole(whole_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
     """The stack of Pulumi.lab.yaml as it stands, up."""

@@ -99,6 +99,8 @@ class Providers(mocks.Mocks):
             case "vultr:index/instance:Instance":
                 prefix = PREFIXES[args.name]
                 computed = {"v6Network": f"{prefix}::", "v6MainIp": f"{prefix}:5400:ff:fe00:1", "mainIp": "192.0.2.4"}
+            case "vultr:index/blockStorage:BlockStorage":
+                computed = {"mountId": f"ewr-{args.name}"}
             case "tls:index/privateKey:PrivateKey":
                 computed = {
                     "privateKeyOpenssh": pulumi.Output.secret(f"private key {args.name}\n"),

@@ -282,3 +282,33 @@ def test_a_volume_that_was_not_attached_is_attached_by_the_next_update(engine: E
     left = engine.partly("Create", "BlockStorage", properties=news)
     outputs = engine("Update", "BlockStorage", id=left.id, olds=left.state, news=news)["properties"]
     assert outputs["attachedToInstance"] == "i-1"
+
+
+def test_a_volume_that_its_last_instance_lets_go_of_late_is_detached_once_and_attached_after(
+    engine: Engine, api: FakeApi
+) -> None:
+    """That of a dead instance, too. While it lets go, another detachment is refused, whoever asked for the first."""
+    state = engine.create("BlockStorage", **VOLUME, attachedToInstance="i-1")
+    held = (200, {"block": dict(api.objects["/v2/blocks"][str(state["id"])])})
+    api.fail("GET", "^/v2/blocks/id", held, held, held, held)
+    api.fail("POST", "/detach$", refused(400, "Block storage volume is not currently attached to a server"))
+    api.fail("POST", "/attach$", refused(400, "Block storage volume is already attached to a server"))
+    news = engine.inputs("BlockStorage", **VOLUME, attachedToInstance="i-2")
+    outputs = engine("Update", "BlockStorage", id=state["id"], olds=state, news=news)["properties"]
+    assert outputs["attachedToInstance"] == "i-2"
+    assert [one for one in api.requests("POST") if one.endswith("tach")][1:] == [
+        "POST /v2/blocks/id-1/detach",  # refused
+        "POST /v2/blocks/id-1/detach",
+        "POST /v2/blocks/id-1/attach",  # refused
+        "POST /v2/blocks/id-1/attach",
+    ]
+
+
+@pytest.mark.parametrize(("wanted", "is_refused"), [(9, True), (10, False), (20, False)])
+def test_a_volume_that_would_be_smaller_is_refused_when_it_is_planned(
+    engine: Engine, wanted: int, is_refused: bool
+) -> None:
+    news = {**VOLUME, "sizeGb": wanted}
+    failures = engine("Check", "BlockStorage", olds=VOLUME, news=news).get("failures") or []
+    assert [failure["property"] for failure in failures] == (["sizeGb"] if is_refused else [])
+    assert all("write 10 or more" in failure["reason"] for failure in failures)

@@ -15,6 +15,7 @@ VULTR = {
     "instance": "vultr:index/instance:Instance",
     "address": "vultr:index/reservedIp:ReservedIp",
     "firewall": "vultr:index/firewallGroup:FirewallGroup",
+    "block": "vultr:index/blockStorage:BlockStorage",
     "vpc": "vultr:index/vpc:Vpc",
     "rule": "vultr:index/firewallRule:FirewallRule",
     "zone": "vultr:index/dnsDomain:DnsDomain",
@@ -261,3 +262,25 @@ def test_a_double_of_a_rule_lets_the_same_in(there: dict[str, Any], doubles: boo
         recorded=[resource("firewall", {}, "g"), resource("rule", {"firewallGroupId": "g", **inputs}, "1")],
     )
     assert found == ({"/firewalls/g/rules/2": "remove"} if doubles else {})
+
+
+BLOCK = {"id": "b-lost", **LABEL, "size_gb": 40, "mount_id": "ewr-b", "attached_to_instance": ""}
+
+
+def test_block_storage_is_taken_into_the_state_that_was_making_it_and_never_removed_nor_asked_about() -> None:
+    lists = Lists(blocks=[BLOCK, {**BLOCK, "id": "b-other", "label": "somebody-else"}])
+    creating = [resource("block", LABEL)]
+    assert verdicts(lists, creating=creating) == {"/blocks/b-lost": "adopt"}
+    assert verdicts(lists) == {"/blocks/b-lost": "leave"}
+    recorded = [resource("block", LABEL, "b-known")]
+    assert verdicts(lists, recorded, creating) == {"/blocks/b-lost": "leave"}
+    assert verdicts(Lists(blocks=[BLOCK]), [resource("block", LABEL, "b-lost")]) == {}
+    twins = Lists(blocks=[BLOCK, {**BLOCK, "id": "b-twin"}])
+    assert set(verdicts(twins, creating=creating).values()) == {"leave"}
+
+
+def test_adopted_block_storage_is_recorded_with_the_name_that_the_server_knows_it_by() -> None:
+    state = exported(creating=[resource("block", LABEL)])
+    after = State.of(adopted(state, find(State.of(state), TAG, Lists(blocks=[BLOCK]))[0]))
+    assert not after.pending
+    assert (after.resources[-1].id, after.resources[-1].outputs["mountId"]) == ("b-lost", "ewr-b")
