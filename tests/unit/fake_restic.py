@@ -1,7 +1,7 @@
 """As much of restic as is asked, with its exit statuses: snapshots are folders below the repository, a path.
 
-`RESTIC_FAULT` in the environment is what goes wrong: `down` (waits as the true one does), `locked`, `unreadable` (one
-file could not be read), `cut` (a dump breaks off), `slow`.
+`RESTIC_FAULT` in the environment is what goes wrong: `down` and `no bucket` (both wait as the true one does), `locked`,
+`unreadable` (one file could not be read), `cut` (a dump breaks off), `slow`.
 """
 
 from __future__ import annotations
@@ -51,6 +51,10 @@ def main() -> None:
     verb = words[0]
     if fault == "down":
         print("Load(<config/>) returned error, retrying after 1s: connection refused", file=sys.stderr, flush=True)
+        time.sleep(60)
+    if fault == "no bucket" and verb != "init":
+        message = "Stat(<config/>) returned error, retrying after 1s: Stat: The specified bucket does not exist"
+        print(message, file=sys.stderr, flush=True)
         time.sleep(60)
     if verb == "init":
         (repository / "snapshots").mkdir(parents=True)

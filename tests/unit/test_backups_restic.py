@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,17 @@ def test_a_repository_that_does_not_answer_is_given_up_with_its_reason(
     monkeypatch.setenv("RESTIC_FAULT", "down")
     with pytest.raises(UnreachableError, match=r"within 1 s.*connection refused"):
         server.restic.probe()
+
+
+def test_a_bucket_that_is_not_there_is_no_repository_yet_and_is_not_waited_for(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RESTIC_FAULT", "no bucket")
+    begun = time.monotonic()
+    with pytest.raises(NoRepositoryError):
+        server.restic.probe()
+    assert time.monotonic() - begun < restic.PROBE_SECONDS / 2
+    server.restic.init()
 
 
 def test_a_lock_is_no_failure_of_the_repository(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

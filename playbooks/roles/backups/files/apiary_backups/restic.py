@@ -41,6 +41,9 @@ ENTRY = "dump.sql"
 DRAFT = "draft:"  # before the item in the tag of a first pass
 # restic itself asks a repository that does not answer for a quarter of an hour.
 PROBE_SECONDS = 60
+LOOK_SECONDS = 1.0
+# What S3 says (NoSuchBucket), and restic 0.18 waits for it to become another thing; `init` makes the bucket.
+NO_BUCKET = b"The specified bucket does not exist"
 ASK_SECONDS = 300
 WORK_SECONDS = 12 * 3600
 LOCK_WAIT = "2m"
@@ -264,10 +267,12 @@ class Restic:
     def _done(self, arguments: Sequence[str], seconds: float, within: Path | None = None) -> _Done:
         process = self._start(arguments, within)
         try:
-            output, errors = process.communicate(timeout=seconds)
+            output, errors = _outputs(process, seconds)
         except subprocess.TimeoutExpired:
             _end(process)
             _, errors = process.communicate()
+            if NO_BUCKET in errors:
+                raise self._failure(arguments[0], NO_REPOSITORY, errors) from None
             raise self._late(arguments[0], seconds, errors) from None
         except BaseException:
             _end(process)
@@ -409,6 +414,19 @@ def _write(path: Path, text: str) -> None:
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
     fresh.replace(path)
+
+
+def _outputs(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, bytes]:
+    """What a program has written to its output and of errors, at its end. Raises TimeoutExpired, where more time would
+    not help at once.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return process.communicate(timeout=min(LOOK_SECONDS, max(0.0, deadline - time.monotonic())))
+        except subprocess.TimeoutExpired as so_far:
+            if NO_BUCKET in (so_far.stderr or b"") or time.monotonic() >= deadline:
+                raise
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
