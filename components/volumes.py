@@ -83,7 +83,10 @@ def _prepared(
         connection=server.connection.command(),
         create=prepare,
         update=prepare,
-        delete=server.instance.id.apply(lambda instance: undo(instance, "apiary-data release")),
+        # The playbook of a server that has given its storage up has unmounted it already.
+        delete=server.instance.id.apply(
+            lambda instance: undo(instance, "! command -v apiary-data >/dev/null || apiary-data release")
+        ),
         stdin=pulumi.Output.json_dumps({"volumes": volumes, "gb": data.size_gb}),
         triggers=[server.instance.id],
         logging=remote.Logging.STDOUT_AND_STDERR,
