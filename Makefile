@@ -83,6 +83,19 @@ backup: $(VENV)/.ready ## save everything now [SERVER=web1]
 backups: $(VENV)/.ready ## list what is saved: of what, when, how large, proved when [SERVER=web1] [JSON=1]
 	@$(call in_stack) $(RUN) -m operations backups --stack $(STACK) $(SERVER) $(if $(filter 1,$(JSON)),--json)
 
+.PHONY: restore
+restore: $(VENV)/.ready ## put back what was saved: make restore WHAT=web1:shop [AT=2026-11-20] [TO=name] [YES=1]
+	@$(call in_stack) $(RUN) -m operations restore --stack $(STACK) $(if $(AT),--at '$(AT)') $(if $(TO),--to '$(TO)') \
+		$(agreed) -- '$(WHAT)'
+
+.PHONY: drill
+drill: $(VENV)/.ready ## try all that is saved, in throw-away containers, and write a page of it [SERVER=web1]
+	@$(call in_stack) $(RUN) -m operations drill --stack $(STACK) $(SERVER)
+
+.PHONY: recovery-kit
+recovery-kit: $(VENV)/.ready ## print the page for a safe: all that brings the hive back on an empty machine
+	@$(call in_stack) $(RUN) -m operations recovery-kit --stack $(STACK)
+
 .PHONY: prune
 prune: $(VENV)/.ready ## remove backups that are not kept any more [SERVER=web1]
 	@$(call in_stack) $(RUN) -m operations prune --stack $(STACK) $(SERVER)

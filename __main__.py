@@ -77,19 +77,25 @@ images = Images(IMAGES, stack.secrets)
 
 vpcs = {region: Vpc(region, subnet) for region, subnet in stack.private_nets().items()}
 
-repository = Repository("backups", stack) if stack.backups else None
+servers = {
+    name: Server(name, ServerArgs.of(stack, name), access, vpcs[wanted.region] if wanted.private_ip else None)
+    for name, wanted in stack.servers.items()
+}
+repository = Repository("backups", stack, servers) if stack.backups else None
 
 hosts: dict[str, Host] = {}
 backups: dict[str, Backups] = {}
-for name, wanted in stack.servers.items():
-    server = Server(name, ServerArgs.of(stack, name), access, vpcs[wanted.region] if wanted.private_ip else None)
+for name in saved.keeper_first(stack):
+    wanted, server = stack.servers[name], servers[name]
     plan = server.prefix.apply(partial(settings.plan, stack, name))
-    told = variables(stack, name, server.instance.id, server.ipv6, plan)
+    about_backups = repository.variables(name) if repository else {}
+    told = variables(stack, name, server.instance.id, server.ipv6, plan, backups=about_backups)
     bootstrap = Bootstrap(name, BootstrapArgs(playbooks, wanted.playbook, told), server)
     network = Network(name, subnets(plan), server, bootstrap)
     volumes = Volumes(name, names_on(stack, name), server, bootstrap)
     if repository and saved.has_backups(stack, name):
-        backups[name] = Backups(name, stack, repository, server, after=[bootstrap, volumes])
+        keeper = [hosts[stack.backups.store_server].bootstrap] if stack.backups and stack.backups.store_server else []
+        backups[name] = Backups(name, stack, repository, server, after=[bootstrap, volumes, *keeper])
     filled = backups[name].filled if name in backups else {}
     static = frozenset(settings.static_suffixes(stack, name))
     hosts[name] = Host(server, bootstrap, network, volumes, plan, wanted.private_ip, static, filled)
@@ -141,6 +147,8 @@ for name, there in backups.items():
     on_it += [fills[other] for other in there.databases if other in fills]
     on_it += [reverses[other] for other in stack.containers_on(name) if other in reverses]
     there.done([hosts[name].server, *on_it, *([verdicts[name]] if name in verdicts else [])])
+if repository:
+    repository.done(list(backups.values()))
 
 pulumi.export(
     "servers",
@@ -160,4 +168,4 @@ pulumi.export(
 pulumi.export("sites", sorted(domain for name in stack.servers for domain in settings.domains_map(stack, name)))
 if backups:
     pulumi.export("backups", {name: saved.saved(stack, name).shown() for name in backups})
-pulumi.export("passwords", secrets.shown())
+pulumi.export("passwords", secrets.shown({"backups": repository.password} if repository else {}))

@@ -18,6 +18,7 @@ Leaves alone: how it is saved, and the repository's content, whatever goes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pulumi
 import pulumi_random as random
@@ -25,7 +26,9 @@ from pulumi_command import remote
 
 import settings
 from components.application import Application
+from components.backup_store import BackupStore
 from components.labels import stack_tag
+from components.object_storage import ObjectStorage
 from components.server import Server, undo
 from settings import saved
 
@@ -37,16 +40,38 @@ VARIABLES = {
 }
 
 
+# On the keeper's own disk the backups of the others would be lost with it.
+KEEPS = """\
+found=$(find /srv/backups -mindepth 3 -maxdepth 3 -path '*/repository/config' 2>/dev/null | cut -d / -f 4 | xargs)
+[ -n "$found" ] || exit 0
+[ "$(stat -c %d /srv/backups)" = "$(stat -c %d /)" ] || exit 0
+echo "{server} keeps the backups of $found on its own disk, which would be lost; move /srv/backups elsewhere, \
+or remove it, and run this again" >&2
+exit 1
+"""
+
+
 class Repository(pulumi.ComponentResource):
     """Where all servers of the stack save to."""
 
     password: pulumi.Output[str]  # secret; without it nothing of what is saved can be read
 
-    def __init__(self, name: str, stack: settings.Stack, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        stack: settings.Stack,
+        servers: Mapping[str, Server],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
         super().__init__("apiary:backups:Repository", name, None, opts)
         if stack.backups is None:
             raise ValueError("a stack without backups has no repository")
+        own = pulumi.ResourceOptions(parent=self)
         self._stack, self._backups = stack, stack.backups
+        keeper = self._backups.store_server
+        self._keeper = servers[keeper] if keeper else None
+        self._store = BackupStore(keeper, stack, servers, own) if keeper else None
+        self._account = ObjectStorage(stack_tag(), own) if self._backups.scheme == "vultr" else None
         if name_of_own := self._backups.secret_names.get("password"):
             self.password = pulumi.Output.secret(stack.secrets[name_of_own])
         else:
@@ -58,23 +83,63 @@ class Repository(pulumi.ComponentResource):
             ).result
         self.register_outputs({})
 
+    def variables(self, server: str) -> dict[str, pulumi.Input[Any]]:
+        """What the playbooks are told of a server's backups."""
+        if saved.has_backups(self._stack, server):
+            return {"apiary_backups": True}
+        return {"apiary_backup_store": self._store.variables} if self._store else {}
+
     def told(self, server: str) -> pulumi.Output[str]:
         """What a server is told, as JSON, secret."""
-        names = self._backups.secret_names
-        secrets = {setting: pulumi.Output.secret(self._stack.secrets[secret]) for setting, secret in names.items()}
-        variables = VARIABLES.get(self._backups.scheme, {})
-        known: dict[str, pulumi.Input[object]] = {
+        secrets = {
+            setting: pulumi.Output.secret(self._stack.secrets[secret])
+            for setting, secret in self._backups.secret_names.items()
+        }
+        place: pulumi.Input[str] = saved.place(self._backups.repository, server)
+        ssh: dict[str, pulumi.Input[str]] | None = None
+        kind = self._backups.scheme
+        if self._store:
+            there = self._store.places[server]
+            place, ssh = there.repository, {"key": there.key, "host_key": there.host_key}
+        elif self._account:
+            kind = "s3"
+            place = self._account.repository.apply(lambda repository: saved.place(repository, server))
+            secrets |= {"access_key": self._account.access_key, "secret_key": self._account.secret_key}
+        elif self._backups.host_key is not None:
+            ssh = {"key": secrets["key"], "host_key": self._backups.host_key}
+        variables = VARIABLES.get(kind, {})
+        known: dict[str, pulumi.Input[Any]] = {
             **saved.told(self._stack, server),
             "stack": stack_tag(),
-            "repository": saved.place(self._backups.repository, server),
+            "repository": place,
             "environment": {
                 "RESTIC_PASSWORD": self.password,
                 **{variables[setting]: value for setting, value in secrets.items() if setting in variables},
             },
             "ca": self._backups.ca,
-            "ssh": {"key": secrets["key"], "host_key": self._backups.host_key} if "key" in secrets else None,
+            "ssh": ssh,
         }
         return pulumi.Output.secret(pulumi.Output.json_dumps(known, sort_keys=True))
+
+    def done(self, after: Sequence[pulumi.Resource]) -> None:
+        """Say that all servers know it; a server of the stack that keeps it is not to be rebuilt with it."""
+        if self._keeper is None:
+            return
+        name = str(self._backups.store_server)
+        remote.Command(
+            f"{name}-keeps-backups",
+            connection=self._keeper.connection.command(),
+            create="true",
+            update="true",
+            delete=self._keeper.instance.id.apply(
+                lambda instance: undo(instance, KEEPS.replace("{server}", name)),
+            ),
+            triggers=[self._keeper.instance.id],
+            add_previous_output_in_env=False,
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[self._keeper, *after], deleted_with=self._keeper.instance
+            ),
+        )
 
 
 class Backups(pulumi.ComponentResource):

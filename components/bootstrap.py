@@ -18,7 +18,6 @@ import settings
 from components import cargo
 from components.archive import Archive
 from components.server import Server
-from settings import saved
 
 # Long lines are folded, because a line over 64 KiB stalls the log; the status of the script is kept.
 RUN = """\
@@ -47,13 +46,17 @@ def variables(
     instance_id: pulumi.Input[str],
     host_ipv6: pulumi.Input[str],
     plan: pulumi.Input[settings.Plan],
+    *,
+    backups: pulumi.Input[Mapping[str, Any]] | None = None,
 ) -> pulumi.Output[dict[str, Any]]:
-    """What the playbooks are told of a server: its addresses, and which of them visitors may reach."""
+    """What the playbooks are told of a server: its addresses, and which of them visitors may reach. `backups` are
+    variables about those, where the stack has any.
+    """
     wanted = stack.servers[server]
     applications = sorted(stack.applications_on(server).items())
     is_nat = wanted.ipv6.is_nat
 
-    def build(instance: str, own: str, addresses: settings.Plan) -> dict[str, Any]:
+    def build(instance: str, own: str, addresses: settings.Plan, more: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "apiary_instance": instance,
             "apiary_timezone": wanted.timezone,
@@ -110,14 +113,14 @@ def variables(
             ],
             "apiary_ssh_from": wanted.ssh_from or [],
             "apiary_stop_seconds": _stop_seconds(stack, server),
-            # Left out where there are none, so that nothing is another for a stack without.
-            **({"apiary_backups": True} if saved.has_backups(stack, server) else {}),
+            **more,
+            # Left out where there is none, so that nothing is another for a stack without.
             **({"apiary_monitor": True} if server in settings.monitors(stack) else {}),
             "apiary_git": any(container.git for container in stack.containers_on(server).values()),
             "apiary_registry_mirrors": list(wanted.registry_mirrors),
         }
 
-    return pulumi.Output.all(instance_id, host_ipv6, plan).apply(lambda known: build(*known))
+    return pulumi.Output.all(instance_id, host_ipv6, plan, backups or {}).apply(lambda known: build(*known))
 
 
 def _stop_seconds(stack: settings.Stack, server: str) -> int | None:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from operations import adopt, backups, graph, heal, jobs, releases, revive
+from operations import adopt, backups, graph, heal, jobs, kit, releases, restores, revive
 from operations.cli import PROGRAM, OperationError, Pulumi
 
 
@@ -47,15 +47,30 @@ def _run(pulumi: Pulumi, options: argparse.Namespace) -> int:
             return jobs.start(pulumi, options.job)
         case "release":
             releases.release(pulumi, options.application)
+        case "graph":
+            graph.write(pulumi, options.file or PROGRAM / ".apiary" / options.stack / "graph.svg")
+        case _:
+            return _saved(pulumi, options)
+    return 0
+
+
+def _saved(pulumi: Pulumi, options: argparse.Namespace) -> int:
+    """The verbs of backups."""
+    match options.verb:
         case "backup":
             return backups.backup(pulumi, options.server)
         case "backups":
             return backups.show(pulumi, options.server, as_json=options.json)
+        case "restore":
+            return restores.restore(pulumi, restores.Wish(options.what, options.at, options.to, options.yes))
+        case "drill":
+            return restores.drill(pulumi, options.server)
+        case "recovery-kit":
+            print(kit.kit(pulumi), end="")
+            return 0
         case "prune":
             return backups.prune(pulumi, options.server)
-        case "graph":
-            graph.write(pulumi, options.file or PROGRAM / ".apiary" / options.stack / "graph.svg")
-    return 0
+    raise AssertionError(options.verb)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -100,6 +115,15 @@ def _parser() -> argparse.ArgumentParser:
     listing = verb("backups", "list what is saved: of what, when, how large, proved when")
     listing.add_argument("server", nargs="?", help="only this one")
     listing.add_argument("--json", action="store_true", help="all of it, for a program")
+    restoring = verb("restore", "put back what was saved: a database, a volume, an application, a server, the hive")
+    restoring.add_argument("what", help="SERVER:NAME, SERVER:DATABASE_SERVER/NAME, SERVER, or hive")
+    restoring.add_argument("--at", default="", help="2026-11-20, 2026-11-20 14:30, or a snapshot's id; else the newest")
+    restoring.add_argument("--to", default="", help="another name: it is put beside what is there")
+    restoring.add_argument("--yes", action="store_true", help="don't ask; needed where there is no terminal")
+    verb("drill", "try all that is saved, in throw-away containers").add_argument(
+        "server", nargs="?", help="only this one"
+    )
+    verb("recovery-kit", "print the page for a safe: all that brings the hive back on an empty machine")
     verb("prune", "remove backups that are not kept any more").add_argument("server", nargs="?", help="only this one")
     drawing = verb("graph", "draw the stack's graph of resources as SVG")
     drawing.add_argument("--file", type=Path, help="default: .apiary/STACK/graph.svg")

@@ -38,7 +38,7 @@ VARIABLES = {
 def backup(pulumi: Pulumi, wanted: str | None) -> int:
     """Save one server, or all of them; 1 when anything of it went wrong. Raises OperationError."""
     failed = []
-    for server in _servers(pulumi, wanted):
+    for server in saved_servers(pulumi, wanted):
         say(f"backup {server.name}")
         if Host(server).stream(*NOW) != 0:
             failed.append(server.name)
@@ -49,7 +49,7 @@ def backup(pulumi: Pulumi, wanted: str | None) -> int:
 
 def show(pulumi: Pulumi, wanted: str | None, *, as_json: bool = False) -> int:
     """Print what there is of each server; 1 when one could not be asked. Raises OperationError."""
-    servers = _servers(pulumi, wanted)
+    servers = saved_servers(pulumi, wanted)
     with ThreadPoolExecutor(max_workers=8) as pool:
         told = list(pool.map(_listed, servers))
     if as_json:
@@ -63,14 +63,14 @@ def show(pulumi: Pulumi, wanted: str | None, *, as_json: bool = False) -> int:
 def prune(pulumi: Pulumi, wanted: str | None) -> int:
     """Remove what is not kept any more; 1 when that failed on one server. Raises OperationError."""
     backups = json.loads(pulumi.setting(f"{pulumi.project}:backups") or "{}")
-    servers = _servers(pulumi, wanted)
+    servers = saved_servers(pulumi, wanted)
     if backups.get("append_only"):
         return _prune_here(pulumi, backups, [server.name for server in servers])
     statuses = [Host(server).stream("/usr/local/sbin/apiary-backups", "prune") for server in servers]
     return 1 if any(statuses) else 0
 
 
-def _servers(pulumi: Pulumi, wanted: str | None) -> list[Server]:
+def saved_servers(pulumi: Pulumi, wanted: str | None) -> list[Server]:
     """The servers that have backups, or the one that is wanted. Raises OperationError."""
     state = State.of(pulumi.export())
     having = {resource.name for resource in state.of_type(COMPONENT)}
@@ -147,7 +147,7 @@ def _prune_here(pulumi: Pulumi, backups: Mapping[str, Any], servers: Iterable[st
     program = shutil.which("restic")
     if program is None:
         raise OperationError("there is no `restic` on PATH; install it here too, 0.16 or newer")
-    environment = {**os.environ, "RESTIC_PASSWORD": _password(pulumi, backups)}
+    environment = {**os.environ, "RESTIC_PASSWORD": password(pulumi, backups)}
     environment |= {name: str(key) for name, key in zip(VARIABLES.get(kind, ()), keys, strict=False)}
     authority = pulumi.folder / "backups-ca.pem"
     if backups.get("ca"):
@@ -169,7 +169,7 @@ def _prune_here(pulumi: Pulumi, backups: Mapping[str, Any], servers: Iterable[st
     return 1 if failed else 0
 
 
-def _password(pulumi: Pulumi, backups: Mapping[str, Any]) -> str:
+def password(pulumi: Pulumi, backups: Mapping[str, Any]) -> str:
     """The repository's password, from the stack file where it is there, else from the state."""
     if own := backups.get("password"):
         secrets = json.loads(pulumi.setting(f"{pulumi.project}:secrets") or "{}")

@@ -46,6 +46,12 @@ def has_backups(stack: Stack, server: str) -> bool:
     return stack.backups is not None and stack.backups.store_server != server
 
 
+def keeper_first(stack: Stack) -> list[str]:
+    """The servers in the order of the file, but for the one that keeps the others' backups: it is there first."""
+    keeper = stack.backups.store_server if stack.backups else None
+    return sorted(stack.servers, key=lambda name: name != keeper)
+
+
 def saved(stack: Stack, server: str) -> Saved:
     """What is saved of a server, and what is left out."""
     volumes: dict[str, dict[str, Any]] = {}

@@ -40,6 +40,7 @@ HIVES = {
         "test_jobs",
         "test_releases",
     ],
+    "saved": ["test_backups", "test_restore"],
     "no hive": ["test_region", "test_down", "test_stores"],
 }
 LAB = [module for modules in HIVES.values() for module in modules]
@@ -49,6 +50,7 @@ TURNS = [
     "two",
     "break",
     "change",
+    "saved",
     "engine",
     "no hive",
     "conformance",

@@ -1,5 +1,7 @@
 """Checks of backups: what belongs to which kind of repository, and what containers and servers say of theirs."""
 
+import re
+
 from settings.checks.common import placed
 from settings.draft import Draft
 from settings.errors import did_you_mean, show
@@ -13,6 +15,8 @@ _WITH = {
     "server": ((), ()),
     "vultr": ((), ()),
 }
+# As the role backup_store makes accounts of them.
+_ACCOUNT = re.compile(r"[a-z0-9][a-z0-9-]{0,24}")
 _CREDENTIALS = ("access_key", "secret_key", "key", "host_key", "ca")
 _EXAMPLES = {
     "access_key": "access_key: _secrets^backup_access",
@@ -77,6 +81,7 @@ def _server(draft: Draft, backups: Backups) -> None:
         if draft.whole("servers") or known:
             draft.report(f"{show(name)} is not a server; {did_you_mean(name, known)}", "backups", "repository")
         return
+    _reached(draft, name)
     if len(known) == 1:
         message = f"{name} is the only server: what is saved there is lost with it; name another place"
         draft.report(message, "backups", "repository")
@@ -115,3 +120,21 @@ def _containers(draft: Draft) -> None:
 
 def _writes(container: Container) -> bool:
     return any(mount.name and not mount.read_only for mount in container.mounts)
+
+
+def _reached(draft: Draft, keeper: str) -> None:
+    """Report servers that can't save on the keeper: by their name, or because it lets nobody in from where they are."""
+    for name in draft.names["servers"] - {keeper}:
+        if not _ACCOUNT.fullmatch(name):
+            message = f"{name} has an account of its name on {keeper}: write at most 25 of a-z, 0-9 and - there"
+            draft.report(message, "backups", "repository")
+        here, there = (draft.stack.servers.get(one) for one in (name, keeper))
+        if here is None or there is None or there.ssh_from is None:
+            continue
+        if not (here.private_ip and there.private_ip and here.region == there.region):
+            draft.report(
+                f"{keeper} lets in nobody but ssh_from, and {name} has no fixed address to name there; give both a "
+                "private_ip in one region",
+                "backups",
+                "repository",
+            )

@@ -9,7 +9,7 @@ from signal import SIGKILL
 import pytest
 import yaml
 
-from lab import cli, network
+from lab import cli, network, stores
 from lab.paths import CHECKOUT, Paths
 from tests.conftest import HIVES
 from tests.lab.hive import PROBER, Hive
@@ -58,6 +58,12 @@ def whole_region(worker_id: str) -> Iterator[Paths]:
 def two_region(worker_id: str) -> Iterator[Paths]:
     """The region of the hive of two servers."""
     yield from _region(f"test-{worker_id}-two")
+
+
+@pytest.fixture(scope="session")
+def saved_region(worker_id: str) -> Iterator[Paths]:
+    """The region of the hive that is saved and comes back."""
+    yield from _region(f"test-{worker_id}-saved")
 
 
 def _spine(region: Paths, program: Path) -> Hive:
@@ -118,6 +124,17 @@ def whole(whole_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive
     found = Hive.copy_of_the_checkout(whole_region, tmp_path_factory.mktemp("whole"))
     found.pulumi("stack", "select", "--create")
     found.up()
+    return found
+
+
+@pytest.fixture(scope="session")
+def saved(saved_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
+    """A hive with data (stacks/backups.yaml), whose backups go to the region's S3 server; not up yet."""
+    stores.ensure(saved_region, ["s3"])
+    found = Hive.copy_of_the_checkout(saved_region, tmp_path_factory.mktemp("saved"), STACKS / "backups.yaml")
+    whole = yaml.safe_load((CHECKOUT / "Pulumi.lab.yaml").read_text())["config"]
+    found.settings["apiary:backups"]["ca"] = whole["apiary:jobs"]["certbot"]["env"]["directory_ca"]
+    found.pulumi("stack", "select", "--create")
     return found
 
 

@@ -138,3 +138,34 @@ def test_the_last_backup_goes_the_way_back(saved: Graph) -> None:
 def test_nothing_waits_for_the_last_of_all(saved: Graph) -> None:
     done = saved.one(COMMAND, "web1-backed-up")
     assert not [one.urn for one in saved if done.urn in one.dependencies]
+
+
+def test_another_server_of_the_stack_keeps_them_and_is_there_first(program: Any, stack_file: dict[str, Any]) -> None:
+    stack_file["servers"]["web2"] = {"plan": "vc2-1c-2gb", "region": "ewr", "os": 2136}
+    for one in (*stack_file["applications"].values(), *stack_file["jobs"].values()):
+        one["server"] = "web1"
+    stack_file["backups"] = {"repository": {"server": "web2"}}
+    graph = program(stack_file, secret_keys=("secrets",))
+    told = json.loads(graph.one(COMMAND, "web1-backups").inputs["stdin"])
+    keeper = graph.one("command:local:Command", "web2")
+    assert told["repository"] == "sftp:backup-web1@192.0.2.4:/repository"
+    assert told["ssh"] == {"key": "private key web1-backups\n", "host_key": "ssh-ed25519 web2-host-key"}
+    assert comes_before(graph, keeper, graph.one(COMMAND, "web1-backups"))
+    sent = json.loads(keeper.sent()["vars.json"])
+    assert sent["apiary_backup_store"]["web1"]["key"] == "ssh-ed25519 web1-backups"
+    assert "apiary_backups" not in sent
+    assert not [one for one in graph.of_type(COMMAND) if one.name == "web2-backups"]
+    kept = graph.one(COMMAND, "web2-keeps-backups")
+    assert "would be lost" in kept.inputs["delete"]
+    for other in ("web1-backups", "web1-backed-up"):
+        assert comes_before(graph, graph.one(COMMAND, other), kept)
+
+
+def test_object_storage_is_made_and_outlives_a_mistake(program: Any, stack_file: dict[str, Any]) -> None:
+    stack_file["backups"] = {"repository": "vultr"}
+    graph = program(stack_file, secret_keys=("secrets",))
+    [account] = graph.of_type("vultr:index/objectStorage:ObjectStorage")
+    assert account.protect
+    told = json.loads(graph.one(COMMAND, "web1-backups").inputs["stdin"])
+    assert told["repository"] == f"s3:https://ewr1.vultrobjects.com/apiary-{account.name}-id/web1"
+    assert told["environment"]["AWS_SECRET_ACCESS_KEY"] == "secret key"

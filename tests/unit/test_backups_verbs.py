@@ -188,6 +188,20 @@ def test_the_last_backup_goes_on_with_what_is_suspicious_and_forgets_nothing(hiv
     assert sum("forget --prune" in call for call in hive.called("restic")) == 1
 
 
+def test_a_last_backup_that_fails_stops_what_would_follow_unless_an_empty_start_was_asked_for(
+    hive: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backup(hive)
+    hive.told["environment"] = {"RESTIC_PASSWORD": "another"}
+    with pytest.raises(BackupsError, match="password does not open"):
+        backup(hive, final=True)
+    hive.told["restore"] = False
+    assert backup(hive, final=True) == 0
+    assert "goes on without: servers.web1.restore is false" in capsys.readouterr().err
+    with pytest.raises(BackupsError, match="password does not open"):
+        backup(hive)
+
+
 def test_what_may_only_be_added_to_is_not_pruned(hive: Server) -> None:
     hive.told["append_only"] = True
     assert backup(hive) == 0

@@ -43,8 +43,23 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(config: Config, options: argparse.Namespace) -> int:
     """Save all, or what is chosen. Raises BackupsError when nothing can be saved at all."""
-    with lock.held("run"):
-        return run(config, options.only, is_final=options.final)
+    try:
+        with lock.held("run"):
+            status = run(config, options.only, is_final=options.final)
+    except BackupsError as error:
+        if not _is_given_up(config, options):
+            raise
+        say(str(error), is_bad=True)
+        status = 1
+    if status and _is_given_up(config, options):
+        say(f"goes on without: servers.{config.server}.restore is false, so an empty start was asked for", is_bad=True)
+        return 0
+    return status
+
+
+def _is_given_up(config: Config, options: argparse.Namespace) -> bool:
+    """Whether the data of a server that goes are not to come back anyway."""
+    return bool(options.final) and not config.restore
 
 
 def run(config: Config, only: Sequence[str] | None = None, *, is_final: bool = False) -> int:
