@@ -418,5 +418,5 @@ def test_a_monitor_that_leaves_the_stack_file_leaves_nothing_on_its_host(watched
     left += "/var/lib/apiary/metrics/containers.prom /var/lib/apiary/monitor/host/* 2>/dev/null || true"
     assert watched.on_server(left) == ""
     assert watched.on_server("systemctl list-units --all --plain --no-legend 'apiary-facts*' 'apiary-node*'") == ""
-    assert watched.on_server("pgrep -f node-exporter || true") == ""
+    assert watched.on_server("pgrep -x prometheus-node || true") == ""  # the kernel's fifteen letters of it
     watched.expect_no_changes()
