@@ -271,7 +271,7 @@ def test_killed_at_any_step_the_same_line_ends_it(
         if contents(shop)["picture"] != serves:
             raise BackupsError("answered 500")
 
-    monkeypatch.setattr(restore, "_proved", proved)
+    monkeypatch.setattr(restore, "proved", proved)
     ends: set[str] = set()
 
     def end() -> None:
