@@ -97,6 +97,14 @@ def test_only_volumes_that_are_on_the_disk_are_moved(host: SimpleNamespace) -> N
         tool.on_disk(["other"])
 
 
+def test_it_is_not_given_up_while_volumes_live_on_it(host: SimpleNamespace) -> None:
+    volumes(host, here={}, there={"type": "none", "o": "bind", "device": f"{tool.PLACE}/volumes/there"})
+    with pytest.raises(tool.DataError, match="live on it: there"):
+        tool.give_up()
+    volumes(host, here={})
+    tool.give_up()
+
+
 @pytest.fixture
 def volume(host: SimpleNamespace) -> Any:
     files = host.root / "docker" / "volumes" / "rows" / "_data"
