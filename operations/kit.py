@@ -108,7 +108,7 @@ def lines(facts: Facts) -> list[str]:
         f"{setting} '{facts.project}:backups.password' '_secrets^{SECRET}'",
     ]
     opened = f" PULUMI_CONFIG_PASSPHRASE={quoted(facts.passphrase)}" if facts.is_by_passphrase else ""
-    folder = facts.backend.removeprefix("file://")
+    folder = facts.backend.removeprefix("file://").partition("?")[0]
     return [
         f"git clone --branch {quoted(facts.branch or 'main')} {quoted(facts.origin)} hive && cd hive",
         "make .venv/.ready",

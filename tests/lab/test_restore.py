@@ -96,7 +96,7 @@ def test_the_lines_of_the_recovery_kit_bring_everything_back_without_state_and_s
     git = ["git", "-c", "user.name=Owner", "-c", "user.email=owner@example.com"]
     subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(origin)], check=True)
     for words in (
-        ["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "The hive"],
+        ["init", "-q", "-b", "main"], ["add", "-A", "--", ":!.venv"], ["commit", "-qm", "The hive"],
         ["remote", "add", "origin", str(origin)], ["push", "-q", "-u", "origin", "main"],
     ):  # fmt: skip
         subprocess.run([*git, *words], cwd=kept.program, check=True)
@@ -105,11 +105,11 @@ def test_the_lines_of_the_recovery_kit_bring_everything_back_without_state_and_s
     [lines] = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     # The machine and its state are gone, and the server is dead.
     kept.lab("delete-instance", f"{LABEL}web1")
-    backend = json.loads(kept.output_of("whoami", "--verbose", "--json"))["url"]
-    shutil.rmtree(Path(backend.removeprefix("file://")))
+    backend = kept.environment["PULUMI_BACKEND_URL"]
+    shutil.rmtree(Path(backend.removeprefix("file://").partition("?")[0]))
     first, rest = lines.split("\n", 1)
     # The packages are those of this checkout, since a test fetches none.
-    script = f"set -e\n{first}\nln -s {CHECKOUT / '.venv'} .venv\n{rest}"
+    script = f"set -e\n{first}\nln -sfn {CHECKOUT / '.venv'} .venv\ntouch .venv/.ready\n{rest}"
     done = subprocess.run(
         ["bash", "-c", script],
         cwd=tmp_path,

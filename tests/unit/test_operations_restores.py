@@ -17,7 +17,7 @@ FACTS = kit.Facts(
     project="apiary",
     origin="git@example.org:me/hive.git",
     branch="main",
-    backend="file:///srv/state",
+    backend="file:///srv/state?metadata=skip",
     password="it's long",
     repository="s3:https://s3.example.com/hive",
     secrets=(("access_key", "ACCESS"), ("key", "-----BEGIN\nKEY\n-----END\n")),
@@ -61,6 +61,7 @@ def test_the_lines_are_one_script_of_which_every_secret_comes_out_as_it_is() -> 
     assert "it's long" in words
     assert "PULUMI_CONFIG_PASSPHRASE=correct horse" in words
     assert "git@example.org:me/hive.git" in words
+    assert words[words.index("-p") + 1] == "/srv/state"
 
 
 def test_only_where_the_state_is_lost_the_password_is_given_and_what_exists_adopted() -> None:
