@@ -50,6 +50,10 @@ clean: all = --all
 
 # --- verbs on a stack: make VERB [STACK=prod] ----------------------------------------------------------------
 
+.PHONY: status
+status: $(VENV)/.ready ## how the hive is: servers, sites, jobs, backups, drift, and what to type [JSON=1]
+	@$(call in_stack) $(RUN) -m operations status --stack $(STACK) $(if $(filter 1,$(JSON)),--json)
+
 .PHONY: heal
 heal: $(VENV)/.ready ## finish an update that was interrupted, whatever interrupted it
 	@$(call in_stack) $(RUN) -m operations heal --stack $(STACK) $(agreed)
@@ -74,6 +78,31 @@ start: $(VENV)/.ready ## start a job's stopped container again: make start JOB=w
 .PHONY: release
 release: $(VENV)/.ready ## release what is new on the git branch of an application: make release APP=web1:shop
 	@$(call in_stack) $(RUN) -m operations release --stack $(STACK) $(APP)
+
+.PHONY: backup
+backup: $(VENV)/.ready ## save everything now [SERVER=web1]
+	@$(call in_stack) $(RUN) -m operations backup --stack $(STACK) $(SERVER)
+
+.PHONY: backups
+backups: $(VENV)/.ready ## list what is saved: of what, when, how large, proved when [SERVER=web1] [JSON=1]
+	@$(call in_stack) $(RUN) -m operations backups --stack $(STACK) $(SERVER) $(if $(filter 1,$(JSON)),--json)
+
+.PHONY: restore
+restore: $(VENV)/.ready ## put back what was saved: make restore WHAT=web1:shop [AT=2026-11-20] [TO=name] [YES=1]
+	@$(call in_stack) $(RUN) -m operations restore --stack $(STACK) $(if $(AT),--at '$(AT)') $(if $(TO),--to '$(TO)') \
+		$(agreed) -- '$(WHAT)'
+
+.PHONY: drill
+drill: $(VENV)/.ready ## try all that is saved, in throw-away containers, and write a page of it [SERVER=web1]
+	@$(call in_stack) $(RUN) -m operations drill --stack $(STACK) $(SERVER)
+
+.PHONY: recovery-kit
+recovery-kit: $(VENV)/.ready ## print the page for a safe: all that brings the hive back on an empty machine
+	@$(call in_stack) $(RUN) -m operations recovery-kit --stack $(STACK)
+
+.PHONY: prune
+prune: $(VENV)/.ready ## remove backups that are not kept any more [SERVER=web1]
+	@$(call in_stack) $(RUN) -m operations prune --stack $(STACK) $(SERVER)
 
 .PHONY: graph
 graph: $(VENV)/.ready ## draw the stack's graph of resources as SVG

@@ -21,12 +21,14 @@ from components import stack_file
 from components.access import Access
 from components.application import Application, ApplicationArgs
 from components.archive import read_folder
+from components.backups import Backups, Repository
 from components.bootstrap import Bootstrap, BootstrapArgs, variables
 from components.docker_access import DockerAccess
 from components.environment import Secrets, environment
 from components.host import Host
 from components.image import Images
 from components.job import Job, JobArgs
+from components.monitoring import Monitoring
 from components.network import Network, subnets
 from components.reverse import Reverse
 from components.server import Server, ServerArgs
@@ -34,7 +36,16 @@ from components.verdict import Verdict, VerdictArgs
 from components.volumes import Volumes, names_on
 from components.vpc import Vpc
 from components.zone import Zone, records
-from settings.order import container_order, jobs_named, proxy_setups, startable, waits_for, zones_before
+from settings import saved
+from settings.order import (
+    container_order,
+    database_servers,
+    jobs_named,
+    proxy_setups,
+    startable,
+    waits_for,
+    zones_before,
+)
 
 HERE = Path(__file__).parent
 IMAGES = HERE / "images"
@@ -66,50 +77,85 @@ images = Images(IMAGES, stack.secrets)
 
 vpcs = {region: Vpc(region, subnet) for region, subnet in stack.private_nets().items()}
 
+servers = {
+    name: Server(name, ServerArgs.of(stack, name), access, vpcs[wanted.region] if wanted.private_ip else None)
+    for name, wanted in stack.servers.items()
+}
+repository = Repository("backups", stack, servers) if stack.backups else None
+
 hosts: dict[str, Host] = {}
-for name, wanted in stack.servers.items():
-    server = Server(name, ServerArgs.of(stack, name), access, vpcs[wanted.region] if wanted.private_ip else None)
+backups: dict[str, Backups] = {}
+for name in saved.keeper_first(stack):
+    wanted, server = stack.servers[name], servers[name]
     plan = server.prefix.apply(partial(settings.plan, stack, name))
-    disk = server.data.mount_id if server.data else None
-    told = variables(stack, name, server.instance.id, server.ipv6, plan, mount_id=disk)
+    told = variables(
+        stack,
+        name,
+        server.instance.id,
+        server.ipv6,
+        plan,
+        backups=repository.variables(name) if repository else {},
+        mount_id=server.data.mount_id if server.data else None,
+    )
     bootstrap = Bootstrap(name, BootstrapArgs(playbooks, wanted.playbook, told), server)
     network = Network(name, subnets(plan), server, bootstrap)
     volumes = Volumes(name, names_on(stack, name), server, bootstrap)
+    if repository and saved.has_backups(stack, name):
+        keeper = [hosts[stack.backups.store_server].bootstrap] if stack.backups and stack.backups.store_server else []
+        backups[name] = Backups(name, stack, repository, server, after=[bootstrap, volumes, *keeper])
+    filled = backups[name].filled if name in backups else {}
     static = frozenset(settings.static_suffixes(stack, name))
-    hosts[name] = Host(server, bootstrap, network, volumes, plan, wanted.private_ip, static)
+    hosts[name] = Host(server, bootstrap, network, volumes, plan, wanted.private_ip, static, filled)
 
 zones = {
     zone: Zone(zone, records(stack, zone, hosts), protect=zone in stack.zones and stack.zones[zone].protect)
     for zone in settings.zones_of(stack)
 }
 
-for name, reverse in settings.reverse_names(stack).items():
-    Reverse(name, reverse, hosts[stack.server_of(stack.applications[name])])
+reverses = {
+    name: Reverse(name, reverse, hosts[stack.server_of(stack.applications[name])])
+    for name, reverse in settings.reverse_names(stack).items()
+}
 
 applications: dict[str, Application] = {}
 jobs: dict[str, Job] = {}
+fills: dict[str, pulumi.Resource] = {}  # of databases, by the application that serves them
 for name in container_order(stack):
     container = stack.containers()[name]
     host = hosts[stack.server_of(container)]
     image = images.of(container, stack.server_of(container), host)
     variables_of = environment(name, stack, secrets)
     after: list[pulumi.Resource] = [{**applications, **jobs}[other] for other in waits_for(stack, name)]
+    after += [fills[other] for other in database_servers(stack, name) if other in fills]
     if name in stack.applications:
         may_start = {job: jobs[job] for job in jobs_named(stack.applications[name])}
-        access_to_jobs = DockerAccess(name, may_start, host) if may_start else None
-        wanted_application = ApplicationArgs(stack.applications[name], variables_of, access_to_jobs, after)
+        given: list[DockerAccess | Monitoring] = [DockerAccess(name, may_start, host)] if may_start else []
+        if name in settings.monitors(stack).values():
+            given.append(Monitoring(name, stack, after, host))
+        wanted_application = ApplicationArgs(stack.applications[name], variables_of, given, after)
         applications[name] = Application(name, wanted_application, image, host)
+        if (there := backups.get(stack.server_of(container))) and name in there.databases:
+            fills[name] = there.fill(name, applications[name])
     else:
         after += [zones[zone] for zone in zones_before(stack, name)]
         jobs[name] = Job(name, JobArgs(stack.jobs[name], variables_of, after, name in startable(stack)), image, host)
 
+verdicts: dict[str, Verdict] = {}
 for name, host in hosts.items():
     sites = settings.domains_map(stack, name)
     setups = [jobs[job] for job in proxy_setups(stack, name)]
     if sites and setups:
         proxies = [applications[other] for other, app in stack.applications_on(name).items() if app.ipv6_web]
         served = {other: applications[other] for other, app in stack.applications_on(name).items() if app.domains}
-        Verdict(name, VerdictArgs(sites, served, [*proxies, *setups]), host)
+        verdicts[name] = Verdict(name, VerdictArgs(sites, served, [*proxies, *setups]), host)
+
+for name, there in backups.items():
+    on_it: list[pulumi.Resource] = [{**applications, **jobs}[other] for other in stack.containers_on(name)]
+    on_it += [fills[other] for other in there.databases if other in fills]
+    on_it += [reverses[other] for other in stack.containers_on(name) if other in reverses]
+    there.done([hosts[name].server, *on_it, *([verdicts[name]] if name in verdicts else [])])
+if repository:
+    repository.done(list(backups.values()))
 
 pulumi.export(
     "servers",
@@ -127,4 +173,6 @@ pulumi.export(
     },
 )
 pulumi.export("sites", sorted(domain for name in stack.servers for domain in settings.domains_map(stack, name)))
-pulumi.export("passwords", secrets.shown())
+if backups:
+    pulumi.export("backups", {name: saved.saved(stack, name).shown() for name in backups})
+pulumi.export("passwords", secrets.shown({"backups": repository.password} if repository else {}))

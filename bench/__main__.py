@@ -3,6 +3,7 @@
     small   tests/lab/stacks/spine.yaml, with more and more applications
     prod    Pulumi.prod.yaml, as far as it goes without its hosts
     whole   Pulumi.lab.yaml, from `make up` on
+    backups restic alone, on a server with 1 GiB of memory
 
 Makes: a region in `.lab/bench` (with the caches of the lab), and in it the stack of a copy of the checkout; all is gone
 at the end of the section, however it ends.
@@ -24,7 +25,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from bench import load
+from bench import backups, load
 from bench.report import Report, machine, with_section
 from lab import cli, tools
 from lab.paths import CHECKOUT, Paths
@@ -49,7 +50,7 @@ CLIENT = Path(load.__file__).read_text()
 
 def main() -> int:
     """Runs the measurements; the process's exit status."""
-    sections = {"small": small, "prod": prod, "whole": whole}
+    sections = {"small": small, "prod": prod, "whole": whole, "backups": saved}
     parser = argparse.ArgumentParser(prog="python -m bench", description="Figures of the program, on this machine.")
     parser.add_argument("--write", action="store_true", help="write bench/RESULTS.md")
     parser.add_argument("--only", nargs="+", choices=sections, default=sections, help="sections to measure (all)")
@@ -130,6 +131,12 @@ def whole(report: Report, folder: Path, counts: list[int]) -> None:
     new(hive, report, "site", "a new site with its certificate", lambda name: {"build_dir": "NginxStatic"})
     new(hive, report, "book", "a new application with its database and certificate", with_database)
     unnoticed(hive, report)
+
+
+def saved(report: Report, folder: Path, counts: list[int]) -> None:
+    """What a backup costs, before anything of a hive is in it."""
+    cli.up(Paths.find())
+    backups.measure(report, Paths.find())
 
 
 def make_up(hive: Hive) -> None:

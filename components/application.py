@@ -28,6 +28,7 @@ from components.docker_access import DockerAccess
 from components.host import Host
 from components.image import Image
 from components.labels import PROXY
+from components.monitoring import Monitoring
 
 # A download that is longer than this is cut by a release.
 DRAIN_SECONDS = 60
@@ -39,7 +40,8 @@ class ApplicationArgs:
 
     settings: settings.Application
     environment: Mapping[str, pulumi.Input[str]]  # upper-case names
-    access: DockerAccess | None = None  # to the jobs it refers to
+    # What it has of its host: access to the jobs it refers to, what it is to watch.
+    given: Sequence[DockerAccess | Monitoring] = ()
     after: Sequence[pulumi.Resource] = ()  # what has to be done before it starts: the jobs that make its databases
 
 
@@ -94,8 +96,8 @@ class Application(pulumi.ComponentResource):
             healthcheck=_healthcheck(own.health),
             # The rest of `health` is a question to the container, and makes no other one of it.
             optional=[own.health.model_dump(include={"test", "interval", "retries", "start_period"})],
-            folders=[args.access.folder] if args.access else [],
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[*([args.access] if args.access else []), *args.after]),
+            folders=[one.folder for one in args.given],
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*args.given, *args.after]),
         )
         question = _question(own)
         released = remote.Command(

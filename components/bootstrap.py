@@ -47,17 +47,21 @@ def variables(
     host_ipv6: pulumi.Input[str],
     plan: pulumi.Input[settings.Plan],
     *,
+    backups: pulumi.Input[Mapping[str, Any]] | None = None,
     mount_id: pulumi.Input[str] | None = None,
 ) -> pulumi.Output[dict[str, Any]]:
     """What the playbooks are told of a server: its addresses, and which of them visitors may reach.
 
-    `mount_id` is Vultr's name for its block storage, by which the server knows it too.
+    `backups` are variables about those, where the stack has any. `mount_id` is Vultr's name for its block storage, by
+    which the server knows it too.
     """
     wanted = stack.servers[server]
     applications = sorted(stack.applications_on(server).items())
     is_nat = wanted.ipv6.is_nat
 
-    def build(instance: str, own: str, addresses: settings.Plan, disk: str | None) -> dict[str, Any]:
+    def build(
+        instance: str, own: str, addresses: settings.Plan, more: Mapping[str, Any], disk: str | None
+    ) -> dict[str, Any]:
         return {
             "apiary_instance": instance,
             "apiary_timezone": wanted.timezone,
@@ -114,12 +118,15 @@ def variables(
             ],
             "apiary_ssh_from": wanted.ssh_from or [],
             "apiary_stop_seconds": _stop_seconds(stack, server),
+            **more,
+            # Left out where there is none, so that nothing is another for a stack without.
+            **({"apiary_monitor": True} if server in settings.monitors(stack) else {}),
             "apiary_git": any(container.git for container in stack.containers_on(server).values()),
             "apiary_registry_mirrors": list(wanted.registry_mirrors),
             **({"apiary_data": {"device": f"virtio-{disk}"}} if disk is not None else {}),
         }
 
-    return pulumi.Output.all(instance_id, host_ipv6, plan, mount_id).apply(lambda known: build(*known))
+    return pulumi.Output.all(instance_id, host_ipv6, plan, backups or {}, mount_id).apply(lambda known: build(*known))
 
 
 def _stop_seconds(stack: settings.Stack, server: str) -> int | None:

@@ -93,6 +93,8 @@ def container(
         stop_timeout=settings.grace_seconds,
         **more,
     )
+    volumes = {mount.name for mount in settings.mounts if mount.name}
+    filled = {id(one): one for volume, one in host.filled.items() if volume in volumes}
     present = host_paths(f"{kind}.{name}", settings, _inputs_digest(inputs), host, opts.parent)
     return docker.Container(
         name,
@@ -101,7 +103,7 @@ def container(
             opts,
             pulumi.ResourceOptions(
                 provider=host.server.provider,
-                depends_on=[host.bootstrap, image, *present],
+                depends_on=[host.bootstrap, image, *present, *filled.values()],
                 deleted_with=host.server.instance,
                 # Given in both cases, because the plugin asks for deletion first when nothing is said.
                 delete_before_replace=stop_first,

@@ -8,6 +8,7 @@ of another component.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import pulumi
 import pulumi_random as random
@@ -41,9 +42,9 @@ class Secrets(pulumi.ComponentResource):
     def __getitem__(self, secret: str) -> pulumi.Output[str]:
         return self._passwords[secret]
 
-    def shown(self) -> pulumi.Output[dict[str, str]]:
-        """Every generated password by its name, secret: for the people who have to type one."""
-        return pulumi.Output.secret(pulumi.Output.all(**self._passwords))
+    def shown(self, others: Mapping[str, pulumi.Output[str]]) -> pulumi.Output[dict[str, str]]:
+        """Every generated password by its name, `others` too, secret: for the people who have to type one."""
+        return pulumi.Output.secret(pulumi.Output.all(**self._passwords, **others))
 
     def databases(self, job: str) -> pulumi.Output[str]:
         """What the job makes, as JSON, secret: all databases of all database servers on its own host.

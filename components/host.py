@@ -5,6 +5,7 @@ No resource of its own: `__main__.py` makes one for each server and hands it to 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -27,3 +28,4 @@ class Host:
     plan: pulumi.Output[settings.Plan]  # its addresses
     private_ip: str | None  # its address on the stack's private network
     with_static_ipv6: frozenset[str]  # applications that have a static IPv6 address in the plan
+    filled: Mapping[str, pulumi.Resource]  # by volume: what fills it from a backup, before a container uses it

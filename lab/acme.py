@@ -5,9 +5,10 @@ region's DNS and asks the address for the challenge, over IPv6 first. What it is
 that it makes anew whenever it starts; the probers are given the root of each, as browsers have roots: what was
 issued before stays good.
 
-Whom to trust for the directory itself, `https://acme.lab.internal/dir`, has to stand in stack files. So that
-authority is the same in every lab: its key follows from a sentence, is no secret, and may speak for
-`lab.internal` alone.
+Whom to trust for the directory itself, `https://acme.lab.internal/dir`, and for the region's other services, has to
+stand in stack files. So that authority is the same in every lab: its key follows from a sentence, is no secret, and may
+speak for `lab.internal` alone. Another one, made in the same way, stands for those that the world trusts: it speaks for
+the provider's object storage, and every server of the region knows it from its making on.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
@@ -59,33 +62,45 @@ for root in (part + end for part in sys.stdin.read().split(end)[:-1]):
     (known / f"{subject}.{number}").symlink_to(file.name)
     file.write_text(root)
 """
-_SENTENCE = b"The authority of the lab's ACME directory; its key is no secret"
-_NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Apiary lab ACME directory")])
 _START, _END = datetime.datetime(2026, 1, 1), datetime.datetime(2126, 1, 1)
 
 
-def authority() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-    """Key and certificate of whom to trust for the directory: the same subject and key at every call."""
-    scalar = int.from_bytes(hashlib.sha256(_SENTENCE).digest(), "big")
-    key = ec.derive_private_key(scalar, ec.SECP256R1())
-    builder = _builder(key, _NAME, ca=True).add_extension(
-        x509.NameConstraints([x509.DNSName("lab.internal")], None), critical=True
-    )
-    return key, builder.sign(key, hashes.SHA256())
+@dataclass(frozen=True)
+class Authority:
+    """Signs for a domain and all below it; the same key and subject wherever it is made."""
 
+    sentence: bytes  # its key follows from this
+    common_name: str
+    domain: str
 
-def prepare(paths: Paths) -> Path:
-    """The folder with what the directory's server needs, made when it is not there."""
-    folder = paths.acme
-    folder.mkdir(exist_ok=True)
-    config = json.dumps(CONFIGURATION, indent=1)
-    if not (folder / "cert.pem").exists():
-        issuer, _ = authority()
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
+    @property
+    def name(self) -> x509.Name:
+        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.common_name)])
+
+    def key(self) -> ec.EllipticCurvePrivateKey:
+        return ec.derive_private_key(int.from_bytes(hashlib.sha256(self.sentence).digest(), "big"), ec.SECP256R1())
+
+    def certificate(self) -> x509.Certificate:
+        """What to trust."""
+        key = self.key()
+        builder = _builder(key, self.name, self.name, ca=True).add_extension(
+            x509.NameConstraints([x509.DNSName(self.domain)], None), critical=True
+        )
+        return builder.sign(key, hashes.SHA256())
+
+    def pem(self) -> str:
+        return self.certificate().public_bytes(serialization.Encoding.PEM).decode()
+
+    def issue(self, folder: Path, names: Sequence[str]) -> None:
+        """key.pem and cert.pem for these names, where they are missing."""
+        if (folder / "cert.pem").exists():
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        issuer, key = self.key(), ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         builder = (
-            _builder(key, name, ca=False)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+            _builder(key, subject, self.name, ca=False)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key()), critical=False)
         )
@@ -96,6 +111,24 @@ def prepare(paths: Paths) -> Path:
         )
         certificate = builder.sign(issuer, hashes.SHA256())
         (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+
+REGION = Authority(
+    b"The authority of the lab's ACME directory; its key is no secret", "Apiary lab ACME directory", "lab.internal"
+)
+WORLD = Authority(
+    b"The authority of what the lab's region has of the world; its key is no secret",
+    "Apiary lab world",
+    "vultrobjects.com",
+)
+
+
+def prepare(paths: Paths) -> Path:
+    """The folder with what the directory's server needs, made when it is not there."""
+    folder = paths.acme
+    folder.mkdir(exist_ok=True)
+    config = json.dumps(CONFIGURATION, indent=1)
+    REGION.issue(folder, [HOST])
     (folder / "pebble.json").write_text(config)
     return folder
 
@@ -135,11 +168,13 @@ def _told(paths: Paths, what: str) -> str:
     return docker(*command, step="asking the region's ACME directory for its root")
 
 
-def _builder(key: ec.EllipticCurvePrivateKey, name: x509.Name, *, ca: bool) -> x509.CertificateBuilder:
+def _builder(
+    key: ec.EllipticCurvePrivateKey, name: x509.Name, issuer: x509.Name, *, ca: bool
+) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(name)
-        .issuer_name(_NAME)
+        .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(_START)

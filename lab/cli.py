@@ -10,21 +10,43 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from lab import browse, control, disks, engine, images, network, packages, registry, services, tools, visit, warm
-from lab.paths import Paths
+from lab import (
+    browse,
+    control,
+    disks,
+    engine,
+    images,
+    network,
+    packages,
+    registry,
+    services,
+    stores,
+    tools,
+    visit,
+    warm,
+)
+from lab.paths import CHECKOUT, Paths
 from lab.servers import Servers
 from lab.shell import LabError, docker, exclusive, say, succeeds
 
+STACK_FILE = CHECKOUT / "Pulumi.lab.yaml"
 
-def up(paths: Paths, is_warm: bool = False) -> None:
-    """Brings up what is missing of the region; quick when nothing is. `is_warm`: as a warm one (warm.py)."""
+
+def up(paths: Paths, is_warm: bool = False, stack_file: Path = STACK_FILE) -> None:
+    """Brings up what is missing of the region; quick when nothing is. `is_warm`: as a warm one (warm.py).
+
+    With the stores that the stack file names.
+    """
     started = time.monotonic()
-    with exclusive(paths.run / "region.lock", 1200, "lab up"):
+    wanted = stores.wanted_by(stack_file.read_text()) if stack_file.exists() else []
+    with exclusive(paths.run / "region.lock", 1200, "lab up"), ThreadPoolExecutor(max_workers=1) as pool:
         pulumi, tools_image = _prepared(paths)
+        building = pool.submit(stores.build, paths, wanted)
         engine.server_flags(paths)
         plan = network.ensure(paths)
         network.ensure_gateway6(paths, tools_image)
@@ -34,6 +56,8 @@ def up(paths: Paths, is_warm: bool = False) -> None:
         if control.ensure(paths, plan):
             changed.append("api")
         tools.ensure_plugins(paths, pulumi)
+        building.result()
+        changed += stores.ensure(paths, wanted)
         if is_warm:
             warm.mark(paths)
     news = f"started {', '.join(changed)}" if changed else "nothing to do"
@@ -48,7 +72,10 @@ def prepare(paths: Paths) -> None:
     """
     with exclusive(paths.run / "region.lock", 1200, "lab prepare"):
         pulumi, _ = _prepared(paths)
-        warm.bring(paths)
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            building = pool.submit(stores.build, paths, stores.STORES)
+            warm.bring(paths)
+            building.result()
     print(pulumi.parent)
 
 
@@ -57,7 +84,13 @@ def down(paths: Paths, everything: bool) -> None:
     started = time.monotonic()
     with exclusive(paths.run / "region.lock", 120, "lab down"):
         control.stop(paths)
-        gone = [paths.state, paths.root / "ca", paths.acme, *([paths.root] if everything else [])]
+        gone = [
+            paths.state,
+            paths.root / "ca",
+            paths.acme,
+            paths.root / "stores",
+            *([paths.root] if everything else []),
+        ]
         if engine.answers():
             if (paths.run / "ip6tables").exists():
                 services.allow_bridge(paths, "-D")
@@ -88,7 +121,7 @@ def status(paths: Paths) -> int:
     print(f"network   {plan.subnet if plan else 'none'}")
     print(f"plugins   {tools.plugins(paths)}")
     wanted = [service.name for service in services.services(paths, plan)] if plan else []
-    for name in wanted:
+    for name in dict.fromkeys([*wanted, *known]):
         print(f"{name:<15} {known.get(name, 'missing')}")
     api = control.info(paths)
     print(f"{'api':<15} " + (f"running, proxy http://127.0.0.1:{api['proxy_port']}" if api else "missing"))
@@ -125,6 +158,16 @@ def fault(paths: Paths, words: Sequence[str], clear: bool) -> None:
         return
     body = dict(_pair(word, "lab fault") for word in words)
     print(json.dumps(control.request(paths, "POST", "/faults", body), indent=1))
+
+
+def store(paths: Paths, name: str, how: str | None) -> None:
+    """Brings a store up and prints how a stack file names it, or makes it fail."""
+    if how is not None:
+        stores.fault(paths, name, how)
+        return
+    with exclusive(paths.run / "region.lock", 1200, "lab store"):
+        stores.ensure(paths, [name])
+    print("\n".join(stores.told(name)))
 
 
 def pace(paths: Paths, words: Sequence[str], reset: bool) -> None:
@@ -171,8 +214,8 @@ def _run(paths: Paths, options: argparse.Namespace) -> int:
             up(paths, options.warm) if options.verb == "up" else prepare(paths)
         case "down":
             down(paths, options.all)
-        case "status":
-            return status(paths)
+        case "status" | "logs":
+            return status(paths) if options.verb == "status" else logs(paths, options.name)
         case "env":
             for key, value in control.environment(paths).items():
                 print(f"export {key}={shlex.quote(value)}")
@@ -191,10 +234,10 @@ def _run(paths: Paths, options: argparse.Namespace) -> int:
         case "fault" | "pace":
             verb = fault if options.verb == "fault" else pace
             verb(paths, options.words, options.reset)
+        case "store":
+            store(paths, options.name, options.state)
         case "commit":
             print(services.commit(paths, options.repository, Path(options.folder), options.branch))
-        case "logs":
-            return logs(paths, options.name)
     return 0
 
 
@@ -231,6 +274,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     faults.add_argument("words", nargs="*", metavar="key=value")
     faults.add_argument("--clear", dest="reset", action="store_true", help="remove all faults")
+    storing = verbs.add_parser(
+        "store",
+        help="bring a place for backups up and say how to name it, or make it fail",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="\n".join(f"{state:<10} {meaning}" for state, meaning in stores.FAULTS.items()),
+    )
+    storing.add_argument("name", choices=stores.STORES)
+    storing.add_argument("state", nargs="?", choices=stores.FAULTS)
     pacing = verbs.add_parser("pace", help="how long things take in the region: setting=seconds ...; without, show")
     pacing.add_argument("words", nargs="*", metavar="setting=number")
     pacing.add_argument("--reset", action="store_true", help="put all settings back")

@@ -54,7 +54,11 @@ class Zones:
             ipaddress.ip_address(address).reverse_pointer: [{"type": "PTR", "data": name}]
             for address, name in reverse.items()
         }
-        self.zones[INTERNAL] = {name: [{"type": "A", "data": address}] for name, address in (hosts or {}).items()}
+        self.zones[INTERNAL] = {}
+        for name, address in (hosts or {}).items():
+            # Of what belongs to others, the region has that name and nothing beside it.
+            zone = INTERNAL if name.endswith("." + INTERNAL) else name
+            self.zones.setdefault(zone, {})[name] = [{"type": "A", "data": address}]
         for apex in (_reverse_zone(subnet), _reverse_zone(site)):
             self.zones[apex] = {name: data for name, data in pointers.items() if name.endswith("." + apex)}
 

@@ -44,6 +44,12 @@ CANDIDATES = (
     "10.174.0.0/16",
     "10.229.0.0/16",
 )
+# The places for backups (stores.py): which host of the subnet each is, and its names.
+STORES = {
+    "s3": (62, ("s3.lab.internal",)),
+    "rest": (63, ("rest.lab.internal",)),
+    "objects": (64, ("ewr1.vultrobjects.com", "ams1.vultrobjects.com")),
+}
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,9 @@ class Plan:
     @property
     def metadata(self) -> str:
         return self._host(61)
+
+    def store(self, name: str) -> str:
+        return self._host(STORES[name][0])
 
     @property
     def prober(self) -> str:

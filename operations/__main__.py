@@ -4,65 +4,49 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from operations import adopt, graph, heal, jobs, releases, revive
+from operations import adopt, backups, graph, heal, jobs, kit, releases, restores, revive
 from operations.cli import PROGRAM, OperationError, Pulumi
+from operations.status import SECONDS, tell
+
+# What a verb does; the exit status, or None for 0.
+Act = Callable[[Pulumi, argparse.Namespace], int | None]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb; 0 when it is done, else a message and the status of what failed (`run`, `start`: of the job)."""
-    options = _parser().parse_args(arguments)
-    pulumi = Pulumi(options.stack)
+    """Run one verb; 0 when it is done, else a message and the status of what failed (`run`, `start`: of the job).
+
+    `status`: 1 when something is wrong, 2 when that can't be told.
+    """
+    said = _parser().parse_args(arguments)
+    pulumi = Pulumi(said.stack)
     try:
-        return _run(pulumi, options)
+        # The two that repair select it themselves: a torn file in the backend, which they remove, would stop it here.
+        # And `status` has no second to lose.
+        if said.verb not in ("heal", "revive", "status"):
+            # A mistyped name must not become an empty stack.
+            pulumi.select(create=said.verb == "up")
+        act: Act = said.act
+        return act(pulumi, said) or 0
     except OperationError as error:
-        print(f"{options.verb}: {error}", file=sys.stderr)
+        print(f"{said.verb}: {error}", file=sys.stderr)
         return error.status
-
-
-def _run(pulumi: Pulumi, options: argparse.Namespace) -> int:
-    # The two that repair select it themselves: a torn file in the backend, which they remove, would stop it here.
-    if options.verb not in ("heal", "revive"):
-        # A mistyped name must not become an empty stack.
-        pulumi.select(create=options.verb == "up")
-    match options.verb:
-        case "up":
-            pulumi.run("up", "--yes")
-        case "heal":
-            heal.heal(
-                pulumi,
-                heal.Wish(
-                    options.destroy, options.refresh, options.remove_unexplained, options.release_ips, options.yes
-                ),
-            )
-        case "adopt":
-            wish = adopt.Wish(options.zone, options.address, options.yes, options.delete)
-            adopt.adopt(pulumi, wish)
-        case "revive":
-            revive.revive(pulumi, options.server, yes=options.yes, force=options.force)
-        case "run":
-            return jobs.run(pulumi, options.job)
-        case "start":
-            return jobs.start(pulumi, options.job)
-        case "release":
-            releases.release(pulumi, options.application)
-        case "graph":
-            graph.write(pulumi, options.file or PROGRAM / ".apiary" / options.stack / "graph.svg")
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m operations", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
-    def verb(name: str, words: str) -> argparse.ArgumentParser:
+    def verb(name: str, words: str, act: Act) -> argparse.ArgumentParser:
         made = verbs.add_parser(name, help=words, description=words)
         made.add_argument("--stack", required=True)
+        made.set_defaults(act=act)
         return made
 
-    verb("up", "make the stack what its file says, creating it if need be")
-    healing = verb("heal", "finish an update that was interrupted, whatever interrupted it")
+    verb("up", "make the stack what its file says, creating it if need be", _up)
+    healing = verb("heal", "finish an update that was interrupted, whatever interrupted it", _heal)
     healing.add_argument("--destroy", action="store_true", help="end with destroy instead of up")
     healing.add_argument(
         "--refresh", action="store_true", help="compare with reality also when nothing looks interrupted"
@@ -75,24 +59,111 @@ def _parser() -> argparse.ArgumentParser:
         "--release-ips", action="store_true", help="also release reserved addresses that may have served"
     )
     healing.add_argument("--yes", action="store_true", help="also when the stack file now replaces or deletes a server")
-    adopting = verb("adopt", "take what exists in the account into the state: zones, records, addresses, the SSH key")
+    adopting = verb(
+        "adopt", "take what exists in the account into the state: zones, records, addresses, the SSH key", _adopt
+    )
     adopting.add_argument("--zone", action="append", default=[], help="only this zone; may be said again")
     adopting.add_argument("--address", action="append", default=[], metavar="SERVER=ADDRESS",
                           help="a reserved address that a server is to have")  # fmt: skip
     adopting.add_argument("--yes", action="store_true", help="don't ask before the import")
     adopting.add_argument("--delete", action="store_true", help="delete the records that are listed as in the way")
-    reviving = verb("revive", "bring a dead or deleted server back with its IPv4")
+    reviving = verb("revive", "bring a dead or deleted server back with its IPv4", _revive)
     reviving.add_argument("server")
     reviving.add_argument("--yes", action="store_true", help="don't ask; needed where there is no terminal")
     reviving.add_argument("--force", action="store_true", help="even if it answers, or is not proved dead")
-    verb("run", "run a job again, in a fresh container").add_argument("job", help="NAME or SERVER:NAME")
-    verb("start", "start a job's stopped container again").add_argument("job", help="NAME or SERVER:NAME")
-    verb("release", "release what is new on the git branch of an application").add_argument(
-        "application", help="NAME or SERVER:NAME"
+    running = verb("run", "run a job again, in a fresh container", _run)
+    running.add_argument("job", help="NAME or SERVER:NAME")
+    starting = verb("start", "start a job's stopped container again", _start)
+    starting.add_argument("job", help="NAME or SERVER:NAME")
+    releasing = verb("release", "release what is new on the git branch of an application", _release)
+    releasing.add_argument("application", help="NAME or SERVER:NAME")
+    saving = verb("backup", "save everything now", _backup)
+    saving.add_argument("server", nargs="?", help="only this one")
+    listing = verb("backups", "list what is saved: of what, when, how large, proved when", _backups)
+    listing.add_argument("server", nargs="?", help="only this one")
+    listing.add_argument("--json", action="store_true", help="all of it, for a program")
+    restoring = verb(
+        "restore", "put back what was saved: a database, a volume, an application, a server, the hive", _restore
     )
-    drawing = verb("graph", "draw the stack's graph of resources as SVG")
+    restoring.add_argument("what", help="SERVER:NAME, SERVER:DATABASE_SERVER/NAME, SERVER, or hive")
+    restoring.add_argument("--at", default="", help="2026-11-20, 2026-11-20 14:30, or a snapshot's id; else the newest")
+    restoring.add_argument("--to", default="", help="another name: it is put beside what is there")
+    restoring.add_argument("--yes", action="store_true", help="don't ask; needed where there is no terminal")
+    rehearsing = verb("drill", "try all that is saved, in throw-away containers", _drill)
+    rehearsing.add_argument("server", nargs="?", help="only this one")
+    verb("recovery-kit", "print the page for a safe: all that brings the hive back on an empty machine", _recovery_kit)
+    pruning = verb("prune", "remove backups that are not kept any more", _prune)
+    pruning.add_argument("server", nargs="?", help="only this one")
+    drawing = verb("graph", "draw the stack's graph of resources as SVG", _graph)
     drawing.add_argument("--file", type=Path, help="default: .apiary/STACK/graph.svg")
+    telling = verb(
+        "status", "how the hive is: servers, sites, jobs, backups, drift; 1 when something is wrong", _status
+    )
+    telling.add_argument("--json", action="store_true", help="for a program to read")
+    telling.add_argument("--seconds", type=float, default=SECONDS,
+                         help=f"until what is silent is given up; default: {SECONDS}")  # fmt: skip
     return parser
+
+
+def _up(pulumi: Pulumi, _: argparse.Namespace) -> None:
+    pulumi.run("up", "--yes")
+
+
+def _heal(pulumi: Pulumi, said: argparse.Namespace) -> None:
+    wish = heal.Wish(said.destroy, said.refresh, said.remove_unexplained, said.release_ips, said.yes)
+    heal.heal(pulumi, wish)
+
+
+def _adopt(pulumi: Pulumi, said: argparse.Namespace) -> None:
+    adopt.adopt(pulumi, adopt.Wish(said.zone, said.address, said.yes, said.delete))
+
+
+def _revive(pulumi: Pulumi, said: argparse.Namespace) -> None:
+    revive.revive(pulumi, said.server, yes=said.yes, force=said.force)
+
+
+def _run(pulumi: Pulumi, said: argparse.Namespace) -> int:
+    return jobs.run(pulumi, said.job)
+
+
+def _start(pulumi: Pulumi, said: argparse.Namespace) -> int:
+    return jobs.start(pulumi, said.job)
+
+
+def _release(pulumi: Pulumi, said: argparse.Namespace) -> None:
+    releases.release(pulumi, said.application)
+
+
+def _backup(pulumi: Pulumi, said: argparse.Namespace) -> int:
+    return backups.backup(pulumi, said.server)
+
+
+def _backups(pulumi: Pulumi, said: argparse.Namespace) -> int:
+    return backups.show(pulumi, said.server, as_json=said.json)
+
+
+def _restore(pulumi: Pulumi, said: argparse.Namespace) -> int:
+    return restores.restore(pulumi, restores.Wish(said.what, said.at, said.to, said.yes))
+
+
+def _drill(pulumi: Pulumi, said: argparse.Namespace) -> int:
+    return restores.drill(pulumi, said.server)
+
+
+def _recovery_kit(pulumi: Pulumi, _: argparse.Namespace) -> None:
+    print(kit.kit(pulumi), end="")
+
+
+def _prune(pulumi: Pulumi, said: argparse.Namespace) -> int:
+    return backups.prune(pulumi, said.server)
+
+
+def _graph(pulumi: Pulumi, said: argparse.Namespace) -> None:
+    graph.write(pulumi, said.file or PROGRAM / ".apiary" / said.stack / "graph.svg")
+
+
+def _status(pulumi: Pulumi, said: argparse.Namespace) -> int:
+    return tell(pulumi, as_json=said.json, seconds=said.seconds)
 
 
 if __name__ == "__main__":

@@ -54,12 +54,17 @@ class Pulumi:
     @property
     def tag(self) -> str:
         """What the stack's objects carry on hosts and in the account, e.g. `apiary-prod`."""
-        return f"{self.project}-{self.stack}"
+        return f"{self.project}-{self.name}"
+
+    @property
+    def name(self) -> str:
+        """The stack's own name, without the organisation and project that it may be given with."""
+        return self.stack.rpartition("/")[2]
 
     @property
     def folder(self) -> Path:
         """Where this checkout keeps the stack's SSH key; made readable by this user alone."""
-        path = PROGRAM / ".apiary" / self.stack
+        path = PROGRAM / ".apiary" / self.name
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path
 
@@ -110,6 +115,13 @@ class Pulumi:
         if done.returncode != 0:
             raise OperationError(f"`pulumi {' '.join(arguments)}` failed:\n{(done.stderr or done.stdout).strip()}")
         return done.stdout
+
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        """`pulumi ARGUMENTS` in the background, in a session of its own, for whoever may have to give it up."""
+        return subprocess.Popen(
+            [_program(), *arguments, "--stack", self.stack, "--non-interactive"], cwd=PROGRAM, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
 
     def preview(self) -> dict[str, Any]:
         """What an update would do, as `pulumi preview --json` prints it; asks no host.

@@ -36,11 +36,23 @@ REFUSALS = ("Permission denied (", "Host key verification failed", "Too many aut
 
 
 class Unreachable(OperationError):
-    """The server does not answer."""
+    """The server does not answer; `said` is why, in the words of `ssh`."""
+
+    def __init__(self, server: str, said: str) -> None:
+        super().__init__(f"server {server} does not answer: {said}")
+        self.said = said
 
 
 class Refused(OperationError):
     """The server answers, and does not let us in or is not the one whose host key is pinned."""
+
+
+class Ended(OperationError):
+    """A command there ended with a status other than 0, which is `there`."""
+
+    def __init__(self, message: str, there: int) -> None:
+        super().__init__(message)
+        self.there = there
 
 
 @dataclass(frozen=True)
@@ -49,11 +61,10 @@ class Host:
 
     server: Server
 
-    @property
-    def _login(self) -> list[str]:
+    def _login(self, connect: int = CONNECT_SECONDS) -> list[str]:
         address = urlsplit(self.server.host)
         return [
-            *self.server.ssh_options, "-o", f"ConnectTimeout={CONNECT_SECONDS}", "-o", "LogLevel=ERROR",
+            *self.server.ssh_options, "-o", f"ConnectTimeout={connect}", "-o", "LogLevel=ERROR",
             "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3",
             "-p", str(address.port or 22), f"{address.username or 'root'}@{address.hostname}",
         ]  # fmt: skip
@@ -61,12 +72,14 @@ class Host:
     def stream(self, *command: str) -> int:
         """Run a command there with its output shown as it comes; its exit status, or 255 when the connection broke."""
         return subprocess.run(
-            ["ssh", *self._login, shlex.join(command)], cwd=PROGRAM, check=False, stdin=subprocess.DEVNULL
+            ["ssh", *self._login(), shlex.join(command)], cwd=PROGRAM, check=False, stdin=subprocess.DEVNULL
         ).returncode
 
     def run(self, *command: str, timeout: float = COMMAND_SECONDS) -> str:
-        """What a command prints there. Raises Unreachable, Refused, or OperationError when the command fails."""
-        done = _ssh([*self._login, shlex.join(command)], timeout)
+        """What a command prints there. Raises Unreachable, Refused, or Ended when the command fails."""
+        # So that where there is not much time, it is told what took it.
+        connect = max(1, min(CONNECT_SECONDS, int(timeout) - 1))
+        done = _ssh([*self._login(connect), shlex.join(command)], timeout)
         if done.returncode == 255 and any(refusal in done.stderr for refusal in REFUSALS):
             raise Refused(
                 f"server {self.server.name} answers but does not let us in: {done.stderr.strip()}; it is not dead. "
@@ -74,11 +87,12 @@ class Host:
                 "`pulumi preview` writes the client key of the state into .apiary/"
             )
         if done.returncode == 255:
-            raise Unreachable(f"server {self.server.name} does not answer: {done.stderr.strip() or 'no reason given'}")
+            raise Unreachable(self.server.name, done.stderr.strip() or "no reason given")
         if done.returncode != 0:
-            raise OperationError(
+            raise Ended(
                 f"server {self.server.name}: `{shlex.join(command)}` ended with status {done.returncode}: "
-                f"{done.stderr.strip()}"
+                f"{done.stderr.strip()}",
+                done.returncode,
             )
         return done.stdout
 
@@ -144,15 +158,22 @@ class Host:
 
 def ensure_key(pulumi: Pulumi, state: State) -> None:
     """The stack's client key in its file, as the state has it: another checkout may have changed it since."""
-    if not any(resource.full_type == CLIENT_KEY for resource in state.resources):
-        return
-    file = pulumi.folder / "id_ed25519"
-    opened = State.of(pulumi.export(secrets=True))
+    if any(resource.full_type == CLIENT_KEY for resource in state.resources):
+        write_key(pulumi, key_of(State.of(pulumi.export(secrets=True))))
+
+
+def key_of(opened: State) -> str | None:
+    """The client key of a state that was exported with its secrets; None before there is one."""
     # Of two that a change of keys has left, the one that is on its way out opens no server for long.
     keys = (resource for resource in opened.resources if resource.full_type == CLIENT_KEY)
-    key = min(keys, key=lambda resource: resource.doomed)
-    text = _plain(key.outputs["privateKeyOpenssh"])
-    if not file.exists() or file.read_text() != text or file.stat().st_mode & 0o077:
+    key = min(keys, key=lambda resource: resource.doomed, default=None)
+    return None if key is None else _plain(key.outputs["privateKeyOpenssh"])
+
+
+def write_key(pulumi: Pulumi, text: str | None) -> None:
+    """Put the key into its file, where it is not there already."""
+    file = pulumi.folder / "id_ed25519"
+    if text is not None and (not file.exists() or file.read_text() != text or file.stat().st_mode & 0o077):
         _write(file, text)
 
 

@@ -48,16 +48,69 @@ fi
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
+# The oldest restic that fails when the program fails whose output it saves (--stdin-from-command, 0.17). bookworm has 0.14,
+# and trixie's package depends on nothing that bookworm lacks.
+restic_oldest=0.17
+restic_files=(/etc/apt/preferences.d/apiary-restic /etc/apt/apt.conf.d/61apiary-restic /etc/apt/sources.list.d/apiary-restic.list)
+
+restic_source() { # on bookworm: restic, and nothing else, comes from trixie, and so do its upgrades by themselves
+  local site
+  if ! grep -qx 'VERSION_CODENAME=bookworm' /etc/os-release; then
+    rm -f "${restic_files[@]}"
+    return
+  fi
+  # The mirror that the host's own packages come from: of all that offer something for bookworm, the one that has the
+  # updates of it as well. Asked in this way apt knows it before it has ever fetched a list.
+  site=$(apt-get --print-uris update | awk -F "'" '
+    { base = $2 }
+    sub("/dists/bookworm/InRelease$", "", base) { has[base] = 1 }
+    sub("/dists/bookworm-updates/InRelease$", "", base) { if (!updates) updates = base }
+    END { if (updates in has) print updates }')
+  [ -n "$site" ] || fail "apt knows no mirror of Debian 12 with its updates, and restic comes from there; see /etc/apt on the host"
+  # The pins stand before the source does: at no moment may anything else of it be installed.
+  cat >"${restic_files[0]}" <<'PINS'
+# Written by Apiary (bootstrap.sh); edits are overwritten.
+Package: *
+Pin: release o=Debian,n=trixie
+Pin-Priority: -1
+
+Package: restic
+Pin: release o=Debian,n=trixie
+Pin-Priority: 990
+PINS
+  cat >"${restic_files[1]}" <<'ORIGIN'
+// Written by Apiary (bootstrap.sh); edits are overwritten. By the pins these are upgrades of restic alone.
+Unattended-Upgrade::Origins-Pattern { "origin=Debian,codename=trixie,label=Debian"; };
+ORIGIN
+  printf '# Written by Apiary (bootstrap.sh); edits are overwritten.\ndeb [lang=none signed-by=%s] %s trixie main\n' \
+    /usr/share/keyrings/debian-archive-keyring.gpg "$site" >"${restic_files[2]}"
+}
+
 packages=(ansible-core ca-certificates conntrack docker.io iproute2 iptables ndppd openssh-server python3 tzdata ufw unattended-upgrades)
 # systemd-timesyncd drives out any other time daemon: only where there is none.
 if ! command -v chronyd ntpd ntpsec >/dev/null; then packages+=(systemd-timesyncd); fi
 # Where images are built from git, and nowhere else.
 if [ "$PLAYBOOK" = --packages ] || grep -q '"apiary_git": true' vars.json; then packages+=(git); fi
+# Where a monitor runs. Its own unit would listen on the network from the moment it is installed.
+if [ "$PLAYBOOK" != --packages ] && grep -q '"apiary_monitor": true' vars.json; then
+  packages+=(prometheus-node-exporter)
+  ln -sfn /dev/null /etc/systemd/system/prometheus-node-exporter.service
+fi
+# Where something is backed up, and nowhere else.
+if [ "$PLAYBOOK" = --packages ] || grep -q '"apiary_backups": true' vars.json; then
+  packages+=(restic)
+  restic_source
+else
+  rm -f "${restic_files[@]}"
+fi
 # Where volumes live on block storage.
 if [ "$PLAYBOOK" != --packages ] && grep -q '"apiary_data": {' vars.json; then packages+=(e2fsprogs rsync); fi
 
 missing=()
 for package in "${packages[@]}"; do installed "$package" || missing+=("$package"); done
+# One that somebody installed before may be too old.
+if [[ " ${packages[*]} " = *" restic "* ]] && installed restic &&
+  dpkg --compare-versions "$(dpkg-query -W -f '${Version}' restic)" lt "$restic_oldest"; then missing+=(restic); fi
 command -v docker >/dev/null || missing+=(docker-cli)
 
 if [ ${#missing[@]} -gt 0 ]; then
@@ -69,8 +122,9 @@ if [ ${#missing[@]} -gt 0 ]; then
     grep -q 'Could not get lock' "$LOG" && [ $SECONDS -lt $deadline ] || fail "apt-get update failed (above); check the host's network and /etc/apt"
     sleep 2
   done
-  # docker-cli is a package of its own from trixie on, and part of docker.io before.
-  if [ -z "$(apt-cache show docker-cli 2>/dev/null)" ]; then
+  # docker-cli is a package of its own from trixie on, and part of docker.io before: there apt may know trixie's, and has
+  # no candidate.
+  if [[ $(apt-cache policy docker-cli) != *"Candidate: "[^\(]* ]]; then
     for i in "${!missing[@]}"; do [ "${missing[$i]}" != docker-cli ] || unset "missing[$i]"; done
   fi
   command -v python3 >/dev/null || "${apt[@]}" install -y --no-install-recommends python3-minimal >"$LOG" 2>&1 ||

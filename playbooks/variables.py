@@ -13,12 +13,15 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 import sys
 from typing import Any
 
 Variables = dict[str, Any]
 
 NETWORK_EXAMPLES = {4: "172.30.0.0/24", 6: "2001:db8:1:2:0:1::/96"}
+SENDER = re.compile(r"[a-z0-9][a-z0-9-]{0,24}")  # of another server; useradd takes 32 letters, `backup-` among them
+KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/=]+")
 LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
 
 
@@ -149,6 +152,23 @@ def _private(variables: Variables) -> list[str]:
     return errors
 
 
+def _backups(variables: Variables) -> list[str]:
+    errors: list[str] = []
+    if not isinstance(variables.get("apiary_backups", False), bool):
+        errors.append(f"apiary_backups: {variables['apiary_backups']!r} is neither true nor false")
+    for sender, one in (variables.get("apiary_backup_store") or {}).items():
+        where = f"apiary_backup_store.{sender}"
+        if not SENDER.fullmatch(sender):
+            errors.append(f"{where}: the name of an account is made of it; write at most 25 of a-z, 0-9 and -")
+        if not KEY.fullmatch(str(one.get("key"))):
+            errors.append(f"{where}.key: {one.get('key')!r} is not a public key; write for example ssh-ed25519 AAAA...")
+        try:
+            ipaddress.ip_address(one.get("from"))
+        except ValueError:
+            errors.append(f"{where}.from: {one.get('from')!r} is not an address")
+    return errors
+
+
 def _data(variables: Variables) -> list[str]:
     data = variables.get("apiary_data")
     if data is None:
@@ -179,6 +199,7 @@ def check(variables: Variables, ssh_client: str | None = None) -> None:
     errors += _ipv6_only(variables)
     errors += _own_address(variables)
     errors += _nat(variables)
+    errors += _backups(variables)
     errors += _data(variables)
     errors += _ssh_from(variables, ssh_client)
     if errors:

@@ -8,7 +8,9 @@ from settings.container_texts import VolumeMount
 from settings.domains import RecordPlan, dns_records, domains_map, reverse_names, zones_of
 from settings.errors import SettingsError
 from settings.loading import load
-from settings.models import Application, Container, Data, Git, Health, Job, Stack
+from settings.models import Application, Backups, Container, Data, Git, Health, Job, Stack
+from settings.monitoring import watched
+from settings.monitors import monitors
 from settings.plans import plan, static_suffixes
 from settings.reach import Opening, openings
 from settings.references import resolve
@@ -16,6 +18,7 @@ from settings.spelling import spellings
 
 __all__ = [
     "Application",
+    "Backups",
     "Container",
     "Data",
     "Git",
@@ -30,6 +33,7 @@ __all__ = [
     "dns_records",
     "domains_map",
     "load",
+    "monitors",
     "openings",
     "own_address",
     "plan",
@@ -37,5 +41,6 @@ __all__ = [
     "reverse_names",
     "spellings",
     "static_suffixes",
+    "watched",
     "zones_of",
 ]

@@ -13,7 +13,9 @@ from pydantic import Field, field_validator
 
 from settings import container_texts, git_texts
 from settings import kinds as k
+from settings.backups import Backup, BackupSetting
 from settings.container_texts import DatabaseUse, OpenPort, Port, VolumeMount
+from settings.drills import Drill, DrillSetting
 from settings.kinds import Settings
 from settings.references import Reference, parse
 
@@ -116,6 +118,12 @@ class Container(Settings):
         "there) or what is there already (`/file:/path`); `:ro`.",
         examples=[["letsencrypt:/etc/letsencrypt:ro", "/srv/media/:/media", "/srv/app.conf:/etc/app.conf:ro"]],
     )
+    backup: BackupSetting = Field(
+        default_factory=Backup,
+        description="How its volumes are saved where the stack has `backups`; `false`: not at all, because what is in "
+        "them can be made again.",
+        examples=[False],
+    )
     command: list[k.Argument] | None = Field(
         default=None,
         description="Program and arguments; the image's own when left out.",
@@ -214,6 +222,12 @@ class Health(Settings):
 
 class Application(Container):
     """A container that stays up. Its network alias is its name."""
+
+    drill: DrillSetting = Field(
+        default_factory=Drill,
+        description="What it has to show when its backups are tried; `false`: it is not started then.",
+        examples=[{"sql": "select count(*) from orders", "at_least": 1}],
+    )
 
     ipv6_web: bool = Field(
         default=False,

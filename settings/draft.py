@@ -15,11 +15,12 @@ from pydantic import ValidationError
 from settings import container_texts, spelling, texts
 from settings.errors import Key, Problem, closest, kind_of, path_of, show
 from settings.foreign import stands_for
-from settings.models import Application, Health, Job, Record, Server, Settings, Stack, Zone
+from settings.models import Alerts, Application, Backups, Health, Job, Record, Server, Settings, Stack, Zone
 from settings.plain import Finding, explain, owner_at, setting_at, spelt, unknown
 
 _DEPTH = 8  # no setting lies deeper; YAML anchors can make data without an end
 _ROUNDS = 20  # each round takes at least one wrong piece out
+SINGLE = ("alerts", "backups")  # sections that are settings themselves, not entries by name
 _WHOLE_FILE = "(stack file)"  # the path of a problem that has none
 
 M = TypeVar("M", bound=Settings)
@@ -92,7 +93,7 @@ def read(raw: object, name: str, spelt: Mapping[spelling.Path, str] | None = Non
         draft.problems.append(Problem(path_of(section), unknown(section, Stack)))
         if (meant := stands_for(Stack, section) or closest(section, known)) and meant not in data:
             draft.doubtful.add(meant)
-    sections = {section: _section(data.get(section), section, draft) for section in known}
+    sections = {section: _section(data.get(section), section, draft) for section in known if section not in SINGLE}
     draft.names = {section: frozenset(entries) for section, entries in sections.items()}
     if not sections["servers"] and draft.whole("servers"):
         example = "web1: {plan: vc2-1c-2gb, region: ewr, os: 2136}"
@@ -104,6 +105,8 @@ def read(raw: object, name: str, spelt: Mapping[spelling.Path, str] | None = Non
         jobs=_entries(sections["jobs"], "jobs", Job, draft),
         zones=_entries(sections["zones"], "zones", Zone, draft),
         secrets=_secrets(sections["secrets"], draft),
+        alerts=_entry(data["alerts"], ("alerts",), Alerts, draft) if data.get("alerts") is not None else None,
+        backups=_entry(data["backups"], ("backups",), Backups, draft) if "backups" in data else None,
     )
     _spellings(raw, spelt or {}, draft)
     return draft
@@ -176,7 +179,7 @@ def _entries(section: dict[str, object], at: str, model: type[M], draft: Draft) 
     return made
 
 
-def _entry(value: object, at: tuple[str, str], model: type[M], draft: Draft) -> M | None:
+def _entry(value: object, at: tuple[str, ...], model: type[M], draft: Draft) -> M | None:
     """Read one entry, taking out what is wrong with it; None when nothing usable is left."""
     for _ in range(_ROUNDS):
         try:
@@ -205,7 +208,7 @@ def _bare(loc: tuple[Key, ...]) -> tuple[Key, ...]:
     return tuple(part for part in loc if part != "[key]")
 
 
-def _refuse_finding(finding: Finding, value: object, at: tuple[str, str], model: type[Settings], draft: Draft) -> None:
+def _refuse_finding(finding: Finding, value: object, at: tuple[str, ...], model: type[Settings], draft: Draft) -> None:
     loc = _bare(finding["loc"])
     owner = owner_at(model, loc)
     if finding["type"] == "extra_forbidden" and owner:

@@ -8,6 +8,7 @@ that becomes a setting is taken out here, which a test demands.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from settings.backups import Backup, Backups, Keep
 from settings.containers import Application, Container, Git, Health, Job
 from settings.errors import closest
 from settings.hosts import Dns, Record, Server, Zone
@@ -41,6 +42,8 @@ _AFTER = Foreign(
     "applications find each other by name whenever they start, and wait by db for the job that makes their databases; "
     "what comes after something else is a job with after",
 )
+_BACKUP = _is("backup", "backup: false to leave its volumes out, backup: {stop: true} to have it stand still meanwhile")
+_BACKUPS = _is("backups", 'backups: {repository: "s3:https://HOST/BUCKET", ...}')
 _CAPABILITIES = _is("capabilities", "capabilities: [NET_BIND_SERVICE]")
 _DROPPED = _do("every capability is dropped already; leave it out, and give back by capabilities what is needed")
 _HEALTH = _is("health", "health: {test: [CMD, pg_isready]}, or health: {path: /up} for a site", without=_NO_SERVICE)
@@ -114,6 +117,7 @@ _PACK = _do(
 _CONTAINER: Mapping[str, Foreign] = {
     "annotations": _LABELS,
     "attach": _LOGS,
+    "backups": _BACKUP,
     "build": _BUILD,
     "blkio_config": _NO_LIMIT,
     "cap_add": _CAPABILITIES,
@@ -347,7 +351,10 @@ _GIT: Mapping[str, Foreign] = {
 _SERVER: Mapping[str, Foreign] = {
     "addons": _do("is not supported; leave it out"),
     "applications": _do("applications stand in a section of their own, each with server: NAME"),
-    "backups": _do("the provider's backups are not supported; leave it out"),
+    "backups": _do(
+        "backups are the stack's, of every server: apiary:backups: {repository: s3:https://HOST/BUCKET} "
+        "(docs/backups.md); leave it out here"
+    ),
     "distro": _is("os", "os: 2136"),
     "domains": _is("dns", "dns: {web: [example.com]}"),
     "firewall": _is("ssh_from", 'ssh_from: ["203.0.113.0/24"]; other ports follow from what is published'),
@@ -424,6 +431,8 @@ _RECORD: Mapping[str, Foreign] = {
 _STACK: Mapping[str, Foreign] = {
     "accessories": _is("applications"),
     "apps": _is("applications"),
+    "backup": _is("backups", 'backups: {repository: "s3:https://HOST/BUCKET", ...}'),
+    "borg": _BACKUPS,
     "builder": _do("images are built on the server; leave it out"),
     "config": _do("write its sections straight under config, as apiary:servers"),
     "configs": _do(
@@ -448,6 +457,7 @@ _STACK: Mapping[str, Foreign] = {
     "records": _is("zones", "zones: {example.com: {records: [...]}}"),
     "registry": _REGISTRY,
     "role": _is("servers"),
+    "restic": _BACKUPS,
     "scheduler": _CLOCK,
     "security": _do("passwords are generated and kept encrypted in the state; others stand in secrets"),
     "services": _is("applications"),
@@ -460,6 +470,46 @@ _STACK: Mapping[str, Foreign] = {
     "workers": _is("applications"),
 }
 
+_BACKUP_SECTION: Mapping[str, Foreign] = {
+    "access_key_id": _is("access_key"),
+    "bucket": _is("repository", 'repository: "s3:https://HOST/BUCKET"'),
+    "cron": _is("when", 'when: "17 2 * * *"'),
+    "encryption": _do("everything is encrypted before it leaves the server; leave it out"),
+    "endpoint": _is("repository", 'repository: "s3:https://HOST/BUCKET"'),
+    "exclude": _do("a volume is left out by backup: false of all containers that write to it"),
+    "frequency": _is("when", 'when: "17 2 * * *"'),
+    "include": _do("every named volume and database is saved; leave it out"),
+    "passphrase": _is("password"),
+    "paths": _do("every named volume and database is saved; leave it out"),
+    "retention": _is("keep", "keep: {daily: 7, weekly: 5, monthly: 12}"),
+    "schedule": _is("when", 'when: "17 2 * * *"'),
+    "secret_access_key": _is("secret_key"),
+    "ssh_key": _is("key"),
+    "target": _is("repository"),
+    "url": _is("repository"),
+    "user": _is("access_key"),
+}
+
+_KEEP_WORDS: Mapping[str, Foreign] = {
+    "annually": _is("yearly"),
+    "days": _is("daily"),
+    "hourly": _do("a backup a day is kept; leave it out, and write daily"),
+    "last": _do("one of each day, week, month and year is kept; write daily"),
+    "months": _is("monthly"),
+    "weeks": _is("weekly"),
+    "within": _do("one of each day, week, month and year is kept; write daily, weekly, monthly"),
+    "years": _is("yearly"),
+}
+
+_BACKUP_WORDS: Mapping[str, Foreign] = {
+    "command": _is("before", "before: [redis-cli, save]"),
+    "enabled": _is("save"),
+    "exclude": _do("a volume is saved as a whole or left out by save: false"),
+    "pause": _is("stop"),
+    "pre": _is("before", "before: [redis-cli, save]"),
+    "skip": _is("save", "save: false"),
+}
+
 WORDS: Mapping[type[Settings], Mapping[str, Foreign]] = {
     Stack: _STACK,
     Server: _SERVER,
@@ -469,6 +519,9 @@ WORDS: Mapping[type[Settings], Mapping[str, Foreign]] = {
     Container: _CONTAINER,
     Health: _HEALTH_WORDS,
     Git: _GIT,
+    Backups: _BACKUP_SECTION,
+    Keep: _KEEP_WORDS,
+    Backup: _BACKUP_WORDS,
 }
 
 

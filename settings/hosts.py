@@ -163,6 +163,12 @@ class Server(Settings):
         description="Registries that Docker asks before Docker Hub.",
         examples=[["https://mirror.example.com"]],
     )
+    restore: bool = Field(
+        default=True,
+        description="Whether volumes and databases that are empty are filled from the newest backup before anything "
+        "uses them, as on a rebuilt server; `false` for an empty start.",
+        examples=[False],
+    )
     timezone: k.Timezone = Field(default="Etc/UTC", description="Time zone of the host.", examples=["Europe/Berlin"])
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainValidator
 
-from settings import addresses, container_texts, git_texts, texts
+from settings import addresses, alert_texts, backup_texts, container_texts, git_texts, texts
 from settings.errors import show
 
 
@@ -106,4 +106,11 @@ GitRef = Annotated[str, Kind("name"), AfterValidator(git_texts.ref)]
 GitCommit = Annotated[str, Kind("commit"), AfterValidator(git_texts.commit)]
 GitFolder = Annotated[str, Kind("folder"), AfterValidator(git_texts.folder)]
 SecretSetting = Annotated[str, Kind("reference to a secret"), AfterValidator(git_texts.secret)]
+Repository = Annotated[str, Kind("address, `vultr`, or map with `server`"), BeforeValidator(backup_texts.repository)]
+HostKey = Annotated[str, Kind("host key"), AfterValidator(backup_texts.host_key)]
+Certificates = Annotated[str, Kind("certificates"), AfterValidator(backup_texts.certificates)]
+Crontab = Annotated[str, Kind("time as in crontab"), AfterValidator(backup_texts.when)]
+MailAddress = Annotated[str, Kind("address of mail"), AfterValidator(alert_texts.mail)]
+MailServer = Annotated[str, Kind("host and port"), AfterValidator(alert_texts.mail_server)]
+UrlSetting = Annotated[str, Kind("URL, or reference to a secret"), AfterValidator(alert_texts.url_or_secret)]
 SecretName = Annotated[str, Kind("name"), AfterValidator(texts.secret_name)]

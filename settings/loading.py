@@ -20,7 +20,7 @@ def load(
     playbooks: Collection[str] | None = None,
     spelt: Mapping[Path, str] | None = None,
 ) -> Stack:
-    """Read the raw sections (`servers`, `applications`, `jobs`, `zones`, `secrets`) of the stack `name`.
+    """Read the raw sections (`servers`, `applications`, `jobs`, `zones`, `backups`, `alerts`, `secrets`) of `name`.
 
     `build_dirs` are the folders of images/ and `playbooks` the files of playbooks/ that may be named; None
     leaves them unchecked. `spelt` is how the file spells its unquoted values (`spelling.spellings`). Raises

@@ -10,18 +10,26 @@ from pydantic import Field
 
 from settings import kinds as k
 from settings.addresses import private_net
+from settings.alerts import Alerts, Mail, Ntfy
+from settings.backups import Backup, Backups, Keep
 from settings.containers import Application, Container, Git, Health, Job
 from settings.hosts import Data, Dns, Record, Server, Zone
 from settings.kinds import Settings
 
 __all__ = [
+    "Alerts",
     "Application",
+    "Backup",
+    "Backups",
     "Container",
     "Data",
     "Dns",
     "Git",
     "Health",
     "Job",
+    "Keep",
+    "Mail",
+    "Ntfy",
     "Record",
     "Server",
     "Settings",
@@ -51,11 +59,22 @@ class Stack(Settings):
     zones: dict[k.Domain, Zone] = Field(
         default_factory=dict, description="Zones by domain name.", examples=[{"example.com": {"ttl": 300}}]
     )
+    alerts: Alerts | None = Field(
+        default=None,
+        description="Whom the applications of images/Monitor tell when something is wrong.",
+        examples=[{"ntfy": {"url": "https://ntfy.sh/my-hive-7f3a"}}],
+    )
     secrets: dict[k.SecretName, k.Argument] = Field(
         default_factory=dict,
         description="Secrets by name, for `_secrets^NAME`; set with `pulumi config set --secret`.",
         examples=[{"mail_password": "..."}],
         repr=False,
+    )
+
+    backups: Backups | None = Field(
+        default=None,
+        description="Backups of all servers; none when left out.",
+        examples=[{"repository": "s3:https://ewr1.vultrobjects.com/my-hive"}],
     )
 
     def containers(self) -> dict[str, Container]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from settings import databases
 from settings.domains import zones_served
 from settings.models import Container, Job, Stack
+from settings.monitors import is_monitor, servers_watched
 from settings.references import AppRef, DbMap, DomainsAll, JobRef
 
 # Where an application that refers to jobs finds the socket by which it may start them.
@@ -26,6 +27,9 @@ def waits_for(stack: Stack, name: str) -> list[str]:
     servers = {one.server for one in databases.used(name, container)} - {name}
     found = [job for server in servers for job in databases.makers(stack, server)]
     if not isinstance(container, Job):
+        if is_monitor(container):
+            # A site that its proxy has not been told of is not down.
+            found += [job for server in servers_watched(stack, name) for job in _given_domains(stack, server)]
         return sorted(set(found) - {name})
     found += container.after
     for reference in container.environment.values():
@@ -52,16 +56,33 @@ def proxy_setups(stack: Stack, server: str) -> list[str]:
     """Return the jobs of a server that tell its proxy of the domains: those that are given them all, but for the one
     that gets certificates.
     """
+    return [name for name in _given_domains(stack, server) if stack.jobs[name].build_dir != CERTIFICATES]
+
+
+def _given_domains(stack: Stack, server: str) -> list[str]:
+    """Return the jobs of a server that are given all of its domains."""
     return [
         name
         for name, job in stack.jobs.items()
-        if stack.server_of(job) == server and job.build_dir != CERTIFICATES and DomainsAll() in job.environment.values()
+        if stack.server_of(job) == server and DomainsAll() in job.environment.values()
     ]
 
 
+def database_servers(stack: Stack, name: str) -> list[str]:
+    """Return the database servers that a container uses, refers to, or makes databases on."""
+    container = stack.containers()[name]
+    referred = [one.name for one in container.environment.values() if isinstance(one, AppRef)]
+    used = [one.server for one in databases.used(name, container)]
+    found = {*referred, *used, *databases.made_by(stack, name)} - {name}
+    return sorted(one for one in found if one in stack.applications and stack.applications[one].engine)
+
+
 def needs(stack: Stack, name: str) -> list[str]:
-    """Return the containers that have to be declared before `name`: what it waits for, and jobs it may start."""
-    return sorted({*waits_for(stack, name), *jobs_named(stack.containers()[name])} - {name})
+    """Return the containers that have to be declared before `name`: what it waits for, jobs it may start, and where
+    there are backups the database servers that are filled before anybody uses them.
+    """
+    servers = database_servers(stack, name) if stack.backups else []
+    return sorted({*waits_for(stack, name), *jobs_named(stack.containers()[name]), *servers} - {name})
 
 
 def container_order(stack: Stack) -> list[str]:

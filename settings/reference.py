@@ -12,7 +12,10 @@ from typing import Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from settings import references
+from settings.alerts import Alerts, Mail, Ntfy
+from settings.backups import Backup, Backups, Keep
 from settings.containers import Application, Container, Git, Health, Job
+from settings.drills import Drill, Rehearsal
 from settings.hosts import Data, Dns, DockerIpv6, Ipv6, Record, Server, Zone
 from settings.kinds import Kind, Settings
 from settings.models import Stack
@@ -55,8 +58,16 @@ _SECTIONS: tuple[tuple[str, type[Settings]], ...] = (
     ("`applications.NAME`", Application),
     ("`applications.NAME.health`", Health),
     ("`jobs.NAME`", Job),
+    ("`applications.NAME.backup` and `jobs.NAME.backup`", Backup),
+    ("`applications.NAME.drill`", Drill),
+    ("`backups`", Backups),
+    ("`backups.keep`", Keep),
+    ("`backups.drill`", Rehearsal),
     ("`zones.DOMAIN`", Zone),
     ("`zones.DOMAIN.records`, each", Record),
+    ("`alerts`", Alerts),
+    ("`alerts.mail`", Mail),
+    ("`alerts.ntfy`", Ntfy),
 )
 
 

@@ -21,6 +21,7 @@ from xdist.scheduler import LoadScopeScheduling
 HIVES = {
     "whole": [
         "test_whole",
+        "test_status",
         "test_certificates",
         "test_proxy",
         "test_databases",
@@ -28,7 +29,7 @@ HIVES = {
         "test_built_sites",
         "test_browse",
     ],
-    "two": ["test_inside", "test_private", "test_addresses"],
+    "two": ["test_inside", "test_private", "test_addresses", "test_monitor"],
     "break": ["test_heal", "test_rebuild", "test_destroy"],
     "change": [
         "test_up",
@@ -40,8 +41,9 @@ HIVES = {
         "test_jobs",
         "test_releases",
     ],
+    "saved": ["test_backups", "test_restore"],
     "store": ["test_block_storage"],
-    "no hive": ["test_region", "test_down"],
+    "no hive": ["test_region", "test_down", "test_stores", "test_backup_places"],
 }
 LAB = [module for modules in HIVES.values() for module in modules]
 # What takes longest begins first, and all the rest gives way to it at the processor.
@@ -50,6 +52,7 @@ TURNS = [
     "two",
     "break",
     "change",
+    "saved",
     "store",
     "engine",
     "no hive",

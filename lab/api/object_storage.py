@@ -1,4 +1,4 @@
-"""Accounts of the object storage: where they are and their keys. There is no storage behind them.
+"""Accounts of the object storage: where they are and their keys. Behind them is a store of the region (stores.py).
 
 Shapes and states by Vultr's OpenAPI description; the tier of an account stands in the list alone (tpv's importer).
 """

@@ -8,9 +8,12 @@ from collections.abc import Collection
 
 from settings.checks import (
     addresses,
+    alerts,
+    backups,
     containers,
     databases,
     domains,
+    drills,
     firewall,
     images,
     reach,
@@ -34,4 +37,7 @@ def check(draft: Draft, *, build_dirs: Collection[str] | None = None, playbooks:
     references.check(draft)
     schedule.check(draft)
     databases.check(draft)
+    alerts.check(draft)
+    backups.check(draft)
+    drills.check(draft)
     storage.check(draft)

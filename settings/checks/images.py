@@ -11,7 +11,7 @@ from settings.errors import show
 
 # Folders of images/ whose program ends, and those whose program never does.
 _JOBS = ("CertBot", "DBSetup", "HAProxySetup", "Reports", "SiteBuilder")
-_SERVERS = ("HAProxy", "JobScheduler", "MariaDB", "PostgreSQL")
+_SERVERS = ("HAProxy", "JobScheduler", "MariaDB", "Monitor", "PostgreSQL")
 _DBSETUP, _HASETUP, _PROXY, _STATIC = "DBSetup", "HAProxySetup", "HAProxy", "NginxStatic"
 # What hasetup was told in Bee2, and finds out by itself here.
 _NOT_ASKED = ("certbot_container", "awstats_container")

@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -63,7 +64,7 @@ class _Tunnels(socketserver.ThreadingTCPServer):
 
 
 class _Tunnel(socketserver.BaseRequestHandler):
-    """One CONNECT."""
+    """One CONNECT, or requests to one site by http."""
 
     server: _Tunnels
     request: socket.socket
@@ -73,7 +74,10 @@ class _Tunnel(socketserver.BaseRequestHandler):
         while b"\r\n\r\n" not in head and len(head) < 65536 and (more := self.request.recv(4096)):
             head += more
         words = head.split(b"\r\n")[0].decode(errors="replace").split()
+        is_plain = len(words) == 3 and words[1].startswith("http://")
         host, _, port = words[1].rpartition(":") if len(words) == 3 and words[0] == "CONNECT" else ("", "", "")
+        if is_plain:
+            host, port = urlsplit(words[1]).hostname or "", "80"
         if not f".{host}".endswith(ZONES) or not port.isdigit():
             self.request.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
             return
@@ -81,7 +85,10 @@ class _Tunnel(socketserver.BaseRequestHandler):
         process = subprocess.Popen(dial, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         assert process.stdin is not None
         assert process.stdout is not None
-        self.request.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+        if is_plain:
+            process.stdin.write(head)
+        else:
+            self.request.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
         back = threading.Thread(target=self._back, args=(process,), daemon=True)
         back.start()
         with contextlib.suppress(OSError):  # either side may have gone

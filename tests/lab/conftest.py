@@ -9,7 +9,7 @@ from signal import SIGKILL
 import pytest
 import yaml
 
-from lab import cli, network
+from lab import cli, network, stores
 from lab.paths import CHECKOUT, Paths
 from tests.conftest import HIVES
 from tests.lab.hive import PROBER, Hive
@@ -17,15 +17,18 @@ from tests.lab.hive import PROBER, Hive
 STACKS = Path(__file__).parent / "stacks"
 
 
-def _region(name: str, is_warm: bool = True) -> Iterator[Paths]:
-    """`is_warm`: what is tested there begins after a server has been made ready and its images are built."""
+def _region(name: str, is_warm: bool = True, stack_file: Path = STACKS / "spine.yaml") -> Iterator[Paths]:
+    """`is_warm`: what is tested there begins after a server has been made ready and its images are built.
+
+    The region has what the stack file names.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("APIARY_LAB_CACHE", str(CHECKOUT / ".lab" / "cache"))
         root = CHECKOUT / ".lab" / name
         patch.setenv("APIARY_LAB_DIR", str(root))
         cli.down(Paths.find(root), everything=False)
         paths = Paths.find(root)
-        cli.up(paths, is_warm)
+        cli.up(paths, is_warm, stack_file)
         yield paths
         cli.down(paths, everything=False)
 
@@ -51,13 +54,19 @@ def healed_region(worker_id: str) -> Iterator[Paths]:
 @pytest.fixture(scope="session")
 def whole_region(worker_id: str) -> Iterator[Paths]:
     """The region of the whole hive."""
-    yield from _region(f"test-{worker_id}-whole")
+    yield from _region(f"test-{worker_id}-whole", stack_file=cli.STACK_FILE)
 
 
 @pytest.fixture(scope="session")
 def two_region(worker_id: str) -> Iterator[Paths]:
     """The region of the hive of two servers."""
     yield from _region(f"test-{worker_id}-two")
+
+
+@pytest.fixture(scope="session")
+def saved_region(worker_id: str) -> Iterator[Paths]:
+    """The region of the hive that is saved and comes back."""
+    yield from _region(f"test-{worker_id}-saved")
 
 
 def _spine(region: Paths, program: Path) -> Hive:
@@ -160,6 +169,17 @@ def whole(whole_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive
     found = Hive.copy_of_the_checkout(whole_region, tmp_path_factory.mktemp("whole"))
     found.pulumi("stack", "select", "--create")
     found.up()
+    return found
+
+
+@pytest.fixture(scope="session")
+def saved(saved_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
+    """A hive with data (stacks/backups.yaml), whose backups go to the region's S3 server; not up yet."""
+    stores.ensure(saved_region, ["s3"])
+    found = Hive.copy_of_the_checkout(saved_region, tmp_path_factory.mktemp("saved"), STACKS / "backups.yaml")
+    whole = yaml.safe_load((CHECKOUT / "Pulumi.lab.yaml").read_text())["config"]
+    found.settings["apiary:backups"]["ca"] = whole["apiary:jobs"]["certbot"]["env"]["directory_ca"]
+    found.pulumi("stack", "select", "--create")
     return found
 
 

@@ -363,10 +363,10 @@ class Hive:
         """A command on a server, whatever its end."""
         sessions = self._sessions.get(server)
         if sessions is None or not sessions.live:  # perhaps it is another machine by now
-            sessions = self._sessions[server] = Sessions(self._machine(server))
+            sessions = self._sessions[server] = Sessions(self.machine(server))
         return sessions.run(command, stdin)
 
-    def _machine(self, server: str) -> str:
+    def machine(self, server: str) -> str:
         """The container that a server is."""
         everywhere = [one for one in Servers(self.paths.root).all() if one["state"] == "running"]
         servers = [one for one in everywhere if one["name"] == f"{LABEL}{server}"]

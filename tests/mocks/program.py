@@ -106,6 +106,12 @@ class Providers(mocks.Mocks):
                     "privateKeyOpenssh": pulumi.Output.secret(f"private key {args.name}\n"),
                     "publicKeyOpenssh": f"ssh-ed25519 {args.name}\n",
                 }
+            case "vultr:index/objectStorage:ObjectStorage":
+                computed = {
+                    "s3Hostname": "ewr1.vultrobjects.com",
+                    "s3AccessKey": f"access of {args.name}",
+                    "s3SecretKey": f"secret of {args.name}",
+                }
             case "random:index/randomPassword:RandomPassword":
                 computed = {"result": pulumi.Output.secret(f"generated {args.name}")}
             case "docker:index/container:Container":

@@ -297,3 +297,13 @@ def test_networks_are_parsed_and_spelled_canonically():
     assert parse_networks("172.30.0.0/24, 2001:DB8::/96") == ("172.30.0.0/24", "2001:db8::/96")
     with pytest.raises(InputError, match="METRICS_FROM"):
         parse_networks("172.30.0.1/24")
+
+
+def test_a_monitor_reads_the_figures_by_a_socket_in_the_volume_and_gets_nothing_else_there():
+    for text in (render(domains()), render(domains(), metrics_from=["172.30.0.0/24"])):
+        (figures,) = [part for part in text.split("\n\n") if part.startswith("frontend figures\n")]
+        assert [line.strip() for line in figures.splitlines() if "bind" in line] == [
+            "bind unix@/etc/haproxy/run/metrics.sock mode 666"
+        ]
+        assert "stats" not in figures
+        assert figures.splitlines()[-1].strip() == "http-request return status 404"

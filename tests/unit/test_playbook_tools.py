@@ -90,6 +90,17 @@ def test_the_host_s_own_address_has_to_lie_in_its_prefix():
             variables.check({**VARIABLES, "apiary_own_address": bad})
 
 
+def test_who_saves_here_is_said_by_a_name_a_key_and_an_address():
+    one = {"key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0=", "from": "192.168.150.10"}
+    variables.check({**VARIABLES, "apiary_backups": True, "apiary_backup_store": {"web1": one}})
+    variables.check({**VARIABLES, "apiary_backup_store": None})
+    bad = {"a" * 26: one, "web2": {**one, "key": f"{one['key']} x\nssh-ed25519 AAAA"}, "web3": {**one, "from": "web3"}}
+    with pytest.raises(variables.BadVariables) as error:
+        variables.check({**VARIABLES, "apiary_backups": "yes", "apiary_backup_store": bad})
+    for text in ("apiary_backups: 'yes'", "at most 25", "web2.key:", "web3.from:"):
+        assert text in str(error.value)
+
+
 def test_a_missing_network_is_an_error_that_names_it():
     with pytest.raises(variables.BadVariables, match="apiary_net_subnet: None is not a network"):
         variables.check({key: value for key, value in VARIABLES.items() if key != "apiary_net_subnet"})

@@ -353,3 +353,12 @@ def test_a_program_before_another_one_that_fails_is_a_failure():
 def test_a_program_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]):
     assert run({"PROGRAM": "awstat"}) == 2
     assert "PROGRAM: 'awstat' is not goaccess or awstats" in capsys.readouterr().err
+
+
+def test_a_monitor_that_looks_whether_a_site_is_well_is_no_visitor():
+    visit = LINE.format(site="a.example", day="24/Nov/2026", n=1)
+    looked = visit.replace('"-" "-" a/', '"-" "apiary-health" a/')
+    assert looked != visit
+    reading = Reading()
+    assert [entry.string for entry in read([looked.encode(), visit.encode()], reading)] == [visit.encode()]
+    assert (reading.entries, reading.unreadable) == (1, 0)

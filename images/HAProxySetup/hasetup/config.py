@@ -64,6 +64,7 @@ def render(
         _defaults(),
         _resolvers(),
         _inside(metrics_from),
+        _figures(),
         _http(domains, access),
         *([_https([domain for domain in domains if domain.tls], crt_list, hsts, access)] if crt_list else []),
         *(_application(applications[app]) for app in sorted(applications)),
@@ -166,6 +167,17 @@ def _inside(metrics_from: Sequence[str]) -> list[str]:
         "    http-request use-service prometheus-exporter if { path /metrics }",
         "    stats enable",
         "    stats uri /stats",
+    ]
+
+
+def _figures() -> list[str]:
+    """For a monitor, whose address is not known: who mounts the volume reads them, and no network does."""
+    return [
+        "frontend figures",
+        "    no log",
+        f"    bind unix@{RUN}/metrics.sock mode 666",
+        "    http-request use-service prometheus-exporter if { path /metrics }",
+        "    http-request return status 404",
     ]
 
 

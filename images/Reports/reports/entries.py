@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 Entry = re.Match[bytes]
 
+# A monitor (images/Monitor) that looks whether the site is well: no visit.
+MONITOR = b"apiary-health"
 # The proxy writes no longer ones, and GoAccess reads no longer ones.
 LONGEST = 4096
 # A value between quotes: a quote in it is behind a backslash.
@@ -47,9 +49,11 @@ class Reading:
 
 
 def read(lines: Iterable[bytes], into: Reading) -> Iterator[Entry]:
-    """Every line that is one of a request, in its order; `.string` is the line."""
+    """Every line that is one of a visitor's request, in its order; `.string` is the line."""
     for line in lines:
         if len(line) <= LONGEST and (entry := _LINE.fullmatch(line)) and midnight(entry["day"]):
+            if entry["agent"] == MONITOR:
+                continue
             if not into.entries:
                 into.since = entry["day"].decode()
             into.entries += 1

@@ -1,0 +1,181 @@
+"""Backups by hand: save now, see what there is, remove what is old.
+
+All is done by the servers themselves (playbooks/roles/backups). The exception is `prune` of a repository that lets
+servers only add: that runs restic here, with credentials of the operator's own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+from operations.cli import OperationError, Pulumi, say
+from operations.hosts import Host, ensure_key
+from operations.state import Server, State
+from settings import saved
+from settings.backups import Keep
+
+COMPONENT = "apiary:backups:Backups"
+PASSWORD = "backups-password"  # noqa: S105 - its name
+# As its timer would: below what visitors ask for, and what it has stopped runs again whatever becomes of it.
+NOW = [
+    "systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--property=Nice=10", "--property=CPUWeight=20",
+    "--property=ExecStopPost=/usr/local/sbin/apiary-backups resume", "/usr/local/sbin/apiary-backups", "run",
+]  # fmt: skip
+LIST_SECONDS = 300
+VARIABLES = {
+    "s3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+    "rest": ("RESTIC_REST_USERNAME", "RESTIC_REST_PASSWORD"),
+}
+
+
+def backup(pulumi: Pulumi, wanted: str | None) -> int:
+    """Save one server, or all of them; 1 when anything of it went wrong. Raises OperationError."""
+    failed = []
+    for server in saved_servers(pulumi, wanted):
+        say(f"backup {server.name}")
+        if Host(server).stream(*NOW) != 0:
+            failed.append(server.name)
+    if failed:
+        say(f"backup: not all is well on {', '.join(failed)} (above)")
+    return 1 if failed else 0
+
+
+def show(pulumi: Pulumi, wanted: str | None, *, as_json: bool = False) -> int:
+    """Print what there is of each server; 1 when one could not be asked. Raises OperationError."""
+    servers = saved_servers(pulumi, wanted)
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        told = list(pool.map(_listed, servers))
+    if as_json:
+        print(json.dumps(dict(zip((server.name for server in servers), told, strict=True)), indent=2))
+    else:
+        for server, found in zip(servers, told, strict=True):
+            print("\n".join(_page(server.name, found)))
+    return 1 if any("error" in found for found in told) else 0
+
+
+def prune(pulumi: Pulumi, wanted: str | None) -> int:
+    """Remove what is not kept any more; 1 when that failed on one server. Raises OperationError."""
+    backups = json.loads(pulumi.setting(f"{pulumi.project}:backups") or "{}")
+    servers = saved_servers(pulumi, wanted)
+    if backups.get("append_only"):
+        return _prune_here(pulumi, backups, [server.name for server in servers])
+    statuses = [Host(server).stream("/usr/local/sbin/apiary-backups", "prune") for server in servers]
+    return 1 if any(statuses) else 0
+
+
+def saved_servers(pulumi: Pulumi, wanted: str | None) -> list[Server]:
+    """The servers that have backups, or the one that is wanted. Raises OperationError."""
+    state = State.of(pulumi.export())
+    having = {resource.name for resource in state.of_type(COMPONENT)}
+    found = [server for server in state.servers() if server.name in having]
+    if not found:
+        raise OperationError("no server has backups; write apiary:backups into the stack file, and pulumi up")
+    if wanted is not None:
+        known = ", ".join(server.name for server in found)
+        found = [server for server in found if server.name == wanted]
+        if not found:
+            raise OperationError(f"{wanted} is no server with backups; there are: {known}")
+    ensure_key(pulumi, state)
+    return found
+
+
+def _listed(server: Server) -> dict[str, Any]:
+    try:
+        told: dict[str, Any] = json.loads(
+            Host(server).run("/usr/local/sbin/apiary-backups", "list", "--json", timeout=LIST_SECONDS)
+        )
+    except (OperationError, ValueError) as error:
+        return {"error": str(error)}
+    return told
+
+
+def _page(server: str, told: Mapping[str, Any]) -> list[str]:
+    """What there is of a server, a line an item."""
+    if "error" in told:
+        return [f"{server}: {told['error']}"]
+    lines = [f"{server}, at {told['repository']}:"]
+    rows: list[tuple[str, ...]] = [("what", "last saved", "size", "kept", "proved", "")]
+    rows += [_row(item) for item in told["items"]]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines += ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    lines += [f"  left out: {name}: {why}" for name, why in sorted(told["left_out"].items())]
+    return lines
+
+
+def _row(item: Mapping[str, Any]) -> tuple[str, ...]:
+    snapshots, last, proved = item["snapshots"], item["last"] or {}, item["proved"]
+    newest = snapshots[-1] if snapshots else None
+    return (
+        item["item"],
+        _moment(newest["time"]) if newest else "never",
+        _size(newest["bytes"]) if newest else "",
+        str(len(snapshots)),
+        _moment(proved["time"]) if isinstance(proved, dict) and proved.get("time") else "never",
+        f"{last['status']}: {last['reason']}" if last.get("status") not in (None, "ok") else "",
+    )
+
+
+def _moment(text: str) -> str:
+    return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _size(count: int) -> str:
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} GiB"
+
+
+def _prune_here(pulumi: Pulumi, backups: Mapping[str, Any], servers: Iterable[str]) -> int:
+    repository = os.environ.get("PRUNE_REPOSITORY", str(backups["repository"]))
+    kind = repository.partition(":")[0]
+    keys = os.environ.get("PRUNE_ACCESS_KEY"), os.environ.get("PRUNE_SECRET_KEY")
+    if kind in VARIABLES and None in keys:
+        raise OperationError(
+            f"{repository} lets servers add and nothing else; hand over credentials that may remove: "
+            "PRUNE_ACCESS_KEY=... PRUNE_SECRET_KEY=... make prune (PRUNE_REPOSITORY=... where that is another door)"
+        )
+    program = shutil.which("restic")
+    if program is None:
+        raise OperationError("there is no `restic` on PATH; install it here too, 0.16 or newer")
+    environment = {**os.environ, "RESTIC_PASSWORD": password(pulumi, backups)}
+    environment |= {name: str(key) for name, key in zip(VARIABLES.get(kind, ()), keys, strict=False)}
+    authority = pulumi.folder / "backups-ca.pem"
+    if backups.get("ca"):
+        authority.write_text(str(backups["ca"]))
+    keep = Keep(**backups["keep"]) if "keep" in backups else Keep(daily=7, weekly=5, monthly=12)
+    options = [word for period, count in keep.periods.items() for word in (f"--keep-{period}", str(count))]
+    failed = []
+    for server in servers:
+        say(f"prune {server}")
+        done = subprocess.run(
+            [program, *(["--cacert", str(authority)] if backups.get("ca") else []),
+             "forget", "--prune", "--group-by", "host,tags", "--retry-lock", "5m", *options],
+            env={**environment, "RESTIC_REPOSITORY": saved.place(repository, server)}, check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            failed.append(server)
+    if failed:
+        say(f"prune: failed for {', '.join(failed)} (above)")
+    return 1 if failed else 0
+
+
+def password(pulumi: Pulumi, backups: Mapping[str, Any]) -> str:
+    """The repository's password, from the stack file where it is there, else from the state."""
+    if own := backups.get("password"):
+        secrets = json.loads(pulumi.setting(f"{pulumi.project}:secrets") or "{}")
+        return str(secrets[str(own).removeprefix("_secrets^")])
+    opened = State.of(pulumi.export(secrets=True))
+    found = [one for one in opened.of_type("random:index/randomPassword:RandomPassword") if one.name == PASSWORD]
+    if not found:
+        raise OperationError("the state holds no password of the repository; run pulumi up first")
+    return str(json.loads(found[0].outputs["result"]["plaintext"]))

@@ -1,0 +1,176 @@
+"""The recovery kit: one page for a safe, with all that brings the hive back on an empty machine.
+
+Makes: the page, as Markdown, secrets included, on standard output and nowhere else. Its lines stand in one block, to be
+typed as they are: they work where the state is still there, and where it is lost. Leaves alone: everything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from operations import backups
+from operations.cli import PROGRAM, OperationError, Pulumi
+
+SECRET = "backups_password"  # noqa: S105 - the name under which it goes into the stack file
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the page is made of; text that is not known is empty."""
+
+    stack: str
+    project: str
+    origin: str  # where the checkout comes from
+    branch: str
+    backend: str  # of the state
+    password: str = field(repr=False)  # of the repository
+    repository: str = ""
+    has_password_setting: bool = False  # the stack file names a secret of its own for it
+    secrets: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # credentials of the repository, by setting
+    passphrase: str = field(default="", repr=False)
+    is_by_passphrase: bool = True  # that the stack file's secrets are encrypted
+    servers: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()  # what is wrong with this page, for its owner
+
+
+def kit(pulumi: Pulumi) -> str:
+    """The page. Raises OperationError where there are no backups, or nothing that the checkout could come from."""
+    told = json.loads(pulumi.setting(f"{pulumi.project}:backups") or "{}")
+    if not told:
+        raise OperationError("the stack has no backups; write apiary:backups into the stack file, and pulumi up")
+    stored = json.loads(pulumi.setting(f"{pulumi.project}:secrets") or "{}")
+    names = {
+        key: str(told[key]).removeprefix("_secrets^") for key in ("access_key", "secret_key", "key") if key in told
+    }
+    file = PROGRAM / f"Pulumi.{pulumi.stack}.yaml"
+    spelled = yaml.safe_load(file.read_text())
+    repository = told["repository"]
+    facts = Facts(
+        stack=pulumi.stack,
+        project=pulumi.project,
+        origin=_git("remote", "get-url", "origin"),
+        branch=_git("branch", "--show-current"),
+        backend=pulumi.backend(),
+        password=backups.password(pulumi, told),
+        repository=f"another server of the stack, {repository['server']}"
+        if isinstance(repository, dict)
+        else repository,
+        has_password_setting="password" in told,
+        secrets=tuple((setting, str(stored[name])) for setting, name in names.items()),
+        passphrase=_passphrase(),
+        is_by_passphrase="encryptionsalt" in spelled,
+        servers=tuple(sorted(json.loads(pulumi.setting(f"{pulumi.project}:servers") or "{}"))),
+        doubts=_doubts(file, repository),
+    )
+    if not facts.origin:
+        raise OperationError(
+            "this checkout comes from nowhere (`git remote get-url origin`), and would be lost with this machine: push "
+            "it to a repository elsewhere, with the stack file"
+        )
+    return page(facts)
+
+
+def _passphrase() -> str:
+    if named := os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
+        return Path(named).read_text().strip()
+    return os.environ.get("PULUMI_CONFIG_PASSPHRASE", "")
+
+
+def _doubts(file: Path, repository: object) -> tuple[str, ...]:
+    found = []
+    if _git("status", "--porcelain", "--", file.name):
+        found.append(f"{file.name} has changes here that are not committed")
+    if _git("rev-list", "--count", "@{upstream}..HEAD") != "0":
+        found.append("there are commits here that are not pushed, or the branch follows none")
+    if repository == "vultr" or isinstance(repository, dict):
+        found.append("the repository is the stack's own: where its state and its account are lost, so is this one")
+    return tuple(found)
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=PROGRAM, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def lines(facts: Facts) -> list[str]:
+    """What is to be typed, in order. Pure."""
+    stack, quoted = facts.stack, shlex.quote
+    setting = f"pulumi config set --stack {stack} --path"
+    settings = [
+        f"{setting} --secret '{facts.project}:secrets.{SECRET}' -- {quoted(facts.password)}",
+        f"{setting} '{facts.project}:backups.password' '_secrets^{SECRET}'",
+    ]
+    opened = f" PULUMI_CONFIG_PASSPHRASE={quoted(facts.passphrase)}" if facts.is_by_passphrase else ""
+    folder = facts.backend.removeprefix("file://").partition("?")[0]
+    return [
+        f"git clone --branch {quoted(facts.branch or 'main')} {quoted(facts.origin)} hive && cd hive",
+        "make .venv/.ready",
+        f'export PATH="$PWD/.venv/bin:$PATH"{opened}',
+        *([f"mkdir -p {quoted(folder)}"] if facts.backend.startswith("file:///") else []),
+        f"pulumi login {quoted(facts.backend)}",
+        f"if ! pulumi stack select {stack}; then  # the state is lost",
+        f"  pulumi stack init {stack}",
+        *(f"  {line}" for line in ([] if facts.has_password_setting else settings)),
+        f"  make adopt STACK={stack} YES=1",
+        "fi",
+        f"pulumi up --stack {stack} --yes",
+        f"make backups STACK={stack}",
+    ]
+
+
+def page(facts: Facts) -> str:
+    """The page of these facts. Pure."""
+    own = [f"- {setting} of the repository: `{value}`" for setting, value in facts.secrets if "\n" not in value]
+    keys = [f"- {setting} of the repository:\n\n```text\n{value.strip()}\n```\n" for setting, value in facts.secrets
+            if "\n" in value]  # fmt: skip
+    unlocked = (
+        f"- passphrase of the stack file: `{facts.passphrase}`"
+        if facts.passphrase
+        else "- passphrase of the stack file: empty"
+        if facts.is_by_passphrase
+        else "- the stack file's secrets are opened by Pulumi's service, or a key of a cloud: the access to that"
+    )
+    doubts = [f"> **Not yet:** {one}.\n" for one in facts.doubts]
+    return "\n".join(
+        [
+            f"# Recovery kit of the hive `{facts.stack}`",
+            "",
+            "For a safe: whoever holds this page reads every backup. Print it anew when a password or an address in it "
+            "changes (`make recovery-kit`).",
+            "",
+            *doubts,
+            "## What to have",
+            "",
+            f"- servers: {', '.join(facts.servers)}",
+            f"- checkout with the stack file: `{facts.origin}`, branch `{facts.branch or 'main'}`",
+            unlocked,
+            f"- repository of the backups: `{facts.repository}`",
+            f"- its password: `{facts.password}`",
+            *own,
+            *keys,
+            f"- state: `{facts.backend}`; it may be lost",
+            "- a Debian or Ubuntu machine with git, make, Python 3.11 and Pulumi",
+            "- the account at Vultr whose API key is in the stack file",
+            "",
+            "## The lines",
+            "",
+            "They may be said again from the line that failed on. `pulumi up` fills what is empty from the newest "
+            "backup, and says what came from when. A server that the state knows and that is dead: "
+            f"`make revive SERVER=NAME STACK={facts.stack}` in the place of `pulumi up`.",
+            "",
+            "```sh",
+            *lines(facts),
+            "```",
+            "",
+            f"Where the state was lost: commit Pulumi.{facts.stack}.yaml afterwards; it names the repository's "
+            "password from then on.",
+            "",
+        ]
+    )

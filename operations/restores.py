@@ -1,0 +1,110 @@
+"""What was saved put back by hand, and tried by hand.
+
+All is done by the servers themselves (playbooks/roles/backups), which also says beforehand what would be done. Writes
+the page of a rehearsal into `.apiary/STACK/`, and nothing else here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from operations import backups
+from operations.cli import OperationError, Pulumi, say
+from operations.hosts import Host
+from operations.state import Server
+
+COMMAND = "/usr/local/sbin/apiary-backups"
+PLAN_SECONDS = 300
+HIVE = "hive"  # all servers
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the caller asked for."""
+
+    what: str  # `web1:shop`, `web1:postgres/shop`, `web1`, `hive`
+    at: str = ""
+    to: str = ""
+    yes: bool = False
+
+
+def restore(pulumi: Pulumi, wish: Wish) -> int:
+    """Put back what is meant, one server after another; 1 where one was not. Raises OperationError."""
+    server, name = meant(wish.what, [one.name for one in backups.saved_servers(pulumi, None)])
+    servers = backups.saved_servers(pulumi, server)
+    options = _options(name, wish)
+    for one in servers:
+        for line in Host(one).run(COMMAND, "restore", "--plan", *options, timeout=PLAN_SECONDS).splitlines():
+            say(f"{one.name}: {line}")
+    if not wish.yes:
+        _confirm()
+    failed = [one.name for one in servers if Host(one).stream(COMMAND, "restore", *options) != 0]
+    if failed:
+        say(
+            f"restore: not done on {', '.join(failed)} (above). Where the connection broke off, it goes on there; "
+            "the same line says how it ended, finishes it, or takes it back"
+        )
+    return 1 if failed else 0
+
+
+def meant(what: str, known: Sequence[str]) -> tuple[str | None, str]:
+    """The server that is meant, None for all of them, and what of it, empty for all of it. Raises OperationError."""
+    if what in known:
+        return what, ""
+    if what == HIVE:
+        return None, ""
+    server, _, name = what.partition(":")
+    if server in known and name:
+        return server, name
+    # Where there is one server, its name may be left out, as with jobs.
+    if len(known) == 1 and server not in known and what:
+        return known[0], what
+    servers = ", ".join(known)
+    raise OperationError(
+        f"WHAT={what or '...'} names no server; write SERVER:NAME, a server ({servers}), or {HIVE} for all; what there "
+        "is of each: make backups"
+    )
+
+
+def _options(name: str, wish: Wish) -> list[str]:
+    """The words of the server's own line. As `--at=...`, since what a person writes may begin with a dash."""
+    return [
+        *([f"--at={wish.at}"] if wish.at else []),
+        *([f"--to={wish.to}"] if wish.to else []),
+        *(["--", name] if name else []),
+    ]
+
+
+def _confirm() -> None:
+    if not sys.stdin.isatty():
+        raise OperationError(
+            "nothing was changed, since there is no terminal to ask on; if that is meant: make restore ... YES=1"
+        )
+    if input("Go on? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise OperationError("not confirmed; nothing was changed")
+
+
+def drill(pulumi: Pulumi, wanted: str | None) -> int:
+    """Try all that is saved, of one server or of all; 1 where something is not proved. Raises OperationError."""
+    failed = []
+    for server in backups.saved_servers(pulumi, wanted):
+        say(f"drill {server.name}: the newest snapshots in throw-away containers, beside what serves")
+        if Host(server).stream(COMMAND, "drill") != 0:
+            failed.append(server.name)
+        _page(pulumi, server)
+    if failed:
+        say(f"drill: not all is proved on {', '.join(failed)} (above)")
+    return 1 if failed else 0
+
+
+def _page(pulumi: Pulumi, server: Server) -> None:
+    """Bring the page of the last rehearsal here."""
+    file = pulumi.folder / f"drill-{server.name}.html"
+    try:
+        file.write_text(Host(server).run("cat", "/var/lib/apiary/backups/drill.html"))
+    except OperationError as error:
+        say(f"drill {server.name}: its page could not be fetched: {error}")
+        return
+    say(f"drill {server.name}: {file}")

@@ -1,0 +1,133 @@
+"""What there should be: servers, sites, containers, by the state; when backups are due, by the stack file. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from operations.state import CONTAINER, DOMAIN, Server, State
+
+COMMAND = "command:remote:Command"
+VERDICT = "apiary:docker:Verdict"
+STACK = "pulumi:pulumi:Stack"
+# When nothing is said.
+BACKUP, DRILL = "17 2 * * *", "0 5 * * 0"
+KINDS = {"apiary:docker:Application": "application", "apiary:docker:Job": "job"}
+
+
+@dataclass(frozen=True)
+class Site:
+    """One domain, as the last update has told its proxy of it."""
+
+    domain: str
+    server: str
+    zone: str
+    path: str
+    statuses: str  # which count: `200-399,401`
+    tls: bool
+    addresses: Mapping[str, str]  # "IPv6", "IPv4" -> where it should lead
+
+    def counts(self, status: int) -> bool:
+        """Whether a status is a good answer."""
+        ends = [part.partition("-") for part in self.statuses.split(",")]
+        return any(int(first) <= status <= int(last or first) for first, _, last in ends)
+
+
+@dataclass(frozen=True)
+class Container:
+    """An application's or a job's, as the state has it."""
+
+    kind: str  # "application", "job"
+    name: str
+    server: str
+    id: str
+    image: str  # `apiary/certbot:0a1b2c3d`
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When backups and their rehearsals are due."""
+
+    backup: str  # crontab(5)
+    drill: str | None  # None where none goes by the clock
+    store: str | None  # the server that keeps those of the others, and is saved nowhere
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """All of a stack that can be asked how it is."""
+
+    stack: str  # its name, as `--stack` takes it
+    tag: str  # in labels: `apiary-prod`
+    servers: tuple[Server, ...]
+    sites: tuple[Site, ...]
+    containers: tuple[Container, ...]
+    pending: tuple[str, ...]  # what an update had begun, and not recorded the end of
+    backups: Schedule | None  # None where none are made
+    zones: Mapping[str, str]  # server -> time zone of its backups' schedule
+
+    def sites_on(self, server: str) -> list[Site]:
+        return [site for site in self.sites if site.server == server]
+
+    def on(self, server: str, kind: str) -> list[Container]:
+        return [one for one in self.containers if (one.server, one.kind) == (server, kind)]
+
+
+def wanted(stack: str, tag: str, state: State, config: Mapping[str, Any]) -> Wanted:
+    """From a state, and `config` of the stack file, e.g. `{"apiary:backups": {...}}`."""
+    servers = tuple(state.servers())
+    settings = {key.partition(":")[2]: value for key, value in config.items()}
+    machines = settings.get("servers") or {}
+    return Wanted(
+        stack,
+        tag,
+        servers,
+        tuple(sorted(_sites(state), key=lambda site: (site.server, site.domain))),
+        tuple(_containers(state, servers)),
+        tuple(sorted(f"{how} {resource.name}" for how, resource in state.pending)),
+        _schedule(settings.get("backups")),
+        {server.name: str((machines.get(server.name) or {}).get("timezone", "Etc/UTC")) for server in servers},
+    )
+
+
+def _schedule(backups: Any) -> Schedule | None:  # noqa: ANN401 - YAML
+    if not isinstance(backups, Mapping):
+        return None
+    drill = backups.get("drill", True)
+    rehearsal = drill if isinstance(drill, Mapping) else {"scheduled": drill}
+    repository = backups.get("repository")
+    said = f"server:{repository.get('server', '')}" if isinstance(repository, Mapping) else str(repository)
+    store = said.removeprefix("server:") if said.startswith("server:") else None
+    return Schedule(
+        backup=str(backups.get("when", BACKUP)),
+        drill=str(rehearsal.get("when", DRILL)) if rehearsal.get("scheduled", True) else None,
+        store=store or None,
+    )
+
+
+def _sites(state: State) -> Iterable[Site]:
+    outputs = next((one.outputs for one in state.of_type(STACK)), {})
+    exported = outputs.get("servers") or {}
+    zones = sorted({one.name for one in state.of_type(DOMAIN) if not one.doomed}, key=len, reverse=True)
+    for command in state.of_type(COMMAND):
+        if VERDICT not in command.full_type or command.doomed:
+            continue
+        server = command.name.removesuffix("-verdict")
+        own = exported.get(server) or {}
+        leads = {"IPv6": str(own.get("web_ipv6") or ""), "IPv4": str(own.get("ipv4") or "")}
+        told = json.loads(str(command.inputs.get("stdin") or "{}"))
+        for application in (told.get("applications") or {}).values():
+            for domain, route in application["sites"].items():
+                zone = next((one for one in zones if domain == one or domain.endswith(f".{one}")), domain)
+                yield Site(domain, server, zone, str(route["path"]), str(route["status"]), bool(route["tls"]), leads)
+
+
+def _containers(state: State, servers: Iterable[Server]) -> Iterable[Container]:
+    names = {server.urn: server.name for server in servers}
+    for resource in state.of_type(CONTAINER):
+        kind = next((said for type_, said in KINDS.items() if f"{type_}$" in resource.full_type), None)
+        server = names.get(resource.provider.rpartition("::")[0])
+        if kind and server and not resource.doomed and not resource.gone:
+            yield Container(kind, resource.name, server, resource.id, str(resource.inputs.get("image") or ""))

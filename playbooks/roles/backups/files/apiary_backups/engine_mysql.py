@@ -1,0 +1,196 @@
+"""What a MariaDB or MySQL server is asked: which databases it has, for dumps of them, and to take them back.
+
+All is asked inside its own container, where the server's own programs are. The administrator there is the user
+`mysql` of the image here, or `root` with the password of the container's environment, as in the official ones. A dump
+is SQL without the database's name; it reads one state of all InnoDB tables and locks nobody out. It does not go in as
+one transaction, which this engine has not: who loads it has to know that a load was begun (`fill`, `journal`).
+
+Roles: every account with its password's hash and its grants, but for the server's own; then the databases themselves
+with their character set.
+"""
+
+from __future__ import annotations
+
+import json
+
+from apiary_backups import docker, missing
+from apiary_backups.errors import BackupsError
+from apiary_backups.restic import Load
+
+HEAD = "-- apiary: "
+MARK = b"-- Dump completed"
+ROLES_MARK = b"-- apiary: end"
+OWN_DATABASES = ("mysql", "information_schema", "performance_schema", "sys")
+OWN_ACCOUNTS = ("root", "mysql", "mariadb.sys", "mysql.sys", "mysql.session", "mysql.infoschema", "healthcheck", "")
+# The programs' names, and who the administrator is.
+CLIENT = """\
+set -e
+client=$(command -v mariadb || command -v mysql)
+dump=$(command -v mariadb-dump || command -v mysqldump)
+user=mysql
+if ! "$client" --user=mysql --execute='SELECT 1' >/dev/null 2>&1; then
+  user=root
+  export MYSQL_PWD="${MARIADB_ROOT_PASSWORD:-$MYSQL_ROOT_PASSWORD}"
+fi
+ask() { "$client" --user="$user" --default-character-set=utf8mb4 --batch --skip-column-names --raw "$@"; }
+"""
+QUERY = CLIENT + 'ask --execute="$1"'
+DUMP = (
+    CLIENT
+    + """\
+more=
+case $("$dump" --version) in *MariaDB*) ;; *) more=--set-gtid-purged=OFF ;; esac
+exec "$dump" --user="$user" --default-character-set=utf8mb4 --single-transaction --quick --routines --triggers \
+  --events --hex-blob --no-tablespaces $more -- "$1"
+"""
+)
+ROLES = (
+    CLIENT
+    + """\
+own="'root','mysql','mariadb.sys','mysql.sys','mysql.session','mysql.infoschema','healthcheck',''"
+databases="'mysql','information_schema','performance_schema','sys'"
+case $("$client" --version) in *MariaDB*) hex= ;; *) hex='SET print_identified_with_as_hex=ON;' ;; esac
+accounts=$(ask --execute="SELECT CONCAT(QUOTE(user), '@', QUOTE(host)) FROM mysql.user
+  WHERE user NOT IN ($own) AND host <> '' ORDER BY 1")
+[ -z "$accounts" ] || printf '%s\n' "$accounts" | while IFS= read -r account; do
+  made=$(ask --execute="$hex SHOW CREATE USER $account")
+  granted=$(ask --execute="SHOW GRANTS FOR $account")
+  printf '%s\n' "$made" | sed 's/^CREATE USER /CREATE USER IF NOT EXISTS /; s/$/;/'
+  printf '%s\n' "$granted" | sed 's/$/;/'
+done
+ask --execute="SELECT CONCAT('CREATE DATABASE IF NOT EXISTS \\`', REPLACE(schema_name, '\\`', '\\`\\`'),
+  '\\` CHARACTER SET ', default_character_set_name, ' COLLATE ', default_collation_name, ';')
+  FROM information_schema.schemata WHERE schema_name NOT IN ($databases) ORDER BY 1"
+ask --execute="SET group_concat_max_len = 1000000; SELECT CONCAT('-- apiary: {\\"databases\\": [',
+  COALESCE(GROUP_CONCAT(JSON_QUOTE(schema_name) SEPARATOR ', '), ''), ']}')
+  FROM information_schema.schemata WHERE schema_name NOT IN ($databases)"
+echo '-- apiary: end'
+"""
+)
+# A trigger goes with its table.
+CONTENTS = """\
+SELECT CONCAT('DROP ', CASE table_type WHEN 'VIEW' THEN 'VIEW' WHEN 'SEQUENCE' THEN 'SEQUENCE' ELSE 'TABLE' END,
+  ' `', REPLACE(table_name, '`', '``'), '`;') FROM information_schema.tables WHERE table_schema = {of};
+SELECT CONCAT('DROP ', routine_type, ' `', REPLACE(routine_name, '`', '``'), '`;')
+  FROM information_schema.routines WHERE routine_schema = {of};
+SELECT CONCAT('DROP EVENT `', REPLACE(event_name, '`', '``'), '`;')
+  FROM information_schema.events WHERE event_schema = {of}"""
+LOAD = (
+    CLIENT
+    + 'exec "$client" --user="$user" --default-character-set=utf8mb4 --binary-mode --max-allowed-packet=1G -- "$1"'
+)
+
+
+def _ask(container: str, sql: str) -> str:
+    return docker.execute(container, "sh", "-c", QUERY, "apiary", sql).strip("\n")
+
+
+def _identifier(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _literal(text: str) -> str:
+    # As hexadecimal digits: what a backslash means is a matter of the server's sql_mode.
+    return f"CONVERT(0x{text.encode().hex()} USING utf8mb4)" if text else "''"
+
+
+def databases(container: str) -> list[str]:
+    """The databases of a server, but for its own. Raises BackupsError."""
+    own = ", ".join(map(_literal, OWN_DATABASES))
+    found = _ask(
+        container, f"SELECT JSON_QUOTE(schema_name) FROM information_schema.schemata WHERE schema_name NOT IN ({own})"
+    )
+    return sorted(json.loads(line) for line in found.splitlines() if line)
+
+
+def is_there(container: str, database: str) -> bool:
+    """Whether there is such a database. Raises BackupsError."""
+    return _count(container, f"information_schema.schemata WHERE schema_name = {_literal(database)}") != 0
+
+
+def is_empty(container: str, database: str) -> bool:
+    """Whether there is nothing in it that a dump could overwrite: it has no tables, or is not there at all."""
+    return not _count(container, f"information_schema.tables WHERE table_schema = {_literal(database)}")
+
+
+def _count(container: str, what: str) -> int:
+    return int(_ask(container, f"SELECT COUNT(*) FROM {what}"))
+
+
+def dump(container: str, database: str) -> list[str]:
+    """The command that writes the dump of one database."""
+    return docker.executed(container, "sh", "-c", DUMP, "apiary", database)
+
+
+def roles(container: str) -> list[str]:
+    """The command that writes all accounts and databases."""
+    return docker.executed(container, "sh", "-c", ROLES)
+
+
+def listed(roles_dump: bytes) -> list[str]:
+    """The databases that a server had when its roles were saved. Raises BackupsError."""
+    for line in roles_dump.decode(errors="replace").splitlines():
+        if line.startswith(HEAD + "{"):
+            return [str(name) for name in json.loads(line.removeprefix(HEAD))["databases"]]
+    raise BackupsError("the saved roles do not say which databases there were")
+
+
+def prepare(container: str, database: str) -> None:
+    """Make the database where it is not there. Raises BackupsError."""
+    if not is_there(container, database):
+        _ask(container, f"CREATE DATABASE {_identifier(database)} CHARACTER SET utf8mb4")
+
+
+def drop(container: str, database: str) -> None:
+    """Remove a database. Raises BackupsError."""
+    _ask(container, f"DROP DATABASE IF EXISTS {_identifier(database)}")
+
+
+def load(container: str, database: str) -> Load:
+    """How a dump gets into a database that is there and empty. Broken off, a part of it is there."""
+    return Load(docker.executed(container, "sh", "-c", LOAD, "apiary", database, stdin=True), mark=MARK)
+
+
+def load_roles(container: str, roles_dump: bytes, *, logins: bool = True) -> None:
+    """Make the saved accounts and databases where they are not there, and give them what they had; with
+    `logins` off, what they need to own things, and nobody can log in yet. Raises BackupsError.
+    """
+    if ROLES_MARK not in roles_dump:
+        raise BackupsError("the saved roles break off before their end")
+    if logins:  # nothing is owned by an account here
+        docker.execute(container, "sh", "-c", LOAD, "apiary", "mysql", stdin=roles_dump)
+
+
+def wait(container: str, seconds: float) -> None:
+    """Until the server answers. Raises BackupsError."""
+    docker.execute(
+        container,
+        "sh",
+        "-c",
+        f"i=0; until ({QUERY}) >/dev/null 2>&1; do i=$((i + 1)); "
+        '[ "$i" -le "$2" ] || { echo "the server does not answer" >&2; exit 1; }; sleep 1; done',
+        "apiary",
+        "SELECT 1",
+        str(int(seconds)),
+        seconds=seconds * 2 + docker.SECONDS,
+    )
+
+
+def empty(container: str, database: str) -> None:
+    """Remove all that is in a database; itself, its character set and the rights to it stay. Raises BackupsError."""
+    of = _literal(database)
+    found = _ask(container, CONTENTS.format(of=of))
+    script = f"SET FOREIGN_KEY_CHECKS = 0;\n{found}\n"
+    docker.execute(container, "sh", "-c", LOAD, "apiary", database, stdin=script.encode())
+
+
+def only_missing(container: str, roles_dump: bytes, database: str) -> bytes:
+    """Of saved accounts those that the server has not, and the one database; for `load_roles`. Raises BackupsError."""
+    found = _ask(container, "SELECT JSON_ARRAY(user, host) FROM mysql.user WHERE user <> ''")
+    present = [(user, host) for user, host in (json.loads(line) for line in found.splitlines() if line)]
+    return missing.mysql(roles_dump.decode(), present, _identifier(database)).encode()
+
+
+def answer(container: str, database: str, sql: str) -> str:
+    """What a question is answered with, one row a line. Raises BackupsError."""
+    return docker.execute(container, "sh", "-c", CLIENT + 'ask --execute="$2" -- "$1"', "apiary", database, sql)

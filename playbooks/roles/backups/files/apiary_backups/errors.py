@@ -1,0 +1,23 @@
+"""What goes wrong, in words for the person who reads them. No message holds a secret."""
+
+from __future__ import annotations
+
+
+class BackupsError(Exception):
+    """Something could not be done; the message says what, why, and what to do where that is known."""
+
+
+class UnreachableError(BackupsError):
+    """The repository does not answer, or not as one does."""
+
+
+class NoRepositoryError(BackupsError):
+    """The repository answers, and there is none in it yet."""
+
+
+class WrongPasswordError(BackupsError):
+    """The repository is there, and the stack's password does not open it."""
+
+
+class LockedError(BackupsError):
+    """Somebody else is at work in the repository."""

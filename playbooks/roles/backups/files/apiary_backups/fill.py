@@ -1,0 +1,161 @@
+"""Fill what is empty from the newest snapshots: volumes before their first container, databases before their users.
+
+Never over what is there: a volume with anything in it and a database with a table are left as they are, and that is
+said. A volume is written beside itself and takes its place as a whole. A database goes in by one transaction where its
+engine has such; where it has not, what was begun and not finished (`loading/`) is dropped and loaded anew. A repository
+that does not answer is a failure: an empty start has to be asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from apiary_backups import config as configuration
+from apiary_backups import docker, lock, quiet
+from apiary_backups.config import Config, put
+from apiary_backups.engines import BY_NAME
+from apiary_backups.errors import BackupsError
+from apiary_backups.items import Item
+from apiary_backups.report import moment, say, size
+from apiary_backups.repository import opened
+from apiary_backups.restic import Restic, Snapshot
+
+ENGINE_SECONDS = 120.0
+# What a file system has by itself.
+NO_DATA = frozenset({"lost+found"})
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What may be said with it."""
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--volumes", action="store_true", help="all named volumes that are saved")
+    what.add_argument("--databases", metavar="APPLICATION", help="all databases of a database server")
+
+
+def main(config: Config, options: argparse.Namespace) -> int:
+    """Raises BackupsError where something that is empty could not be filled."""
+    what = "volumes" if options.volumes else f"databases of {options.databases}"
+    if not config.restore:
+        say(f"{what}: not filled, as servers.{config.server}.restore says")
+        return 0
+    with lock.held("fill"):
+        quiet.resume()
+        repository = opened(config)
+        if options.volumes:
+            volumes(config, repository)
+        else:
+            databases(config, repository, options.databases)
+    return 0
+
+
+def volumes(config: Config, repository: Restic) -> None:
+    """Fill the volumes that are empty. Raises BackupsError."""
+    newest = repository.newest()
+    for name in config.volumes:
+        item = Item.volume(name)
+        if item not in newest:
+            say(f"{item}: nothing was ever saved of it")
+            continue
+        place = docker.volume_path(name)
+        if has_data(place):
+            say(f"{item}: there are data in it, which stay")
+            continue
+        with _told(item, newest[item]):
+            put_in_place(repository, newest[item].id, place)
+
+
+def has_data(place: Path) -> bool:
+    """Whether there is anything in a volume."""
+    return any(entry.name not in NO_DATA for entry in os.scandir(place))
+
+
+def put_in_place(repository: Restic, snapshot: str, place: Path) -> None:
+    """Write a snapshot of a folder where that folder is, empty: beside it, then all at once. Raises BackupsError."""
+    beside = place.with_name(f".{place.name}.apiary-filling")
+    shutil.rmtree(beside, ignore_errors=True)  # of a fill that was killed
+    try:
+        beside.mkdir(mode=0o700)
+        whole = repository.restore(snapshot, beside)
+        # Before the name: after a power cut it must not lead to files whose content never came to the disk.
+        os.sync()
+        whole.rename(place)
+    except OSError as error:
+        raise BackupsError(f"{place} could not be filled: {error.strerror}") from None
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def databases(config: Config, repository: Restic, application: str) -> None:
+    """Fill the databases of a server that are empty, its roles first. Raises BackupsError."""
+    if application not in config.databases:
+        say(f"databases of {application}: nothing is saved of them")
+        return
+    engine = BY_NAME[config.databases[application].engine]
+    newest = repository.newest()
+    roles = newest.get(Item.roles(application))
+    if roles is None:
+        say(f"databases of {application}: nothing was ever saved of them")
+        return
+    content = repository.read(roles.id)
+    wanted = [
+        snapshot
+        for item, snapshot in sorted(newest.items())
+        if item.kind == "database"
+        and item.name == application
+        # What was dropped before the roles were saved last is not brought back.
+        and (item.database in engine.listed(content) or snapshot.time > roles.time)
+    ]
+    container = docker.running(config.stack, application).id
+    engine.wait(container, ENGINE_SECONDS)
+    empty = [snapshot for snapshot in wanted if _is_empty(engine.is_empty(container, snapshot.item.database), snapshot)]
+    if not empty:
+        return
+    # Nobody can log in before all is there: an application of another server might find no tables and make its own.
+    engine.load_roles(container, content, logins=False)
+    for snapshot in empty:
+        with _told(snapshot.item, snapshot), _marked(snapshot.item) as was_begun:
+            if was_begun:
+                engine.drop(container, snapshot.item.database)
+            engine.prepare(container, snapshot.item.database)
+            repository.load(snapshot.id, engine.load(container, snapshot.item.database))
+    engine.load_roles(container, content, logins=True)
+    say(f"{roles.item}: as of {moment(roles.time)}")
+
+
+def _is_empty(is_empty: bool, snapshot: Snapshot) -> bool:
+    if is_empty or _mark(snapshot.item).exists():
+        return True
+    say(f"{snapshot.item}: there are data in it, which stay")
+    return False
+
+
+def _mark(item: Item) -> Path:
+    return configuration.STATE / "loading" / str(item)
+
+
+@contextmanager
+def _marked(item: Item) -> Iterator[bool]:
+    """A load is under way; whether one was before, and did not come to its end."""
+    mark = _mark(item)
+    was_begun = mark.exists()
+    put(mark, "")
+    yield was_begun
+    mark.unlink()
+
+
+@contextmanager
+def _told(item: Item, snapshot: Snapshot) -> Iterator[None]:
+    """Say what came from when, or which it was that failed."""
+    begun = time.monotonic()
+    try:
+        yield
+    except BackupsError as error:
+        raise BackupsError(f"{item} of {moment(snapshot.time)} (snapshot {snapshot.id[:8]}): {error}") from None
+    seconds = time.monotonic() - begun
+    say(f"{item}: {size(snapshot.bytes)} as of {moment(snapshot.time)}, in {seconds:.1f} s")

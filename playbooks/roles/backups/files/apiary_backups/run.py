@@ -1,0 +1,262 @@
+"""Save all: each database as a dump, each volume as its files; then forget what is old.
+
+One item's failure keeps no other from being saved. What is suspicious, because it is less than half of what it was or
+a database without tables, is kept and told. A volume that is to be quiet is read once while all run, then they stop,
+and what has changed is read again: the second snapshot is the one that is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from types import ModuleType
+
+from apiary_backups import docker, items, lock, quiet
+from apiary_backups.config import Config, Volume
+from apiary_backups.engines import BY_NAME
+from apiary_backups.errors import BackupsError
+from apiary_backups.items import Item, Record, Status
+from apiary_backups.report import now, say, size
+from apiary_backups.repository import opened
+from apiary_backups.restic import Restic, Saved
+
+# Less than this is lost by a log that is rotated.
+NOTEWORTHY_BYTES = 4096
+ENGINE_SECONDS = 60.0
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What may be said with it."""
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        metavar="ITEM",
+        help="volumes, databases:APPLICATION, or single items as `list` names them",
+    )
+    parser.add_argument(
+        "--final", action="store_true", help="the last one before this server goes: nothing old is forgotten meanwhile"
+    )
+
+
+def main(config: Config, options: argparse.Namespace) -> int:
+    """Save all, or what is chosen. Raises BackupsError when nothing can be saved at all."""
+    try:
+        with lock.held("run"):
+            status = run(config, options.only, is_final=options.final)
+    except BackupsError as error:
+        if not _is_given_up(config, options):
+            raise
+        say(str(error), is_bad=True)
+        status = 1
+    if status and _is_given_up(config, options):
+        say(f"goes on without: servers.{config.server}.restore is false, so an empty start was asked for", is_bad=True)
+        return 0
+    return status
+
+
+def _is_given_up(config: Config, options: argparse.Namespace) -> bool:
+    """Whether the data of a server that goes are not to come back anyway."""
+    return bool(options.final) and not config.restore
+
+
+def run(config: Config, only: Sequence[str] | None = None, *, is_final: bool = False) -> int:
+    """As `main`, with the lock held."""
+    begun = time.monotonic()
+    quiet.resume()
+    try:
+        repository = opened(config)
+    except BackupsError as error:
+        for item in _known(config):
+            _failed(item, error)
+        items.write_metrics()
+        raise
+    records = [*_databases(config, repository, only), *_volumes(config, repository, only)]
+    bad = [one for one in records if one.status == "failed" or (one.status == "suspicious" and not is_final)]
+    if only is None:
+        items.drop_others([Item.parse(one.item) for one in records])
+    forgotten = True
+    if only is None and not is_final and not config.append_only:
+        forgotten = _forget(config, repository)
+    items.write_metrics()
+    sent = sum(one.bytes_sent for one in records)
+    good = sum(items.is_good(one.status) for one in records)
+    say(f"{good} of {len(records)} saved in {time.monotonic() - begun:.0f} s, {size(sent)} sent to {repository.place}")
+    return 0 if forgotten and not bad else 1
+
+
+def _known(config: Config) -> list[Item]:
+    """What is to be saved, as far as it is known without asking a database server."""
+    names = [Item.parse(record.item) for record in items.all_last()]
+    return sorted({*names, *map(Item.volume, config.volumes), *map(Item.roles, config.databases)})
+
+
+def _is_chosen(item: Item, only: Sequence[str] | None) -> bool:
+    group = "volumes" if item.kind == "volume" else f"databases:{item.name}"
+    return only is None or group in only or str(item) in only
+
+
+# --- databases
+
+
+def _databases(config: Config, repository: Restic, only: Sequence[str] | None) -> Iterator[Record]:
+    for application, server in config.databases.items():
+        roles = Item.roles(application)
+        known = [item for item in _known(config) if item.kind == "database" and item.name == application]
+        if not any(_is_chosen(item, only) for item in (roles, *known)) and only is not None:
+            named = [Item.parse(text) for text in only if text.startswith("database:")]
+            if not any(item.name == application for item in named):
+                continue
+        engine = BY_NAME[server.engine]
+        try:
+            container = docker.running(config.stack, application).id
+            engine.wait(container, ENGINE_SECONDS)
+            found = [Item.of_database(application, name) for name in engine.databases(container)]
+        except BackupsError as error:
+            yield from (_failed(item, error) for item in (roles, *known) if _is_chosen(item, only))
+            continue
+        if _is_chosen(roles, only):
+            yield _saved(roles, partial(repository.save_output, roles, engine.roles(container)))
+        for item in found:
+            if _is_chosen(item, only):
+                yield _dump(repository, engine, container, item)
+
+
+def _dump(repository: Restic, engine: ModuleType, container: str, item: Item) -> Record:
+    doubt = ""
+    with contextlib.suppress(BackupsError):  # the dump itself will say it
+        doubt = "it has no tables any more" if engine.is_empty(container, item.database) else ""
+    return _saved(item, lambda: repository.save_output(item, engine.dump(container, item.database)), doubt)
+
+
+# --- volumes
+
+
+def _volumes(config: Config, repository: Restic, only: Sequence[str] | None) -> Iterator[Record]:
+    chosen = {name: volume for name, volume in config.volumes.items() if _is_chosen(Item.volume(name), only)}
+    for name, volume in chosen.items():
+        if not volume.stop:
+            yield _saved(Item.volume(name), partial(_files, config, repository, name, volume))
+    for who in sorted({volume.stop for volume in chosen.values() if volume.stop}):
+        yield from _quiet(config, repository, who, [name for name, one in chosen.items() if one.stop == who])
+
+
+def _files(config: Config, repository: Restic, name: str, volume: Volume) -> Saved:
+    _before(config, volume)
+    return repository.save_folder(Item.volume(name), docker.volume_path(name))
+
+
+def _before(config: Config, volume: Volume) -> None:
+    for application, command in volume.before:
+        found = [one for one in docker.containers(config.stack) if one.running and one.name == application]
+        if found:  # what does not run has nothing to write
+            docker.execute(found[-1].id, *command, seconds=quiet.JOB_SECONDS)
+
+
+def _quiet(config: Config, repository: Restic, who: tuple[str, ...], names: Sequence[str]) -> Iterator[Record]:
+    """Volumes of which the same containers stand still: they do so once for all."""
+    firsts: dict[str, str] = {}
+    failed: dict[str, BackupsError] = {}
+    is_running = any(one.running and one.name in who for one in docker.containers(config.stack))
+    for name in names:
+        try:
+            _before(config, config.volumes[name])
+            if is_running:
+                draft = repository.save_folder(Item.volume(name), docker.volume_path(name), is_draft=True)
+                firsts[name] = draft.snapshot
+        except BackupsError as error:
+            failed[name] = error
+    yield from (_failed(Item.volume(name), error) for name, error in failed.items())
+    rest = [name for name in names if name not in failed]
+    records: list[Record] = []
+    begun = time.monotonic()
+    try:
+        with quiet.stopped(config, who):
+            for name in rest:
+                again = partial(_again, repository, name, firsts.get(name))
+                records.append(_saved(Item.volume(name), again))
+        if rest and is_running:
+            say(f"{', '.join(who)} stood still for {time.monotonic() - begun:.1f} s")
+    except BackupsError as error:
+        done = {record.item for record in records}
+        say(str(error), is_bad=True)
+        records += [_failed(Item.volume(name), error) for name in rest if str(Item.volume(name)) not in done]
+    yield from records
+    if firsts and not config.append_only:
+        try:
+            repository.drop(firsts.values())
+        except BackupsError as error:
+            say(f"the first passes stay in the repository until the next prune: {error}", is_bad=True)
+
+
+def _again(repository: Restic, name: str, first: str | None) -> Saved:
+    return repository.save_folder(Item.volume(name), docker.volume_path(name), parent=first)
+
+
+# --- what became of it
+
+
+def _saved(item: Item, save: Callable[[], Saved], doubt: str = "") -> Record:
+    """Save an item, keep and tell what became of it. `doubt` is what is wrong with it where it is also less."""
+    try:
+        made = save()
+    except BackupsError as error:
+        return _failed(item, error)
+    before = items.last(item)
+    status, reason = judged(made, before.bytes if before else 0, doubt)
+    record = Record(
+        item=str(item),
+        snapshot=made.snapshot,
+        time=now(),
+        seconds=round(made.seconds, 1),
+        bytes=made.bytes,
+        bytes_sent=made.bytes_sent,
+        status=status,
+        reason=reason,
+        saved=now(),
+    )
+    items.write(record)
+    line = f"{item}: {size(made.bytes)}, {size(made.bytes_sent)} sent, {made.seconds:.1f} s"
+    say(line if status == "ok" else f"{line}; {status}: {reason}", is_bad=status != "ok")
+    return record
+
+
+def judged(made: Saved, bytes_before: int, doubt: str = "") -> tuple[Status, str]:
+    """Whether what was saved may be less than it should be, and why."""
+    if made.unread:
+        return "suspicious", f"not all could be read: {made.unread}"
+    if doubt and made.bytes < bytes_before:
+        return "suspicious", f"{doubt}; the snapshots before still have them"
+    lost = bytes_before - made.bytes
+    if made.bytes * 2 < bytes_before and (lost >= NOTEWORTHY_BYTES or made.bytes == 0):
+        return "suspicious", f"less than half of the {size(bytes_before)} of the last time"
+    return "ok", ""
+
+
+def _failed(item: Item, error: BackupsError) -> Record:
+    before = items.last(item)
+    record = Record(
+        item=str(item),
+        snapshot=before.snapshot if before else None,
+        time=now(),
+        seconds=0.0,
+        bytes=before.bytes if before else 0,
+        bytes_sent=0,
+        status="failed",
+        reason=str(error),
+        saved=before.saved if before else "",
+    )
+    items.write(record)
+    say(f"{item}: failed: {error}", is_bad=True)
+    return record
+
+
+def _forget(config: Config, repository: Restic) -> bool:
+    try:
+        repository.forget(config.keep.items())
+    except BackupsError as error:
+        say(f"what is old could not be removed: {error}", is_bad=True)
+        return False
+    return True

@@ -1,0 +1,83 @@
+"""Backups to the places that the program makes: a server of the stack of another Debian, and Vultr's object storage."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lab import stores
+from lab.paths import Paths
+from tests.lab.conftest import STACKS
+from tests.lab.hive import Hive
+
+
+@pytest.fixture(scope="module")
+def places(region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
+    stores.ensure(region, ["objects"])
+    found = Hive.copy_of_the_checkout(region, tmp_path_factory.mktemp("places"), STACKS / "places.yaml")
+    found.pulumi("stack", "select", "--create")
+    found.up()
+    return found
+
+
+# A volume that is filled takes the place of the empty one as a whole: no container has had it yet.
+FILE = "$(docker volume inspect --format '{{.Mountpoint}}' files)/kept"
+
+
+def write(hive: Hive, content: str) -> None:
+    hive.on_server(f"echo {content} > {FILE}")
+
+
+def read(hive: Hive) -> str:
+    return hive.on_server(f"cat {FILE}").strip()
+
+
+def lose(hive: Hive) -> None:
+    hive.on_server(f"rm {FILE}")
+
+
+def test_a_server_of_the_stack_keeps_what_another_has(places: Hive):
+    write(places, "first")
+    places.on_server("apiary-backups run")
+    assert "config" in places.on_server("ls /srv/backups/web1/repository", server="store1")
+    lose(places)
+    places.on_server("apiary-backups fill --volumes")
+    assert read(places) == "first"
+    places.expect_no_changes()
+    places.expect_bootstrapped("store1")
+    places.expect_bootstrapped("web1")
+
+
+def test_a_keeper_is_not_rebuilt_with_what_it_keeps(places: Hive):
+    with places.changed() as settings:
+        settings["apiary:servers"]["store1"]["os"] = 2136
+        done = places.up(check=False)
+    assert done.status != 0
+    assert "keeps the backups of web1 on its own disk" in done.output
+    assert "config" in places.on_server("ls /srv/backups/web1/repository", server="store1")
+    places.up()
+
+
+def test_object_storage_of_the_programs_own_takes_its_place_by_one_edit(places: Hive):
+    places.settings["apiary:backups"] = {"repository": "vultr"}
+    places.up()
+    [account] = json.loads(places.paths.region.read_text())["object_storages"].values()
+    assert account["label"] == "apiary-lab"
+    write(places, "second")
+    places.on_server("apiary-backups run")
+    lose(places)
+    places.on_server("apiary-backups fill --volumes")
+    assert read(places) == "second"
+    places.expect_no_changes()
+    # Nobody's key opens what the others saved at the server any more; what they saved is there.
+    assert places.on_server("ls /etc/apiary/backup-store", server="store1").split() == []
+    assert "config" in places.on_server("ls /srv/backups/web1/repository", server="store1")
+
+
+def test_the_account_outlives_a_mistake(places: Hive):
+    done = places.pulumi("destroy", "--yes", "--skip-preview", check=False)
+    assert done.status != 0
+    assert "protect" in done.output
+    assert json.loads(Path(places.paths.region).read_text())["object_storages"]

@@ -1,0 +1,125 @@
+"""What was saved is put back, tried, and brings the hive back on an empty machine by the lines of the recovery kit."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lab.paths import CHECKOUT
+from tests.lab.hive import LABEL, Hive, until
+from tests.lab.test_backups import SITES, expect_kept, files, keep, rows, serves
+
+PSQL = "psql --username postgres"
+
+
+@pytest.fixture(scope="module")
+def kept(saved: Hive) -> Hive:
+    """The hive with a first note, saved; then a second one."""
+    saved.settings["apiary:applications"]["guestbook"]["drill"] = {"sql": "select count(*) from notes", "at_least": 1}
+    saved.settings["apiary:applications"]["diary"]["drill"] = {"path": "/healthz"}
+    saved.up()
+    until(lambda: serves(saved), 60, "the sites are served")
+    keep(saved, "saved")
+    saved.operations("backup")
+    keep(saved, "since")
+    return saved
+
+
+def snapshot(hive: Hive, item: str) -> str:
+    told = json.loads(hive.operations("backups", "--json").stdout)["web1"]
+    return next(one["snapshots"][-1]["id"] for one in told["items"] if one["item"] == item)
+
+
+def test_a_database_that_was_dropped_by_mistake_comes_back(kept: Hive) -> None:
+    kept.on_server(f"docker exec {kept.container('postgres')} {PSQL} -c 'DROP DATABASE guestbook WITH (FORCE)'")
+    at = snapshot(kept, "database:postgres:guestbook")
+    done = kept.operations("restore", "web1:postgres/guestbook", "--at", at[:12], "--yes")
+    assert "stands still meanwhile: guestbook" in done.stdout
+    assert "postgres/guestbook: as of 2" in done.stdout
+    assert "saved" in rows(kept, "guestbook")
+    assert "since" not in rows(kept, "guestbook")
+    assert all(kept.get(f"http://{SITES[0]}/", family)[0] == 200 for family in ("-6", "-4"))
+    assert kept.get(f"http://{SITES[0]}/", "-6", "--data", "after")[0] == 201
+    kept.expect_no_changes()
+
+
+def test_beside_it_is_looked_at_and_nothing_else_is_touched(kept: Hive) -> None:
+    kept.operations("restore", "web1:mariadb/shared", "--to", "look", "--yes")
+    kept.operations("restore", "uploads", "--to", "look", "--yes")
+    shown = "mariadb --user=mysql --batch --skip-column-names -e 'SELECT note FROM look.notes'"
+    found = kept.on_server(f"docker exec {kept.container('mariadb')} {shown}").splitlines()
+    assert ("saved" in found, "since" in found) == (True, False)
+    assert "since" in rows(kept, "diary")
+    listed = kept.on_server("ls $(docker volume inspect -f '{{.Mountpoint}}' look)").splitlines()
+    assert ("saved" in listed, "since" in listed) == (True, False)
+
+
+def test_an_application_comes_back_with_all_it_has(kept: Hive) -> None:
+    kept.operations("restore", "web1:diary", "--yes")
+    assert ("saved" in rows(kept, "diary"), "since" in rows(kept, "diary")) == (True, False)
+    kept.operations("restore", "web1:files", "--yes")
+    assert ("saved" in files(kept), "since" in files(kept)) == (True, False)
+    assert serves(kept)
+
+
+def test_a_rehearsal_proves_what_is_saved_and_leaves_nothing(kept: Hive) -> None:
+    kept.operations("backup")
+    containers = kept.on_server("docker ps -q --no-trunc | sort")
+    done = kept.operations("drill", check=False)
+    assert "select count(*) from notes: " in done.stdout, done.stdout + done.stderr
+    assert "GET /healthz answered" in done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert kept.on_server("docker ps -q --no-trunc | sort") == containers
+    for what in ("ps -aq", "volume ls -q", "network ls -q"):
+        assert kept.on_server(f"docker {what} --filter label=apiary.drill").split() == []
+    page = kept.program / ".apiary" / "lab" / "drill-web1.html"
+    assert "All of it is proved" in page.read_text()
+    told = json.loads(kept.operations("backups", "--json").stdout)["web1"]
+    assert all(one["proved"] for one in told["items"]), told
+    assert "apiary_drill_status 1" in kept.on_server("cat /var/lib/apiary/metrics/backups.prom")
+    assert kept.on_server("systemctl is-active apiary-backups-drill.timer").strip() == "active"
+
+
+def test_the_lines_of_the_recovery_kit_bring_everything_back_without_state_and_server(
+    kept: Hive, tmp_path: Path
+) -> None:
+    keep(kept, "of the first life")
+    kept.operations("backup")
+    # As its owner has it: committed and pushed.
+    origin = tmp_path / "origin.git"
+    git = ["git", "-c", "user.name=Owner", "-c", "user.email=owner@example.com"]
+    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(origin)], check=True)
+    for words in (
+        ["init", "-q", "-b", "main"], ["add", "-A", "--", ":!.venv"], ["commit", "-qm", "The hive"],
+        ["remote", "add", "origin", str(origin)], ["push", "-q", "-u", "origin", "main"],
+    ):  # fmt: skip
+        subprocess.run([*git, *words], cwd=kept.program, check=True)
+    page = kept.operations("recovery-kit").stdout
+    assert "Not yet" not in page
+    [lines] = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    # The machine and its state are gone, and the server is dead.
+    kept.lab("delete-instance", f"{LABEL}web1")
+    backend = kept.environment["PULUMI_BACKEND_URL"]
+    shutil.rmtree(Path(backend.removeprefix("file://").partition("?")[0]))
+    first, rest = lines.split("\n", 1)
+    # The packages are those of this checkout, since a test fetches none.
+    script = f"set -e\n{first}\nln -sfn {CHECKOUT / '.venv'} .venv\ntouch .venv/.ready\n{rest}"
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, **kept.environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
+    again = Hive(kept.paths, tmp_path / "hive", kept.settings)
+    until(lambda: serves(again), 60, "the sites are served")
+    expect_kept(again, "of the first life")
+    assert re.search(r"volume:uploads: .* as of \d{4}-", done.stdout)

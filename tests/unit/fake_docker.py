@@ -1,0 +1,89 @@
+"""As much of Docker as is asked: containers and volumes of `DOCKER_STATE`, a file; what is executed, runs here.
+
+`{"containers": [{"Id": ..., "Name": ..., ...as `docker inspect` has it}], "volumes": {"uploads": "/path"},
+"fail": {"stop a1": "why"}}`. A log of all that is asked is `called` beside it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO, Any
+
+FILE = Path(os.environ["DOCKER_STATE"])
+
+
+def fail(message: str) -> None:
+    print(f"Error response from daemon: {message}", file=sys.stderr)
+    sys.exit(1)
+
+
+def keep(file: IO[str], state: dict[str, Any]) -> None:
+    file.seek(0)
+    file.truncate()
+    json.dump(state, file)
+
+
+def volumes(arguments: list[str], state: dict[str, Any], file: IO[str]) -> None:
+    match arguments:
+        case ["ls", *_]:
+            print("\n".join(state["volumes"]))
+        case ["inspect", name]:
+            if name not in state["volumes"]:
+                fail(f"get {name}: no such volume")
+            print(json.dumps([{"Mountpoint": state["volumes"][name], "Options": None}]))
+        case ["create", *_, name]:
+            path = FILE.parent / "volumes" / name / "_data"
+            path.mkdir(parents=True)
+            state["volumes"][name] = str(path)
+            keep(file, state)
+        case ["rm", name]:
+            shutil.rmtree(Path(state["volumes"].pop(name)).parent)
+            keep(file, state)
+        case _:
+            fail(f"not known here: {arguments}")
+
+
+def main() -> None:
+    arguments = sys.argv[1:]
+    with FILE.open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        state = json.load(file)
+        with (FILE.parent / "docker-called").open("a") as log:
+            log.write(" ".join(arguments[:3] if arguments[0] != "exec" else arguments) + "\n")
+        for begun, why in state.get("fail", {}).items():
+            if " ".join(arguments).startswith(begun):
+                fail(why)
+        by_id = {one["Id"]: one for one in state["containers"]}
+        match arguments:
+            case ["ps", *_, volume] if volume.startswith("volume="):
+                name = volume.partition("=")[2]
+                using = [one for one in state["containers"] if any(m.get("Name") == name for m in one["Mounts"])]
+                print("\n".join(one["Id"] for one in using if one["State"]["Running"]))
+            case ["info", *_]:
+                print(FILE.parent)
+            case ["ps", *_]:
+                print("\n".join(by_id))
+            case ["container", "inspect", *ids]:
+                if lost := [one for one in ids if one not in by_id]:
+                    fail(f"No such container: {lost[0]}")
+                print(json.dumps([by_id[one] for one in ids]))
+            case ["volume", *_]:
+                volumes(arguments[1:], state, file)
+            case ["stop" | "start", one]:
+                by_id[one]["State"]["Running"] = arguments[0] == "start"
+                keep(file, state)
+            case ["exec", *rest]:
+                rest = [word for word in rest if word != "--interactive"]
+                file.close()
+                sys.exit(subprocess.run(rest[1:], check=False).returncode)
+            case _:
+                fail(f"not known here: {arguments}")
+
+
+main()

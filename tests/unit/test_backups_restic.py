@@ -1,0 +1,166 @@
+"""The only caller of restic: what it means when it fails, and that nothing half-done is taken for whole."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.unit.backups_server import Server
+
+from apiary_backups import restic  # isort: skip - the module above puts it on the path
+from apiary_backups.errors import (  # isort: skip
+    BackupsError,
+    LockedError,
+    NoRepositoryError,
+    UnreachableError,
+    WrongPasswordError,
+)
+from apiary_backups.items import Item  # isort: skip
+
+UPLOADS, SHOP = Item.volume("uploads"), Item.of_database("postgres", "shop")
+
+
+@pytest.fixture(params=["server", "real"])
+def made(request: pytest.FixtureRequest) -> Server:
+    """A server with a repository."""
+    found: Server = request.getfixturevalue(request.param)
+    found.restic.init()
+    return found
+
+
+def test_a_repository_that_is_not_there_is_told_apart_from_one_that_does_not_open(server: Server) -> None:
+    with pytest.raises(NoRepositoryError):
+        server.restic.probe()
+    server.restic.init()
+    server.restic.probe()
+    server.told["environment"] = {"RESTIC_PASSWORD": "another"}
+    with pytest.raises(WrongPasswordError):
+        server.restic.probe()
+
+
+def test_the_true_restic_tells_the_same_three(real: Server) -> None:
+    test_a_repository_that_is_not_there_is_told_apart_from_one_that_does_not_open(real)
+
+
+def test_a_repository_that_does_not_answer_is_given_up_with_its_reason(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restic, "PROBE_SECONDS", 1)
+    monkeypatch.setenv("RESTIC_FAULT", "down")
+    with pytest.raises(UnreachableError, match=r"within 1 s.*connection refused"):
+        server.restic.probe()
+
+
+def test_a_bucket_that_is_not_there_is_no_repository_yet_and_is_not_waited_for(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RESTIC_FAULT", "no bucket")
+    begun = time.monotonic()
+    with pytest.raises(NoRepositoryError):
+        server.restic.probe()
+    assert time.monotonic() - begun < restic.PROBE_SECONDS / 2
+    server.restic.init()
+
+
+def test_a_lock_is_no_failure_of_the_repository(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.restic.init()
+    monkeypatch.setenv("RESTIC_FAULT", "locked")
+    with pytest.raises(LockedError, match="PID 7 on web1"):
+        server.restic.save_folder(UPLOADS, server.volume("uploads", a="1"))
+
+
+def test_a_volume_comes_back_with_its_files_owner_and_mode(made: Server, tmp_path: Path) -> None:
+    folder = made.volume("uploads", a="one", b="two")
+    (folder / "empty").mkdir()
+    folder.chmod(0o750)
+    saved = made.restic.save_folder(UPLOADS, folder)
+    (tmp_path / "new").mkdir()
+    back = made.restic.restore(saved.snapshot, tmp_path / "new")
+    assert {path.name for path in back.iterdir()} == {"a", "b", "empty"}
+    assert (back / "a").read_text() == "one"
+    assert back.stat().st_mode & 0o777 == 0o750
+    assert saved.bytes == 6
+
+
+def test_a_snapshot_is_known_by_its_item(made: Server) -> None:
+    folder = made.volume("uploads", a="one")
+    made.restic.save_folder(UPLOADS, folder)
+    newest = made.restic.save_folder(UPLOADS, folder)
+    dump = made.restic.save_output(SHOP, ["echo", "rows"])
+    found = made.restic.newest()
+    assert {item: one.id for item, one in found.items()} == {UPLOADS: newest.snapshot, SHOP: dump.snapshot}
+    assert found[UPLOADS].host == "web1"
+    assert found[UPLOADS].bytes == 3
+    assert len(made.restic.snapshots(UPLOADS)) == 2
+
+
+def test_a_command_that_fails_leaves_no_snapshot(made: Server) -> None:
+    with pytest.raises(BackupsError, match="status 3"):
+        made.restic.save_output(SHOP, ["sh", "-c", "echo half; exit 3"])
+    assert made.restic.snapshots() == []
+
+
+def test_what_could_not_be_read_is_told_and_the_rest_is_kept(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.restic.init()
+    folder = server.volume("uploads", a="one")
+    monkeypatch.setenv("RESTIC_FAULT", "unreadable")
+    saved = server.restic.save_folder(UPLOADS, folder)
+    assert "/a/b" in saved.unread
+    assert "input/output error" in saved.unread
+
+
+def test_a_dump_goes_in_as_a_whole(made: Server, tmp_path: Path) -> None:
+    saved = made.restic.save_output(SHOP, ["printf", "rows\n-- done\n"])
+    into = tmp_path / "into"
+    load = restic.Load(["sh", "-c", f"cat > {into}"], begin=b"BEGIN;\n", end=b"COMMIT;\n", mark=b"-- done")
+    made.restic.load(saved.snapshot, load)
+    assert into.read_text() == "BEGIN;\nrows\n-- done\nCOMMIT;\n"
+    assert made.restic.read(saved.snapshot) == b"rows\n-- done\n"
+
+
+def test_a_dump_without_its_end_is_never_committed(made: Server, tmp_path: Path) -> None:
+    saved = made.restic.save_output(SHOP, ["printf", "rows\n"])
+    into = tmp_path / "into"
+    with pytest.raises(BackupsError, match="breaks off"):
+        made.restic.load(
+            saved.snapshot, restic.Load(["sh", "-c", f"cat > {into}"], b"BEGIN;\n", b"COMMIT;\n", b"-- done")
+        )
+    assert "COMMIT" not in into.read_text()
+
+
+def test_a_dump_that_the_repository_breaks_off_is_never_committed(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.restic.init()
+    saved = server.restic.save_output(SHOP, ["printf", "rows\n-- done\n"])
+    monkeypatch.setenv("RESTIC_FAULT", "cut")
+    into = tmp_path / "into"
+    with pytest.raises(BackupsError, match="pack file is damaged"):
+        server.restic.load(saved.snapshot, restic.Load(["sh", "-c", f"cat > {into}"], end=b"COMMIT;\n"))
+    assert "COMMIT" not in into.read_text()
+
+
+def test_what_refuses_a_dump_says_why(made: Server) -> None:
+    saved = made.restic.save_output(SHOP, ["sh", "-c", "yes row | head -c 3000000"])
+    with pytest.raises(BackupsError, match='ERROR: relation "a" exists'):
+        made.restic.load(saved.snapshot, restic.Load(["sh", "-c", "echo 'ERROR: relation \"a\" exists' >&2; exit 3"]))
+
+
+def test_no_secret_is_an_argument_or_in_a_message(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.told |= {"ca": "-----BEGIN", "ssh": {"key": "PRIVATE KEY", "host_key": "ssh-ed25519 AAAA"}}
+    server.told["environment"]["AWS_SECRET_ACCESS_KEY"] = "very secret"
+    server.restic.init()
+    calls = " ".join(server.called("restic"))
+    assert "correct horse" not in calls
+    assert "PRIVATE" not in calls
+    assert "very secret" not in calls
+    assert "StrictHostKeyChecking=yes" in calls
+    key = server.place / "run" / "id"
+    assert key.stat().st_mode & 0o777 == 0o600
+    said = json.dumps({"message_type": "exit_error", "code": 1, "message": "denied for very secret"})
+    assert server.restic._said(said.encode()) == "denied for ..."
+    server.told["repository"] = "rest:https://user:very-secret@host/path"
+    assert "very-secret" not in server.restic.place

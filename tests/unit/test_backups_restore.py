@@ -1,0 +1,320 @@
+"""A volume put back: what uses it is stopped in order; the present state comes back where the other does not serve."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.backups_server import Server
+
+from apiary_backups import docker, restore  # isort: skip - the module above puts it on the path
+from apiary_backups.errors import BackupsError, UnreachableError, WrongPasswordError  # isort: skip
+from apiary_backups.items import Item  # isort: skip
+from apiary_backups.journal import Book, TakenBackError, Wish  # isort: skip
+from apiary_backups.restic import Restic, Snapshot  # isort: skip
+
+UPLOADS = Wish(("uploads",))
+SITE = {"port": 8080, "path": "/", "status": "200", "www": False, "tls": True}
+
+
+def program(server: Server, name: str, script: str) -> None:
+    path = server.place / "programs" / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+@pytest.fixture
+def shop(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """A shop with one volume that another application reads, saved once, changed since."""
+    monkeypatch.setattr(restore, "SPARE_BYTES", 1)
+    monkeypatch.setattr(restore, "VERDICT_RECORD", server.place / "verdict.json")
+    server.told |= {
+        "volumes": {"uploads": {}},
+        "applications": {"shop": {"volumes": ["uploads"]}, "viewer": {}},
+        "order": ["shop", "viewer", "proxy"],
+    }
+    folder = server.volume("uploads", picture="good")
+    for name, mode in (("proxy", None), ("viewer", False), ("shop", True)):
+        server.container(name, *(["uploads"] if mode is not None else []))
+        for mount in server.state["containers"][-1]["Mounts"]:
+            mount["RW"] = mode
+    server.keep()
+    for name in ("apiary-await", "apiary-verdict"):
+        # As visitors see it: a picture that says bad is a 500.
+        asked = f'echo "{name} $*" >> {server.place}/proved'
+        program(server, name, f'{asked}; if grep -q bad {folder}/picture; then echo "answered 500" >&2; exit 1; fi')
+    server.restic.init()
+    server.restic.save_folder(Item.volume("uploads"), folder)
+    (folder / "picture").write_text("spoilt")
+    (folder / "more").write_text("since")
+    return server
+
+
+def contents(server: Server, name: str = "uploads") -> dict[str, str]:
+    return {path.name: path.read_text() for path in (server.place / "volumes" / name / "_data").iterdir()}
+
+
+def beside(server: Server) -> list[str]:
+    return sorted(path.name for path in (server.place / "volumes" / "uploads").iterdir() if path.name != "_data")
+
+
+def acts(server: Server) -> list[str]:
+    return [call for call in server.called("docker") if call.split()[0] in ("stop", "start")]
+
+
+def test_a_volume_comes_back_and_who_uses_it_stands_still_meanwhile(shop: Server) -> None:
+    told: list[str] = []
+    restore.restore(shop.config, UPLOADS, told.append)
+    assert contents(shop) == {"picture": "good"}
+    assert beside(shop) == []
+    assert acts(shop) == ["stop viewer-1", "stop shop-1", "start shop-1", "start viewer-1"]
+    assert all(shop.running().values())
+    assert Book(shop.records).read() is None
+    assert "volume:uploads: snapshot " in told[0]
+    assert "as of 2" in told[-1]
+
+
+def test_an_application_is_proved_by_its_own_question_and_through_the_proxy(shop: Server) -> None:
+    program(shop, "apiary-verdict", f'cat > {shop.place}/told; echo "$APIARY_RECORD" > {shop.place}/record')
+    record = {"proxy": ["proxy-1"], "applications": {"shop": {"container": "shop-0", "sites": {"a.example": SITE}}}}
+    (shop.place / "verdict.json").write_text(json.dumps(record))
+    restore.restore(shop.config, UPLOADS, lambda _: None)
+    asked = (shop.place / "proved").read_text().splitlines()
+    assert asked[0] == "apiary-await shop-1 --timeout 300 --http 8080 / 200 a.example"
+    told = json.loads((shop.place / "told").read_text())
+    assert told["applications"] == {"shop": {"container": "shop-1", "sites": {"a.example": SITE}}}
+    assert not Path((shop.place / "record").read_text().strip()).exists(), "the last verdict would excuse it"
+
+
+def test_what_does_not_serve_is_taken_back(shop: Server) -> None:
+    folder = shop.place / "volumes" / "uploads" / "_data"
+    (folder / "picture").write_text("bad")
+    shop.restic.save_folder(Item.volume("uploads"), folder)
+    (folder / "picture").write_text("spoilt")
+    with pytest.raises(TakenBackError, match="answered 500; what was there before is there again, and serves"):
+        restore.restore(shop.config, UPLOADS, lambda _: None)
+    assert contents(shop) == {"picture": "spoilt", "more": "since"}
+    assert beside(shop) == []
+    assert all(shop.running().values())
+
+
+def test_what_can_not_be_stopped_is_left_as_it_is(shop: Server) -> None:
+    shop.state["fail"] = {"stop shop-1": "it hangs"}
+    shop.keep()
+    with pytest.raises(BackupsError, match="it hangs"):
+        restore.restore(shop.config, UPLOADS, lambda _: None)
+    assert contents(shop) == {"picture": "spoilt", "more": "since"}
+    assert shop.running()["viewer-1"]
+
+
+def test_a_job_that_runs_is_started_again_and_one_that_does_not_is_not(shop: Server) -> None:
+    shop.container("sweep", "uploads", kind="jobs")
+    shop.container("rest", "uploads", kind="jobs", running=False)
+    restore.restore(shop.config, UPLOADS, lambda _: None)
+    assert "start sweep-1" in acts(shop)
+    assert shop.running()["rest-1"] is False
+
+
+def test_an_application_that_was_down_is_started_by_its_newest_container(shop: Server) -> None:
+    shop.container("shop", "uploads", running=False)
+    shop.state["containers"][-1]["Id"] = "shop-2"
+    shop.keep()
+    restore.restore(shop.config, UPLOADS, lambda _: None)
+    assert shop.running()["shop-2"]
+    assert not shop.running()["shop-1"]
+
+
+def test_a_database_server_that_has_a_volume_of_the_restore_is_refused_with_others(shop: Server) -> None:
+    shop.told["databases"] = {"postgres": {"engine": "postgresql"}}
+    shop.told["applications"]["shop"]["databases"] = [["postgres", "shop"]]
+    shop.container("postgres", "uploads")
+    shop.restic.save_output(Item.of_database("postgres", "shop"), ["echo", "rows"])
+    with pytest.raises(BackupsError, match=r"postgres stands still .* first WHAT=...:volume:uploads"):
+        restore.restore(shop.config, Wish(("shop",)), lambda _: None)
+
+
+def test_beside_it_is_another_volume_and_nothing_stops(shop: Server) -> None:
+    restore.restore(shop.config, Wish(("uploads",), to="look"), lambda _: None)
+    assert contents(shop, "look") == {"picture": "good"}
+    assert contents(shop) == {"picture": "spoilt", "more": "since"}
+    assert acts(shop) == []
+    with pytest.raises(BackupsError, match="there is a volume look already"):
+        restore.restore(shop.config, Wish(("uploads",), to="look"), lambda _: None)
+
+
+def test_a_moment_without_a_snapshot_is_refused_with_the_oldest(shop: Server) -> None:
+    with pytest.raises(BackupsError, match="nothing as old as 2020-01-01; the oldest snapshot is of 2"):
+        restore.restore(shop.config, Wish(("uploads",), at="2020-01-01"), lambda _: None)
+
+
+def test_a_disk_without_room_is_no_place_for_two(shop: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restore, "SPARE_BYTES", 1 << 60)
+    with pytest.raises(BackupsError, match=r"free, and this takes .* beside what is there; make room"):
+        restore.restore(shop.config, UPLOADS, lambda _: None)
+    assert Book(shop.records).read() is None
+
+
+def test_a_container_by_hand_is_no_part_of_the_order(shop: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = docker.containers
+    monkeypatch.setattr(docker, "containers", lambda stack: [one for one in known(stack) if one.name != "viewer"])
+    with pytest.raises(BackupsError, match="viewer-1, no part of this stack, use volume uploads"):
+        restore.restore(shop.config, UPLOADS, lambda _: None)
+
+
+def test_a_repository_that_fails_half_way_changes_nothing(shop: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def restored(self: object, snapshot: str, target: Path) -> Path:
+        (target / "half").mkdir()
+        raise UnreachableError("the repository has gone")
+
+    monkeypatch.setattr("apiary_backups.restic.Restic.restore", restored)
+    with pytest.raises(UnreachableError, match="has gone"):
+        restore.restore(shop.config, UPLOADS, lambda _: None)
+    assert contents(shop) == {"picture": "spoilt", "more": "since"}
+    assert beside(shop) == []
+    assert acts(shop) == []
+
+
+def test_a_wrong_password_is_said_as_such(shop: Server) -> None:
+    shop.told["environment"] = {"RESTIC_PASSWORD": "another"}
+    with pytest.raises(WrongPasswordError):
+        restore.restore(shop.config, UPLOADS, lambda _: None)
+
+
+class Killed(BaseException):
+    """The power went."""
+
+
+@dataclass
+class Near:
+    """The same server within this process, so that it can be killed a hundred times: before each change on its disk
+    and each call of Docker.
+    """
+
+    state: dict[str, Any]
+    snapshots: list[Snapshot]
+    left: int | None = None
+
+    def step(self) -> None:
+        if self.left is not None:
+            if self.left == 0:
+                raise Killed
+            self.left -= 1
+
+    def docker(self, *arguments: str, **_: Any) -> str:
+        self.step()
+        by_id = {one["Id"]: one for one in self.state["containers"]}
+        match arguments:
+            case ["ps", *_]:
+                return " ".join(by_id)
+            case ["container", "inspect", *ids]:
+                return json.dumps([by_id[one] for one in ids])
+            case ["volume", "ls", *_]:
+                return " ".join(self.state["volumes"])
+            case ["volume", "inspect", name]:
+                return json.dumps([{"Mountpoint": self.state["volumes"][name]}])
+            case ["volume", "create", *_, name]:
+                path = Path(self.state["volumes"]["uploads"]).parents[1] / name / "_data"
+                os.makedirs(path)
+                self.state["volumes"][name] = str(path)
+            case ["volume", "rm", name]:
+                os.system(f"rm -r {Path(self.state['volumes'].pop(name)).parent}")  # noqa: S605
+            case ["stop" | "start", one]:
+                by_id[one]["State"]["Running"] = arguments[0] == "start"
+        return "/"
+
+    def restore(self, snapshot: str, target: Path) -> Path:
+        self.step()
+        os.mkdir(target / "_data")
+        self.step()
+        (target / "_data" / "picture").write_text("good")
+        return target / "_data"
+
+    def running(self) -> bool:
+        return all(one["State"]["Running"] for one in self.state["containers"])
+
+
+@pytest.fixture
+def near(shop: Server, monkeypatch: pytest.MonkeyPatch) -> Near:
+    made = Near(shop.state, shop.restic.snapshots())
+
+    def stepping(real: Any) -> Any:
+        def step(*arguments: Any, **options: Any) -> Any:
+            made.step()
+            return real(*arguments, **options)
+
+        return step
+
+    for owner, name in ((Path, "rename"), (Path, "replace"), (Path, "unlink"), (os, "replace"), (shutil, "rmtree")):
+        monkeypatch.setattr(owner, name, stepping(getattr(owner, name)))
+    monkeypatch.setattr(docker, "call", made.docker)
+    monkeypatch.setattr(Restic, "snapshots", lambda *_: made.snapshots)
+    monkeypatch.setattr(Restic, "restore", lambda _, snapshot, target: made.restore(snapshot, target))
+    monkeypatch.setattr(os, "sync", lambda: None)
+    return made
+
+
+@pytest.mark.parametrize("serves", ["good", "spoilt"])
+def test_killed_at_any_step_the_same_line_ends_it(
+    shop: Server, near: Near, monkeypatch: pytest.MonkeyPatch, serves: str
+) -> None:
+    folder, now = shop.place / "volumes" / "uploads" / "_data", contents(shop)
+
+    def proved(*_: object) -> None:
+        if contents(shop)["picture"] != serves:
+            raise BackupsError("answered 500")
+
+    monkeypatch.setattr(restore, "proved", proved)
+    ends: set[str] = set()
+
+    def end() -> None:
+        try:
+            restore.restore(shop.config, UPLOADS, lambda _: None)
+            ends.add("restored")
+        except TakenBackError:
+            ends.add("taken back")
+
+    for count in range(1000):
+        near.left = count
+        try:
+            end()
+            break
+        except Killed:
+            near.left = None
+            end()
+        assert contents(shop) == ({"picture": "good"} if serves == "good" else now)
+        assert beside(shop) == []
+        assert near.running()
+        assert Book(shop.records).read() is None
+        (folder / "picture").write_text(now["picture"])
+        (folder / "more").write_text(now["more"])
+    assert count > 20
+    assert ends == {"restored" if serves == "good" else "taken back"}
+
+
+def test_killed_at_any_step_beside_is_made_anew_by_the_same_line(shop: Server, near: Near) -> None:
+    wish = Wish(("uploads",), to="look")
+    for count in range(1000):
+        near.left = count
+        try:
+            restore.restore(shop.config, wish, lambda _: None)
+            break
+        except Killed:
+            near.left = None
+            restore.restore(shop.config, wish, lambda _: None)
+        assert contents(shop, "look") == {"picture": "good"}
+        near.docker("volume", "rm", "look")
+    assert count > 5
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(server: Server) -> Iterator[None]:
+    yield
+    assert not list((server.place / "state" / "restoring").glob("*.part"))

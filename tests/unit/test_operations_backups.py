@@ -1,0 +1,153 @@
+"""`make backup`, `make backups`, `make prune`: which servers, what is shown, and whose credentials prune."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from operations import backups
+from operations.cli import OperationError
+
+STACK = "urn:pulumi:prod::apiary::"
+
+
+def server(name: str, *, is_saved: bool = True) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [
+        {
+            "urn": f"{STACK}apiary:host:Server$pulumi:providers:docker::{name}-ewr",
+            "type": "pulumi:providers:docker",
+            "id": "p",
+            "parent": f"{STACK}apiary:host:Server::{name}",
+            "inputs": {"host": f"ssh://root@{name}:22"},
+        }
+    ]
+    if is_saved:
+        found.append({"urn": f"{STACK}apiary:backups:Backups::{name}", "type": "apiary:backups:Backups"})
+    return found
+
+
+PASSWORD = {
+    "urn": f"{STACK}apiary:backups:Repository$random:index/randomPassword:RandomPassword::backups-password",
+    "type": "random:index/randomPassword:RandomPassword",
+    "id": "none",
+    "outputs": {"result": {"plaintext": json.dumps("correct horse")}},
+}
+LISTED = {
+    "server": "web1",
+    "repository": "s3:https://s3.example.com/hive/web1",
+    "items": [
+        {
+            "item": "volume:uploads",
+            "snapshots": [
+                {"id": "a", "time": "2026-11-27T02:17:09+00:00", "bytes": 10, "server": "web1"},
+                {"id": "b", "time": "2026-11-28T02:17:09+00:00", "bytes": 12_900_000, "server": "web1"},
+            ],
+            "last": {"status": "failed", "reason": "the disk is full"},
+            "proved": {"time": "2026-11-22T05:00:00+00:00"},
+        },
+        {"item": "roles:postgres", "snapshots": [], "last": None, "proved": None},
+    ],
+    "left_out": {"reports": "backup: false of jobs.reports"},
+}
+
+
+class FakePulumi:
+    project = "apiary"
+
+    def __init__(self, folder: Path, resources: list[dict[str, Any]], **settings: Any) -> None:
+        self.folder, self.resources, self.settings = folder, resources, settings
+
+    def export(self, *, secrets: bool = False) -> dict[str, Any]:
+        return {"deployment": {"resources": self.resources}}
+
+    def setting(self, key: str) -> str | None:
+        found = self.settings.get(key.removeprefix("apiary:"))
+        return None if found is None else json.dumps(found)
+
+
+class FakeHost:
+    statuses: dict[str, int]
+    streamed: list[tuple[str, ...]]
+
+    def __init__(self, there: Any) -> None:
+        self.server = there
+
+    def stream(self, *command: str) -> int:
+        FakeHost.streamed.append((self.server.name, *command))
+        return FakeHost.statuses.get(self.server.name, 0)
+
+    def run(self, *command: str, timeout: float) -> str:
+        if self.server.name in FakeHost.statuses:
+            raise OperationError(f"server {self.server.name} does not answer")
+        return json.dumps(LISTED)
+
+
+@pytest.fixture(autouse=True)
+def hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeHost.statuses, FakeHost.streamed = {}, []
+    monkeypatch.setattr(backups, "Host", FakeHost)
+    monkeypatch.setattr(backups, "ensure_key", lambda *_: None)
+
+
+def pulumi(folder: Path, **settings: Any) -> Any:
+    return FakePulumi(
+        folder, [*server("web1"), *server("web2"), *server("keeper", is_saved=False), PASSWORD], **settings
+    )
+
+
+def test_every_server_that_has_backups_is_saved_whatever_becomes_of_another(tmp_path: Path) -> None:
+    FakeHost.statuses = {"web1": 1}
+    assert backups.backup(pulumi(tmp_path), None) == 1
+    assert [call[0] for call in FakeHost.streamed] == ["web1", "web2"]
+    assert FakeHost.streamed[0][1] == "systemd-run", "what is killed on the way must not leave anything stopped"
+    FakeHost.statuses = {}
+    assert backups.backup(pulumi(tmp_path), "web2") == 0
+    with pytest.raises(OperationError, match="keeper is no server with backups; there are: web1, web2"):
+        backups.backup(pulumi(tmp_path), "keeper")
+    with pytest.raises(OperationError, match="write apiary:backups"):
+        backups.backup(FakePulumi(tmp_path, server("web1", is_saved=False)), None)  # type: ignore[arg-type]
+
+
+def test_the_list_says_of_what_when_how_large_and_proved_when(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    FakeHost.statuses = {"web2": 1}
+    assert backups.show(pulumi(tmp_path), None) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "volume:uploads 2026-11-28 02:17 UTC 12.3 MiB 2 2026-11-22 05:00 UTC failed: the disk is full" in said
+    assert "roles:postgres never 0 never" in said
+    assert "left out: reports: backup: false of jobs.reports" in said
+    assert "web2: server web2 does not answer" in said
+
+
+def test_where_servers_may_remove_they_prune_by_themselves(tmp_path: Path) -> None:
+    assert backups.prune(pulumi(tmp_path, backups={"repository": "s3:https://h/b"}), None) == 0
+    assert FakeHost.streamed[0] == ("web1", "/usr/local/sbin/apiary-backups", "prune")
+
+
+def test_where_they_may_not_the_operator_prunes_with_credentials_of_his_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {"repository": "rest:https://h/lab", "append_only": True, "keep": {"daily": 3}, "ca": "PEM"}
+    made = pulumi(tmp_path, backups=told)
+    with pytest.raises(OperationError, match="PRUNE_ACCESS_KEY="):
+        backups.prune(made, None)
+    log = tmp_path / "log"
+    program = tmp_path / "restic"
+    secrets = "$RESTIC_REST_USERNAME $RESTIC_REST_PASSWORD $RESTIC_PASSWORD"
+    program.write_text(f'#!/bin/sh\necho "$RESTIC_REPOSITORY {secrets} $*" >> {log}\n')
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("PRUNE_ACCESS_KEY", "operator")
+    monkeypatch.setenv("PRUNE_SECRET_KEY", "of the operator")
+    monkeypatch.setenv("PRUNE_REPOSITORY", "rest:https://h:8443/lab")
+    assert backups.prune(made, "web1") == 0
+    [line] = log.read_text().splitlines()
+    assert line.startswith("rest:https://h:8443/lab/web1 operator of the operator correct horse --cacert")
+    assert "forget --prune --group-by host,tags" in line
+    assert line.endswith("--keep-daily 3")
+    assert FakeHost.streamed == [], "a server was handed what it must not have"

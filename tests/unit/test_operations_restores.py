@@ -1,0 +1,86 @@
+"""What is typed to put something back, and the page that brings a hive back: which server is meant, which lines."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from operations import kit, restores
+from operations.cli import OperationError
+
+FACTS = kit.Facts(
+    stack="prod",
+    project="apiary",
+    origin="git@example.org:me/hive.git",
+    branch="main",
+    backend="file:///srv/state?metadata=skip",
+    password="it's long",
+    repository="s3:https://s3.example.com/hive",
+    secrets=(("access_key", "ACCESS"), ("key", "-----BEGIN\nKEY\n-----END\n")),
+    passphrase="correct horse",
+    servers=("web1", "web2"),
+)
+
+
+@pytest.mark.parametrize(
+    ("what", "known", "wanted"),
+    [
+        ("web1:shop", ["web1", "web2"], ("web1", "shop")),
+        ("web1:postgres/shop", ["web1", "web2"], ("web1", "postgres/shop")),
+        ("web1:volume:uploads", ["web1", "web2"], ("web1", "volume:uploads")),
+        ("web2", ["web1", "web2"], ("web2", "")),
+        ("hive", ["web1", "web2"], (None, "")),
+        ("hive", ["hive"], ("hive", "")),
+        ("shop", ["web1"], ("web1", "shop")),
+        ("volume:uploads", ["web1"], ("web1", "volume:uploads")),
+    ],
+)
+def test_which_server_is_meant(what: str, known: list[str], wanted: tuple[str | None, str]) -> None:
+    assert restores.meant(what, known) == wanted
+
+
+@pytest.mark.parametrize(("what", "known"), [("shop", ["web1", "web2"]), ("", ["web1"]), ("web1:", ["web1"])])
+def test_what_names_no_server_is_refused_with_those_there_are(what: str, known: list[str]) -> None:
+    with pytest.raises(OperationError, match=f"write SERVER:NAME, a server .{', '.join(known)}., or hive for all"):
+        restores.meant(what, known)
+
+
+def block(facts: kit.Facts) -> str:
+    [found] = re.findall(r"^```sh\n(.*?)^```$", kit.page(facts), re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
+def test_the_lines_are_one_script_of_which_every_secret_comes_out_as_it_is() -> None:
+    script = block(FACTS)
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+    words = shlex.split(script, comments=True)
+    assert "it's long" in words
+    assert "PULUMI_CONFIG_PASSPHRASE=correct horse" in words
+    assert "git@example.org:me/hive.git" in words
+    assert words[words.index("-p") + 1] == "/srv/state"
+
+
+def test_only_where_the_state_is_lost_the_password_is_given_and_what_exists_adopted() -> None:
+    inside = block(FACTS).partition("then")[2].partition("\nfi\n")[0]
+    assert "pulumi stack init prod" in inside
+    assert "--secret 'apiary:secrets.backups_password'" in inside
+    assert "'apiary:backups.password' '_secrets^backups_password'" in inside
+    assert "make adopt STACK=prod YES=1" in inside
+    assert block(FACTS).rstrip().splitlines()[-2:] == ["pulumi up --stack prod --yes", "make backups STACK=prod"]
+
+
+def test_a_password_that_the_stack_file_names_is_not_given_twice() -> None:
+    assert "config set" not in block(replace(FACTS, has_password_setting=True))
+
+
+def test_the_page_has_all_that_opens_the_repository_and_says_what_is_wrong_with_it() -> None:
+    page = kit.page(replace(FACTS, doubts=("there are commits here that are not pushed",)))
+    for text in ("ACCESS", "-----BEGIN\nKEY\n-----END", "it's long", "correct horse", "s3:https://s3.example.com/hive"):
+        assert text in page
+    assert "**Not yet:** there are commits here that are not pushed" in page
+    assert "it's long" not in repr(FACTS)
+    assert "correct horse" not in repr(FACTS)
