@@ -128,7 +128,8 @@ def answers(hive: Hive) -> bool:
     if SERVER not in hive.servers():
         return False
     label = "label=apiary.resource=applications.writer"
-    return bool(hive.server_command("docker", "ps", "-q", "--filter", label, server=SERVER).stdout.strip())
+    # Asked of its socket, systemd would have us wait until the storage comes.
+    return bool(said(hive, "timeout", "5", "docker", "ps", "-q", "--filter", label).strip())
 
 
 def said(hive: Hive, *command: str) -> str:
