@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,28 +25,38 @@ SHOP = Wish(("postgres/shop",))
 USER = "postgres"
 
 
-def _as_server(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    # It refuses to run as root.
-    words = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"] if os.geteuid() == 0 else []
-    return subprocess.run([*words, *command], cwd=folder, check=True, capture_output=True, text=True)
+# It refuses to run as root, and goes with the tests however these end.
+AS_SERVER = [
+    "setpriv",
+    "--pdeathsig=QUIT",
+    *([f"--reuid={USER}", f"--regid={USER}", "--clear-groups"] * (os.geteuid() == 0)),
+]
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def cluster() -> Iterator[Path]:
     """A server of its own; the folder of its socket."""
-    if not all(map(shutil.which, ("initdb", "pg_ctl", "psql", "pg_dumpall"))):
+    if not all(map(shutil.which, ("initdb", "postgres", "psql", "pg_dumpall"))):
         pytest.skip("there is no PostgreSQL server here; the lab's tests use one")
     place = Path("/tmp") / f"apiary-pg-{os.getpid()}"
     place.mkdir()
     if os.geteuid() == 0:
         shutil.chown(place, USER)
+    data = str(place / "data")
     try:
-        data = str(place / "data")
-        _as_server("initdb", "--auth=trust", f"--username={USER}", "--encoding=UTF8", data, folder=place)
-        options = f"-c listen_addresses= -c unix_socket_directories={place} -c fsync=off"
-        _as_server("pg_ctl", "--wait", "-D", data, "-o", options, "-l", str(place / "log"), "start", folder=place)
-        yield place
-        _as_server("pg_ctl", "--wait", "-D", data, "-m", "immediate", "stop", folder=place)
+        made = [*AS_SERVER, "initdb", "--auth=trust", f"--username={USER}", "--encoding=UTF8", data]
+        subprocess.run(made, cwd=place, check=True, capture_output=True)
+        options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={place}", "-c", "fsync=off"]
+        log = (place / "log").open("w")
+        with log, subprocess.Popen([*AS_SERVER, "postgres", "-D", data, *options], cwd=place, stderr=log) as running:
+            asked = ["psql", "-h", str(place), f"--username={USER}", "-c", "SELECT 1", "postgres"]
+            deadline = time.monotonic() + 60
+            while subprocess.run(asked, capture_output=True, check=False).returncode:
+                assert running.poll() is None, (place / "log").read_text()
+                assert time.monotonic() < deadline, (place / "log").read_text()
+                time.sleep(0.1)
+            yield place
+            running.send_signal(signal.SIGQUIT)
     finally:
         shutil.rmtree(place)
 
