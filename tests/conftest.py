@@ -29,7 +29,7 @@ HIVES = {
         "test_built_sites",
         "test_browse",
     ],
-    "two": ["test_inside", "test_private", "test_addresses", "test_monitor"],
+    "two": ["test_inside", "test_monitor", "test_private", "test_addresses"],
     "break": ["test_heal", "test_rebuild", "test_destroy"],
     "change": [
         "test_up",

@@ -21,6 +21,9 @@ from tests.lab.browser import browser
 from tests.lab.hive import Hive, until
 from tests.lab.inbox import HTTP, SMTP
 
+# It looks at the disk of this whole machine, which all other tests fill and empty beside it, and alarms of that, too.
+pytestmark = pytest.mark.soak
+
 HERE = Path(__file__).parent
 PAGE = "http://stats.example.net/"
 SECRET = "whoever-knows-this-may-write"  # the way of an address
