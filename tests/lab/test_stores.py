@@ -267,8 +267,8 @@ def test_nothing_but_restic_comes_from_another_debian(region: Paths):
 @pytest.fixture(scope="module")
 def keeper(region: Paths, client: Machine) -> Iterator[Machine]:
     """A server that keeps what `client` and somebody else save, as the role leaves it; with the clients' keys made."""
-    client.must("for who in web1 web2; do ssh-keygen -qt ed25519 -N '' -C '' -f /root/$who; done")
-    keys = {who: client.must(f"cat /root/{who}.pub").strip() for who in ("web1", "web2")}
+    client.must("for who in web1 web2; do ssh-keygen -qt ed25519 -N '' -C '' -f /var/tmp/$who; done")
+    keys = {who: client.must(f"cat /var/tmp/{who}.pub").strip() for who in ("web1", "web2")}
     senders = {
         "web1": {"key": keys["web1"], "from": client.address},
         "web2": {"key": keys["web2"], "from": "192.0.2.1"},
@@ -281,13 +281,13 @@ def keeper(region: Paths, client: Machine) -> Iterator[Machine]:
     play = "cd /playbooks && ansible-playbook -c local -i localhost, play.yml -e @/vars.json"
     found.must(play, ANSIBLE_CONFIG="/playbooks/ansible.cfg")
     assert "changed=0" in found.must(play, ANSIBLE_CONFIG="/playbooks/ansible.cfg")
-    client.must(f"echo 'repository {found.must('cat /etc/ssh/ssh_host_ed25519_key.pub').strip()}' > /root/known")
+    client.must(f"echo 'repository {found.must('cat /etc/ssh/ssh_host_ed25519_key.pub').strip()}' > /var/tmp/known")
     yield found
     docker("rm", "-f", "-v", found.name)
 
 
 SSH = (
-    "-i /root/{who} -o UserKnownHostsFile=/root/known -o HostKeyAlias=repository -o StrictHostKeyChecking=yes "
+    "-i /var/tmp/{who} -o UserKnownHostsFile=/var/tmp/known -o HostKeyAlias=repository -o StrictHostKeyChecking=yes "
     "-o IdentitiesOnly=yes -o BatchMode=yes"
 )
 
