@@ -13,6 +13,7 @@ import re
 import secrets
 import subprocess
 import threading
+from abc import abstractmethod
 from typing import IO
 
 from lab.plugins.command_output import CommandError, Output, ended_text, go_quote
@@ -54,9 +55,9 @@ class Command(Resource):
 
     known: frozenset[str] = frozenset(COMMON)
 
+    @abstractmethod
     def run(self, ctx: Context, inputs: Props, command: str, previous: Props) -> Props:
         """Run one command line; `previous`: the outputs so far. Returns stdout and stderr; raises Failure."""
-        raise NotImplementedError
 
     def diff(self, ctx: Context, id: str, olds: Props, news: Props) -> Difference:
         """Every changed input is an update in place, but for `triggers` that come, go or are unknown."""

@@ -13,6 +13,7 @@ archives stay the engine's dictionaries, with their signature key.
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -127,7 +128,7 @@ class Context:
         self.plugin.log(message, severity=severity, urn=self.urn, ephemeral=ephemeral)
 
 
-class Resource:
+class Resource(ABC):
     """One resource type.
 
     Subclasses override what they do; `bridge.BridgedResource` adds tables of properties.
@@ -139,28 +140,28 @@ class Resource:
         """Validate and complete inputs. Returns (inputs, failures)."""
         return news, []
 
+    @abstractmethod
     def diff(self, ctx: Context, id: str, olds: Props, news: Props) -> Difference:
         """Compare the recorded outputs `olds` (and `ctx.old_inputs`) with the checked inputs `news`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def create(self, ctx: Context, inputs: Props) -> tuple[str, Props]:
         """Make it; returns (id, outputs). With `ctx.preview` nothing is touched, the id is ignored."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, ctx: Context, id: str, state: Props, inputs: Props) -> tuple[str, Props, Props] | None:
         """Look at it.
 
         Returns (id, outputs, inputs), or None when it is gone. An import has empty `state`, `inputs`.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def update(self, ctx: Context, id: str, olds: Props, news: Props) -> Props:
         """Change it in place; returns outputs. With `ctx.preview` nothing is touched."""
-        raise NotImplementedError
 
+    @abstractmethod
     def delete(self, ctx: Context, id: str, state: Props) -> None:
         """Remove it; returns when it is gone, also when it was gone before."""
-        raise NotImplementedError
 
 
 class Plugin:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from abc import abstractmethod
 
 from provider.protocol.base import (
     UNKNOWN,
@@ -48,24 +49,27 @@ class BridgedResource(Resource):
     repeats_reasons = True  # a refused value's reason stands there twice: as summary and as detail
 
     # What a type does
+    @abstractmethod
     def make(self, ctx: Context, inputs: Props) -> tuple[str, Props]:
         """Create.
 
         Returns (id, what was read of the new object). `PartialFailure(text, id, {})` keeps the object.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def look(self, ctx: Context, id: str, state: Props) -> tuple[str, Props] | None:
         """Read; returns (id, properties found; those left out keep their state), or None when it is gone."""
-        raise NotImplementedError
 
     def change(self, ctx: Context, id: str, olds: Props, news: Props) -> Props:
-        """Apply the planned `news`; returns what was read afterwards, or {} when nothing was."""
-        raise NotImplementedError
+        """Apply the planned `news`; returns what was read afterwards, or {} when nothing was.
 
+        Types of which every change is a replacement have none.
+        """
+        raise AssertionError(f"{self.token}: a change replaces it")
+
+    @abstractmethod
     def remove(self, ctx: Context, id: str, state: Props) -> None:
         """Delete."""
-        raise NotImplementedError
 
     # Check
     def check(self, ctx: Context, olds: Props, news: Props) -> tuple[Props, list[CheckFailure]]:
