@@ -80,16 +80,21 @@ chmod 755 /sbin/lab-private
 cat > /sbin/lab-disks <<'DISKS'
 #!/bin/sh
 # Virtual disks as the provider's hypervisor plugs them in, with the names that udev would give them: at each boot, because
-# /dev is empty then, and whenever one comes or goes.
+# /dev is empty then, and whenever one comes, goes or grows. What stays is never away, not for a moment.
 set -u
-mkdir -p /dev/disk/by-id
+mkdir -p /dev/disk/by-id /var/lib/lab
+touch /var/lib/lab/disks
 for link in /dev/disk/by-id/virtio-*; do
-    [ ! -L "$link" ] || rm -f "$(readlink -f "$link")" "$link"
+    [ ! -L "$link" ] || grep -q "^${link#/dev/disk/by-id/virtio-} " /var/lib/lab/disks || rm -f "$(readlink -f "$link")" "$link"
 done
-[ -e /var/lib/lab/disks ] || exit 0
 while read -r name letter major minor; do
-    mknod "/dev/vd$letter" b "$major" "$minor"
-    ln -s "../../vd$letter" "/dev/disk/by-id/virtio-$name"
+    node=/dev/vd$letter link=/dev/disk/by-id/virtio-$name
+    if [ "$(stat -c '%t %T' "$node" 2>/dev/null)" != "$(printf '%x %x' "$major" "$minor")" ]; then
+        rm -f "$node.new"
+        mknod "$node.new" b "$major" "$minor"
+        mv -f "$node.new" "$node"
+    fi
+    [ "$(readlink "$link")" = "../../vd$letter" ] || ln -sfn "../../vd$letter" "$link"
 done < /var/lib/lab/disks
 DISKS
 chmod 755 /sbin/lab-disks

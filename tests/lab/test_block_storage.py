@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from tests.lab.hive import LABEL, Hive, until
 
 DEBIAN_13 = 2625
@@ -110,7 +108,6 @@ def test_a_dead_server_comes_back_with_every_row(stored: Hive) -> None:
     hive.expect_no_changes()
 
 
-@pytest.mark.soak
 def test_it_grows_by_one_edit_and_with_the_next_start_at_the_latest(stored: Hive) -> None:
     hive, before, machine = stored, written(stored), instance(stored)
     assert gib(hive) < 10
@@ -143,7 +140,6 @@ def said(hive: Hive, *command: str) -> str:
         return ""
 
 
-@pytest.mark.soak
 def test_without_it_the_server_boots_and_says_so_and_nothing_is_written_elsewhere(stored: Hive) -> None:
     hive, before = stored, written(stored)
     named = f"/dev/disk/by-id/virtio-{block(hive)['mount_id']}"
@@ -163,7 +159,6 @@ def test_without_it_the_server_boots_and_says_so_and_nothing_is_written_elsewher
     expect_on_block_storage(hive)
 
 
-@pytest.mark.soak
 def test_no_update_makes_it_smaller_or_gives_it_up(stored: Hive) -> None:
     """Refused before anything is touched, each with what to do."""
     hive, before, volume = stored, written(stored), block(stored)
