@@ -187,8 +187,13 @@ def test_every_site_is_asked_over_both_families_and_all_that_it_asks_answers(wat
     assert sites == {(domain, family): "1" for domain in domains for family in ("IPv4", "IPv6")}
     (peer,) = figures(watched, "probe_success%7Bjob=%22peers%22%7D")
     assert (peer["metric"]["peer"], peer["metric"]["application"], peer["value"][1]) == ("db1", "ledger", "1")
-    known = {one["metric"]["application"]: one["value"][1] for one in figures(watched, "apiary_container_up")}
-    assert {name for name, value in known.items() if value == "1"} >= {"haproxy", "site", "echo", "monitor", "day"}
+
+    def known() -> bool:
+        up = figures(watched, "apiary_container_up")
+        running = {one["metric"]["application"] for one in up if one["value"][1] == "1"}
+        return running >= {"haproxy", "site", "echo", "monitor", "day"}
+
+    until(known, 60, "the host has told of its containers, as it does every 15 s")
     mounts = {one["metric"]["mountpoint"] for one in figures(watched, "node_filesystem_size_bytes")}
     assert "/" in mounts
     assert not [mount for mount in mounts if mount.startswith("/var/lib/docker/")]
