@@ -64,6 +64,7 @@ TURNS = [
     "soak",
 ]
 NICENESS = 5
+SAID = 1600  # characters of why a test failed, in the closing summary
 
 
 def hive_of(module: str) -> str:
@@ -115,6 +116,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.parent.name == "soak":
             item.add_marker(pytest.mark.soak)
     items.sort(key=_turn)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What failed and of what, on one screen at the end: before it stand hundreds of lines for each."""
+    for report in [*terminalreporter.stats.get("failed", []), *terminalreporter.stats.get("error", [])]:
+        crash = getattr(report.longrepr, "reprcrash", None)
+        said = crash.message if crash else str(report.longrepr)
+        terminalreporter.section(f"{report.nodeid} ({report.when}, {report.duration:.0f} s)", sep="-")
+        terminalreporter.line(f"at {crash.path}:{crash.lineno}" if crash else "")
+        terminalreporter.line(said if len(said) <= SAID else f"{said[: SAID // 2]}\n[...]\n{said[-SAID // 2 :]}")
 
 
 def _turn(item: pytest.Item) -> tuple[int, int]:
