@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import stat
+import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,11 +110,34 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
     return made
 
 
-def use_true_restic(server: Server) -> None:
-    """Put the true restic in the place of the other one; skips the test where there is none."""
-    found = shutil.which("restic", path=os.environ["PATH"].partition(":")[2])
-    if found is None:
-        pytest.skip("restic is not installed here; the lab's tests use it")
+def use_true_restic(server: Server, found: Path) -> None:
+    """Put the true restic in the place of the other one."""
     program = server.place / "programs" / "restic"
     program.unlink()
     program.symlink_to(found)
+
+
+def true_restic(place: Path) -> Path | None:
+    """A restic that servers have: this machine's, or a copy in `place` of the one on the lab's disk of a server.
+
+    None where neither is new enough: Debian 12's own does not know what a server asks of it.
+    """
+    here = shutil.which("restic")
+    if here and "--stdin-from-command" in said("restic", "backup", "--help"):
+        return Path(here)
+    lab, copy = "apiary-lab-warm:bookworm", place / "restic"
+    if not said("docker", "image", "inspect", lab):
+        return None
+    with copy.open("wb") as file:
+        command = ["docker", "run", "--rm", "--network", "none", lab, "cat", "/usr/bin/restic"]
+        subprocess.run(command, check=True, stdout=file, timeout=60)
+    copy.chmod(0o755)
+    return copy
+
+
+def said(*command: str) -> str:
+    """What a command prints, nothing when it fails or is not there."""
+    try:
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return ""

@@ -22,8 +22,17 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> backups_server.Se
     return backups_server.make(tmp_path, monkeypatch)
 
 
+@pytest.fixture(scope="session")
+def restic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The true restic. `make test` has it when it comes here; `make quick` on a machine without the lab has not."""
+    found = backups_server.true_restic(tmp_path_factory.mktemp("restic"))
+    if found is None:
+        pytest.skip("there is no restic 0.17 or newer, and no disk of the lab's to take one from (make test, make up)")
+    return found
+
+
 @pytest.fixture
-def real(server: backups_server.Server) -> backups_server.Server:
+def real(server: backups_server.Server, restic: Path) -> backups_server.Server:
     """The same with the true restic."""
-    backups_server.use_true_restic(server)
+    backups_server.use_true_restic(server, restic)
     return server

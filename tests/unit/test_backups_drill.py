@@ -290,7 +290,8 @@ def test_what_is_broken_is_told_and_not_proved(
 def test_a_share_of_the_bytes_is_read_against_their_checksums(shop: Shop) -> None:
     [*_, path] = (shop.server.place / "repository" / "index").iterdir()
     path.chmod(0o600)
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     report = shop.rehearse()
     assert "failed" in (report.repository.status, report.status)
 
