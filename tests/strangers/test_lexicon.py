@@ -5,7 +5,7 @@ from lexicon.client import Client
 from lexicon.config import ConfigResolver
 
 pytestmark = [
-    pytest.mark.usefixtures("lab_env", "nothing_left"),
+    pytest.mark.usefixtures("lab_env", "nothing_left", "unlimited"),
     pytest.mark.filterwarnings("ignore:Module lexicon:DeprecationWarning"),
 ]
 

@@ -12,14 +12,6 @@ pytestmark = pytest.mark.usefixtures("lab_env", "nothing_left", "unlimited")
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGenericGenericGenericGenericGenericGeneric1 admin@example.com"
 
 
-@pytest.fixture
-def unlimited(emulator):
-    """It gives up at the first answer of 429, which the region gives a client that a fast machine drives."""
-    emulator.control.post("/pace", json={"requests": 0}).raise_for_status()
-    yield
-    emulator.control.post("/pace", json={"requests": None}).raise_for_status()
-
-
 def eventually(ask, seconds=30):
     """The first true answer."""
     deadline = time.monotonic() + seconds
