@@ -44,7 +44,7 @@ CONFIGURATION = {
         "certificateValidityPeriod": 90 * 24 * 3600,  # seconds
     }
 }
-ROOT_SECONDS = 10.0
+ROOT_SECONDS = 60.0
 # Runs in a prober: roots on standard input, each made known as update-ca-certificates does, which would look at a
 # hundred others too: for a second, and a thousand processes.
 TRUST = """

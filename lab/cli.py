@@ -9,8 +9,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -45,18 +46,17 @@ def up(paths: Paths, is_warm: bool = False, stack_file: Path = STACK_FILE) -> No
     started = time.monotonic()
     wanted = stores.wanted_by(stack_file.read_text()) if stack_file.exists() else []
     with exclusive(paths.run / "region.lock", 1200, "lab up"), ThreadPoolExecutor(max_workers=1) as pool:
-        pulumi, tools_image = _prepared(paths)
-        building = pool.submit(stores.build, paths, wanted)
+        prepared = _prepared(paths, wanted, pool)
         engine.server_flags(paths)
         plan = network.ensure(paths)
-        network.ensure_gateway6(paths, tools_image)
-        changed = services.ensure(paths, plan, tools_image)
+        network.ensure_gateway6(paths, prepared.tools)
+        changed = services.ensure(paths, plan, prepared.tools)
         if changed:
             services.check_ipv6(paths)
         if control.ensure(paths, plan):
             changed.append("api")
-        tools.ensure_plugins(paths, pulumi)
-        building.result()
+        tools.ensure_plugins(paths, prepared.pulumi)
+        prepared.stores.result()
         changed += stores.ensure(paths, wanted)
         if is_warm:
             warm.mark(paths)
@@ -70,13 +70,11 @@ def prepare(paths: Paths) -> None:
 
     Prints the folder of the CLI, for PATH.
     """
-    with exclusive(paths.run / "region.lock", 1200, "lab prepare"):
-        pulumi, _ = _prepared(paths)
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            building = pool.submit(stores.build, paths, stores.STORES)
-            warm.bring(paths)
-            building.result()
-    print(pulumi.parent)
+    with exclusive(paths.run / "region.lock", 1200, "lab prepare"), ThreadPoolExecutor(max_workers=1) as pool:
+        prepared = _prepared(paths, stores.STORES, pool)
+        warm.bring(paths)
+        prepared.stores.result()
+    print(prepared.pulumi.parent)
 
 
 def down(paths: Paths, everything: bool) -> None:
@@ -293,15 +291,26 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _prepared(paths: Paths) -> tuple[Path, str]:
-    """Brings the programs and images of a region, where they are missing; the Pulumi CLI, the image of its services."""
+@dataclass(frozen=True)
+class _Prepared:
+    """What a region is made of."""
+
+    pulumi: Path  # the CLI
+    tools: str  # tag of the image of its services
+    stores: Future[Path]  # their programs, built while all else goes on
+
+
+def _prepared(paths: Paths, wanted: Collection[str], pool: ThreadPoolExecutor) -> _Prepared:
+    """Brings the programs and images of a region, where they are missing."""
     packages.ensure_ssh(paths)
     pulumi = tools.ensure_pulumi(paths)
+    # Not earlier: who has neither gets the Go of the one for the other.
+    building = pool.submit(stores.build, paths, wanted)
     engine.ensure(paths)
     images.server(paths, "bookworm")
     with exclusive(paths.cache / "registry.lock", 1200, "filling the registry"):
         registry.add(paths.registry, "library/debian", "bookworm-slim", _base_tree(paths, "bookworm"))
-    return pulumi, images.tools(paths)
+    return _Prepared(pulumi, images.tools(paths), building)
 
 
 def _base_tree(paths: Paths, suite: str) -> Path:

@@ -20,7 +20,7 @@ from lab.network import SITE, Plan
 from lab.paths import CHECKOUT, Paths
 from lab.shell import LabError, say, wait_for
 
-START_SECONDS = 20.0
+START_SECONDS = 60.0  # a second on an idle machine
 STOP_SECONDS = 15.0
 ACTION_SECONDS = 120.0  # a reboot or a deletion, with the machine's own shutdown
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lab import packages
 from lab.paths import NAMES, Paths
-from lab.shell import LabError, docker, docker_json, say, succeeds, wait_for
+from lab.shell import LabError, docker, docker_json, run, say, succeeds, wait_for
 
 FREE_BYTES = 4 << 30
 START_SECONDS = 60.0
@@ -43,6 +43,8 @@ CANDIDATES = (
     [*CAPABILITIES, "--cgroupns=private"],
     [*CAPABILITIES, "-v", "/sys/fs/cgroup:/sys/fs/cgroup:rw"],
 )
+# Of Docker before 23: a container that was removed while it started stays counted.
+LOST_COUNT = "if it has active endpoints and no container, the engine has lost count: restart Docker, and run it again"
 # What a server must be able to do: its own sysctls, mounts, control groups, raw packets.
 PROOF = """
 set -e
@@ -182,7 +184,9 @@ def _start(paths: Paths) -> None:
     log = paths.log / "dockerd.log"
     if SYSTEMD.exists():
         say(f"{step} by systemd ...")
-        if not succeeds(["systemctl", "start", "docker"], timeout=START_SECONDS) or not wait_for(answers, 20):
+        if not succeeds(["systemctl", "start", "docker"], timeout=START_SECONDS) or not wait_for(
+            answers, START_SECONDS
+        ):
             raise LabError(step, "`systemctl start docker` brought no engine", "journalctl -u docker")
         return
     say(f"{step} ...")
@@ -241,4 +245,4 @@ def clean(paths: Paths) -> None:
     for network in docker("network", "ls", "-q", "--filter", mine, step=step).split():
         for container in docker_json("network", "inspect", network)[0]["Containers"]:
             docker("network", "disconnect", "-f", network, container, step=step)
-        docker("network", "rm", network, step=step)
+        run(["docker", "network", "rm", network], step, remedy=LOST_COUNT)

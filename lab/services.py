@@ -28,7 +28,7 @@ METADATA = HERE / "metadata.py"
 GIT = HERE / "repositories.py"
 CONTENT = HERE / "git"  # each folder is a repository's first commit
 FORWARD = HERE / "forward.py"
-READY_SECONDS = 15.0
+READY_SECONDS = 60.0  # a second on an idle machine
 
 # What the zones of the API name as theirs (lab/api/domains.py), for who looks them up as a resolver does.
 NAME_SERVERS = ("ns1.vultr.com", "ns2.vultr.com")
@@ -40,6 +40,27 @@ storage:
   filesystem: {rootdirectory: /storage}
   maintenance: {readonly: {enabled: true}, uploadpurging: {enabled: false}}
 http: {addr: ":80"}
+"""
+
+# The same images again for who logs in, over https, and what is pushed: for as long as the container lives.
+PRIVATE_REGISTRY = "private.lab.internal"
+PRIVATE_USER, PRIVATE_PASSWORD = "lab", "the-password-of-the-lab"
+PRIVATE_REGISTRY_CONFIG = """
+version: 0.1
+log: {level: warn, accesslog: {disabled: true}}
+storage:
+  filesystem: {rootdirectory: /tmp/private}
+auth:
+  htpasswd: {realm: lab, path: /tmp/htpasswd}
+http: {addr: ":443", tls: {certificate: /tls/cert.pem, key: /tls/key.pem}}
+"""
+REGISTRY = """
+printf '%s' "$CONFIG" >/tmp/config.yml
+printf '%s' "$PRIVATE" >/tmp/private.yml
+printf '%s\\n' 'lab:$2b$05$4SU2BorpxAgwl/0AEpjUwerAs1KiwIgN.lB3INOyJUkfXhi3N2N5.' >/tmp/htpasswd
+cp -r /storage /tmp/private
+docker-registry serve /tmp/private.yml &
+exec docker-registry serve /tmp/config.yml
 """
 
 # An address of its own in the region's IPv6, on-link to the servers. The resolver is the region's.
@@ -111,6 +132,8 @@ def services(paths: Paths, plan: Plan) -> list[Service]:
     authority = AUTHORITY.format(
         address=network.PROBERS.replace("::/64", "::54"), site=network.SITE, nameserver=plan.nameserver
     )
+    login, tls = f"{PRIVATE_USER}:{PRIVATE_PASSWORD}", paths.root / "private-registry"
+    acme.REGION.issue(tls, [PRIVATE_REGISTRY])
     return [
         Service(
             "ns",
@@ -128,6 +151,8 @@ def services(paths: Paths, plan: Plan) -> list[Service]:
                 *(word for name in NAME_SERVERS for word in ("--host", f"{name}={plan.nameserver}")),
                 "--host",
                 f"registry.lab.internal={plan.registry}",
+                "--host",
+                f"{PRIVATE_REGISTRY}={plan.registry}",
                 "--host",
                 f"git.lab.internal={plan.git}",
                 "--host",
@@ -152,13 +177,12 @@ def services(paths: Paths, plan: Plan) -> list[Service]:
         Service(
             "registry",
             plan.registry,
+            ["sh", "-c", REGISTRY],
+            ["sh", "-c", f"curl -sf http://127.0.0.1/v2/ && curl -ksf -u {login} https://127.0.0.1/v2/"],
             [
-                "sh",
-                "-c",
-                'printf "%s" "$CONFIG" > /tmp/config.yml; exec docker-registry serve /tmp/config.yml',
+                *("-e", f"CONFIG={REGISTRY_CONFIG}", "-e", f"PRIVATE={PRIVATE_REGISTRY_CONFIG}"),
+                *("-v", f"{paths.registry}:/storage:ro", "-v", f"{tls}:/tls:ro"),
             ],
-            ["curl", "-sf", "-o", "/dev/null", "http://127.0.0.1/v2/"],
-            ["-e", f"CONFIG={REGISTRY_CONFIG}", "-v", f"{paths.registry}:/storage:ro"],
         ),
         Service(
             "git",

@@ -46,7 +46,8 @@ if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
     done
     sed 's/^\\| / +/g' /sys/fs/cgroup/cgroup.controllers > /sys/fs/cgroup/cgroup.subtree_control
 fi
-dockerd --bridge none --iptables=false --ip6tables=false >/dockerd.log 2>&1 &
+# With a network as the servers' own: another one would be another step to BuildKit.
+dockerd --ip6tables=false >/dockerd.log 2>&1 &
 daemon=$!
 tries=0
 until docker version >/dev/null 2>&1; do
@@ -55,9 +56,10 @@ until docker version >/dev/null 2>&1; do
     sleep 0.5
 done
 docker load --quiet --input /base.tar
-export DOCKER_BUILDKIT=0
+export DOCKER_BUILDKIT=1
 ls /contexts | xargs -P 3 -I NAME sh -c '
-    docker build --network host --force-rm --tag layers/NAME - < /contexts/NAME >/NAME.log 2>&1 ||
+    mkdir -p /unpacked/NAME && tar -x -p -C /unpacked/NAME -f /contexts/NAME &&
+        docker build --progress=plain --tag layers/NAME /unpacked/NAME >/NAME.log 2>&1 ||
         { tail -n 30 /NAME.log; exit 255; }
     echo NAME is built'
 docker image prune --force
@@ -73,6 +75,8 @@ cp -al {source}/overlay2 {target}/
 for part in imagedb distribution; do cp -al {source}/image/overlay2/$part {target}/image/overlay2/; done
 cp -al {source}/image/overlay2/layerdb/sha256 {target}/image/overlay2/layerdb/
 rm -f {target}/overlay2/backingFsBlockDev
+# What BuildKit knows of them is in databases, which are written to.
+cp -a {source}/buildkit {target}/
 cat > {target}/image/overlay2/repositories.json
 """
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from provider.client import Client
+from provider.creation import filled, snake
 from provider.protocol.base import UNKNOWN, Context, Props, Value
 from provider.protocol.schema import ZERO
-from provider.resource import VultrResource, filled, snake, unlike
+from provider.resource import VultrResource, unlike
 from provider.storage import active
 
 # Sets of rules, each with the name under which the API's id of a rule stands in it.

@@ -6,10 +6,11 @@ import base64
 
 from provider import clock, spelling
 from provider.client import Client
+from provider.creation import filled, snake
 from provider.errors import ApiError
 from provider.objects import ALREADY_ATTACHED, LEAVING
 from provider.protocol.base import CheckFailure, Context, Failure, Props
-from provider.resource import VultrResource, changed, filled, snake, unlike
+from provider.resource import VultrResource, changed, unlike
 
 META = '{"e2bfb730-ecaa-11e6-8f88-34363bc7c4c0":{"create":3600000000000,"update":3600000000000}}'
 PREVIEW_META = META.replace("{", '{"_new_extra_shim":{},', 1)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from provider import clock, spelling
 from provider.client import Client
+from provider.creation import filled
 from provider.errors import ApiError
 from provider.protocol.base import Context, Difference, Failure, Props
-from provider.resource import VultrResource, changed, filled, unlike
+from provider.resource import VultrResource, changed, unlike
 
 LEAVING = 10.0 * 60  # seconds for which an address is waited for that its last server still holds
 GOING = 20.0  # seconds until a server that is being deleted has let go of its network; one that stays is restarted then

@@ -11,6 +11,7 @@ import os
 
 from provider.balancers import LoadBalancer
 from provider.compute import BlockStorage, Instance
+from provider.creation import Ledger, VultrPluginBase
 from provider.journal import Journal
 from provider.lists import Lists
 from provider.objects import (
@@ -25,7 +26,6 @@ from provider.objects import (
 )
 from provider.protocol.base import UNKNOWN, CheckFailure, Context, Plugin, Props, Secret
 from provider.records import DnsRecord
-from provider.resource import Ledger, VultrPluginBase
 from provider.storage import ObjectStorage, VirtualFileSystemStorage
 from provider.transport import LONGEST_PAUSE, Transport
 

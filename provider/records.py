@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from provider import spelling
 from provider.client import Client
+from provider.creation import plugin
 from provider.errors import ApiError
 from provider.protocol.base import Failure, Props
-from provider.resource import VultrResource, plugin, unlike
+from provider.resource import VultrResource, unlike
 
 REFUSED = 400
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from provider.client import Client
+from provider.creation import filled, snake
 from provider.errors import ApiError, BadAnswer
 from provider.protocol.base import Props
-from provider.resource import VultrResource, changed, filled, snake, unlike
+from provider.resource import VultrResource, changed, unlike
 
 READY = 30 * 60.0  # seconds until a new one must be active
 

@@ -103,7 +103,7 @@ class Command(Resource):
 
     def check(self, ctx: Context, olds: Props, news: Props) -> tuple[Props, list[CheckFailure]]:
         """Nothing is filled in and no word is checked, except what a connection needs."""
-        return marked(news), []
+        return marked(triggered(ctx, news)), []
 
 
 class LocalCommand(Command):
@@ -130,11 +130,11 @@ class RemoteCommand(Command):
         """Fill in the connection's defaults and demand its host."""
         connection = news.get("connection")
         if connection is None:
-            return marked(news), [
+            return marked(triggered(ctx, news)), [
                 CheckFailure("connection", "Missing required field 'connection' on 'remote.CommandInputs'")
             ]
         if connection is UNKNOWN:
-            return marked(news), []
+            return marked(triggered(ctx, news)), []
         whole = {**CONNECTION_DEFAULTS, **connection}
         if isinstance(whole.get("proxy"), dict):
             whole["proxy"] = {**CONNECTION_DEFAULTS, **whole["proxy"]}
@@ -144,7 +144,7 @@ class RemoteCommand(Command):
             wrong.append("host: Missing required field 'host' on 'remote.Connection'")
         head = f"An error occurred decoding 'CommandInputs.connection': {len(wrong)} failures decoding:"
         failures = [CheckFailure("connection", "\n\t".join([head, *wrong]))] if wrong else []
-        return marked({**news, "connection": whole}), failures
+        return marked({**triggered(ctx, news), "connection": whole}), failures
 
     def run(self, ctx: Context, inputs: Props, command: str, previous: Props) -> Props:
         """See Command.run. An interrupt ends the dialling, not a running command, as officially."""
@@ -165,6 +165,21 @@ class RemoteCommand(Command):
             return {name: output.text(name) for name in PRODUCED}
         except CommandError as error:
             raise Failure(str(error)) from error
+
+
+def triggered(ctx: Context, news: Props) -> Props:
+    """What a check makes of `triggers` in a preview that does not know a secret yet.
+
+    One in the list is an error of the official plugin; a list that is one secret is an empty one.
+    """
+    triggers = news.get("triggers")
+    if triggers is UNKNOWN and "triggers" in ctx.secret_inputs:
+        return {**news, "triggers": []}
+    if isinstance(triggers, list) and any(
+        each is UNKNOWN and ("triggers", index) in ctx.secret_paths for index, each in enumerate(triggers)
+    ):
+        raise Failure('malformed RPC secret: missing value for "triggers"')
+    return news
 
 
 class CommandPlugin(Plugin):

@@ -121,7 +121,8 @@ class Volume(DockerResource):
         except EngineError as error:
             raise Failure(f"Unable to create volume: {error}") from error
         found = self.look(ctx, id, inputs)
-        return id, found[1] if found else {}
+        # Labels of one that was there are only seen by a refresh, where none are asked for.
+        return id, {**found[1], **({} if inputs.get("labels") else {"labels": []})} if found else {}
 
     def look(self, ctx: Context, id: str, state: Props) -> tuple[str, Props] | None:
         engine = self.engine(ctx)

@@ -353,7 +353,7 @@ def follow(prop: Prop, given: Value, new: Value) -> Value:
 def _follow_block(table: Table, given: Props, new: Props) -> Props:
     """Every input with the value that was read.
 
-    What is gone goes, and what has moved is no default any more.
+    What is gone goes, what has moved is no default any more, and a set of texts comes in their order.
     """
     out: Props = {}
     for name, value in given.items():
@@ -364,7 +364,9 @@ def _follow_block(table: Table, given: Props, new: Props) -> Props:
         found = new.get(name)
         if found is None or (found == {} and not empty(value)):
             continue
-        out[name] = value if same(prop, value, found) else follow(prop, value, found)
+        followed = value if same(prop, value, found) else follow(prop, value, found)
+        texts = prop.kind == "set" and not prop.max_one and all(isinstance(each, str) for each in followed)
+        out[name] = sorted(followed) if texts else followed
     if isinstance(given.get(DEFAULTS), list):
         out[DEFAULTS] = [name for name in given[DEFAULTS] if new.get(name) == given.get(name)]
     return out
