@@ -1,4 +1,4 @@
-"""The small languages of containers: environment, ports, volumes, durations, limits.
+"""The small languages of containers: environment, ports, volumes, durations.
 
 Makes: one pure function a language, checked and canonical value out, and the values `Port` and `VolumeMount`.
 Leaves alone: the models that use them (`containers`), and anything that needs the whole file (`checks`). Each
@@ -7,36 +7,26 @@ function raises ValueError whose message says what is wrong and what to write.
 
 import re
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
-from settings.errors import did_you_mean, kind_of, show
+from settings.errors import kind_of, show
 
 _LONGEST = 128_000  # bytes; Linux takes 128 KiB (MAX_ARG_STRLEN) with a variable's name and the end
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? [+-]\d{4} (?:UTC|[+-]\d{4})")  # as Go prints it
 _BUILD_ARG = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEALTH_TESTS = ("CMD", "CMD-SHELL", "NONE")
 _ENV_KEY = re.compile(r"[a-z_][a-z0-9_]*")
-_PORT = re.compile(r"(?:(\d{1,9}):)?(\d{1,9})(?:/(\w+))?", re.ASCII)
+_PORT = re.compile(r"(?:(\d{1,9})(?:-(\d{1,9}))?:)?(\d{1,9})(?:-(\d{1,9}))?(?:/(\w+))?", re.ASCII)
+_MOST_PORTS = 500  # of one range: each is a rule of the host's firewall
 _OPEN = re.compile(r"(tcp|udp)/(\d{1,9})(?:-(\d{1,9}))?", re.ASCII)
 _DURATION = re.compile(r"(?:\d{1,9}(?:\.\d{1,9})?(?:ms|s|m|h))+", re.ASCII)
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)", re.ASCII)
 _MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
-_MEMORY = re.compile(r"(\d{1,9})([mg])", re.ASCII)
 _VOLUME_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
 _DATABASE_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
 _PATH = re.compile(r"/[^:\x00-\x1f]*")
 _VOLUME = "letsencrypt:/etc/letsencrypt:ro"
 _SOCKETS = ("/run/docker.sock", "/var/run/docker.sock")
-# fmt: off
-CAPABILITIES = frozenset((
-    "AUDIT_CONTROL", "AUDIT_READ", "AUDIT_WRITE", "BLOCK_SUSPEND", "BPF", "CHECKPOINT_RESTORE", "CHOWN",
-    "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "IPC_LOCK", "IPC_OWNER", "KILL", "LEASE",
-    "LINUX_IMMUTABLE", "MAC_ADMIN", "MAC_OVERRIDE", "MKNOD", "NET_ADMIN", "NET_BIND_SERVICE",
-    "NET_BROADCAST", "NET_RAW", "PERFMON", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYSLOG", "SYS_ADMIN",
-    "SYS_BOOT", "SYS_CHROOT", "SYS_MODULE", "SYS_NICE", "SYS_PACCT", "SYS_PTRACE", "SYS_RAWIO",
-    "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "WAKE_ALARM",
-))
-# fmt: on
 
 
 @dataclass(frozen=True, order=True)
@@ -113,8 +103,28 @@ def env_key(text: str) -> str:
     if _ENV_KEY.fullmatch(text):
         return text
     if _ENV_KEY.fullmatch(text.lower()):
-        raise ValueError(f"environment names are written in lower case; write {show(text.lower())}")
-    raise ValueError("not a usable environment name; write lower-case letters, digits and _ , no digit first")
+        raise ValueError(
+            f"environment names are written in lower case; write {show(text.lower())}, or under environment, as it is"
+        )
+    raise ValueError(
+        "not a usable environment name; write lower-case letters, digits and _ , no digit first, or write it under "
+        "environment, where names stay as they are"
+    )
+
+
+def variable(text: str) -> str:
+    """Check the name of a variable, which reaches the container as it is: anything that Docker takes."""
+    if not text or "=" in text:
+        raise ValueError('not a name of a variable; write one without "=", such as url or database__client')
+    return argument(text)
+
+
+def variable_value(value: object) -> str | int | bool:
+    """Check the value of such a variable; no message repeats it, since it may be a secret."""
+    checked = env_value(value)
+    if isinstance(checked, list):
+        raise ValueError("a variable of environment is one text, not a list; write it as the program wants it")  # noqa: TRY004
+    return checked
 
 
 def env_value(value: object) -> str | int | bool | list[str]:
@@ -174,8 +184,8 @@ def health_test(words: list[str]) -> list[str]:
     return words
 
 
-def parse_port(value: object) -> Port:
-    """Read a published port: `80`, `"8080:80"` (server:container), `"25/tcp"`, `"53:53/udp"`."""
+def parse_ports(value: object) -> tuple[Port, ...]:
+    """Read published ports: `80`, `"8080:80"` (server:container), `"53:53/udp"`, `"6000-6010:6000-6010/udp"`."""
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise ValueError(  # noqa: TRY004 - pydantic takes ValueErrors only
             f'must be a port such as 80, "8080:80" or "53:53/udp", not {kind_of(value)}'
@@ -189,15 +199,24 @@ def parse_port(value: object) -> Port:
     match = _PORT.fullmatch(show(value) if isinstance(value, int) else value)
     if not match:
         raise ValueError(
-            f'{show(value)} is not a port; write 80, "8080:80" (server:container) or "53:53/udp" (no address, no range)'
+            f'{show(value)} is not a port; write 80, "8080:80" (server:container), "53:53/udp" or a range, '
+            '"6000-6010:6000-6010" (no address)'
         )
-    host, container, proto = match.groups()
-    port = Port(int(host or container), int(container), proto or "tcp")
-    if not (1 <= port.host <= 65535 and 1 <= port.container <= 65535):
-        raise ValueError(f"{show(value)} is out of range; a port is 1 to 65535")
-    if port.proto not in ("tcp", "udp"):
+    first, last = int(match[3]), int(match[4] or match[3])
+    host = range(int(match[1] or first), int(match[2] or match[1] or last) + 1)
+    container = range(first, last + 1)
+    if not all(1 <= port <= 65535 for ports in (host, container) for port in (ports.start, ports.stop - 1)):
+        raise ValueError(f"{show(value)} is out of range; write a port, 1 to 65535")
+    if len(host) != len(container) or not container:
+        raise ValueError(f"{show(value)} has not as many ports on both sides; write ranges of one length")
+    if len(container) > _MOST_PORTS:
+        raise ValueError(
+            f"{show(value)} is {len(container)} ports, and {_MOST_PORTS} can be published at once; write fewer, or "
+            f'open them on an address of its own: static_ipv6: "2:0:b", open: [{match[5] or "tcp"}/{first}-{last}]'
+        )
+    if (proto := match[5] or "tcp") not in ("tcp", "udp"):
         raise ValueError(f'{show(value)} names an unknown protocol; write "/tcp" or "/udp"')
-    return port
+    return tuple(Port(outer, inner, proto) for outer, inner in zip(host, container, strict=True))
 
 
 def parse_open(value: object) -> OpenPort:
@@ -207,7 +226,7 @@ def parse_open(value: object) -> OpenPort:
         raise ValueError(f"{_not_open(value)}; write tcp/25565, udp/19132 or a range, tcp/6000-6010")
     opened = OpenPort(match[1], int(match[2]), int(match[3] or match[2]))
     if not (1 <= opened.first <= 65535 and 1 <= opened.last <= 65535):
-        raise ValueError(f"{show(value)} is out of range; a port is 1 to 65535")
+        raise ValueError(f"{show(value)} is out of range; write a port, 1 to 65535")
     if opened.last < opened.first:
         raise ValueError(f'{show(value)} ends before it begins; write "{opened.proto}/{opened.last}-{opened.first}"')
     return opened
@@ -235,7 +254,7 @@ def parse_volume(text: str) -> VolumeMount:
         if any(f"{socket}/".startswith(f"{host_path.rstrip('/')}/") for socket in _SOCKETS):
             raise ValueError(
                 f"{show(text)} would hand the container the Docker socket, that is the whole server; "
-                "mount a deeper folder or a named volume"
+                "mount a deeper folder or a named volume, and start jobs by env: {run_x: +job}"
             )
         return VolumeMount(None, host_path, clean, mode == "ro", is_made=source.endswith("/"))
     if not _VOLUME_NAME.fullmatch(source):
@@ -281,49 +300,3 @@ def go_duration(milliseconds: int) -> str:
     if hours:
         return f"{hours}h{minutes}m{spelt}"
     return f"{minutes}m{spelt}" if minutes else spelt
-
-
-def parse_memory(text: str) -> int:
-    """Read a memory limit (`256m`, `1g`) in MiB. Docker's own minimum is 6 MiB."""
-    match = _MEMORY.fullmatch(text)
-    if not match:
-        raise ValueError(f'{show(text)} is not an amount of memory; write e.g. "256m" or "1g"')
-    mib = int(match[1]) * (1024 if match[2] == "g" else 1)
-    if not 6 <= mib <= 1024 * 1024:
-        raise ValueError(f'{show(text)} is out of range; write "6m" to "1024g"')
-    return mib
-
-
-def memory(text: str) -> str:
-    """Check a memory limit, kept as written."""
-    parse_memory(text)
-    return text
-
-
-def cpus(value: object) -> str:
-    """Spell a share of processors so that Docker reads back the same text: `1` -> `"1.0"`, `"0.50"` ->
-    `"0.5"`.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ValueError(  # noqa: TRY004 - pydantic takes ValueErrors only
-            f'must be a number of processors such as "0.5", not {kind_of(value)}'
-        )
-    problem = f'{show(value)} is not a number of processors; write e.g. "0.5" or "1.0", from 0.01 to 1000'
-    try:
-        number = Decimal(show(value) if not isinstance(value, str) else value)
-    except InvalidOperation as error:
-        raise ValueError(problem) from error
-    if not (number.is_finite() and Decimal("0.01") <= number <= 1000) or number != round(number, 3):
-        raise ValueError(problem)
-    whole, _, fraction = f"{number:.3f}".partition(".")
-    return f"{whole}.{fraction.rstrip('0') or '0'}"
-
-
-def capability(text: str) -> str:
-    """Check a Linux capability, without the `CAP_` that Docker puts before it."""
-    if text in CAPABILITIES:
-        return text
-    bare = text.upper().removeprefix("CAP_")
-    if bare == "ALL":
-        raise ValueError('"ALL" is not accepted; name the few capabilities that are needed, e.g. NET_BIND_SERVICE')
-    raise ValueError(f"{show(text)} is not a capability; {did_you_mean(bare, CAPABILITIES)}")

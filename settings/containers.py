@@ -6,18 +6,24 @@ spells them another way; parsed forms are properties.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
-from settings import container_texts, git_texts
+from settings import container_texts, files
 from settings import kinds as k
 from settings.backups import Backup, BackupSetting
 from settings.container_texts import DatabaseUse, OpenPort, Port, VolumeMount
 from settings.drills import Drill, DrillSetting
+from settings.entries import Entry
+from settings.entries import parse as parse_entry
+from settings.files import File
 from settings.kinds import Settings
-from settings.references import Reference, parse
+from settings.references import Reference, ReferenceSyntaxError, Value, parse, parse_text, parts
+from settings.site import Site
+from settings.sources import Source
 
 Engine = Literal["postgresql", "mysql"]
 # What kind of database server an application is, where that needs no saying.
@@ -25,54 +31,32 @@ _ENGINES_BY_FOLDER: Mapping[str, Engine] = {"PostgreSQL": "postgresql", "MariaDB
 _ENGINES_BY_IMAGE: Mapping[str, Engine] = {"postgres": "postgresql", "mariadb": "mysql", "mysql": "mysql"}
 
 
-class Git(Settings):
-    """A repository whose Dockerfile is built on the server. Of `branch`, `tag` and `commit` one at most."""
+class Written(NamedTuple):
+    """A value of a container that may hold references, and where it stands in it."""
 
-    url: k.GitUrl = Field(
-        description="Where it is, by https (or http, where nothing is secret).",
-        examples=["https://git.example.org/team/site.git"],
-    )
-    branch: k.GitRef | None = Field(
-        default=None,
-        description="Branch whose newest commit is built: the first time, and whenever `make run` or `make release` "
-        "asks for it. The repository's default branch when nothing is said.",
-        examples=["main"],
-    )
-    tag: k.GitRef | None = Field(default=None, description="Tag that is built.", examples=["v1.4"])
-    commit: k.GitCommit | None = Field(
-        default=None,
-        description="Commit that is built, wherever its branch has gone.",
-        examples=["0a1b2c3d4e5f60718293a4b5c6d7e8f901234567"],
-    )
-    dir: k.GitFolder | None = Field(
-        default=None,
-        description="Folder of it with the Dockerfile, and all that is built from; its top when left out.",
-        examples=["sites/blog"],
-    )
-    secret: k.SecretSetting | None = Field(
-        default=None,
-        description="Token that may read a private one. It is used to fetch, and gets into no image and no log.",
-        examples=["_secrets^git_token"],
-    )
+    path: tuple[str, ...]
+    value: Value
 
     @property
-    def ref(self) -> str:
-        """What is looked up in the repository: `refs/heads/main`, `refs/tags/v1.4`, `HEAD`."""
-        if self.tag is not None:
-            return f"refs/tags/{self.tag}"
-        return "HEAD" if self.branch is None else f"refs/heads/{self.branch}"
+    def variable(self) -> str:
+        """Name of the variable that it is to the container."""
+        return self.path[1].upper() if self.path[0] == "env" else self.path[1]
 
-    @property
-    def secret_name(self) -> str | None:
-        """Name in `secrets` of the token."""
-        return None if self.secret is None else git_texts.secret_name(self.secret)
+    def parse(self) -> Reference:
+        """Read it as what it is; a file has references by `${...}` alone. Raises ReferenceSyntaxError."""
+        if self.path[0] == "files":
+            return parse_text(str(self.value))
+        return parse(self.value, key=self.path[1] if self.path[0] == "env" else "")
 
 
-class Container(Settings):
+class Container(Source):
     """What applications and jobs have in common."""
 
     server: k.Name | None = Field(
-        default=None, description="Server it runs on; may be left out when there is one.", examples=["web1"]
+        default=None,
+        description="Server it runs on; may be left out when there is one. Another one: it moves there, and its named "
+        "volumes with it.",
+        examples=["web1"],
     )
     renamed_from: k.Name | None = Field(
         default=None,
@@ -80,31 +64,17 @@ class Container(Settings):
         "in it. Leave it out again afterwards.",
         examples=["blog"],
     )
-    build_dir: k.Folder | None = Field(
-        default=None,
-        description="Folder of images/ that is built on the server. Either this, `image` or `git`.",
-        examples=["HAProxy"],
-    )
-    image: k.Image | None = Field(
-        default=None,
-        description="Image that is pulled. Either this, `build_dir` or `git`.",
-        examples=["postgres:15"],
-    )
-    git: Git | None = Field(
-        default=None,
-        description="Repository that is built on the server. Either this, `build_dir` or `image`.",
-        examples=[{"url": "https://git.example.org/team/site.git", "branch": "main", "dir": "sites/blog"}],
-    )
-    build_args: dict[k.BuildArg, k.Argument] = Field(
-        default_factory=dict,
-        description="Build arguments, with `build_dir` or `git`.",
-        examples=[{"VERSION": "1.2"}],
-    )
     env: dict[k.EnvKey, k.EnvValue] = Field(
         default_factory=dict,
         description="Environment, in lower case; the container gets it in upper case, references resolved.",
         examples=[{"http_port": 8080, "db_host": "$postgres"}],
         repr=False,  # values may be secrets
+    )
+    environment: dict[k.VariableName, k.VariableValue] = Field(
+        default_factory=dict,
+        description="Further environment, which reaches the container by exactly these names; references are resolved.",
+        examples=[{"url": "https://example.org", "database__client": "mysql"}],
+        repr=False,
     )
     db: list[k.DatabaseSetting] = Field(
         default_factory=list,
@@ -112,41 +82,37 @@ class Container(Settings):
         "A job with `_dbmap` makes them before it starts.",
         examples=[["postgres", "mysql:shared"]],
     )
+    after: list[k.Name] = Field(
+        default_factory=list,
+        description="Applications and jobs that come first: up, or through. After a job that fails applications "
+        "stay as they were.",
+        examples=[["haproxy", "dbsetup"]],
+    )
+    reach: list[k.Name] = Field(
+        default_factory=list,
+        description="Containers of its server that it may reach besides those it names (`$app`, `_app^password`, "
+        "`db`): all others are closed to it. What one publishes is everybody's.",
+        examples=[["redis"]],
+    )
     volumes: list[k.VolumeSetting] = Field(
         default_factory=list,
         description="Named volumes (`name:/path`), folders of the server (`/folder/:/path`, made where they are not "
         "there) or what is there already (`/file:/path`); `:ro`.",
         examples=[["letsencrypt:/etc/letsencrypt:ro", "/srv/media/:/media", "/srv/app.conf:/etc/app.conf:ro"]],
     )
+    files: dict[k.AbsolutePath, k.FileSetting] = Field(
+        default_factory=dict,
+        description="Files that it finds, read-only: `content` with references by `${...}` (`$${` for plain `${`), or "
+        "`from` a file or folder beside the stack file. `mode` is 0444 and `user` the container's own, where that is a "
+        "number, else root. On the server only root gets to them.",
+        examples=[{"/etc/app.yml": {"content": "key: ${_secrets^key}", "mode": "0400", "user": "1000:1000"}}],
+        repr=False,
+    )
     backup: BackupSetting = Field(
         default_factory=Backup,
         description="How its volumes are saved where the stack has `backups`; `false`: not at all, because what is in "
         "them can be made again.",
         examples=[False],
-    )
-    command: list[k.Argument] | None = Field(
-        default=None,
-        description="Program and arguments; the image's own when left out.",
-        examples=[["serve", "--quiet"]],
-    )
-    user: k.Text | None = Field(
-        default=None, description="User it runs as; the image's own when left out.", examples=["1000:1000"]
-    )
-    memory: k.Memory | None = Field(default=None, description="Memory limit, swap included.", examples=["256m"])
-    cpus: k.Cpus | None = Field(default=None, description="Limit in processors.", examples=["0.5"])
-    capabilities: list[k.Capability] = Field(
-        default_factory=list,
-        description="Linux capabilities given back; all are dropped first.",
-        examples=[["NET_BIND_SERVICE"]],
-    )
-    read_only: bool = Field(default=False, description="Whether its root file system is read-only.", examples=[True])
-    tmpfs: dict[k.AbsolutePath, k.Argument] = Field(
-        default_factory=dict,
-        description="Folders in memory, with mount options.",
-        examples=[{"/run": "size=16m"}],
-    )
-    grace_seconds: int = Field(
-        default=10, description="Seconds it has to stop before it is killed.", examples=[30], ge=0, le=3600
     )
 
     @cached_property
@@ -160,19 +126,46 @@ class Container(Settings):
         return tuple(container_texts.parse_database(text) for text in self.db)
 
     @cached_property
-    def environment(self) -> Mapping[str, Reference]:
-        """`env`, parsed, by the container's own (upper-case) names, in order. Raises ReferenceSyntaxError."""
-        return {key.upper(): parse(value, key=key) for key, value in self.env.items()}
+    def written(self) -> tuple[Written, ...]:
+        """Every value that may hold references, in order."""
+        return (
+            *(Written(("env", key), value) for key, value in self.env.items()),
+            *(Written(("environment", name), value) for name, value in self.environment.items()),
+            *(
+                Written(("files", path), file.content)
+                for path, file in self.given_files.items()
+                if file.content is not None
+            ),
+        )
+
+    @cached_property
+    def variables(self) -> Mapping[str, Reference]:
+        """`env` and `environment`, parsed, by the container's own names, in order. Raises ReferenceSyntaxError."""
+        return {one.variable: one.parse() for one in self.written if one.path[0] != "files"}
+
+    @cached_property
+    def given_files(self) -> Mapping[str, File]:
+        """`files`, parsed, by their paths in the container."""
+        return {path: files.read(file) for path, file in self.files.items()}
+
+    @cached_property
+    def contents(self) -> Mapping[str, Reference]:
+        """Of the files that the stack file writes: their content, parsed. Raises ReferenceSyntaxError."""
+        return {one.path[1]: one.parse() for one in self.written if one.path[0] == "files"}
+
+    @cached_property
+    def references(self) -> tuple[tuple[Written, Reference], ...]:
+        """All that it refers to, within text too, with where each is written; what can't be read is left out."""
+        found: list[tuple[Written, Reference]] = []
+        for one in self.written:
+            with suppress(ReferenceSyntaxError):
+                found += [(one, reference) for reference in parts(one.parse())]
+        return tuple(found)
 
     @property
-    def memory_mib(self) -> int | None:
-        """Memory limit in MiB."""
-        return None if self.memory is None else container_texts.parse_memory(self.memory)
-
-    @property
-    def docker_capabilities(self) -> tuple[str, ...]:
-        """`capabilities` as Docker reads them back, sorted: `CAP_NET_BIND_SERVICE`."""
-        return tuple(sorted({f"CAP_{name}" for name in self.capabilities}))
+    def referred(self) -> tuple[Reference, ...]:
+        """All that it refers to."""
+        return tuple(reference for _, reference in self.references)
 
 
 class Health(Settings):
@@ -239,9 +232,9 @@ class Application(Container):
     )
     ports: list[k.PortSetting] = Field(
         default_factory=list,
-        description='Ports published on the server: `80`, `"8080:80"` (server:container), `"53:53/udp"`. '
+        description='Ports published on the server: `80`, `"8080:80"` (server:container), `"53:53/udp"`, or ranges. '
         "Write pairs in quotes.",
-        examples=[[80, 443, "53:53/udp"]],
+        examples=[[80, 443, "53:53/udp", "49160-49200:49160-49200/udp"]],
     )
     open: list[k.OpenSetting] = Field(
         default_factory=list,
@@ -286,8 +279,19 @@ class Application(Container):
         "another value, another password.",
         examples=[{"shop": "2026-11", "adminpass": "2026-11"}],
     )
+    passwords: dict[k.Argument, k.SecretSetting] = Field(
+        default_factory=dict,
+        description="Passwords that exist and are kept, on a database server: by the name of a database, or "
+        "`adminpass`, a secret of the stack. Without its line one is generated.",
+        examples=[{"shop": "_secrets^shop_db"}],
+    )
     health: Health = Field(
         default_factory=Health, description="How it proves that it serves.", examples=[{"path": "/healthz"}]
+    )
+    site: Site = Field(
+        default_factory=Site,
+        description="What the proxy does for the visitors of its domains.",
+        examples=[{"timeout": 600, "body_limit": "100m"}],
     )
     restart: Literal["no", "always", "on-failure", "unless-stopped"] = Field(
         default="unless-stopped", description="When Docker starts it again.", examples=["unless-stopped"]
@@ -295,13 +299,18 @@ class Application(Container):
 
     @cached_property
     def published(self) -> tuple[Port, ...]:
-        """`ports`, parsed, in order."""
-        return tuple(container_texts.parse_port(port) for port in self.ports)
+        """The ports of `ports`, in order."""
+        return tuple(port for ports in self.ports_published for port in ports)
+
+    @cached_property
+    def ports_published(self) -> tuple[tuple[Port, ...], ...]:
+        """The published ports of each entry of `ports`: one, or those of a range."""
+        return tuple(container_texts.parse_ports(port) for port in self.ports)
 
     @cached_property
     def opened(self) -> tuple[OpenPort, ...]:
         """What may be reached at its own IPv6 address: its published ports, those of `open`; sorted."""
-        published = {OpenPort(port.proto, port.container, port.container) for port in self.published}
+        published = {OpenPort(of[0].proto, of[0].container, of[-1].container) for of in self.ports_published}
         return tuple(sorted(published | {container_texts.parse_open(text) for text in self.open}))
 
     @property
@@ -311,8 +320,13 @@ class Application(Container):
 
     @cached_property
     def private_published(self) -> tuple[Port, ...]:
-        """`private`, parsed, in order."""
-        return tuple(container_texts.parse_port(port) for port in self.private)
+        """The ports of `private`, in order."""
+        return tuple(port for ports in self.ports_private for port in ports)
+
+    @cached_property
+    def ports_private(self) -> tuple[tuple[Port, ...], ...]:
+        """The published ports of each entry of `private`."""
+        return tuple(container_texts.parse_ports(port) for port in self.private)
 
     @property
     def engine(self) -> Engine | None:
@@ -324,9 +338,14 @@ class Application(Container):
 
     @property
     def domains(self) -> tuple[str, ...]:
-        """The domains it serves, `env.domains`; none when that is `all` or missing."""
+        """The domains it serves, or their parts, `env.domains`; none when that is `all` or missing."""
         value = self.env.get("domains")
         return tuple(value) if isinstance(value, list) else ()
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """`domains`, parsed."""
+        return tuple(map(parse_entry, self.domains))
 
     @property
     def http_port(self) -> int | None:
@@ -353,10 +372,11 @@ class Application(Container):
 class Job(Container):
     """A container that runs to its end when its inputs change, and stays stopped."""
 
-    after: list[k.Name] = Field(
-        default_factory=list,
-        description="Applications and jobs that come first.",
-        examples=[["haproxy", "dbsetup"]],
+    run: Literal["update", "manual"] = Field(
+        default="update",
+        description="Whether an update runs it when its inputs change, or `make run`, `make start` and the scheduler "
+        "alone.",
+        examples=["manual"],
     )
     timeout: int = Field(
         default=600, description="Seconds after which a run has failed.", examples=[60], ge=1, le=86400

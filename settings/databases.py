@@ -1,14 +1,14 @@
 """Databases: who uses which, on which server, and which job makes them.
 
 Makes: pure functions of a stack's containers. A database and its role have one name and one password; a container
-uses those that its `db` lists and those whose password its `env` refers to. Leaves alone: whether such a server or
-name may be (`checks.databases`), and the passwords themselves (the components).
+uses those that its `db` lists and those whose password it refers to. Leaves alone: whether such a server or name may
+be (`checks.databases`), and the passwords themselves (the components).
 """
 
 from dataclasses import dataclass
 
 from settings.models import Application, Container, Stack
-from settings.references import SecretRef, spell
+from settings.references import DbMap, SecretRef
 
 
 @dataclass(frozen=True, order=True)
@@ -38,10 +38,10 @@ def meant(asker: str, container: Container, reference: SecretRef) -> Database:
 
 
 def used(asker: str, container: Container) -> list[Database]:
-    """Return every database that a container uses, sorted. Raises ReferenceSyntaxError."""
+    """Return every database that a container uses, sorted."""
     referred = [
         meant(asker, container, reference)
-        for reference in container.environment.values()
+        for reference in container.referred
         if isinstance(reference, SecretRef) and reference.kind == "password"
     ]
     return sorted({*listed(asker, container), *referred})
@@ -55,12 +55,12 @@ def served(stack: Stack, server: str) -> list[str]:
 
 def makes_databases(container: Container) -> bool:
     """Whether a container is handed the databases to make."""
-    return "_dbmap" in container.env.values()
+    return DbMap() in container.referred
 
 
 def knows_adminpass(name: str, application: Application) -> bool:
     """Whether an application is handed its own administrator's password."""
-    return spell(SecretRef(name, None, "adminpass")) in application.env.values()
+    return SecretRef(name, None, "adminpass") in application.referred
 
 
 def made_by(stack: Stack, job: str) -> list[str]:

@@ -7,11 +7,14 @@ Makes: pure functions of a checked `Stack`. Leaves alone: whether a domain may s
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 from publicsuffixlist import PublicSuffixList
 
-from settings.models import Record, Stack, Zone
+from settings.entries import WILDCARD, Entry, Visited
+from settings.entries import parse as parse_entry
+from settings.models import Application, Record, Stack, Zone
+from settings.site import Told, Www
 from settings.texts import ip_text
 
 QUOTE = '"'
@@ -30,6 +33,16 @@ class Route(TypedDict):
     status: str  # which statuses count as healthy there: `200-399,401`
     www: bool  # whether www. leads here too
     tls: bool  # whether it is served over https
+    site: NotRequired[Told]  # what the proxy does for its visitors, where that is not the usual
+    visited: NotRequired[Visited]  # what visitors are asked for, where that is not `path`
+
+
+class Moved(TypedDict):
+    """Where a domain, or some of its paths, lead."""
+
+    www: bool  # whether www. leads there too
+    tls: bool  # whether it answers over https
+    redirects: dict[str, str]  # path -> URL or path; "" is the whole domain
 
 
 @dataclass(frozen=True)
@@ -88,7 +101,22 @@ def names_on(stack: Stack, server: str) -> list[str]:
     """Return every name that leads to a server or to an application's own address on it, `www.` aside."""
     dns = stack.servers[server].dns
     own = [name for app in stack.applications_on(server).values() for name in app.dns]
-    return [*dns.public, *dns.private, *dns.web, *own]
+    return [*dns.public, *dns.private, *stack.servers[server].web_domains, *own]
+
+
+def bare_only(stack: Stack) -> set[str]:
+    """Return the domains of which there is no `www.` name; wildcards are among them."""
+    served = {entry.host for app in stack.applications.values() for entry in app.entries}
+    listed = {domain for server in stack.servers.values() for domain in server.dns.web}
+    return {host for host in served | listed if host.startswith(WILDCARD) or www_of(stack, host) == "none"}
+
+
+def www_of(stack: Stack, host: str) -> Www:
+    """Return what becomes of a domain's `www.`: as the application says that serves all of it; where there is none,
+    the first one that serves a part.
+    """
+    serving = [(entry.below, app) for app in stack.applications.values() for entry in app.entries if entry.host == host]
+    return min(serving, key=lambda one: bool(one[0]))[1].site.www if serving else "bare"
 
 
 def dns_records(stack: Stack, server: str) -> list[RecordPlan]:
@@ -100,12 +128,13 @@ def dns_records(stack: Stack, server: str) -> list[RecordPlan]:
     dns = stack.servers[server].dns
     is_nat = stack.servers[server].ipv6.is_nat
     own: Source = "host_ipv6" if is_nat else "own_ipv6"
+    bare = bare_only(stack)
     plans = [
         *(_derived(stack, name, kind, source) for name in dns.public for kind, source in _HOST),
         *(
             _derived(stack, name, kind, source)
-            for domain in dns.web
-            for name in (domain, f"www.{domain}")
+            for domain in stack.servers[server].web_domains
+            for name in (domain, *([] if domain in bare else [f"www.{domain}"]))
             for kind, source in (_HOST if is_nat else _WEB)
         ),
         *(_derived(stack, name, "A", "private_ip", data=stack.servers[server].private_ip) for name in dns.private),
@@ -187,13 +216,41 @@ def _without_dot(target: str) -> str:
 def domains_map(stack: Stack, server: str) -> dict[str, Route]:
     """Return what a server's proxy needs of every domain served on it, sorted by domain."""
     tls = serves_https(stack, server)
-    routes = {
-        domain: Route(app=name, port=app.http_port, path=app.health.path, status=app.health.status, www=True, tls=tls)
-        for name, app in stack.applications_on(server).items()
-        for domain in app.domains
-        if app.http_port is not None
-    }
+    routes: dict[str, Route] = {}
+    for name, app in stack.applications_on(server).items():
+        for domain, entry in zip(app.domains, app.entries, strict=True):
+            if app.http_port is not None:
+                routes[domain] = _route(stack, name, app, entry, app.http_port, tls=tls)
     return dict(sorted(routes.items()))
+
+
+def _route(stack: Stack, name: str, app: Application, entry: Entry, port: int, *, tls: bool) -> Route:
+    path, status = app.health.path, app.health.status
+    www: Www = "none" if entry.is_wildcard else www_of(stack, entry.host)
+    route = Route(app=name, port=port, path=path, status=status, www=www != "none", tls=tls)
+    if told := app.site.model_copy(update={"www": www}).told:
+        route["site"] = told
+    if visited := entry.visited(path, strip=app.site.strip):
+        route["visited"] = visited
+    return route
+
+
+def redirects_map(stack: Stack, server: str) -> dict[str, Moved]:
+    """Return what leads elsewhere on a server, by domain, sorted."""
+    tls, moved = serves_https(stack, server), dict[str, Moved]()
+    for one in stack.servers[server].parsed_redirects:
+        moved.setdefault(one.host, Moved(www=True, tls=tls, redirects={}))["redirects"][one.path] = one.to
+    return dict(sorted(moved.items()))
+
+
+def proxy_map(stack: Stack, server: str) -> dict[str, dict[str, object]]:
+    """Return all that a server's proxy needs: the domains that are served, and those that lead elsewhere."""
+    served: dict[str, dict[str, object]] = {domain: {**route} for domain, route in domains_map(stack, server).items()}
+    for domain, moved in redirects_map(stack, server).items():
+        # Of a domain of which only parts are served, with the first of them.
+        key = next((key for key in served if parse_entry(key).host == domain), domain)
+        served[key] = {**moved, **served.get(key, {})}
+    return dict(sorted(served.items()))
 
 
 def serves_https(stack: Stack, server: str) -> bool:
@@ -208,4 +265,4 @@ def serves_https(stack: Stack, server: str) -> bool:
 
 def zones_served(stack: Stack, server: str) -> set[str]:
     """Return the zones whose records visitors of a server's sites need."""
-    return {zone_for(stack, domain)[0] for domain in domains_map(stack, server)}
+    return {zone_for(stack, parse_entry(domain).host)[0] for domain in proxy_map(stack, server)}

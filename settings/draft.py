@@ -12,14 +12,15 @@ from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
-from settings import container_texts, spelling, texts
+from settings import container_texts, image_texts, spelling, texts
 from settings.errors import Key, Problem, closest, kind_of, path_of, show
 from settings.foreign import stands_for
-from settings.models import Alerts, Application, Backups, Health, Job, Record, Server, Settings, Stack, Zone
+from settings.models import Alerts, Application, Backups, Health, Job, Record, Registry, Server, Settings, Stack, Zone
 from settings.plain import Finding, explain, owner_at, setting_at, spelt, unknown
 
 _DEPTH = 8  # no setting lies deeper; YAML anchors can make data without an end
 _ROUNDS = 20  # each round takes at least one wrong piece out
+_NAMES: Mapping[str, Callable[[str], str]] = {"zones": texts.domain, "registries": image_texts.registry}  # others' own
 SINGLE = ("alerts", "backups")  # sections that are settings themselves, not entries by name
 _WHOLE_FILE = "(stack file)"  # the path of a problem that has none
 
@@ -104,6 +105,7 @@ def read(raw: object, name: str, spelt: Mapping[spelling.Path, str] | None = Non
         applications=_entries(sections["applications"], "applications", Application, draft),
         jobs=_entries(sections["jobs"], "jobs", Job, draft),
         zones=_entries(sections["zones"], "zones", Zone, draft),
+        registries=_entries(sections["registries"], "registries", Registry, draft),
         secrets=_secrets(sections["secrets"], draft),
         alerts=_entry(data["alerts"], ("alerts",), Alerts, draft) if data.get("alerts") is not None else None,
         backups=_entry(data["backups"], ("backups",), Backups, draft) if "backups" in data else None,
@@ -114,17 +116,17 @@ def read(raw: object, name: str, spelt: Mapping[spelling.Path, str] | None = Non
 
 def _spellings(raw: object, spelt: Mapping[spelling.Path, str], draft: Draft) -> None:
     """Report what YAML has made another value of, where nothing else is wrong with it. No message repeats a value of
-    `env`: it may be a secret.
+    the environment: it may be a secret.
     """
     for path, written in spelt.items():
         value = spelling.at(raw, path)
-        is_env = path[0] in ("applications", "jobs") and path[2:3] == ("env",)
-        if not spelling.changed(value, written, as_text=is_env):
+        is_text = path[0] in ("applications", "jobs") and path[2:3] in (("env",), ("environment",), ("labels",))
+        if not spelling.changed(value, written, as_text=is_text):
             continue
         where = path_of(*path)
         if any(_within(where, unread) for unread in draft.unread):
             continue
-        if is_env:
+        if is_text:
             sign = ', and its "+", which else begins a reference, twice' if written[:1] == "+" else ""
             draft.refuse(f"YAML reads this as another value than it is written; write it in quotes{sign}", *path)
         else:
@@ -171,7 +173,7 @@ def _check_name(check: Callable[[str], str], section: str, name: str, draft: Dra
 def _entries(section: dict[str, object], at: str, model: type[M], draft: Draft) -> dict[str, M]:
     made: dict[str, M] = {}
     for name, value in section.items():
-        _check_name(texts.domain if at == "zones" else texts.name, at, name, draft)
+        _check_name(_NAMES.get(at, texts.name), at, name, draft)
         # `example.com:` with nothing behind it is a zone of defaults; anything else needs settings.
         entry = _entry({} if value is None and at == "zones" else value, (at, name), model, draft)
         if entry is not None:
@@ -241,7 +243,7 @@ def _piece(loc: tuple[Key, ...], model: type[Settings]) -> tuple[Key, ...]:
     """Return what goes when `loc` is wrong: a record without a usable required setting goes as a whole, and so does a
     list whose items mean something by their place.
     """
-    by_place = loc[-2:-1] == ("test",) and owner_at(model, loc[:-1]) is Health
+    by_place = loc[-2:-1] == ("entrypoint",) or (loc[-2:-1] == ("test",) and owner_at(model, loc[:-1]) is Health)
     return loc[:-1] if by_place or (owner_at(model, loc) is Record and _required(loc, model)) else loc
 
 

@@ -5,15 +5,18 @@ Coolify, `docker run` and Bee2. Leaves alone: words that are misspelt (`errors`)
 that becomes a setting is taken out here, which a test demands.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from settings.backups import Backup, Backups, Keep
-from settings.containers import Application, Container, Git, Health, Job
+from settings.containers import Application, Container, Health, Job
 from settings.errors import closest
 from settings.hosts import Dns, Record, Server, Zone
 from settings.kinds import Settings
 from settings.models import Stack
+from settings.options import rows
+from settings.sources import Git, Registry
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,9 @@ def _do(remedy: str) -> Foreign:
     return Foreign(remedy)
 
 
-_NO_SERVICE = "is of applications: a job ends"
-_AFTER = Foreign(
-    "the order is after here; write after: [postgres]",
-    "after",
-    "applications find each other by name whenever they start, and wait by db for the job that makes their databases; "
-    "what comes after something else is a job with after",
-)
+_NO_SERVICE = "is of applications: a job ends; leave it out"
+_NO_PORTS = "a job publishes no ports; make what others reach an application"
+_AFTER = _is("after", "after: [postgres]")
 _BACKUP = _is("backup", "backup: false to leave its volumes out, backup: {stop: true} to have it stand still meanwhile")
 _BACKUPS = _is("backups", 'backups: {repository: "s3:https://HOST/BUCKET", ...}')
 _CAPABILITIES = _is("capabilities", "capabilities: [NET_BIND_SERVICE]")
@@ -51,30 +50,28 @@ _MEMORY = _is("memory", 'memory: "256m"')
 _NO_RESERVE = _do("nothing is set aside for a container; leave it out, and limit the others by memory and cpus")
 _CPUS = _is("cpus", 'cpus: "0.5"')
 _LOGS = _do("container logs are kept and rotated by the host (30 MB each); leave it out, and see docs/logs.md")
-_LABELS = _do("labels are the program's own; leave them out: a site is made by env: {domains: [...], http_port: ...}")
-_NETWORK = _do("all containers of a server share one network and find each other by name; leave it out")
+_LABELS = _is("labels", 'labels: {com.example.team: "shop"}; a site is made by env: {domains: [...], http_port: ...}')
+_NETWORK = _do("a container reaches those of its server that it names, others by reach: [redis]; leave it out")
 _LINKS = _do("every container finds the others by name; leave it out, and write env: {db_host: $postgres}")
 _HOST_NETWORK = _do(
     'a container on the host\'s own network would pass by its firewall; publish ports, or write static_ipv6: "2:0:b" '
     "and open"
 )
 _ISOLATION = _do("is refused: it would share what belongs to the host; leave it out, and write capabilities it needs")
-_PRIVILEGED = _do("is refused: it would be the whole server; write the few it needs, capabilities: [NET_ADMIN]")
-_HOSTNAME = _do(
-    "a container is known by its name here, to others as well; a program that keeps its own takes it by env"
+_PRIVILEGED = _do(
+    "is refused: it would be the whole server; write the few it needs, capabilities: [NET_ADMIN], "
+    "devices: [/dev/net/tun], sysctls: {...}"
 )
-_ENTRYPOINT = _do("the image's own stays; write command: [program, argument], or an image of your own under images/")
-_IMAGE_ONLY = _do("is part of an image; write it into the Dockerfile of a folder under images/, and build_dir")
-_FILES = _do("a file comes in an image of your own (build_dir), or in a folder of the server, mounted by volumes")
+_HOSTNAME = _is("hostname", "hostname: mail.example.com")
+_WORKDIR = _is("working_dir", "working_dir: /srv/app")
+_FILES = _is("files", 'files: {/etc/app.yml: {content: "..."}}, or {from: config/app.yml}')
 _ENV = _is("env", "env: {http_port: 8080}")
 _ENV_FILE = _do("is not read; write the variables into env, and what is secret as _secrets^NAME")
 _SECRETS = _do("secrets stand in the section secrets of the stack file; write env: {password: _secrets^NAME}")
-_DOCKERFILE = _do(
-    "the file is called Dockerfile; put it into a folder of its own, and write build_dir or git: {dir: ...}"
-)
+_OF_CONTAINER = "it stands beside git, not in it; write %s"
 _BUILD = _is("build_dir", "build_dir: NAME (a folder of images/), or git: {url: ...}")
 _GRACE = _is("grace_seconds", "grace_seconds: 30")
-_DNS = _do("containers ask the resolver of the host; leave it out")
+_DNS = _do("is not supported; write whole names, and other resolvers by nameservers")
 _DOMAINS = Foreign(
     "sites stand in env here; write env: {domains: [example.com], http_port: 8080}, and the domain in dns.web",
     "env",
@@ -91,21 +88,20 @@ _REPLICAS = _do("there is one container of each; leave it out")
 _VOLUMES = _is("volumes", 'volumes: ["data:/var/lib/data"]')
 _CLOCK = _do('a scheduler runs jobs by the clock: build_dir: JobScheduler, env: {run_x: +job, when_x: "30 4 * * *"}')
 _NO_LIMIT = _do("is not supported: containers have Docker's own limits; leave it out")
-_NO_DEVICE = _do("is not supported: no container is given a device of the server; leave it out")
-_SYSCTLS = _do(
-    "is not supported: containers have the kernel settings of the host (playbooks/roles/sysctl); leave it out"
-)
+_NO_GPU = _do("servers have none; leave it out")
 _SECURITY = _do("is not supported: no-new-privileges and Docker's own profiles hold for all; leave it out")
-_REGISTRY = _do("a private registry is not supported; build the image on the server, by git (with secret) or build_dir")
+_REGISTRY = _do(
+    "logins stand in a section of their own; write registries: {ghcr.io: {user: ..., password: _secrets^NAME}}"
+)
 _SOURCE = _do("is not supported: the stack file is one file; YAML's anchors (&x, *x, <<: *x) share what repeats")
-_HOOKS = _do("is not supported; what has to run before is a job, which an application may wait for by db")
+_HOOKS = _do("is not supported; what has to run before is a job, which an application waits for: after: [migrate]")
 _PROXY = _do(
     "there is one proxy a server, made by env: {domains: [...], http_port: ...} and the job hasetup; leave it out"
 )
 _TERMINAL = _do("nobody sits at a container's terminal; leave it out")
 _PULL = _do("an image is pulled when it is named anew; leave it out, and write another tag or digest")
 _PLATFORM = _do("servers are x86-64; leave it out")
-_STATIC = _is("static_ipv6", 'static_ipv6: "2:0:b"', without="an address of its own is of applications")
+_STATIC = _is("static_ipv6", 'static_ipv6: "2:0:b"', without="an address of its own is of applications; leave it out")
 _RESERVED_IPV4 = _do(
     "every IPv4 address is reserved; leave it out (one that is reserved already: make adopt, docs/quickstart.md)"
 )
@@ -115,12 +111,16 @@ _PACK = _do(
 
 # The words of a Compose service, then those of others. Of each that is a setting here too there is no entry.
 _CONTAINER: Mapping[str, Foreign] = {
+    **{
+        row.docker.compose: _is(row.word, f"{row.word}: {json.dumps(row.example)}")
+        for row in rows()
+        if row.docker.compose
+    },
     "annotations": _LABELS,
     "attach": _LOGS,
     "backups": _BACKUP,
     "build": _BUILD,
     "blkio_config": _NO_LIMIT,
-    "cap_add": _CAPABILITIES,
     "cap_drop": _DROPPED,
     "cgroup": _ISOLATION,
     "cgroup_parent": _ISOLATION,
@@ -138,33 +138,25 @@ _CONTAINER: Mapping[str, Foreign] = {
     "depends_on": _AFTER,
     "deploy": _DEPLOY,
     "develop": _do("is of a developer's machine; leave it out"),
-    "device_cgroup_rules": _NO_DEVICE,
-    "devices": _NO_DEVICE,
-    "dns": _DNS,
+    "device_cgroup_rules": _do("is not supported; write the devices themselves, devices: [/dev/net/tun]"),
     "dns_opt": _DNS,
     "dns_search": _DNS,
     "domainname": _HOSTNAME,
     "driver_opts": _NETWORK,
-    "entrypoint": _ENTRYPOINT,
     "env_file": _ENV_FILE,
-    "environment": _ENV,
     "expose": _EXPOSE,
     "extends": _SOURCE,
     "external_links": _LINKS,
-    "extra_hosts": _do("is not supported; write the address into env, or a record under zones"),
-    "gpus": _NO_DEVICE,
-    "group_add": _do('is not supported; write user: "1000:GROUP", the group that it needs'),
+    "gpus": _NO_GPU,
     "healthcheck": _HEALTH,
-    "hostname": _HOSTNAME,
-    "init": _do("is not supported; a program that leaves dead children needs tini in its image"),
-    "ipc": _ISOLATION,
+    "ipc": _do(
+        "is refused: it would share the memory of other programs; where it wants more of its own write shm_size: 256m"
+    ),
     "isolation": _do("is of Windows; leave it out"),
     "label_file": _LABELS,
-    "labels": _LABELS,
     "links": _LINKS,
     "logging": _LOGS,
     "mac_address": _NETWORK,
-    "mem_limit": _MEMORY,
     "mem_reservation": _NO_RESERVE,
     "mem_swappiness": _do("memory counts swap already; leave it out"),
     "memswap_limit": _do("memory counts swap already; leave it out"),
@@ -173,14 +165,15 @@ _CONTAINER: Mapping[str, Foreign] = {
     "networks": _NETWORK,
     "oom_kill_disable": _do("is refused: the server would stop instead; leave it out, and write a larger memory"),
     "oom_score_adj": _NO_RESERVE,
-    "pid": _ISOLATION,
-    "pids_limit": _NO_LIMIT,
+    "pid": _do(
+        "is refused: it would see and stop the host's own programs; what looks after the host is a role of its playbook"
+    ),
     "platform": _PLATFORM,
-    "ports": _do("a job publishes no ports; what is reached by others is an application"),
+    "ports": _do(_NO_PORTS),
     "post_start": _HOOKS,
     "pre_stop": _HOOKS,
     "privileged": _PRIVILEGED,
-    "profiles": _do("is not supported: all of the stack file runs; take out what shall not, or keep another stack"),
+    "profiles": _do("is not supported: a job may be run by hand alone, run: manual; take out what shall not be there"),
     "provider": _do("is not supported: what runs is an application with an image; leave it out"),
     "pull_policy": _PULL,
     "restart": _do("a job ends, and is not started again; leave it out, or make it an application"),
@@ -188,21 +181,15 @@ _CONTAINER: Mapping[str, Foreign] = {
     "scale": _REPLICAS,
     "secrets": _SECRETS,
     "security_opt": _SECURITY,
-    "shm_size": _is("tmpfs", 'tmpfs: {/dev/shm: "size=128m"}'),
     "stdin_open": _TERMINAL,
-    "stop_grace_period": _GRACE,
-    "stop_signal": _IMAGE_ONLY,
     "storage_opt": _NO_LIMIT,
-    "sysctls": _SYSCTLS,
     "tty": _TERMINAL,
-    "ulimits": _NO_LIMIT,
     "use_api_socket": _do("is refused: it would be the whole server; jobs are started by env: {run_x: +job}"),
-    "userns_mode": _ISOLATION,
+    "userns_mode": _do("is refused: what the host and its containers call users is one; leave it out, and write user"),
     "uts": _ISOLATION,
     "volumes_from": _VOLUMES,
-    "working_dir": _IMAGE_ONLY,
     # docker run and plain words
-    "add_host": _do("is not supported; write the address into env, or a record under zones"),
+    "add_host": _is("extra_hosts", 'extra_hosts: {ldap.example.com: "192.0.2.10"}'),
     "args": _is("command", "command: [serve, --quiet]"),
     "build_arg": _is("build_args", 'build_args: {VERSION: "1.2"}'),
     "cmd": _is("command", "command: [serve, --quiet], one item a word"),
@@ -212,11 +199,11 @@ _CONTAINER: Mapping[str, Foreign] = {
     "cpu_limit": _CPUS,
     "databases": _is("db", "db: [postgres]"),
     "depends": _AFTER,
-    "device": _NO_DEVICE,
+    "device": _is("devices", "devices: [/dev/net/tun]"),
     "domain": _DOMAINS,
     "domains": _DOMAINS,
     "envs": _ENV,
-    "gpu": _NO_DEVICE,
+    "gpu": _NO_GPU,
     "http_port": _PORT,
     "image_name": _is("image", "image: postgres:15"),
     "ip": _STATIC,
@@ -234,24 +221,24 @@ _CONTAINER: Mapping[str, Foreign] = {
     "net": _HOST_NETWORK,
     "network": _NETWORK,
     "port": _PORT,
-    "publish": _is("ports", "ports: [80, 443]", without="a job publishes no ports"),
+    "publish": _is("ports", "ports: [80, 443]", without=_NO_PORTS),
     "ram": _MEMORY,
     "replicas": _REPLICAS,
     "requires": _AFTER,
     "restart_policy": _is("restart", without="a job ends, and is not started again; leave it out"),
     "schedule": _CLOCK,
     "tag": _do("a tag stands behind an image's name, image: postgres:15, or in git: {url: ..., tag: v1.4}"),
-    "ulimit": _NO_LIMIT,
+    "ulimit": _is("ulimits", "ulimits: {nofile: 40000}"),
     "url": _is("git.url", 'git: {url: "https://git.example.org/team/site.git"}'),
     "variables": _ENV,
     "volume": _VOLUMES,
     "wait_for": _AFTER,
-    "workdir": _IMAGE_ONLY,
+    "workdir": _WORKDIR,
     # Bee2
     "branch": _is("git.branch", "git: {url: ..., branch: main}"),
     "capadd": _CAPABILITIES,
     "capdrop": _DROPPED,
-    "dockerfile": _DOCKERFILE,
+    "dockerfile_path": _is("dockerfile", "dockerfile: docker/web.Dockerfile"),
     "git_dir": _is("git.dir", "git: {url: ..., dir: sites/blog}"),
     "internal_dns": _LINKS,
     "link": _LINKS,
@@ -267,7 +254,6 @@ _CONTAINER: Mapping[str, Foreign] = {
     "deploy_timeout": _is("health.timeout", "health: {timeout: 120}", without=_NO_SERVICE),
     "directories": _VOLUMES,
     "drain_timeout": _GRACE,
-    "files": _FILES,
     "host": _is("server", "server: web1, a name under servers"),
     "hosts": _is("server", "server: web1, a name under servers; each container runs on one"),
     "hooks_path": _HOOKS,
@@ -300,7 +286,7 @@ _CONTAINER: Mapping[str, Foreign] = {
     "letsencrypt": _do("certificates are made for every site by the job certbot (docs/certificates.md); leave it out"),
     "limits": _do("write memory and cpus"),
     "ports_exposes": _PORT,
-    "ports_mappings": _is("ports", 'ports: ["8080:80"]', without="a job publishes no ports"),
+    "ports_mappings": _is("ports", 'ports: ["8080:80"]', without=_NO_PORTS),
     "post_deployment_command": _HOOKS,
     "pre_deployment_command": _HOOKS,
     "procfile": _PACK,
@@ -331,7 +317,8 @@ _GIT: Mapping[str, Foreign] = {
     "credentials": _is("secret", "secret: _secrets^git_token"),
     "depth": _do("no more of it is fetched than is built; leave it out"),
     "directory": _is("dir", "dir: sites/blog"),
-    "dockerfile": _DOCKERFILE,
+    "deploy_key": _is("key", "key: _secrets^deploy_key, and its server's host_key"),
+    "dockerfile": _do(_OF_CONTAINER % "dockerfile: docker/web.Dockerfile"),
     "folder": _is("dir", "dir: sites/blog"),
     "password": _is("secret", "secret: _secrets^git_token"),
     "path": _is("dir", "dir: sites/blog"),
@@ -341,10 +328,11 @@ _GIT: Mapping[str, Foreign] = {
     "rev": _is("commit"),
     "revision": _is("commit"),
     "sha": _is("commit"),
-    "ssh_key": _is("secret", "secret: _secrets^git_token; repositories are fetched by https"),
+    "private_key": _is("key", "key: _secrets^deploy_key, and its server's host_key"),
+    "ssh_key": _is("key", "key: _secrets^deploy_key, and its server's host_key"),
     "subdir": _is("dir", "dir: sites/blog"),
-    "submodules": _do("is not supported; leave it out"),
-    "target": _do("the last stage of a Dockerfile is built; leave it out"),
+    "submodules": _do("they are fetched by themselves; leave it out"),
+    "target": _do(_OF_CONTAINER % "target: release"),
     "token": _is("secret", "secret: _secrets^git_token"),
 }
 
@@ -448,14 +436,14 @@ _STACK: Mapping[str, Foreign] = {
     "hosts": _is("servers"),
     "include": _SOURCE,
     "inventory": _do("Ansible runs on the server itself; leave it out"),
-    "networks": _do("each server has one network; leave it out"),
+    "networks": _do("each server has one network, and a container reaches those that it names; leave it out"),
     "openvpn": _do("there is no VPN: SSH with the stack's own key (docs/operations.md); leave it out"),
     "provisioner": _do(
         "the API key is set by `pulumi config set --secret vultr:apiKey`, and each server says its region"
     ),
     "proxy": _PROXY,
     "records": _is("zones", "zones: {example.com: {records: [...]}}"),
-    "registry": _REGISTRY,
+    "registry": _is("registries", "registries: {ghcr.io: {user: ..., password: _secrets^NAME}}"),
     "role": _is("servers"),
     "restic": _BACKUPS,
     "scheduler": _CLOCK,
@@ -510,6 +498,15 @@ _BACKUP_WORDS: Mapping[str, Foreign] = {
     "skip": _is("save", "save: false"),
 }
 
+_REGISTRY_WORDS: Mapping[str, Foreign] = {
+    "certificate": _is("ca"),
+    "login": _is("user"),
+    "secret": _is("password", "password: _secrets^NAME"),
+    "server": _do("its host is the key of this section: registries: {ghcr.io: {...}}; leave it out"),
+    "token": _is("password", "password: _secrets^NAME"),
+    "username": _is("user"),
+}
+
 WORDS: Mapping[type[Settings], Mapping[str, Foreign]] = {
     Stack: _STACK,
     Server: _SERVER,
@@ -519,6 +516,7 @@ WORDS: Mapping[type[Settings], Mapping[str, Foreign]] = {
     Container: _CONTAINER,
     Health: _HEALTH_WORDS,
     Git: _GIT,
+    Registry: _REGISTRY_WORDS,
     Backups: _BACKUP_SECTION,
     Keep: _KEEP_WORDS,
     Backup: _BACKUP_WORDS,

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from settings.errors import show
 
-_SCP = re.compile(r"(?:[\w.-]+@)?([\w.-]+):(?!//)(.+)")
+_SCP = re.compile(r"(?:(?P<user>[\w.-]+)@)?(?P<host>[\w.-]+):(?!//)(?P<path>.+)", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 # As git-check-ref-format(1) has it.
 _NOT_IN_REFS = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|$)")
@@ -19,25 +19,38 @@ _PRIVATE = ", and for a private one secret: _secrets^NAME (a token that may read
 
 
 def url(text: str) -> str:
-    """Check the URL of a repository: http or https, a user in it at most."""
-    if match := _SCP.fullmatch(text):
-        raise ValueError(f"{show(text)} goes by SSH; write https://{match[1]}/{match[2].lstrip('/')}{_PRIVATE}")
+    """Check the URL of a repository: http or https, a user in it at most; or by SSH, of a user, in either spelling."""
     problem = f'{show(text)} is not the URL of a repository; write e.g. "https://git.example.org/team/site.git"'
+    if match := _SCP.fullmatch(text):
+        if not match["user"]:
+            raise ValueError(
+                f"{show(text)} names no user; write git@{text}, or https://{match['host']}/{match['path']}"
+            )
+        if not re.fullmatch(r"[!-~]+", text) or text.startswith("-"):
+            raise ValueError(problem)
+        return text
     try:
         parts = urlsplit(text)
         usable = bool(parts.hostname) and parts.port != 0
     except ValueError as error:
         raise ValueError(problem) from error
-    if parts.scheme in ("ssh", "git", "git+ssh", "file"):
+    if parts.scheme in ("git", "git+ssh", "file"):
         raise ValueError(f"{show(parts.scheme + '://')} is not used here; write an https:// URL{_PRIVATE}")
     if parts.password is not None:
         # Not repeated: it may be a secret.
         raise ValueError(f"holds a password, which would be kept in plain text; take it out{_PRIVATE}")
-    if parts.scheme not in ("http", "https") or not usable or not parts.path.strip("/"):
+    if parts.scheme not in ("http", "https", "ssh") or not usable or not parts.path.strip("/"):
         raise ValueError(problem)
     if parts.query or parts.fragment or not re.fullmatch(r"[!-~]+", text):
         raise ValueError(problem)
+    if parts.scheme == "ssh" and not parts.username:
+        raise ValueError(f'{show(text)} names no user; write "ssh://git@{parts.netloc}{parts.path}"')
     return text
+
+
+def is_ssh(text: str) -> bool:
+    """Whether a checked URL goes by SSH."""
+    return not text.startswith(("http://", "https://"))
 
 
 def ref(text: str) -> str:

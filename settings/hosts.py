@@ -11,6 +11,8 @@ from pydantic import BeforeValidator, Field
 from settings import kinds as k
 from settings.errors import show
 from settings.kinds import Settings
+from settings.redirects import Redirect
+from settings.redirects import parse as parse_redirect
 
 RecordType = Literal["A", "AAAA", "CAA", "CNAME", "MX", "NS", "SRV", "SSHFP", "TXT"]
 
@@ -100,9 +102,10 @@ class Dns(Settings):
         description="Names on the private network: A of `private_ip`.",
         examples=[["web1.internal.example.com"]],
     )
-    web: list[k.Domain] = Field(
+    web: list[k.WebDomain] = Field(
         default_factory=list,
-        description="Domains of sites: A of the server, AAAA of the static web address, and `www.` too.",
+        description="Domains of sites: A of the server, AAAA of the static web address, and `www.` too. "
+        '`"*.example.com"` is every name below one.',
         examples=[["example.com", "penguin.example.net"]],
     )
 
@@ -143,6 +146,13 @@ class Server(Settings):
         description="Names that lead to this server.",
         examples=[{"public": ["web1.example.com"], "web": ["example.com"]}],
     )
+    redirects: dict[k.RedirectSource, k.RedirectTarget] = Field(
+        default_factory=dict,
+        description="Addresses that lead elsewhere, by 301: a whole domain, which gets DNS records, `www.` and a "
+        "certificate as one of `dns.web` does, or one path of a domain that an application serves. To a URL, where one "
+        "without a path keeps the visitor's own path and query, or to a path of the same domain.",
+        examples=[{"old.example.org": "https://example.com", "example.com/feed": "/rss.xml"}],
+    )
     ssh_from: list[k.Source] | None = Field(
         default=None,
         description="Networks and addresses that may log in; from anywhere when left out. The machine that runs "
@@ -170,6 +180,16 @@ class Server(Settings):
         examples=[False],
     )
     timezone: k.Timezone = Field(default="Etc/UTC", description="Time zone of the host.", examples=["Europe/Berlin"])
+
+    @property
+    def parsed_redirects(self) -> tuple[Redirect, ...]:
+        """`redirects`, parsed, in order."""
+        return tuple(parse_redirect(source, to) for source, to in self.redirects.items())
+
+    @property
+    def web_domains(self) -> list[str]:
+        """The domains that lead to its proxy, without `www.`: those of `dns.web`, and those that lead elsewhere."""
+        return [*self.dns.web, *(one.host for one in self.parsed_redirects if not one.path)]
 
 
 class Record(Settings):

@@ -11,7 +11,19 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainValidator
 
-from settings import addresses, alert_texts, backup_texts, container_texts, git_texts, texts
+from settings import (
+    addresses,
+    alert_texts,
+    backup_texts,
+    container_texts,
+    entries,
+    files,
+    git_texts,
+    image_texts,
+    option_texts,
+    redirects,
+    texts,
+)
 from settings.errors import show
 
 
@@ -42,7 +54,7 @@ def _suffix(check: Callable[[str], str]) -> BeforeValidator:
 
 
 def _port(value: object) -> int | str:
-    container_texts.parse_port(value)
+    container_texts.parse_ports(value)
     return value if isinstance(value, int) else str(value)
 
 
@@ -70,6 +82,7 @@ Argument = Annotated[str, Kind("text"), AfterValidator(container_texts.argument)
 BuildArg = Annotated[str, Kind("name"), AfterValidator(container_texts.build_arg)]
 Name = Annotated[str, Kind("name"), AfterValidator(texts.name)]
 Domain = Annotated[str, Kind("domain name"), AfterValidator(texts.domain)]
+WebDomain = Annotated[str, Kind("domain name"), AfterValidator(entries.domain)]
 RecordName = Annotated[str, Kind("name within the zone"), AfterValidator(texts.record_name)]
 EnvKey = Annotated[str, Kind("lower-case name"), AfterValidator(container_texts.env_key)]
 EnvValue = Annotated[
@@ -77,15 +90,38 @@ EnvValue = Annotated[
     Kind("text, whole number, true or false, list of texts, or reference"),
     PlainValidator(container_texts.env_value),
 ]
+VariableName = Annotated[str, Kind("name"), AfterValidator(container_texts.variable)]
+VariableValue = Annotated[
+    str | int | bool,
+    Kind("text, whole number, true or false, or reference"),
+    PlainValidator(container_texts.variable_value),
+]
+FileSetting = Annotated[object, Kind("map with `content` or `from`, and `mode`, `user`"), PlainValidator(files.setting)]
 PortSetting = Annotated[int | str, Kind("port"), PlainValidator(_port)]
 OpenSetting = Annotated[str, Kind("protocol and port"), PlainValidator(_open)]
 VolumeSetting = Annotated[str, Kind("volume"), AfterValidator(_volume)]
 DatabaseSetting = Annotated[str, Kind("database"), AfterValidator(_database)]
 AbsolutePath = Annotated[str, Kind("absolute path"), AfterValidator(container_texts.absolute_path)]
 Duration = Annotated[str, Kind("duration"), AfterValidator(container_texts.duration)]
-Memory = Annotated[str, Kind("amount of memory"), AfterValidator(container_texts.memory)]
-Cpus = Annotated[str, Kind("number of processors"), PlainValidator(container_texts.cpus)]
-Capability = Annotated[str, Kind("Linux capability"), AfterValidator(container_texts.capability)]
+Memory = Annotated[str, Kind("amount of memory"), AfterValidator(option_texts.memory)]
+ShmSize = Annotated[str, Kind("amount of memory"), AfterValidator(option_texts.shm_size)]
+Cpus = Annotated[str, Kind("number of processors"), PlainValidator(option_texts.cpus)]
+Capability = Annotated[str, Kind("Linux capability"), AfterValidator(option_texts.capability)]
+Word = Annotated[str, Kind("text"), AfterValidator(option_texts.word)]
+Words = Annotated[list[Word], AfterValidator(option_texts.words)]
+Hostname = Annotated[str, Kind("host name"), AfterValidator(option_texts.hostname)]
+LimitName = Annotated[str, Kind("limit"), AfterValidator(option_texts.limit_name)]
+LimitValue = Annotated[object, Kind("whole number, or map with `soft` and `hard`"), PlainValidator(option_texts.limit)]
+Ulimits = Annotated[dict[LimitName, LimitValue], AfterValidator(option_texts.limits)]
+Sysctl = Annotated[str, Kind("setting of the kernel"), AfterValidator(option_texts.sysctl)]
+PlainValue = Annotated[str, Kind("text, whole number, true or false"), PlainValidator(option_texts.plain_value)]
+Device = Annotated[str, Kind("device"), AfterValidator(option_texts.device)]
+Group = Annotated[str, Kind("group"), PlainValidator(option_texts.group)]
+HostName = Annotated[str, Kind("host name"), AfterValidator(option_texts.host_name)]
+HostAddress = Annotated[str, Kind("IPv4 address"), AfterValidator(option_texts.host_address)]
+Nameserver = Annotated[str, Kind("address"), AfterValidator(option_texts.nameserver)]
+LabelName = Annotated[str, Kind("name"), AfterValidator(option_texts.label)]
+Signal = Annotated[str, Kind("signal"), PlainValidator(option_texts.signal)]
 NetSuffix = Annotated[str, Kind("suffix of a network"), _suffix(addresses.container_net)]
 AddressSuffix = Annotated[str, Kind("suffix of an address"), _suffix(addresses.container_address)]
 PrivateIpv4 = Annotated[str, Kind("private IPv4 address"), AfterValidator(texts.private_ipv4)]
@@ -93,6 +129,8 @@ PrivateIpv4Net = Annotated[str, Kind("private IPv4 network"), AfterValidator(tex
 Source = Annotated[str, Kind("address or network"), AfterValidator(texts.source)]
 UrlPath = Annotated[str, Kind("path of a request"), AfterValidator(texts.url_path)]
 Statuses = Annotated[str, Kind("list of statuses"), AfterValidator(texts.statuses), BeforeValidator(_status)]
+RedirectSource = Annotated[str, Kind("domain name, or one with a path"), AfterValidator(redirects.source)]
+RedirectTarget = Annotated[str, Kind("URL or path"), AfterValidator(redirects.target)]
 MirrorUrl = Annotated[str, Kind("URL"), AfterValidator(texts.mirror_url)]
 Timezone = Annotated[str, Kind("time zone"), AfterValidator(texts.timezone)]
 Plan = Annotated[str, Kind("identifier"), AfterValidator(texts.slug), BeforeValidator(texts.plan)]
@@ -100,7 +138,12 @@ Region = Annotated[str, Kind("identifier"), AfterValidator(texts.slug), BeforeVa
 OperatingSystem = Annotated[int, Kind("`2136` or `2625`"), BeforeValidator(texts.operating_system)]
 Folder = Annotated[str, Kind("folder name"), AfterValidator(texts.folder)]
 Playbook = Annotated[str, Kind("file name"), AfterValidator(texts.playbook)]
-Image = Annotated[str, Kind("image name"), AfterValidator(texts.image)]
+Image = Annotated[str, Kind("image name"), AfterValidator(image_texts.image)]
+RegistryHost = Annotated[str, Kind("host"), AfterValidator(image_texts.registry)]
+RegistryUser = Annotated[str, Kind("name"), AfterValidator(image_texts.registry_user)]
+ContextPath = Annotated[str, Kind("path"), AfterValidator(image_texts.context_path)]
+Stage = Annotated[str, Kind("name"), AfterValidator(image_texts.stage)]
+BuildSecret = Annotated[str, Kind("id"), AfterValidator(image_texts.build_secret)]
 GitUrl = Annotated[str, Kind("URL of a repository"), AfterValidator(git_texts.url)]
 GitRef = Annotated[str, Kind("name"), AfterValidator(git_texts.ref)]
 GitCommit = Annotated[str, Kind("commit"), AfterValidator(git_texts.commit)]

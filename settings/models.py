@@ -12,9 +12,10 @@ from settings import kinds as k
 from settings.addresses import private_net
 from settings.alerts import Alerts, Mail, Ntfy
 from settings.backups import Backup, Backups, Keep
-from settings.containers import Application, Container, Git, Health, Job
+from settings.containers import Application, Container, Health, Job
 from settings.hosts import Data, Dns, Record, Server, Zone
 from settings.kinds import Settings
+from settings.sources import Git, Registry
 
 __all__ = [
     "Alerts",
@@ -31,6 +32,7 @@ __all__ = [
     "Mail",
     "Ntfy",
     "Record",
+    "Registry",
     "Server",
     "Settings",
     "Stack",
@@ -70,7 +72,11 @@ class Stack(Settings):
         examples=[{"mail_password": "..."}],
         repr=False,
     )
-
+    registries: dict[k.RegistryHost, Registry] = Field(
+        default_factory=dict,
+        description="Private registries by their hosts, as the names of images begin; `docker.io` is Docker Hub.",
+        examples=[{"ghcr.io": {"user": "shop-bot", "password": "_secrets^registry"}}],
+    )
     backups: Backups | None = Field(
         default=None,
         description="Backups of all servers; none when left out.",
@@ -92,6 +98,15 @@ class Stack(Settings):
     def applications_on(self, server: str) -> dict[str, Application]:
         """The applications of a server by name."""
         return {name: app for name, app in self.applications.items() if self.server_of(app) == server}
+
+    def registries_on(self, server: str) -> dict[str, Registry]:
+        """The registries that a server may need, by host: of its images, and all where it builds any."""
+        there = self.containers_on(server).values()
+        return {
+            host: registry
+            for host, registry in self.registries.items()
+            if any(container.registry in (None, host) for container in there)
+        }
 
     def private_peers(self, server: str) -> dict[str, str]:
         """The private addresses of the other servers on a server's private network, by name; none without one."""

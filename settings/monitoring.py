@@ -4,17 +4,19 @@ Makes: `watched`, a pure function of a checked `Stack`: the content of the file 
 when it alarms, and how it is configured (images/Monitor/monitor).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
 
 from settings.crontab import Schedule
 from settings.domains import domains_map
+from settings.entries import parse as parse_entry
 from settings.models import Stack
 from settings.monitors import PROXY, servers_watched
 from settings.references import JobRef
 from settings.saved import has_backups
+from settings.site import name_of, statuses
 
 # A run begins within a minute of its time, and a night with a change of the clock is an hour longer.
 SPARE_SECONDS = 900 + 3600
@@ -25,8 +27,11 @@ _DAY = 86400
 _FIRST, _DAYS = date(2024, 1, 1), 366 * 9
 
 
-def watched(stack: Stack, name: str) -> dict[str, Any]:
-    """What the monitor `name` is told, with all secrets: the caller sees to it that it stays one."""
+def watched(stack: Stack, name: str, addresses: Mapping[str, str]) -> dict[str, Any]:
+    """What the monitor `name` is told, with all secrets: the caller sees to it that it stays one.
+
+    `addresses`: the public IPv4 address of each server, by its name.
+    """
     monitor = stack.applications[name]
     server = stack.server_of(monitor)
     return {
@@ -36,6 +41,7 @@ def watched(stack: Stack, name: str) -> dict[str, Any]:
         "proxy": any(mount.path == PROXY for mount in monitor.mounts),
         "sites": list(_sites(stack, name)),
         "peers": list(_peers(stack, server)),
+        "servers": [{"name": other, "address": addresses[other]} for other in stack.servers if other != server],
         "jobs": dict(sorted(_late_jobs(stack, server))),
         "backups": _late_backups(stack, server),
         "alerts": _alerts(stack),
@@ -45,13 +51,17 @@ def watched(stack: Stack, name: str) -> dict[str, Any]:
 def _sites(stack: Stack, name: str) -> Iterator[dict[str, str]]:
     for server in servers_watched(stack, name):
         for domain, route in domains_map(stack, server).items():
+            entry, visited = parse_entry(domain), route.get("visited", {})
+            called, asked = (name_of(host, route.get("site")) for host in (entry.host, entry.asked))
+            called += entry.below
             yield {
-                "domain": domain,
+                "domain": called,
                 "server": server,
                 "application": route["app"],
                 "scheme": "https" if route["tls"] else "http",
-                "path": route["path"],
-                "status": route["status"],
+                "path": visited.get("path", route["path"]),
+                "status": statuses(visited.get("status", route["status"]), route.get("site")),
+                **({"host": asked} if asked != called else {}),
             }
 
 
@@ -68,7 +78,7 @@ def _late_jobs(stack: Stack, server: str) -> Iterator[tuple[str, int]]:
     """The jobs by the clock, and after how many seconds without a start each is late."""
     late: dict[str, int] = {}
     for application in stack.applications_on(server).values():
-        for key, reference in application.environment.items():
+        for key, reference in application.variables.items():
             when = application.env.get(f"when_{key.removeprefix('RUN_').lower()}")
             if key.startswith("RUN_") and isinstance(reference, JobRef) and isinstance(when, str):
                 gap = longest_gap(Schedule.parse(when))

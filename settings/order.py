@@ -1,8 +1,8 @@
 """Which container has to be there before which.
 
 Makes: the order in which a stack's containers are declared, and what each waits for: a job for what it names, an
-application for the jobs that make its databases and for nobody else, since applications find each other by name at
-run time; and the circles that prevent such an order, which are reported with the whole file (`checks`).
+application for those it names and the jobs that make its databases, since applications find each other by name at run
+time; and the circles that prevent such an order, which are reported with the whole file (`checks`).
 """
 
 from collections import deque
@@ -20,19 +20,19 @@ CERTIFICATES = "CertBot"  # of images/: a job that is given all domains, and tel
 
 
 def waits_for(stack: Stack, name: str) -> list[str]:
-    """Return the containers that one starts after: the jobs that make its databases, and for a job those it names in
-    `after`, refers to, routes visitors to, or makes databases on.
+    """Return the containers that one starts after: those it names in `after`, the jobs that make its databases, and for
+    a job those it refers to, routes visitors to, or makes databases on.
     """
     container = stack.containers()[name]
     servers = {one.server for one in databases.used(name, container)} - {name}
-    found = [job for server in servers for job in databases.makers(stack, server)]
+    found = [*container.after]
+    found += [job for server in servers for job in databases.makers(stack, server)]
     if not isinstance(container, Job):
         if is_monitor(container):
             # A site that its proxy has not been told of is not down.
             found += [job for server in servers_watched(stack, name) for job in _given_domains(stack, server)]
         return sorted(set(found) - {name})
-    found += container.after
-    for reference in container.environment.values():
+    for reference in container.referred:
         match reference:
             case AppRef(other):
                 found.append(other)
@@ -47,7 +47,7 @@ def waits_for(stack: Stack, name: str) -> list[str]:
 def zones_before(stack: Stack, name: str) -> list[str]:
     """Return the zones whose records a job runs after: an authority that it asks looks its domains up."""
     container = stack.containers()[name]
-    if not (isinstance(container, Job) and DomainsAll() in container.environment.values()):
+    if not (isinstance(container, Job) and DomainsAll() in container.referred):
         return []
     return sorted(zones_served(stack, stack.server_of(container)))
 
@@ -61,17 +61,13 @@ def proxy_setups(stack: Stack, server: str) -> list[str]:
 
 def _given_domains(stack: Stack, server: str) -> list[str]:
     """Return the jobs of a server that are given all of its domains."""
-    return [
-        name
-        for name, job in stack.jobs.items()
-        if stack.server_of(job) == server and DomainsAll() in job.environment.values()
-    ]
+    return [name for name, job in stack.jobs.items() if stack.server_of(job) == server and DomainsAll() in job.referred]
 
 
 def database_servers(stack: Stack, name: str) -> list[str]:
     """Return the database servers that a container uses, refers to, or makes databases on."""
     container = stack.containers()[name]
-    referred = [one.name for one in container.environment.values() if isinstance(one, AppRef)]
+    referred = [one.name for one in container.referred if isinstance(one, AppRef)]
     used = [one.server for one in databases.used(name, container)]
     found = {*referred, *used, *databases.made_by(stack, name)} - {name}
     return sorted(one for one in found if one in stack.applications and stack.applications[one].engine)
@@ -128,7 +124,7 @@ def _way_back(start: str, waits: Mapping[str, Sequence[str]]) -> list[str]:
 
 def jobs_named(container: Container) -> list[str]:
     """Return the jobs that a container refers to: it knows their names, and an application may start them."""
-    return sorted({reference.name for reference in container.environment.values() if isinstance(reference, JobRef)})
+    return sorted({reference.name for reference in container.referred if isinstance(reference, JobRef)})
 
 
 def startable(stack: Stack) -> set[str]:

@@ -33,7 +33,7 @@ def openings_of(applications: Iterable[Application], *, is_nat: bool) -> list[Op
     found: set[Opening] = set()
     for app in applications:
         for family in ("v4", "v6") if is_nat else ("v4",):
-            found |= {Opening(port.proto, str(port.host), family) for port in app.published}
+            found |= {Opening(of[0].proto, _range(of[0].host, of[-1].host), family) for of in app.ports_published}
         if app.has_address and not is_nat:
             found |= {Opening(opened.proto, _range(opened.first, opened.last), "v6") for opened in app.opened}
     return sorted(opening for opening in found if (opening.protocol, opening.port) != ("tcp", "22"))

@@ -14,11 +14,14 @@ from pydantic.fields import FieldInfo
 from settings import references
 from settings.alerts import Alerts, Mail, Ntfy
 from settings.backups import Backup, Backups, Keep
-from settings.containers import Application, Container, Git, Health, Job
+from settings.containers import Application, Container, Health, Job
 from settings.drills import Drill, Rehearsal
 from settings.hosts import Data, Dns, DockerIpv6, Ipv6, Record, Server, Zone
 from settings.kinds import Kind, Settings
 from settings.models import Stack
+from settings.options import Options
+from settings.site import RateLimit, Site
+from settings.sources import Git, Registry, Source
 
 _INTRO = """\
 # Configuration
@@ -54,12 +57,17 @@ _SECTIONS: tuple[tuple[str, type[Settings]], ...] = (
     ("`servers.NAME.data`", Data),
     ("`servers.NAME.dns`", Dns),
     ("`applications.NAME` and `jobs.NAME`", Container),
+    ("`applications.NAME` and `jobs.NAME`, their images", Source),
+    ("`applications.NAME` and `jobs.NAME`, how they run", Options),
     ("`applications.NAME.git` and `jobs.NAME.git`", Git),
     ("`applications.NAME`", Application),
     ("`applications.NAME.health`", Health),
+    ("`applications.NAME.site`", Site),
+    ("`applications.NAME.site.rate_limit`", RateLimit),
     ("`jobs.NAME`", Job),
     ("`applications.NAME.backup` and `jobs.NAME.backup`", Backup),
     ("`applications.NAME.drill`", Drill),
+    ("`registries.HOST`", Registry),
     ("`backups`", Backups),
     ("`backups.keep`", Keep),
     ("`backups.drill`", Rehearsal),
@@ -86,9 +94,9 @@ def _section(title: str, model: type[Settings]) -> str:
 
 
 def _rows(model: type[Settings]) -> Iterator[str]:
-    shared = Container.model_fields if issubclass(model, Container) and model is not Container else {}
+    inherited = {name for base in model.__mro__[1:] if issubclass(base, Settings) for name in base.model_fields}
     for name, field in model.model_fields.items():
-        if name not in shared and not field.exclude:
+        if name not in inherited and not field.exclude:
             example = _code(field.examples[0]) if field.examples else ""
             cells = (f"`{name}`", _kind(field), _default(field), field.description or "", example)
             yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -1,4 +1,4 @@
-"""References: values in `env` that stand for something the program knows.
+"""References: values in `env` and `environment`, whole or within text, that stand for something the program knows.
 
 Makes: a pure parser from a value to what it means, its inverse for plain text (`escape`), and `resolve`,
 which asks a `Lookup` for the text. Leaves alone: whether the thing referred to exists (`checks.references`),
@@ -14,11 +14,15 @@ and the secrets themselves, which a Lookup may hold as anything it likes, an unr
 | `_dbmap` | the databases to create, as JSON |
 | `domains: all` | every served domain with its container, as JSON |
 | `$$x`, `++x`, `__x` | the plain text `$x`, `+x`, `_x` |
+| `x://u:${_app^password}@${$app}/` | text with what its references stand for, percent-encoded where a URL wants it |
+| `$${x` | the plain text `${x`, anywhere |
 """
 
 import re
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
+
+from settings import interpolation
 
 SIGNS = "$+_"
 KINDS = ("password", "adminpass")
@@ -81,15 +85,30 @@ class DbMap:
     """`_dbmap`: the map of databases to create."""
 
 
-Reference = Literal | AppRef | JobRef | SecretRef | UserSecretRef | DomainsAll | DbMap
+@dataclass(frozen=True)
+class Part:
+    """A piece of text: plain, or what a reference stands for."""
+
+    reference: Literal | AppRef | JobRef | SecretRef | UserSecretRef
+    kept: str | None = None  # reserved characters that are not percent-encoded; None: nothing is
+
+
+@dataclass(frozen=True)
+class Text:
+    """Text with references in it."""
+
+    parts: tuple[Part, ...]
+
+
+Reference = Literal | AppRef | JobRef | SecretRef | UserSecretRef | DomainsAll | DbMap | Text
 Value = str | int | bool | list[str]
 
 
 def parse(value: Value, *, key: str = "") -> Reference:  # noqa: PLR0911 - one a kind
-    """Read one `env` value. `key` matters for `domains` alone, where `all` is a reference.
+    """Read one value of `env` or `environment`. `key` matters for `domains` alone, where `all` is a reference.
 
     Numbers become decimal text, booleans `true` and `false`, lists their items joined by commas.
-    Raises ReferenceSyntaxError when the first character starts a reference that can't be read.
+    Raises ReferenceSyntaxError when the first character, or `${` anywhere, starts a reference that can't be read.
     """
     if isinstance(value, bool):
         return Literal("true" if value else "false")
@@ -99,10 +118,10 @@ def parse(value: Value, *, key: str = "") -> Reference:  # noqa: PLR0911 - one a
         return Literal(",".join(_plain_item(item) for item in value))
     if key == "domains" and value == "all":
         return DomainsAll()
-    if not value or value[0] not in SIGNS:
-        return Literal(value)
+    if not value or value[0] not in SIGNS or value.startswith(("${", "$${")):
+        return parse_text(value)
     if value[1:2] == value[0]:
-        return Literal(value[1:])
+        return parse_text(value[1:])
     if value[0] == "_":
         return _parse_secret(value)
     if not _NAME.fullmatch(value[1:]):
@@ -111,6 +130,36 @@ def parse(value: Value, *, key: str = "") -> Reference:  # noqa: PLR0911 - one a
             f'starts with "{value[0]}" but does not name {what}; for plain text write "{value[0] * 2}" in its place'
         )
     return AppRef(value[1:]) if value[0] == "$" else JobRef(value[1:])
+
+
+def parse_text(text: str) -> Reference:
+    """Read text that holds references by `${...}` alone, as the content of a file does. Raises ReferenceSyntaxError."""
+    pieces = interpolation.pieces(text)
+    parts = tuple(
+        Part(_within(one.text), interpolation.kept(pieces, index)) if one.is_reference else Part(Literal(one.text))
+        for index, one in enumerate(pieces)
+    )
+    if not any(one.is_reference for one in pieces):
+        return Literal("".join(one.text for one in pieces))
+    return parts[0].reference if len(parts) == 1 else Text(parts)
+
+
+def _within(inner: str) -> AppRef | JobRef | SecretRef | UserSecretRef:
+    try:
+        meant = parse(inner)
+    except ReferenceSyntaxError:
+        meant = None
+    if isinstance(meant, AppRef | JobRef | SecretRef | UserSecretRef):
+        return meant
+    raise ReferenceSyntaxError(
+        'holds "${" and no reference behind it; write ${$app}, ${+job}, ${_app^password}, ${_app:database^password}, '
+        "${_app^adminpass} or ${_secrets^NAME}, or $${ for plain text"
+    )
+
+
+def parts(reference: Reference) -> tuple[Reference, ...]:
+    """Return what a value refers to: the references in a text, or itself."""
+    return tuple(part.reference for part in reference.parts) if isinstance(reference, Text) else (reference,)
 
 
 def _plain_item(item: str) -> str:
@@ -140,7 +189,8 @@ def _parse_secret(value: str) -> Reference:
 
 def escape(text: str) -> str:
     """Spell plain text so that `parse` gives it back unchanged (outside `domains`)."""
-    return text[0] + text if text and text[0] in SIGNS else text
+    doubled = text[:1] if text[:1] in SIGNS and not text.startswith("${") else ""
+    return doubled + interpolation.plain(text)
 
 
 def spell(reference: Reference) -> str:  # noqa: PLR0911 - one a kind
@@ -160,6 +210,14 @@ def spell(reference: Reference) -> str:  # noqa: PLR0911 - one a kind
             return "_dbmap"
         case DomainsAll():
             return "all"
+        case Text(of):
+            spelt = [spell_within(part.reference) for part in of]
+            return "".join([spell(of[0].reference), *spelt[1:]] if isinstance(of[0].reference, Literal) else spelt)
+
+
+def spell_within(reference: Reference) -> str:
+    """Spell a reference as it stands inside text."""
+    return interpolation.plain(reference.text) if isinstance(reference, Literal) else f"${{{spell(reference)}}}"
 
 
 class Lookup(Protocol[T_co]):
@@ -183,6 +241,9 @@ class Lookup(Protocol[T_co]):
     def databases(self) -> T_co:
         """The databases to create, as JSON."""
 
+    def text(self, text: Text) -> T_co:
+        """A text with all of its parts resolved, and percent-encoded where they ask for it."""
+
 
 def resolve(reference: Reference, lookup: Lookup[T_co]) -> str | T_co:  # noqa: PLR0911 - one a kind
     """Return the text of a reference; a Literal is its own text and asks nothing."""
@@ -199,5 +260,7 @@ def resolve(reference: Reference, lookup: Lookup[T_co]) -> str | T_co:  # noqa: 
             return lookup.secret(name)
         case DbMap():
             return lookup.databases()
+        case Text():
+            return lookup.text(reference)
         case DomainsAll():
             return lookup.domains()

@@ -136,15 +136,6 @@ def playbook(text: str) -> str:
     return text
 
 
-def image(text: str) -> str:
-    """Check the name of an image, roughly: Docker has the last word."""
-    if not re.fullmatch(r"[a-z0-9](?:[A-Za-z0-9._/:@-]*[A-Za-z0-9._-])?", text) or "://" in text:
-        raise ValueError(
-            f"{show(text)} is not an image name; write e.g. postgres:15 or registry.example.com/team/app:1.2"
-        )
-    return text
-
-
 def secret_name(text: str) -> str:
     """Check a name in `secrets`, which references spell as `_secrets^NAME`."""
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", text):

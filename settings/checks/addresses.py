@@ -125,14 +125,14 @@ def _web(draft: Draft, name: str) -> None:
         app.ipv6_web and app.server is None and len(draft.names["servers"]) > 1
         for app in draft.stack.applications.values()
     )
-    if draft.stack.servers[name].dns.web and not takers and not (unclear and _may_be_taken(draft)):
+    server = draft.stack.servers[name]
+    if server.web_domains and not takers and not (unclear and _may_be_taken(draft)):
         draft.report(
             "no application of this server takes the static web address that these domains lead to; "
             "write ipv6_web: true in the proxy's settings",
             "servers",
             name,
-            "dns",
-            "web",
+            *(("dns", "web") if server.dns.web else ("redirects",)),
         )
 
 

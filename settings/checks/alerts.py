@@ -1,5 +1,7 @@
 """Checks of monitors and of what they are told: one a server, with what it needs; and secrets that exist."""
 
+import re
+
 from settings import alert_texts
 from settings.checks.common import Placed, placed
 from settings.draft import Draft
@@ -8,6 +10,7 @@ from settings.models import Application
 from settings.monitors import DATA, FOLDER, IMAGE, is_monitor
 
 INTERVALS = (1, 300)
+_MOUNT = re.compile(r"/|(/[A-Za-z0-9_.@-]+)+")
 _EXAMPLE = (
     f'monitor: {{build_dir: {IMAGE}, volumes: ["metrics:{DATA}", "haproxycfg:/etc/haproxy:ro", "day:/srv/site"]}}'
 )
@@ -21,11 +24,12 @@ def check(draft: Draft) -> None:
     for one in found:
         _volumes(draft, one)
         _interval(draft, one)
+        _disks(draft, one)
         if "domains" in one.container.env:
             message = "a monitor serves no site; its page of a day is one of NginxStatic, which mounts the same volume"
             draft.report(message, one.section, one.name, "env", "domains")
         if one.server is not None and (other := first.setdefault(one.server, one.name)) != one.name:
-            message = f"{one.server} is watched by applications.{other} already; a server has one monitor"
+            message = f"{one.server} is watched by applications.{other} already, and a server has one; leave one out"
             draft.report(message, one.section, one.name)
 
 
@@ -49,6 +53,16 @@ def _told(draft: Draft, found: list[Placed]) -> None:
     if alerts.mail and bool(alerts.mail.user) != bool(alerts.mail.password) and draft.whole("alerts", "mail"):
         missing, remedy = ("user", "hive@example.com") if alerts.mail.password else ("password", "_secrets^NAME")
         draft.report(f"missing; a login has both: write {missing}: {remedy}", "alerts", "mail", missing)
+    if alerts.mail and alerts.mail.password and not alerts.mail.tls and draft.whole("alerts", "mail"):
+        message = "no password is handed in where everybody can read it; leave tls out, or user and password"
+        draft.report(message, "alerts", "mail", "tls")
+
+
+def _disks(draft: Draft, one: Placed) -> None:
+    value = one.container.env.get("disks", "/")
+    if not isinstance(value, str) or not value.split() or not all(map(_MOUNT.fullmatch, value.split())):
+        message = f"{show(value)} are no mount points; write e.g. disks: / /srv/data, or leave it out to watch all"
+        draft.report(message, one.section, one.name, "env", "disks")
 
 
 def _volumes(draft: Draft, one: Placed) -> None:

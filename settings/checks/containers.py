@@ -1,26 +1,22 @@
 """Checks of applications and jobs: names, servers, images, volumes, ports, order."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 from settings.checks.common import Placed, placed
 from settings.databases import own_name
 from settings.draft import Draft
 from settings.errors import did_you_mean, show
-from settings.models import Application, Container
-from settings.order import circles, needs
-from settings.references import Reference, ReferenceSyntaxError, SecretRef, parse
-
-SOURCES = ("build_dir", "image", "git")
+from settings.models import Application
+from settings.order import circles, needs, waits_for
+from settings.references import SecretRef
 
 
-def check(draft: Draft, *, build_dirs: Collection[str] | None, playbooks: Collection[str] | None) -> None:
+def check(draft: Draft, *, playbooks: Collection[str] | None) -> None:
     """Report containers that clash with each other, or name what does not exist."""
     _names(draft)
     _renamed(draft)
     for one in placed(draft):
         _server(draft, one)
-        _source(draft, one, build_dirs)
-        _git(draft, one)
         _mounts(draft, one)
         _health(draft, one)
     _ports(draft)
@@ -93,22 +89,14 @@ def _renamed(draft: Draft) -> None:
             if use.name is None:
                 draft.report(f'{new}"{use.server}:{before}"', one.section, one.name, "db", index)
         listed = {use.server for use in one.container.databases}
-        for key, reference in _readable(one.container):
+        for written, reference in one.container.references:
             if (
                 isinstance(reference, SecretRef)
                 and reference.kind == "password"
                 and reference.database is None
                 and reference.application not in listed
             ):
-                draft.report(f'{new}"_{reference.application}:{before}^password"', one.section, one.name, "env", key)
-
-
-def _readable(container: Container) -> Iterator[tuple[str, Reference]]:
-    for key, value in container.env.items():
-        try:
-            yield key, parse(value, key=key)
-        except ReferenceSyntaxError:
-            continue  # reported by the checks of references
+                draft.report(f'{new}"_{reference.application}:{before}^password"', one.section, one.name, *written.path)
 
 
 def _server(draft: Draft, one: Placed) -> None:
@@ -127,43 +115,6 @@ def _server(draft: Draft, one: Placed) -> None:
         )
 
 
-def _source(draft: Draft, one: Placed, build_dirs: Collection[str] | None) -> None:
-    at = (one.section, one.name)
-    container = one.container
-    written = [source for source in SOURCES if getattr(container, source) is not None]
-    if len(written) > 1:
-        draft.report(f"{' and '.join(written)} exclude each other; leave one out", *at, written[-1])
-    if not written and all(draft.whole(*at, source) for source in SOURCES):
-        draft.report(
-            "has no image; write build_dir: (a folder of images/), image: (a name to pull) or git: (a repository)", *at
-        )
-    elif written == ["image"] and container.build_args and all(draft.whole(*at, source) for source in SOURCES):
-        draft.report(
-            "only an image built from build_dir or git takes build arguments; leave them out", *at, "build_args"
-        )
-    if build_dirs is not None and container.build_dir is not None and container.build_dir not in build_dirs:
-        remedy = did_you_mean(container.build_dir, build_dirs)
-        draft.report(f"{show(container.build_dir)} is not a folder of images/; {remedy}", *at, "build_dir")
-
-
-def _git(draft: Draft, one: Placed) -> None:
-    git = one.container.git
-    if git is None:
-        return
-    at = (one.section, one.name, "git")
-    written = [name for name in ("branch", "tag", "commit") if getattr(git, name) is not None]
-    if len(written) > 1:
-        draft.report(f"{' and '.join(written)} exclude each other; leave one out", *at, written[-1])
-    if git.secret_name is None:
-        return
-    if git.url.startswith("http://"):
-        draft.report("http:// would show the token to everybody on the way; write https://", *at, "url")
-    known = draft.names["secrets"]
-    if git.secret_name not in known and draft.whole("secrets"):
-        remedy = did_you_mean(git.secret_name, known, sign="_secrets^")
-        draft.report(f"{show(git.secret_name)} is not a secret; {remedy}", *at, "secret")
-
-
 def _mounts(draft: Draft, one: Placed) -> None:
     taken = {path: draft.written(one.section, one.name, "tmpfs", path) for path in one.container.tmpfs}
     for index, mount in enumerate(one.container.mounts):
@@ -177,30 +128,38 @@ def _ports(draft: Draft) -> None:
     taken: dict[tuple[str | None, int, str], str] = {}
     for name, app in draft.stack.applications.items():
         server = next(one.server for one in placed(draft) if one[:2] == ("applications", name))
-        for section, ports in (("ports", app.published), ("private", app.private_published)):
-            for index, port in enumerate(ports):
+        for section, entries in (("ports", app.ports_published), ("private", app.ports_private)):
+            for index, ports in enumerate(entries):
                 at = ("applications", name, section, index)
-                spelt = f"port {port.host}/{port.proto}"
-                if (port.host, port.proto) == (22, "tcp"):
-                    draft.report(f'{spelt} is the server\'s own, for SSH; write another, e.g. "2222:22"', *at)
+                own = next((port for port in ports if (port.host, port.proto) == (22, "tcp")), None)
+                if own:
+                    draft.report(
+                        f'port 22/tcp is the server\'s own, for SSH; write another, e.g. "2222:{own.container}"', *at
+                    )
                 if server is None:
                     continue
-                if first := taken.get((server, port.host, port.proto)):
-                    draft.report(f"{spelt} of {server} is published by {first} already; write another port", *at)
-                taken.setdefault((server, port.host, port.proto), draft.written(*at))
+                twice = next((port for port in ports if (server, port.host, port.proto) in taken), None)
+                if twice:
+                    first = taken[server, twice.host, twice.proto]
+                    port = f"port {twice.host}/{twice.proto}"
+                    draft.report(f"{port} of {server} is published by {first} already; write another port", *at)
+                for one in ports:
+                    taken.setdefault((server, one.host, one.proto), draft.written(*at))
         _private(draft, name, app, server)
 
 
 def _private(draft: Draft, name: str, app: Application, server: str | None) -> None:
     at = ("applications", name, "private")
-    for index, port in enumerate(app.private_published):
-        for first, other in enumerate(app.published):
-            if (other.container, other.proto) == (port.container, port.proto):
-                draft.report(
-                    f"port {port.container}/{port.proto} of the container is published to everybody by "
-                    f"{draft.written('applications', name, 'ports', first)}; leave it out of one of them",
-                    *(*at, index),
-                )
+    public = {(port.container, port.proto): first for first, ports in enumerate(app.ports_published) for port in ports}
+    for index, ports in enumerate(app.ports_private):
+        port = next((port for port in ports if (port.container, port.proto) in public), None)
+        if port:
+            there = draft.written("applications", name, "ports", public[port.container, port.proto])
+            draft.report(
+                f"port {port.container}/{port.proto} of the container is published to everybody by {there}; "
+                "leave it out of one of them",
+                *(*at, index),
+            )
     own = draft.stack.servers.get(server or "")
     if app.private and own and own.private_ip is None and draft.whole("servers", str(server), "private_ip"):
         draft.report(
@@ -211,19 +170,24 @@ def _private(draft: Draft, name: str, app: Application, server: str | None) -> N
 
 def _order(draft: Draft) -> None:
     known = draft.names["applications"] | draft.names["jobs"]
-    for name, job in draft.stack.jobs.items():
-        for index, other in enumerate(job.after):
-            at = ("jobs", name, "after", index)
-            if other == name:
-                draft.report("a job can't come after itself; take it out", *at)
+    for one in placed(draft):
+        for index, other in enumerate(one.container.after):
+            at = (one.section, one.name, "after", index)
+            if other == one.name:
+                draft.report("nothing can come after itself; take it out", *at)
             elif other not in known:
-                remedy = did_you_mean(other, known - {name})
+                remedy = did_you_mean(other, known - {one.name})
                 draft.report(f"{show(other)} is neither an application nor a job; {remedy}", *at)
+        if draft.stack.servers and one.server in draft.stack.servers:
+            for other in waits_for(draft.stack, one.name):
+                if other in draft.stack.jobs and draft.stack.jobs[other].run == "manual":
+                    there = draft.written(one.section, one.name)
+                    draft.report(f"{there} waits for it, and no update runs it; leave run out", "jobs", other, "run")
     for circle in circles({name: _needs(draft, name) for name in draft.stack.containers()}):
         section = "jobs" if circle[0] in draft.stack.jobs else "applications"
         way = " needs ".join([*circle, circle[0]])
         draft.report(
-            f"these wait for each other: {way}; take one out of after or db, or one reference out of env",
+            f"these wait for each other: {way}; take one out of after or db, or one reference out of its environment",
             section,
             circle[0],
         )
@@ -236,11 +200,9 @@ def _needs(draft: Draft, name: str) -> list[str]:
     known = {
         one.name
         for one in placed(draft)
-        if one.server in draft.stack.servers and draft.whole(one.section, one.name, "env")
+        if one.server in draft.stack.servers
+        and all(draft.whole(one.section, one.name, key) for key in ("env", "environment", "files"))
     }
     if name not in known:
         return []  # beside whom it runs, or what it refers to, is not known
-    try:
-        return [other for other in needs(draft.stack, name) if other in known]
-    except ReferenceSyntaxError:
-        return []
+    return [other for other in needs(draft.stack, name) if other in known]

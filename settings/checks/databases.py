@@ -7,8 +7,9 @@ from settings.container_texts import database_name
 from settings.databases import Database, knows_adminpass, listed, makers, makes_databases, meant, own_name
 from settings.draft import Draft
 from settings.errors import Key, did_you_mean, show
+from settings.git_texts import secret_name
 from settings.models import Application
-from settings.references import ReferenceSyntaxError, SecretRef, parse
+from settings.references import SecretRef
 
 ADMINPASS = "adminpass"
 _TAKEN = {
@@ -35,6 +36,7 @@ def check(draft: Draft) -> None:
                 used.add(database)
     _shared(draft)
     for name, application in draft.stack.applications.items():
+        _given(draft, name, application)
         _rotate(draft, name, application, {one.name for one in used if one.server == name})
 
 
@@ -119,12 +121,8 @@ def _no_maker(draft: Draft, server: str, at: tuple[Key, ...]) -> None:
 
 def _referred(draft: Draft, one: Placed) -> Iterator[tuple[tuple[Key, ...], Database]]:
     """Yield the databases whose passwords a container refers to; reports a reference that may mean several."""
-    for key, value in one.container.env.items():
-        at: tuple[Key, ...] = (one.section, one.name, "env", key)
-        try:
-            reference = parse(value, key=key)
-        except ReferenceSyntaxError:
-            continue  # reported by `checks.references`
+    for written, reference in one.container.references:
+        at: tuple[Key, ...] = (one.section, one.name, *written.path)
         if not isinstance(reference, SecretRef) or reference.kind != "password":
             continue
         names = [db.name for db in listed(one.name, one.container) if db.server == reference.application]
@@ -156,12 +154,23 @@ def _shared(draft: Draft) -> None:
 
 def _rotate(draft: Draft, name: str, application: Application, databases: set[str]) -> None:
     has_adminpass = any(
-        f"_{name}^{ADMINPASS}" in one.container.env.values() for one in placed(draft)
+        SecretRef(name, None, ADMINPASS) in one.container.referred for one in placed(draft)
     ) or not draft.whole("applications")
     known = databases | ({ADMINPASS} if has_adminpass else set())
-    for key in application.rotate:
-        if key not in known and draft.whole("applications") and draft.whole("jobs"):
-            remedy = did_you_mean(key, known) if known else "leave it out"
-            draft.report(
-                f"is no password that is generated for {show(name)}; {remedy}", "applications", name, "rotate", key
-            )
+    for section, keys in (("rotate", application.rotate), ("passwords", application.passwords)):
+        for key in keys:
+            if key not in known and draft.whole("applications") and draft.whole("jobs"):
+                remedy = did_you_mean(key, known) if known else "leave it out"
+                draft.report(f"is no password of {show(name)}; {remedy}", "applications", name, section, key)
+
+
+def _given(draft: Draft, name: str, application: Application) -> None:
+    """Report passwords that nobody has set, and those that are given and generated at once."""
+    for key, setting in application.passwords.items():
+        at = ("applications", name, "passwords", key)
+        if key in application.rotate:
+            draft.report("is given, so that none is generated anew; change the secret, and leave it out of rotate", *at)
+        known = draft.names["secrets"]
+        if secret_name(setting) not in known and draft.whole("secrets"):
+            remedy = did_you_mean(secret_name(setting), known, sign="_secrets^")
+            draft.report(f"{show(secret_name(setting))} is not a secret; {remedy}", *at)

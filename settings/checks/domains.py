@@ -1,14 +1,15 @@
 """Checks of domains: who lists them, who serves them."""
 
-import re
 from collections.abc import Iterator
+from contextlib import suppress
 
-from settings import texts
-from settings.checks.common import Placed, placed
-from settings.domains import enclosing_zone
+from settings import entries
+from settings.checks.common import Placed, applications_on, placed, server_of
+from settings.domains import enclosing_zone, www_of
 from settings.draft import Draft
 from settings.errors import Key, did_you_mean, show
 from settings.models import Application, Dns
+from settings.site import Site
 
 
 def check(draft: Draft) -> None:
@@ -17,6 +18,9 @@ def check(draft: Draft) -> None:
     served: dict[str, str] = {}
     for one in placed(draft):
         domains = one.container.env.get("domains")
+        if isinstance(one.container, Application) and not domains and one.container.site != Site():
+            remedy = "write env.domains and http_port beside it, or leave it out"
+            draft.report(f"it serves no domain; {remedy}", one.section, one.name, "site")
         at = (one.section, one.name, "env", "domains")
         if domains is None or domains == "all":
             continue
@@ -27,6 +31,8 @@ def check(draft: Draft) -> None:
             _served_domain(draft, one, domain, (*at, index), listed=listed, served=served)
         if isinstance(one.container, Application):
             _http_port(draft, one.name, one.container)
+            _site(draft, one.name, one.container)
+    _own_certificates(draft)
 
 
 def _listed(draft: Draft) -> dict[str, str]:
@@ -56,54 +62,119 @@ def _names(draft: Draft) -> Iterator[tuple[str, str, tuple[Key, ...]]]:
         for kind in Dns.model_fields:
             for index, name in enumerate(getattr(server.dns, kind)):
                 yield kind, name, ("servers", server_name, "dns", kind, index)
+        for source in server.redirects:
+            if "/" not in source:
+                yield "web", source, ("servers", server_name, "redirects", source)
     for app_name, app in draft.stack.applications.items():
         for index, name in enumerate(app.dns):
             yield "own", name, ("applications", app_name, "dns", index)
 
 
 def _name(draft: Draft, domain: str, kind: str, at: tuple[Key, ...]) -> None:
-    if kind == "web" and domain.startswith("www."):
-        draft.report(f"{show(domain)}: www. is added by itself; write {show(domain[4:])}", *at)
+    if kind == "web" and domain.removeprefix(entries.WILDCARD).startswith("www."):
+        draft.report(f"{show(domain)}: www. is added by itself; write {show(domain.replace('www.', '', 1))}", *at)
     elif kind == "web" and len(domain) > 249:
         draft.report(f"{show(domain)} is too long for www. before it; a web domain has at most 249 characters", *at)
-    elif enclosing_zone(domain, draft.names["zones"]) is None and draft.whole("zones"):
+    elif enclosing_zone(domain.removeprefix(entries.WILDCARD), draft.names["zones"]) is None and draft.whole("zones"):
         draft.report(f"{show(domain)} is a public suffix, under which others register; write a domain of yours", *at)
 
 
 def _served_domain(
     draft: Draft,
     one: Placed,
-    domain: str,
+    text: str,
     at: tuple[Key, ...],
     *,
     listed: dict[str, str],
     served: dict[str, str],
 ) -> None:
-    if match := re.fullmatch(r"([^/]+)/(\d{1,5})", domain):
-        draft.report(f"{show(domain)} holds a port; write {show(match[1])}, and http_port: {match[2]} beside it", *at)
-        return
     try:
-        texts.domain(domain)
+        host = entries.check(text).host
     except ValueError as error:
         draft.report(str(error), *at)
         return
-    if domain.startswith("www."):
-        draft.report(f"{show(domain)}: www. is added by itself; write {show(domain[4:])}", *at)
+    if host.startswith("www."):
+        draft.report(f"{show(text)}: www. is added by itself; write {show(text[4:])}", *at)
         return
     if one.section != "applications":
         return
-    if first := served.get(domain):
-        draft.report(f"{show(domain)} is served by {first} already; leave one out", *at)
-    served.setdefault(domain, draft.written("applications", one.name))
-    if domain in listed:
-        if one.server is not None and listed[domain] != one.server:
-            message = f"{show(domain)} leads to {listed[domain]}, but this application runs on {one.server}"
+    if first := served.get(text):
+        draft.report(f"{show(text)} is served by {first} already; leave one out", *at)
+    served.setdefault(text, draft.written("applications", one.name))
+    if host in listed:
+        if one.server is not None and listed[host] != one.server:
+            message = f"{show(host)} leads to {listed[host]}, but this application runs on {one.server}"
             draft.report(f"{message}; move the domain or the application", *at)
     elif all(draft.whole("servers", name, "dns", "web") for name in draft.names["servers"]) and draft.names["servers"]:
         server = one.server or "NAME"
-        remedy = did_you_mean(domain, listed)
+        remedy = did_you_mean(host, listed)
         hint = f"{remedy[:-1]}, or add it there?" if remedy.startswith("did") else "add it there"
-        draft.report(f"no server answers for {show(domain)}: it is not in servers.{server}.dns.web; {hint}", *at)
+        draft.report(f"no server answers for {show(host)}: it is not in servers.{server}.dns.web; {hint}", *at)
+
+
+def _readable(app: Application) -> list[tuple[int, entries.Entry]]:
+    """The entries of its domains that can be read, with their places."""
+    found = []
+    for index, text in enumerate(app.domains):
+        with suppress(ValueError):
+            found.append((index, entries.check(text)))
+    return found
+
+
+def _site(draft: Draft, name: str, app: Application) -> None:
+    """Report what is said of a site and can't be for its domains, and passwords that nobody has set."""
+    at = ("applications", name, "site")
+    known = _readable(app)
+    if app.site.strip and known and not any(entry.below for _, entry in known):
+        draft.report(
+            "there is no path to take off; write one behind a domain, as in env.domains: "
+            f"[{known[0][1].host}/{name}], or leave it out",
+            *at, "strip",
+        )  # fmt: skip
+    for _, entry in known:
+        says = www_of(draft.stack, entry.host)
+        if entry.below and app.site.www != says and "www" in app.site.model_fields_set:
+            draft.report(
+                f"www of {show(entry.host)} is {says}, as its other applications say; write the same, or leave it out",
+                *at, "www",
+            )  # fmt: skip
+    for user, secret in app.site.secret_names.items():
+        if secret not in draft.names["secrets"] and draft.whole("secrets"):
+            remedy = did_you_mean(secret, draft.names["secrets"], sign="_secrets^")
+            draft.report(f"{show(secret)} is not a secret; {remedy}", *at, "password", user)
+        elif why := _unusable(draft.stack.secrets.get(secret, "x")):
+            draft.report(f"the secret {show(secret)} {why}; set another", *at, "password", user)
+
+
+def _unusable(password: str) -> str | None:
+    """Why nobody can log in with it; None when somebody can."""
+    if not password or not password.isprintable():
+        return "can't be typed: it is empty, or of more than one line"
+    # As hasetup says too (images/HAProxySetup/hasetup/passwords.py).
+    return "is of more than 256 bytes" if len(password.encode()) > 256 else None
+
+
+def _own_certificates(draft: Draft) -> None:
+    """Report names below a domain without a certificate: an authority gives none for them over http."""
+    setups = [one for one in placed(draft) if one.section == "jobs" and one.container.env.get("domains") == "all"]
+    for name, app in draft.stack.applications.items():
+        server = server_of(draft, "applications", name, app)
+        https = any(
+            (port.host, port.proto) == (443, "tcp")
+            for proxy in (applications_on(draft, server).values() if server else ())
+            if proxy.ipv6_web
+            for port in proxy.published
+        )
+        keys = {key for one in setups if one.server in (server, None) for key in one.container.env}
+        given = any(key.startswith("certificate_") for key in keys)
+        for index, entry in _readable(app):
+            if entry.is_wildcard and https and not given and draft.whole("jobs"):
+                job = setups[0].name if setups else "hasetup"
+                draft.report(
+                    f"no authority gives a certificate for {show(entry.host)} over http; give your own: "
+                    f"jobs.{job}.env: {{certificate_wildcard: _secrets^NAME}} (docs/certificates.md)",
+                    "applications", name, "env", "domains", index,
+                )  # fmt: skip
 
 
 def _http_port(draft: Draft, name: str, app: Application) -> None:

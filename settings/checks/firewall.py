@@ -50,7 +50,8 @@ def _port_22(draft: Draft, name: str) -> None:
         if not app.has_address or draft.stack.servers[name].ipv6.is_nat:
             continue  # port 22 of the server itself is refused anyway
         published = [
-            ("ports", index, port.proto, port.container, port.container) for index, port in enumerate(app.published)
+            ("ports", index, ports[0].proto, ports[0].container, ports[-1].container)
+            for index, ports in enumerate(app.ports_published)
         ]
         opened = [
             ("open", index, one.proto, one.first, one.last) for index, one in enumerate(map(parse_open, app.open))

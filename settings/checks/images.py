@@ -19,7 +19,7 @@ _SITE = "/srv/site"
 _SITES_ELSEWHERE = ("/www", "/var/www", "/usr/share/nginx/html")
 # Official images whose entrypoint, begun as root, becomes this user, and can't without SETUID and SETGID; the second
 # one is that of variants on Alpine. By their Dockerfiles.
-_USERS = {
+USERS = {
     "mariadb": ("999:999", "999:999"),
     "mongo": ("999:999", "999:999"),
     "mysql": ("999:999", "999:999"),
@@ -46,6 +46,9 @@ def check(draft: Draft) -> None:
                 if key in one.container.env:
                     # Before what it refers to is looked for: whoever that is, nobody asks.
                     draft.refuse("hasetup asks nobody by this name; take the line out", *_env(one), key)
+            if "passwords" in one.container.env:
+                remedy = "write site: {password: {NAME: _secrets^SECRET}} at each application"
+                draft.report(f"these are told by themselves; {remedy}, and take the line out", *_env(one), "passwords")
         if one.container.build_dir == _STATIC:
             _site(draft, one)
     for server in draft.stack.servers:
@@ -79,10 +82,10 @@ def _user(draft: Draft, one: Placed) -> None:
     name, tag = _official(one)
     given = {"SETUID", "SETGID"} <= set(one.container.capabilities)
     at = (one.section, one.name)
-    if name not in _USERS or one.container.user is not None or given or not _is_daemon(one.container.command):
+    if name not in USERS or one.container.user is not None or given or not _is_daemon(one.container.command):
         return
     if draft.whole(*at, "user") and draft.whole(*at, "capabilities") and draft.whole(*at, "command"):
-        user = _USERS[name]["alpine" in tag]
+        user = USERS[name]["alpine" in tag]
         message = f"missing; {show(name)} would change its user at the start, and no capability is left for that; write"
         draft.report(f'{message} user: "{user}"', *at, "user")
 
@@ -121,11 +124,12 @@ def _unserved(draft: Draft, server: str) -> None:
         return
     names = [name for name, app in apps.items() if app.domains]
     proxy = next(name for name, app in apps.items() if app.ipv6_web)
-    for name in names:
+    places = [("applications", name, "env", "domains") for name in names]
+    for at in [*places, *([("servers", server, "redirects")] if draft.stack.servers[server].redirects else [])]:
         draft.report(
             "no job tells the proxy of these domains; add one: hasetup: {build_dir: HAProxySetup, env: {domains: all, "
             f'haproxy_container: ${proxy}}}, volumes: ["haproxycfg:/etc/haproxy"]}}',
-            *("applications", name, "env", "domains"),
+            *at,
         )
 
 
@@ -133,7 +137,8 @@ def _unpublished(draft: Draft, server: str) -> None:
     """Report a proxy whose sites nobody could reach: it would be asked on the server itself, and be green."""
     apps = applications_on(draft, server)
     proxy = next((name for name, app in apps.items() if app.ipv6_web and app.build_dir == _PROXY), None)
-    if proxy is None or not any(app.domains for app in apps.values()):
+    asked = any(app.domains for app in apps.values()) or draft.stack.servers[server].redirects
+    if proxy is None or not asked:
         return
     at = ("applications", proxy)
     reached = any(

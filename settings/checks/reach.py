@@ -58,8 +58,8 @@ def _twice(draft: Draft, name: str, app: Application) -> None:
     """Report ports that `open` holds twice, or `ports` opens already at the same address."""
     at = ("applications", name)
     taken = [
-        (OpenPort(port.proto, port.container, port.container), draft.written(*at, "ports", index))
-        for index, port in enumerate(app.published)
+        (OpenPort(ports[0].proto, ports[0].container, ports[-1].container), draft.written(*at, "ports", index))
+        for index, ports in enumerate(app.ports_published)
     ]
     for index, text in enumerate(app.open):
         wanted = parse_open(text)

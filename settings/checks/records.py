@@ -10,6 +10,7 @@ from settings.domains import (
     PROVIDER_NAMESERVERS,
     PROVIDER_TTL,
     QUOTE,
+    bare_only,
     enclosing_zone,
     record_data,
     txt,
@@ -89,14 +90,20 @@ def _count(seen: dict[tuple[str, str, str], str], name: str) -> int:
 def _derived(draft: Draft) -> dict[str, str]:
     """Return every name whose address records follow from a `dns`, and where it is listed."""
     found: dict[str, str] = {}
+    bare = bare_only(draft.stack)
     for server_name, server in draft.stack.servers.items():
         dns = server.dns
         for kind, names in (("public", dns.public), ("private", dns.private), ("web", dns.web)):
             path = draft.written("servers", server_name, "dns", kind)
             for name in names:
                 found.setdefault(name, path)
-                if kind == "web":
+                if kind == "web" and name not in bare:
                     found.setdefault(f"www.{name}", path)
+        path = draft.written("servers", server_name, "redirects")
+        for one in server.parsed_redirects:
+            if not one.path:
+                found.setdefault(one.host, path)
+                found.setdefault(f"www.{one.host}", path)
     for app_name, app in draft.stack.applications.items():
         for name in app.dns:
             found.setdefault(name, draft.written("applications", app_name, "dns"))

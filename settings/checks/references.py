@@ -3,10 +3,13 @@
 import re
 
 from settings.checks.common import Placed, placed
+from settings.containers import Written
 from settings.draft import Draft
 from settings.errors import Key, closest, did_you_mean, show
+from settings.interpolation import pieces
 from settings.models import Application
 from settings.references import (
+    SIGNS,
     AppRef,
     DbMap,
     JobRef,
@@ -15,12 +18,19 @@ from settings.references import (
     SecretRef,
     UserSecretRef,
     parse,
+    parts,
 )
 
 # Values of these variables are never repeated: what looks like a reference may be a secret that begins with
 # $.
 _SENSITIVE = re.compile(r"pass|secret|token|key|credential|auth")
 
+
+# What people write within text for `${$app}` and `${_app^password}`.
+_IN_TEXT = re.compile(
+    r"(?<![A-Za-z0-9_$])(?:\$(?P<app>[A-Za-z][A-Za-z0-9_-]*)"
+    r"|_(?P<name>[A-Za-z][A-Za-z0-9-]*)(?::[A-Za-z0-9_-]+)?\^[A-Za-z0-9_]+)"
+)
 
 # What says of a server which private network it is on.
 _NETWORK = ("region", "private_ip")
@@ -29,18 +39,61 @@ _NETWORK = ("region", "private_ip")
 def check(draft: Draft) -> None:
     """Report references to nothing, and to containers on another server."""
     for one in placed(draft):
-        for key, value in one.container.env.items():
-            at = (one.section, one.name, "env", key)
+        for written in one.container.written:
+            at = (one.section, one.name, *written.path)
             try:
-                reference = parse(value, key=key)
+                reference = written.parse()
             except ReferenceSyntaxError as error:
                 draft.report(str(error), *at)
                 continue
-            _exists(draft, one, reference, at)
+            for meant in parts(reference):
+                is_run = isinstance(meant, JobRef) and written.path[-1].startswith("RUN_")
+                if written.path[0] == "environment" and (is_run or isinstance(meant, DbMap)):
+                    draft.report("means something in env alone; write it there, under a name in lower case", *at)
+                else:
+                    _exists(draft, one, meant, at)
+            _looks_like_one(draft, written, at)
+        _twice(draft, one)
         for index, text in enumerate(one.container.command or []):
             _literal(draft, text, (one.section, one.name, "command", index))
         for key, text in one.container.build_args.items():
             _literal(draft, text, (one.section, one.name, "build_args", key))
+        for key, text in one.container.labels.items():
+            _literal(draft, text, (one.section, one.name, "labels", key))
+
+
+def _twice(draft: Draft, one: Placed) -> None:
+    """Report a variable that both `env` and `environment` give: nothing says which is meant."""
+    by_env = {key.upper(): key for key in one.container.env}
+    for name in one.container.environment:
+        if name in by_env:
+            there = draft.written(one.section, one.name, "env", by_env[name])
+            draft.report(
+                f"is given by {there} already; leave one of them out", one.section, one.name, "environment", name
+            )
+
+
+def _read_as_text(value: object) -> str:
+    """What of a value is no reference as a whole: nothing behind a sign of one, all behind a doubled sign."""
+    text = value if isinstance(value, str) else ""
+    is_doubled = text[:1] in SIGNS and text[1:2] == text[:1] and not text.startswith("$${")
+    is_text = text[:1] not in SIGNS or text.startswith(("${", "$${"))
+    return text[2:] if is_doubled else text if is_text else ""
+
+
+def _looks_like_one(draft: Draft, written: Written, at: tuple[Key, ...]) -> None:
+    """Report what reads like a reference within text, and would reach the container as it is written."""
+    texts = written.value if isinstance(written.value, list) else [written.value]
+    for text in texts:
+        for piece in pieces(str(text) if written.path[0] == "files" else _read_as_text(text)):
+            for match in () if piece.is_reference else _IN_TEXT.finditer(piece.text):
+                app, name = match["app"], match["name"]
+                if app in draft.names["applications"] or name == "secrets" or name in draft.names["applications"]:
+                    draft.report(
+                        f'holds "{match[0]}", which is no reference within text; write "${{{match[0]}}}", or put the '
+                        "plain text into a secret: _secrets^NAME",
+                        *at,
+                    )
 
 
 def _literal(draft: Draft, text: str, at: tuple[Key, ...]) -> None:
@@ -70,7 +123,7 @@ def _literal(draft: Draft, text: str, at: tuple[Key, ...]) -> None:
             if at[2] == "build_args"
             else "write it into env, and have the program read the variable"
         )
-        draft.report(f"{show(text)} is a reference, which means something in env alone; {remedy}", *at)
+        draft.report(f"{show(text)} is a reference, which means something in env and environment alone; {remedy}", *at)
 
 
 def _exists(draft: Draft, one: Placed, reference: Reference, at: tuple[Key, ...]) -> None:
