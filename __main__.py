@@ -23,13 +23,15 @@ from components.application import Application, ApplicationArgs
 from components.archive import read_folder
 from components.backups import Backups, Repository
 from components.bootstrap import Bootstrap, BootstrapArgs, variables
+from components.carried import Carried
 from components.docker_access import DockerAccess
-from components.environment import Secrets, environment
+from components.environment import Secrets, contents, environment
 from components.host import Host
-from components.image import Images
+from components.image import Image, Images
 from components.job import Job, JobArgs
-from components.monitoring import Monitoring
+from components.monitoring import Monitoring, MonitoringArgs
 from components.network import Network, subnets
+from components.registries import Registries
 from components.reverse import Reverse
 from components.server import Server, ServerArgs
 from components.verdict import Verdict, VerdictArgs
@@ -65,6 +67,7 @@ try:
         name=pulumi.get_stack(),
         build_dirs={folder.name for folder in IMAGES.iterdir() if folder.is_dir()},
         playbooks={file.name for file in PLAYBOOKS.glob("*.yml")},
+        is_there=lambda path: (HERE / path).exists(),
         spelt=stack_file.spelt(HERE),
     )
 except settings.SettingsError as report:
@@ -73,7 +76,8 @@ except settings.SettingsError as report:
 access = Access("access")
 secrets = Secrets("secrets", stack)
 playbooks = read_folder(PLAYBOOKS, ["**/__pycache__"])
-images = Images(IMAGES, stack.secrets)
+registries: dict[str, Registries] = {}
+images = Images(IMAGES, stack.secrets, registries)
 
 vpcs = {region: Vpc(region, subnet) for region, subnet in stack.private_nets().items()}
 
@@ -98,6 +102,8 @@ for name in saved.keeper_first(stack):
         mount_id=server.data.mount_id if server.data else None,
     )
     bootstrap = Bootstrap(name, BootstrapArgs(playbooks, wanted.playbook, told), server)
+    if stack.registries_on(name):
+        registries[name] = Registries(name, stack, server, bootstrap)
     network = Network(name, subnets(plan), server, bootstrap)
     volumes = Volumes(name, names_on(stack, name), server, bootstrap)
     if repository and saved.has_backups(stack, name):
@@ -107,8 +113,26 @@ for name in saved.keeper_first(stack):
     static = frozenset(settings.static_suffixes(stack, name))
     hosts[name] = Host(server, bootstrap, network, volumes, plan, wanted.private_ip, static, filled)
 
+
+def image_of(name: str) -> Image:
+    """The image of a container, on the server where that runs."""
+    wanted = stack.containers()[name]
+    return images.of(wanted, stack.server_of(wanted), hosts[stack.server_of(wanted)])
+
+
+moved = Carried("carried", stack, hosts, image_of).commands
+for name, command in moved.items():
+    hosts[stack.server_of(stack.containers()[name])].carried[name] = command
+
+# By server, what comes before the records that lead visitors to it: all that its sites are made of.
+visited: dict[str, list[pulumi.Output[str]]] = {name: [] for name in hosts}
+for name, site in stack.applications.items():
+    if site.domains:
+        visited[stack.server_of(site)] += [image_of(name).command.id, *([moved[name].id] if name in moved else [])]
+all_sites = [one for server in visited.values() for one in server]
+
 zones = {
-    zone: Zone(zone, records(stack, zone, hosts), protect=zone in stack.zones and stack.zones[zone].protect)
+    zone: Zone(zone, records(stack, zone, hosts, visited), protect=zone in stack.zones and stack.zones[zone].protect)
     for zone in settings.zones_of(stack)
 }
 
@@ -123,31 +147,34 @@ fills: dict[str, pulumi.Resource] = {}  # of databases, by the application that 
 for name in container_order(stack):
     container = stack.containers()[name]
     host = hosts[stack.server_of(container)]
-    image = images.of(container, stack.server_of(container), host)
-    variables_of = environment(name, stack, secrets)
+    image = image_of(name)
+    variables_of, contents_of = environment(name, stack, secrets, all_sites), contents(name, stack, secrets, all_sites)
+    beside = settings.neighbours(stack, name)
     after: list[pulumi.Resource] = [{**applications, **jobs}[other] for other in waits_for(stack, name)]
     after += [fills[other] for other in database_servers(stack, name) if other in fills]
     if name in stack.applications:
         may_start = {job: jobs[job] for job in jobs_named(stack.applications[name])}
         given: list[DockerAccess | Monitoring] = [DockerAccess(name, may_start, host)] if may_start else []
         if name in settings.monitors(stack).values():
-            given.append(Monitoring(name, stack, after, host))
-        wanted_application = ApplicationArgs(stack.applications[name], variables_of, given, after)
+            ipv4 = {other: there.server.ipv4 for other, there in hosts.items()}
+            given.append(Monitoring(name, MonitoringArgs(stack, after, ipv4), host))
+        wanted_application = ApplicationArgs(stack.applications[name], variables_of, contents_of, beside, given, after)
         applications[name] = Application(name, wanted_application, image, host)
         if (there := backups.get(stack.server_of(container))) and name in there.databases:
             fills[name] = there.fill(name, applications[name])
     else:
         after += [zones[zone] for zone in zones_before(stack, name)]
-        jobs[name] = Job(name, JobArgs(stack.jobs[name], variables_of, after, name in startable(stack)), image, host)
+        wanted_job = JobArgs(stack.jobs[name], variables_of, contents_of, beside, after, name in startable(stack))
+        jobs[name] = Job(name, wanted_job, image, host)
 
 verdicts: dict[str, Verdict] = {}
 for name, host in hosts.items():
-    sites = settings.domains_map(stack, name)
+    sites, redirects = settings.domains_map(stack, name), settings.redirects_map(stack, name)
     setups = [jobs[job] for job in proxy_setups(stack, name)]
-    if sites and setups:
+    if (sites or redirects) and setups:
         proxies = [applications[other] for other, app in stack.applications_on(name).items() if app.ipv6_web]
         served = {other: applications[other] for other, app in stack.applications_on(name).items() if app.domains}
-        verdicts[name] = Verdict(name, VerdictArgs(sites, served, [*proxies, *setups]), host)
+        verdicts[name] = Verdict(name, VerdictArgs(sites, redirects, served, [*proxies, *setups]), host)
 
 for name, there in backups.items():
     on_it: list[pulumi.Resource] = [{**applications, **jobs}[other] for other in stack.containers_on(name)]

@@ -23,12 +23,14 @@ import pulumi_docker as docker
 from pulumi_command import remote
 
 import settings
-from components.container import container, renamed
+from components.container import container, limits, renamed
 from components.docker_access import DockerAccess
 from components.host import Host
 from components.image import Image
 from components.labels import PROXY
 from components.monitoring import Monitoring
+from settings import Neighbours
+from settings.entries import first
 
 # A download that is longer than this is cut by a release.
 DRAIN_SECONDS = 60
@@ -39,7 +41,9 @@ class ApplicationArgs:
     """One application of the stack file, with everything resolved."""
 
     settings: settings.Application
-    environment: Mapping[str, pulumi.Input[str]]  # upper-case names
+    environment: Mapping[str, pulumi.Input[str]]  # by the names that the container knows
+    contents: Mapping[str, pulumi.Input[str]]  # of its files, by their paths
+    neighbours: Neighbours  # whom it may reach on its server
     # What it has of its host: access to the jobs it refers to, what it is to watch.
     given: Sequence[DockerAccess | Monitoring] = ()
     after: Sequence[pulumi.Resource] = ()  # what has to be done before it starts: the jobs that make its databases
@@ -66,6 +70,8 @@ class Application(pulumi.ComponentResource):
             "applications",
             own,
             environment=args.environment,
+            contents=args.contents,
+            neighbours=args.neighbours,
             image=image,
             host=host,
             stop_first=not own.is_rolling,
@@ -111,7 +117,11 @@ class Application(pulumi.ComponentResource):
             triggers=[self.container.id, *question],
             logging=remote.Logging.STDOUT_AND_STDERR,
             add_previous_output_in_env=False,
-            opts=pulumi.ResourceOptions(parent=self, deleted_with=host.server.instance),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=limits(name, own, self.container, host, self),
+                deleted_with=host.server.instance,
+            ),
         )
         if args.settings.domains and own.is_rolling:
             # Replaced with the container: its `delete` then names the old container, after everything new is up and
@@ -157,4 +167,4 @@ def _question(own: settings.Application) -> list[str]:
     """What a container with domains is asked, as the proxy will ask it: nothing of any other."""
     if not (own.domains and own.http_port):
         return []
-    return ["--http", str(own.http_port), own.health.path, own.health.status, min(own.domains)]
+    return ["--http", str(own.http_port), own.health.path, own.health.status, first(own.domains).asked]

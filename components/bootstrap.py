@@ -58,12 +58,15 @@ def variables(
     wanted = stack.servers[server]
     applications = sorted(stack.applications_on(server).items())
     is_nat = wanted.ipv6.is_nat
+    authorities = {host: one.ca for host, one in stack.registries_on(server).items() if one.ca}
 
     def build(
         instance: str, own: str, addresses: settings.Plan, more: Mapping[str, Any], disk: str | None
     ) -> dict[str, Any]:
         return {
             "apiary_instance": instance,
+            # Another plan is another boot: what runs in Docker has to wait until that is up again.
+            "apiary_vultr_plan": wanted.plan,
             "apiary_timezone": wanted.timezone,
             "apiary_prefix": addresses.prefix,
             # Only in a reserved /64: the instance makes itself no address there that stays.
@@ -71,6 +74,7 @@ def variables(
             "apiary_bridge_subnet": addresses.bridge,
             "apiary_net_subnet": addresses.net,
             "apiary_net_subnet_ipv4": addresses.ipv4_net,
+            "apiary_net_gateways": [addresses.ipv4_gateway, addresses.net_gateway],
             "apiary_ipv6_only": sorted(
                 addresses.ipv4_statics[name] for name, application in applications if not application.ipv4
             ),
@@ -123,6 +127,7 @@ def variables(
             **({"apiary_monitor": True} if server in settings.monitors(stack) else {}),
             "apiary_git": any(container.git for container in stack.containers_on(server).values()),
             "apiary_registry_mirrors": list(wanted.registry_mirrors),
+            **({"apiary_registry_authorities": authorities} if authorities else {}),
             **({"apiary_data": {"device": f"virtio-{disk}"}} if disk is not None else {}),
         }
 

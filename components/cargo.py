@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import pulumi
@@ -36,6 +37,8 @@ read -r checksum && cat >"$cargo/tar" && echo "$checksum  $cargo/tar" | sha256su
     exit 1
 }
 """
+# In front of it, what is told in secret: in no argument, and in no file.
+TOLD = "IFS= read -r told || exit 1\n"
 # What speaks of the archive gets it, a deletion does not.
 SEND = """\
 set -- -T {options} root@{host}
@@ -46,7 +49,7 @@ until said=$(ssh "$@" {ready} 2>&1 </dev/null); do
 done
 # An SSH server that is reloaded refuses for a moment; what has begun is never begun again.
 set -- -o ConnectionAttempts=5 "$@"
-case $0 in *'"$cargo/tar"'*) exec ssh "$@" {receive}"$0" <{cargo} ;; esac
+case $0 in *'"$cargo/tar"'*) {sending} ;; esac
 exec ssh "$@" "$0" </dev/null
 """
 
@@ -58,24 +61,27 @@ def command(
     connection: Connection,
     use: str,
     *,
-    triggers: list[pulumi.Input[object]],
+    triggers: pulumi.Input[Sequence[pulumi.Input[object]]],
     is_first: bool = False,
     delete: pulumi.Input[str] | None = None,
+    told: pulumi.Output[str] | None = None,
     opts: pulumi.ResourceOptions,
 ) -> local.Command:
     """A command that has `archive` on the server, as "$cargo/tar", and does with it what `use` says in bash.
 
     It runs again when `triggers` change, not when only the way to the server does. `slot` is where the archive waits,
-    the same for whatever takes its place. `is_first` gives a server time that may still be booting.
+    the same for whatever takes its place. `is_first` gives a server time that may still be booting. `told` is one line,
+    "$told" on the server.
     """
     path = pulumi.Output.from_input(archive).apply(lambda known: keep(known, slot))
     return local.Command(
         name,
         # The command line itself is the last word, `$0`: a failure shows what ran on the server, and no more.
         interpreter=pulumi.Output.all(connection.ssh_options(), connection.host, path).apply(
-            lambda known: ["/bin/sh", "-c", _send(*known, is_first=is_first)]
+            lambda known: ["/bin/sh", "-c", _send(*known, is_first=is_first, is_told=told is not None)]
         ),
         create=use,
+        stdin=None if told is None else pulumi.Output.concat(told, "\n"),
         update="true",
         delete=delete,
         triggers=triggers,
@@ -119,13 +125,22 @@ def _write(archive: Archive, path: Path) -> None:
     fresh.rename(path)
 
 
-def _send(options: list[str], host: str, path: str, *, is_first: bool = False, seconds: int | None = None) -> str:
+def _send(
+    options: list[str],
+    host: str,
+    path: str,
+    *,
+    is_first: bool = False,
+    is_told: bool = False,
+    seconds: int | None = None,
+) -> str:
+    file, receive = shlex.quote(path), shlex.quote(TOLD + RECEIVE if is_told else RECEIVE)
+    sending = f'ssh "$@" {receive}"$0"'
     return SEND.format(
         # A shared connection of the user's would keep the output open for as long as it lives.
         options=shlex.join([*options, "-o", f"ConnectTimeout={CONNECT_SECONDS}", "-o", "ControlPath=none"]),
         host=host,
         patience=(FIRST_SECONDS if is_first else SECONDS) if seconds is None else seconds,
         ready=shlex.quote(BOOTED if is_first else "true"),
-        receive=shlex.quote(RECEIVE),
-        cargo=shlex.quote(path),
+        sending=f"cat - {file} | {sending}; exit $?" if is_told else f"exec {sending} <{file}",
     )

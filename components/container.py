@@ -13,15 +13,16 @@ from typing import Any
 
 import pulumi
 import pulumi_docker as docker
+from pulumi_command import remote
 
+from components.files import files
 from components.host import Host
 from components.host_paths import host_paths
 from components.image import Image
-from components.labels import OPTIONS, container_labels
-from settings import Container
+from components.labels import NOBODY, OPTIONS, PROXY, REACH, VISITED, container_labels
+from settings import Container, Neighbours
+from settings.options import NEVER_APPLIED, arguments, missed
 
-# The plugin reports a change of these as an update in place and never applies it.
-NEVER_APPLIED = ["healthcheck", "init", "tmpfs"]
 LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
 
 
@@ -41,6 +42,8 @@ def container(
     settings: Container,
     *,
     environment: Mapping[str, pulumi.Input[str]],
+    contents: Mapping[str, pulumi.Input[str]],
+    neighbours: Neighbours,
     image: Image,
     host: Host,
     stop_first: bool,
@@ -57,11 +60,10 @@ def container(
     makes the new one; without it both run side by side until all of the update has succeeded. `optional` are
     further settings that replace the container when they are taken away. `folders` are mounted beside its own volumes.
     """
+    sent, files_of_it = files(name, settings, contents, host, opts.parent)
     inputs: dict[str, Any] = dict(
         image=image.tag,
         envs=_environment(environment),
-        command=settings.command,
-        user=settings.user,
         volumes=[
             docker.ContainerVolumeArgs(
                 volume_name=host.volumes.by_name[mount.name].name if mount.name else None,
@@ -71,30 +73,27 @@ def container(
             )
             for mount in settings.mounts
         ]
-        + list(folders),
+        + [*folders, *files_of_it],
         networks_advanced=[network],
         labels=container_labels(
             f"{kind}.{name}",
             host.server.instance.id,
-            {**(labels or {}), OPTIONS: _digest(settings.command, settings.user, settings.memory, *optional)},
+            {
+                **settings.labels,
+                **_ways(neighbours),
+                **(labels or {}),
+                OPTIONS: _digest(missed(settings, optional)),
+            },
         ),
-        capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"], adds=list(settings.docker_capabilities)),
         security_opts=["no-new-privileges:true"],
-        init=True,
-        read_only=settings.read_only,
-        tmpfs=dict(settings.tmpfs) or None,
-        memory=settings.memory_mib,
-        memory_swap=settings.memory_mib,
-        cpus=settings.cpus,
         log_driver="json-file",
         log_opts=LOG_OPTIONS,
-        # The first is the plugin's, when it removes the container; the second is Docker's, whoever stops it.
-        destroy_grace_seconds=settings.grace_seconds,
-        stop_timeout=settings.grace_seconds,
+        **arguments(settings),
         **more,
     )
     volumes = {mount.name for mount in settings.mounts if mount.name}
     filled = {id(one): one for volume, one in host.filled.items() if volume in volumes}
+    carried = [host.carried[name]] if name in host.carried else []
     present = host_paths(f"{kind}.{name}", settings, _inputs_digest(inputs), host, opts.parent)
     return docker.Container(
         name,
@@ -103,7 +102,7 @@ def container(
             opts,
             pulumi.ResourceOptions(
                 provider=host.server.provider,
-                depends_on=[host.bootstrap, image, *present, *filled.values()],
+                depends_on=[host.bootstrap, image, *sent, *present, *filled.values(), *carried],
                 deleted_with=host.server.instance,
                 # Given in both cases, because the plugin asks for deletion first when nothing is said.
                 delete_before_replace=stop_first,
@@ -114,7 +113,36 @@ def container(
     )
 
 
-def _digest(*options: object) -> str:
+def limits(
+    name: str, settings: Container, made: docker.Container, host: Host, parent: pulumi.Resource
+) -> list[pulumi.Resource]:
+    """What a release or a run of the container waits for: the Docker plugin knows no limit of processes.
+
+    Docker keeps it with the container, over restarts too.
+    """
+    if settings.pids_limit is None:
+        return []
+    limited = remote.Command(
+        f"{name}-pids-limit",
+        connection=host.server.connection.command(),
+        create=pulumi.Output.concat(f"docker update --pids-limit {settings.pids_limit} ", made.id, " >/dev/null"),
+        update="true",
+        triggers=[made.id],
+        add_previous_output_in_env=False,
+        opts=pulumi.ResourceOptions(parent=parent, deleted_with=host.server.instance),
+    )
+    return [limited]
+
+
+def _ways(neighbours: Neighbours) -> dict[str, str]:
+    """All are always said: those of the image would be the container's otherwise. A container without `REACH` is older
+    than the filter, and let be until it is replaced.
+    """
+    reached = ",".join(neighbours.reached) or NOBODY
+    return {PROXY: "false", REACH: reached, VISITED: "true" if neighbours.is_visited else "false"}
+
+
+def _digest(options: Sequence[object]) -> str:
     return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:12]
 
 

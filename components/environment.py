@@ -1,21 +1,25 @@
 """What the containers of a stack get as their environment: every reference resolved to what it stands for.
 
 Makes a random.RandomPassword for each generated secret that the stack file refers to and for each database that it
-uses, once, so that it stays the same until `rotate` asks for another one. Everything else is plain text or the output
-of another component.
+uses, once, so that it stays the same until `rotate` asks for another one; none where `passwords` gives it. Everything
+else is plain text or the output of another component.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote
 
 import pulumi
 import pulumi_random as random
 
 import settings
+from components.server import later
 from settings import databases
-from settings.references import SecretRef
+from settings.git_texts import secret_name
+from settings.order import proxy_setups
+from settings.references import Part, SecretRef, Text
 
 PASSWORD_LENGTH = 32
 
@@ -26,18 +30,20 @@ class Secrets(pulumi.ComponentResource):
     def __init__(self, name: str, stack: settings.Stack, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("apiary:secrets:Secrets", name, None, opts)
         self._stack = stack
-        self._passwords: dict[str, pulumi.Output[str]] = {
-            secret: random.RandomPassword(
-                secret,
-                length=PASSWORD_LENGTH,
-                # Safe to write anywhere: in a URL, a shell, an SQL string, a configuration file.
-                special=False,
-                keepers=_keepers(stack, secret),
-                opts=pulumi.ResourceOptions(parent=self, aliases=_aliases(secret, stack)),
-            ).result
-            for secret in sorted(_names(stack))
-        }
+        self._passwords = {secret: _given(stack, secret) or self._generated(secret) for secret in sorted(_names(stack))}
         self.register_outputs({})
+
+    def _generated(self, secret: str) -> pulumi.Output[str]:
+        made = random.RandomPassword(
+            secret,
+            length=PASSWORD_LENGTH,
+            # Safe to write anywhere: in a URL, a shell, an SQL string, a configuration file.
+            special=False,
+            keepers=_keepers(self._stack, secret),
+            opts=pulumi.ResourceOptions(parent=self, aliases=_aliases(secret, self._stack)),
+        )
+        generated: pulumi.Output[str] = made.result
+        return generated
 
     def __getitem__(self, secret: str) -> pulumi.Output[str]:
         return self._passwords[secret]
@@ -90,10 +96,17 @@ def _names(stack: settings.Stack) -> set[str]:
         found |= {_admin(server) for server in databases.made_by(stack, asker)}
         found |= {
             password_name(stack, asker, reference)
-            for reference in container.environment.values()
+            for reference in container.referred
             if isinstance(reference, SecretRef)
         }
     return found
+
+
+def _given(stack: settings.Stack, secret: str) -> pulumi.Output[str] | None:
+    """A password that the stack file gives, which is no resource: without its line one is planned, and seen."""
+    server, name, *_ = secret.split("/")
+    setting = stack.applications[server].passwords.get(name)
+    return None if setting is None else pulumi.Output.secret(stack.secrets[secret_name(setting)])
 
 
 def _keepers(stack: settings.Stack, secret: str) -> dict[str, str] | None:
@@ -113,10 +126,13 @@ def _aliases(secret: str, stack: settings.Stack) -> list[pulumi.Alias] | None:
 class Lookup:
     """Answers the references of one container (settings.references.Lookup)."""
 
-    def __init__(self, asker: str, stack: settings.Stack, secrets: Secrets) -> None:
+    def __init__(
+        self, asker: str, stack: settings.Stack, secrets: Secrets, sites: Sequence[pulumi.Output[str]]
+    ) -> None:
         self._asker = asker
         self._stack = stack
         self._secrets = secrets
+        self._sites = sites
 
     def host(self, application: str) -> pulumi.Output[str]:
         """The application's alias on the network; from another server, the private address it is published on."""
@@ -136,16 +152,56 @@ class Lookup:
         return pulumi.Output.secret(self._stack.secrets[name])
 
     def domains(self) -> pulumi.Output[str]:
-        """Every domain served on the container's server, as JSON."""
+        """Every domain served on the container's server, as JSON.
+
+        Known when all that the stack's sites are made of is there: a proxy goes on with a site that moves to another
+        server until that can have it.
+        """
         server = self._stack.server_of(self._stack.containers()[self._asker])
-        return pulumi.Output.from_input(json.dumps(settings.domains_map(self._stack, server)))
+        known = pulumi.Output.from_input(json.dumps(settings.proxy_map(self._stack, server)))
+        return later(known, self._sites)
 
     def databases(self) -> pulumi.Output[str]:
         """The databases to create, as JSON."""
         return self._secrets.databases(self._asker)
 
+    def text(self, text: Text) -> pulumi.Output[str]:
+        """A text with its references resolved, as secret as what is in it."""
+        return pulumi.Output.concat(*(self._part(part) for part in text.parts))
 
-def environment(asker: str, stack: settings.Stack, secrets: Secrets) -> dict[str, pulumi.Input[str]]:
-    """The variables of the container `asker` by their upper-case names."""
-    lookup = Lookup(asker, stack, secrets)
-    return {name: settings.resolve(value, lookup) for name, value in stack.containers()[asker].environment.items()}
+    def _part(self, part: Part) -> pulumi.Output[str]:
+        value = pulumi.Output.from_input(settings.resolve(part.reference, self))
+        return value if part.kept is None else value.apply(lambda known: quote(known, safe=part.kept or ""))
+
+
+def contents(
+    asker: str, stack: settings.Stack, secrets: Secrets, sites: Sequence[pulumi.Output[str]] = ()
+) -> dict[str, pulumi.Input[str]]:
+    """What stands in the files of the container `asker` that the stack file writes, by their paths.
+
+    `sites` is what all sites of the stack are made of, each known when it is there.
+    """
+    lookup = Lookup(asker, stack, secrets, sites)
+    return {path: settings.resolve(text, lookup) for path, text in stack.containers()[asker].contents.items()}
+
+
+def environment(
+    asker: str, stack: settings.Stack, secrets: Secrets, sites: Sequence[pulumi.Output[str]] = ()
+) -> dict[str, pulumi.Input[str]]:
+    """The variables of the container `asker` by the names that it knows them by; `sites` as for `contents`."""
+    lookup = Lookup(asker, stack, secrets, sites)
+    found = {name: settings.resolve(value, lookup) for name, value in stack.containers()[asker].variables.items()}
+    return {**found, **_site_passwords(asker, stack)}
+
+
+def _site_passwords(asker: str, stack: settings.Stack) -> dict[str, pulumi.Input[str]]:
+    """What a job that tells the proxy of its sites is told of their passwords: `{"shop": {"anna": "her password"}}`."""
+    server = stack.server_of(stack.containers()[asker])
+    if asker not in proxy_setups(stack, server):
+        return {}
+    given = {
+        name: {user: stack.secrets[secret] for user, secret in sorted(app.site.secret_names.items())}
+        for name, app in sorted(stack.applications_on(server).items())
+        if app.site.password and app.domains
+    }
+    return {"PASSWORDS": pulumi.Output.secret(json.dumps(given))} if given else {}

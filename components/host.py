@@ -6,7 +6,7 @@ No resource of its own: `__main__.py` makes one for each server and hands it to 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 
@@ -29,3 +29,5 @@ class Host:
     private_ip: str | None  # its address on the stack's private network
     with_static_ipv6: frozenset[str]  # applications that have a static IPv6 address in the plan
     filled: Mapping[str, pulumi.Resource]  # by volume: what fills it from a backup, before a container uses it
+    # By container: what brings its volumes from another server before. Added when all hosts are known.
+    carried: dict[str, pulumi.Resource] = field(default_factory=dict)

@@ -1,7 +1,7 @@
-"""What containers mount of the server itself has to be there: Docker would make an empty folder in place of a file.
+"""What containers have of the server itself has to be there: Docker would make an empty folder in place of a file.
 
-Makes one remote command for a container that mounts paths of the server, before the container: it makes the folders
-(written with a slash at their end), and refuses whatever else is not there, so that a release fails before what
+Makes one remote command for a container that has paths or devices of the server, before the container: it makes the
+folders (written with a slash at their end), and refuses whatever else is not there, so that a release fails before what
 served is touched. It looks again whenever the container is made anew. Leaves alone: what is there.
 """
 
@@ -14,6 +14,7 @@ from pulumi_command import remote
 
 import settings
 from components.host import Host
+from settings.option_texts import parse_device
 
 MADE = "[ -d {path} ] || mkdir -p {path} || refuse {is_file}"
 PRESENT = "[ -e {path} ] || refuse {is_missing}"
@@ -35,22 +36,24 @@ def host_paths(
     `inputs` is a digest of all that the container is made of, and as secret as that.
     """
     mounts = [mount for mount in container.mounts if mount.host_path]
-    if not mounts:
+    devices = sorted({parse_device(text).host for text in container.devices})
+    if not (mounts or devices):
         return []
     found = remote.Command(
         f"{setting.partition('.')[2]}-host-paths",
         connection=host.server.connection.command(),
-        create=host.server.ipv4.apply(lambda address: script(setting, mounts, address)),
+        create=host.server.ipv4.apply(lambda address: script(setting, mounts, devices, address)),
         # Another way to connect, or to say it, is no reason to look again.
         update="true",
-        triggers=[host.server.instance.id, inputs, *(_spelled(mount) for mount in mounts)],
+        # As one value: in a list the Command plugin refuses a secret that is not known yet.
+        triggers=pulumi.Output.all(host.server.instance.id, inputs, *(_spelled(mount) for mount in mounts), *devices),
         add_previous_output_in_env=False,
         opts=pulumi.ResourceOptions(parent=parent, depends_on=[host.bootstrap], deleted_with=host.server.instance),
     )
     return [found]
 
 
-def script(setting: str, mounts: list[settings.VolumeMount], address: str) -> str:
+def script(setting: str, mounts: list[settings.VolumeMount], devices: list[str], address: str) -> str:
     """Makes folders, and ends with a status and what to do about every path that is not as it has to be."""
     lines = []
     for mount in mounts:
@@ -68,6 +71,12 @@ def script(setting: str, mounts: list[settings.VolumeMount], address: str) -> st
                 path=shlex.quote(path), is_file=shlex.quote(is_file), is_missing=shlex.quote(is_missing)
             )
         )
+    for path in devices:
+        is_missing = (
+            f"{setting}.devices: {path} is not on the server; leave it out, or load the kernel's module that has it "
+            f"(ssh root@{address} modprobe NAME)"
+        )
+        lines.append(PRESENT.format(path=shlex.quote(path), is_missing=shlex.quote(is_missing)))
     return SCRIPT + "\n".join([*lines, 'exit "$status"'])
 
 

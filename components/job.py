@@ -1,9 +1,9 @@
 """A job: a container that runs to its end, and stays stopped until it is started again.
 
 Makes a docker.Container that is created but not started, and a command that starts it and waits for its end.
-It runs when anything that goes into the container changes. A status other than 0 fails the update, shows the
-job's output, and leaves nothing in the state, so the next update runs it again, in the same container: jobs
-must bear being repeated.
+It runs when anything that goes into the container changes, but for one that is run by hand and by the clock alone. A
+status other than 0 fails the update, shows the job's output, and leaves nothing in the state, so the next update runs
+it again, in the same container: jobs must bear being repeated.
 
 Of a job that an application may start (docker_access.py), the host is told the container by a command of its own,
 before the run and whatever comes of it: an update that ends with a failed run leaves the new container startable.
@@ -20,10 +20,11 @@ import pulumi_docker as docker
 from pulumi_command import remote
 
 import settings
-from components.container import container, renamed
+from components.container import container, limits, renamed
 from components.host import Host
 from components.image import Image
 from components.server import undo
+from settings import Neighbours
 
 RUN = """\
 set -u
@@ -45,7 +46,9 @@ class JobArgs:
     """One job of the stack file, with everything resolved."""
 
     settings: settings.Job
-    environment: Mapping[str, pulumi.Input[str]]  # upper-case names
+    environment: Mapping[str, pulumi.Input[str]]  # by the names that the container knows
+    contents: Mapping[str, pulumi.Input[str]]  # of its files, by their paths
+    neighbours: Neighbours  # whom it may reach on its server
     after: Sequence[pulumi.Resource]  # what has to be up or done before it runs
     startable: bool = False  # whether an application may start it
 
@@ -71,6 +74,8 @@ class Job(pulumi.ComponentResource):
             "jobs",
             args.settings,
             environment=args.environment,
+            contents=args.contents,
+            neighbours=args.neighbours,
             image=image,
             host=host,
             stop_first=True,
@@ -81,6 +86,13 @@ class Job(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.told = _told(name, args, job, host, self) if args.startable else None
+        first = [*([self.told] if self.told else []), *limits(name, args.settings, job, host, self), *args.after]
+        if args.settings.run == "update":
+            self._run(name, args, host, first)
+        self.register_outputs({"container": job.name})
+
+    def _run(self, name: str, args: JobArgs, host: Host, first: Sequence[pulumi.Resource]) -> None:
+        job = self.container
         remote.Command(
             f"{name}-run",
             connection=host.server.connection.command(),
@@ -100,12 +112,11 @@ class Job(pulumi.ComponentResource):
             # A job may print what it was given.
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=[*([self.told] if self.told else []), *args.after],
+                depends_on=list(first),
                 deleted_with=host.server.instance,
                 additional_secret_outputs=["stdout", "stderr"],
             ),
         )
-        self.register_outputs({"container": job.name})
 
 
 def _told(name: str, args: JobArgs, job: docker.Container, host: Host, parent: Job) -> remote.Command:

@@ -14,6 +14,9 @@ STACK = "apiary.stack"
 RESOURCE = "apiary.resource"
 INSTANCE = "apiary.instance"
 PROXY = "apiary.proxy"
+# Whom a container may reach on its server, and whether the proxy may reach it (playbooks/roles/neighbours).
+REACH, NOBODY = "apiary.reach", "-"
+VISITED = "apiary.visited"
 # Digest of what the Docker plugin would leave as it was when it is taken out of the stack file.
 OPTIONS = "apiary.options"
 

@@ -9,6 +9,8 @@ container, which takes up what it is told.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import pulumi
 import pulumi_docker as docker
@@ -22,21 +24,30 @@ from settings.monitors import FOLDER
 HOST_FOLDER = "/var/lib/apiary/monitor/host"
 
 
-class Monitoring(pulumi.ComponentResource):
-    """What one monitor has of its host; its container depends on this component and mounts `folder`.
+@dataclass(frozen=True)
+class MonitoringArgs:
+    """What a monitor is told of."""
 
-    `after`: what brings up the sites that it watches. A site that is not there yet is not down.
-    """
+    stack: settings.Stack
+    after: list[pulumi.Resource]  # what brings up the sites that it watches: one that is not there yet is not down
+    addresses: Mapping[str, pulumi.Output[str]]  # the public IPv4 address of each server, by its name
+
+
+class Monitoring(pulumi.ComponentResource):
+    """What one monitor has of its host; its container depends on this component and mounts `folder`."""
 
     def __init__(
         self,
         name: str,
-        stack: settings.Stack,
-        after: list[pulumi.Resource],
+        args: MonitoringArgs,
         host: Host,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("apiary:docker:Monitoring", name, None, opts)
+        told = pulumi.Output.all(**args.addresses).apply(
+            lambda found: json.dumps(settings.watched(args.stack, name, found), sort_keys=True)
+        )
+        secret: pulumi.Output[str] = pulumi.Output.secret(told)
         remote.Command(
             f"{name}-watched",
             connection=host.server.connection.command(),
@@ -45,12 +56,12 @@ class Monitoring(pulumi.ComponentResource):
             update="apiary-monitor tell",
             # By no program of the host's: without a monitor the bootstrap, which comes first, has taken that away.
             delete=host.server.instance.id.apply(lambda instance: undo(instance, f"rm -f {HOST_FOLDER}/watch.json")),
-            stdin=pulumi.Output.secret(json.dumps(settings.watched(stack, name), sort_keys=True)),
+            stdin=secret,
             triggers=[host.server.instance.id],
             logging=remote.Logging.NONE,
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(
-                parent=self, depends_on=[host.bootstrap, *after], deleted_with=host.server.instance
+                parent=self, depends_on=[host.bootstrap, *args.after], deleted_with=host.server.instance
             ),
         )
         self.folder = docker.ContainerVolumeArgs(host_path=HOST_FOLDER, container_path=FOLDER, read_only=True)

@@ -17,7 +17,7 @@ import shlex
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
-from typing import cast
+from typing import Any, cast
 
 import ediri_vultr as vultr
 import pulumi
@@ -193,6 +193,17 @@ def known_without_dependency(value: pulumi.Output[str]) -> pulumi.Output[str]:
     """The same value, waited for as ever, of which the engine is not told which resource it comes from."""
     # Where it is None, it is not known either.
     return pulumi.Output(set(), cast(Awaitable[str], value.future()), value.is_known(), value.is_secret())
+
+
+def later(value: pulumi.Output[str], after: Sequence[pulumi.Output[Any]]) -> pulumi.Output[str]:
+    """The same value, once all of `after` are there too, which the engine is told nothing of."""
+
+    async def waited() -> str:
+        for one in after:
+            await one.future()
+        return cast(str, await value.future())
+
+    return pulumi.Output(value.resources(), waited(), value.is_known(), value.is_secret())
 
 
 @dataclass(frozen=True)

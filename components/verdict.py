@@ -18,7 +18,7 @@ from pulumi_command import remote
 from components.application import Application
 from components.host import Host
 from components.job import Job
-from settings.domains import Route
+from settings.domains import Moved, Route
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class VerdictArgs:
     """What is judged on one server."""
 
     sites: Mapping[str, Route]  # by domain
+    redirects: Mapping[str, Moved]  # by domain
     applications: Mapping[str, Application]  # those that serve them, by name
     proxy: Sequence[Application | Job]  # the proxy, and the jobs that tell it of the domains
 
@@ -45,6 +46,7 @@ class Verdict(pulumi.ComponentResource):
                     }
                     for application, made in args.applications.items()
                 },
+                **({"redirects": args.redirects} if args.redirects else {}),
             },
             sort_keys=True,
         )

@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import ediri_vultr as vultr
 import pulumi
 
 import settings
 from components.host import Host
+from components.server import later
 
 
 @dataclass(frozen=True)
@@ -30,24 +32,34 @@ class Record:
     key: str = ""  # tells several records of one name and type apart
 
 
-def records(stack: settings.Stack, zone: str, hosts: Mapping[str, Host]) -> list[Record]:
-    """Everything that the stack file wants in a zone, over all servers."""
+def records(
+    stack: settings.Stack,
+    zone: str,
+    hosts: Mapping[str, Host],
+    after: Mapping[str, Sequence[pulumi.Output[Any]]] | None = None,
+) -> list[Record]:
+    """Everything that the stack file wants in a zone, over all servers.
 
-    def data(plan: settings.RecordPlan, host: Host) -> pulumi.Input[str]:
+    `after` is, by server, what a record that leads visitors to it waits for: a site that moves is not looked for on the
+    new server while it still serves on the old one.
+    """
+
+    def data(plan: settings.RecordPlan, server: str) -> pulumi.Input[str]:
+        host, waits = hosts[server], (after or {}).get(server, ())
         match plan.source:
             case "ipv4":
-                return host.server.ipv4
+                return later(host.server.ipv4, waits)
             case "host_ipv6":
                 return host.server.ipv6
             case "web_ipv6":
-                return host.plan.apply(lambda addresses: str(addresses.web))
+                return later(host.plan.apply(lambda addresses: str(addresses.web)), waits)
             case "own_ipv6":
                 return host.plan.apply(lambda addresses: addresses.statics[str(plan.application)])
             case _:
                 return str(plan.data)
 
     return [
-        Record(plan.name, plan.type, data(plan, hosts[server]), plan.ttl, plan.priority, _key(plan))
+        Record(plan.name, plan.type, data(plan, server), plan.ttl, plan.priority, _key(plan))
         for server in stack.servers
         for plan in settings.dns_records(stack, server)
         if plan.zone == zone
