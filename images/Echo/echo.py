@@ -4,6 +4,7 @@
     /slow?seconds=             the same, after so many seconds (at most 600)
     /download?bytes=&seconds=  so many bytes (at most 1 GiB), spread evenly over the seconds
     /status?code=              the same, with this status (200 to 599)
+    /head?bytes=&lines=        the same, with so many bytes in each of so many lines of the head (at most 1 MiB in all)
     /websocket                 a WebSocket that sends back each short message (at most 125 bytes)
 
 On SIGTERM it takes no new connection, finishes what runs, and ends.
@@ -20,7 +21,9 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -111,7 +114,7 @@ class Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         try:
             query = parse_qs(url.query)
-            numbers = {key: float(query[key][-1]) for key in ("seconds", "bytes", "code") if key in query}
+            numbers = {key: float(query[key][-1]) for key in ("seconds", "bytes", "code", "lines") if key in query}
         except ValueError as error:
             self._answer(400, {"error": str(error)})
             return
@@ -125,6 +128,10 @@ class Handler(BaseHTTPRequestHandler):
             self._download(size, min(numbers.get("seconds", 0.0), 3600.0))
         elif url.path == "/websocket" and self.headers.get("Sec-WebSocket-Key"):
             self._websocket()
+        elif url.path == "/head":
+            lines = int(min(numbers.get("lines", 1), 1000))
+            size = int(min(numbers.get("bytes", 1000), 2**20 / max(lines, 1)))
+            self._answer(200, self._seen(), {f"X-Padding-{number}": "x" * size for number in range(lines)})
         elif url.path == "/status" and 200 <= numbers.get("code", 200) <= 599:
             self._answer(int(numbers.get("code", 200)), self._seen())
         else:
@@ -155,13 +162,13 @@ class Handler(BaseHTTPRequestHandler):
             "container": socket.gethostname(),
         }
 
-    def _answer(self, status: int, body: dict[str, Any]) -> None:
+    def _answer(self, status: int, body: dict[str, Any], more: Mapping[str, str] = MappingProxyType({})) -> None:
         if self.headers.get("Accept", "").startswith("text/plain"):
             kind, text = "text/plain", "".join(f"{key}: {value}\n" for key, value in body.items())
         else:
             kind, text = "application/json", json.dumps(body, indent=2) + "\n"
         content = b"" if status in {204, 304} else text.encode()
-        self._head(status, f"{kind}; charset=utf-8", len(content))
+        self._head(status, f"{kind}; charset=utf-8", len(content), more)
         if self.command != "HEAD":
             self.wfile.write(content)
 
@@ -185,8 +192,10 @@ class Handler(BaseHTTPRequestHandler):
             text = bytes(byte ^ mask[at % 4] for at, byte in enumerate(masked))
             self.wfile.write(bytes([FINAL_TEXT, len(text)]) + text)
 
-    def _head(self, status: int, kind: str, length: int) -> None:
+    def _head(self, status: int, kind: str, length: int, more: Mapping[str, str] = MappingProxyType({})) -> None:
         self.send_response(status)
+        for name, value in more.items():
+            self.send_header(name, value)
         self.send_header("Content-Type", kind)
         self.send_header("Cache-Control", "no-store")
         if status not in {204, 304}:

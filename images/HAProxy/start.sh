@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # PID 1 of the proxy: picks a configuration that validates, starts HAProxy on it, passes signals on.
 #
 # The live file is tried first, then the last one that was loaded, then the packaged one. What is picked becomes
@@ -38,8 +38,11 @@ if ! [ -p "$pipe" ]; then
     (umask 0 && mkfifo "$pipe")
 fi
 chmod 0666 "$pipe"
-exec 7<>"$pipe"
-export APIARY_ACCESS_LOG=fd@7
+# Each thread has a descriptor of its own: two that met at one would drop a line (hasetup/access.py).
+for suffix in "" _{2..64}; do
+    exec {way}<>"$pipe"
+    export "APIARY_ACCESS_LOG$suffix=fd@$way"
+done
 
 valid() { # valid FILE: silent when it is, the checker's lines when not
     if ! said=$(haproxy -c -f "$1" 2>&1); then
@@ -96,10 +99,9 @@ mendable() { # mendable FILE: valid, if need be after its certificates were mend
     valid "$1"
 }
 
-if [ -d "$config/certs" ]; then
-    # Named by every configuration for https; what is not there can't be read.
-    touch "$config/acme.map"
-fi
+# What configurations name has to be there: those for https the first, those with applications the second.
+[ ! -d "$config/certs" ] || touch "$config/acme.map"
+touch "$config/maintenance.map"
 
 if [ ! -e "$live" ]; then
     say "no configuration yet: every request gets 503 until HAProxySetup has run"

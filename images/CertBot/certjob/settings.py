@@ -93,10 +93,12 @@ def _domains(text: str | None, errors: list[str]) -> dict[str, tuple[str, ...]]:
     if not isinstance(raw, dict) or not all(isinstance(value, dict) for value in raw.values()):
         errors.append('DOMAINS must be a JSON object such as {"example.com": {"www": true, "tls": true}}')
         return {}
-    if bad := sorted(name for name in raw if not _DOMAIN.match(name)):
+    # A path has no certificate of its own, and all names below a domain have one of the stack file.
+    hosts = {key.partition("/")[0]: value for key, value in raw.items() if not key.startswith("*.")}
+    if bad := sorted(name for name in hosts if not _DOMAIN.match(name)):
         errors.append(f"DOMAINS: no authority gives a certificate to {', '.join(map(repr, bad))}")
-    secure = sorted(name for name, value in raw.items() if value.get("tls") is True)
-    return {name: (name, f"www.{name}") if raw[name].get("www", True) else (name,) for name in secure}
+    secure = sorted(name for name, value in hosts.items() if value.get("tls") is True)
+    return {name: (name, f"www.{name}") if hosts[name].get("www", True) else (name,) for name in secure}
 
 
 def _flag(values: Mapping[str, str], name: str, errors: list[str]) -> bool:

@@ -6,11 +6,12 @@ import os
 import sys
 from collections.abc import Mapping
 
-from hasetup import access, certificates
+from hasetup import access, certificates, passwords, redirects
 from hasetup.apply import ApplyError, Checker, Files, apply, haproxy_check
-from hasetup.certificates import CertificateError, Loader, Prepared
+from hasetup.certificates import Loader, Prepared
 from hasetup.config import render
-from hasetup.domains import InputError, parse_container, parse_domains, parse_hsts, parse_networks
+from hasetup.domains import Domain, InputError, parse_container, parse_domains, parse_hsts, parse_networks
+from hasetup.pem import CertificateError
 
 
 def main(
@@ -45,25 +46,35 @@ def _set_up(environment: Mapping[str, str], files: Files, check: Checker, loads:
     domains = parse_domains(environment.get("DOMAINS"))
     proxy = parse_container("HAPROXY_CONTAINER", environment) or "haproxy"
     metrics_from = parse_networks(environment.get("METRICS_FROM", ""))
-    logged = access.parse(environment)
+    logged = access.parse(environment, len(os.sched_getaffinity(0)))
     hsts = parse_hsts(environment.get("HSTS", ""))
     secure = any(domain.tls for domain in domains)
     own = certificates.own_certificates(environment, files.certificates, loads) if secure else ()
+    certificates.refuse_uncovered(domains, own)
+    hashes = passwords.hashed(domains, environment.get(passwords.VARIABLE, ""))
     for domain in domains:
         scheme = "https" if domain.tls else "http"
-        print(f"hasetup: {' and '.join(domain.names)} -> {domain.app}:{domain.port}, {scheme}")
+        names = " and ".join(f"{name}{domain.below}" for name in domain.names)
+        print(f"hasetup: {names} -> {leads_to(domain)}, {scheme}")
     prepared: Prepared | None = None
+    if not files.maintenance_map.exists():  # else it is whose who has written it
+        files.maintenance_map.touch()
     if secure:
         prepared = certificates.prepare(domains, own, files.certificates, loads)
         files.acme_map.touch()
         for note in prepared.notes:
             print(f"hasetup: {note}")
     crt_list = str(prepared.crt_list) if prepared else None
-    text = render(domains, crt_list=crt_list, hsts=hsts, metrics_from=metrics_from, access=logged)
+    text = render(domains, crt_list=crt_list, hsts=hsts, metrics_from=metrics_from, access=logged, passwords=hashes)
     done = apply(text, files, proxy=proxy, check=check, force=bool(prepared and prepared.replaced))
     if prepared:
         certificates.tidy(files.certificates, domains, prepared.crt_list)
     return done
+
+
+def leads_to(domain: Domain) -> str:
+    """Whom a visitor of the domain meets, for the log."""
+    return f"{domain.app}:{domain.port}" if domain.app else dict(domain.redirects)[redirects.WHOLE]
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hasetup import sockets
-from hasetup.access import TARGET
-from hasetup.config import ROTATION
-from hasetup.files import write
+from hasetup.access import MOST_THREADS, target
+from hasetup.config import REFUSED, ROTATION
+from hasetup.files import PRIVATE, write
 
 # Takes a file, returns None when it is valid, else what the checker says.
 Checker = Callable[[Path], str | None]
@@ -62,9 +62,19 @@ class Files:
         return self.root / "acme.map"
 
     @property
+    def maintenance_map(self) -> Path:
+        """Which applications are closed to visitors; apiary-maintenance on the host writes it."""
+        return self.root / "maintenance.map"
+
+    @property
     def rotation(self) -> Path:
-        """The script that the configuration loads."""
+        """The script that decides who gets visitors."""
         return self.root / "rotation.lua"
+
+    @property
+    def refused(self) -> Path:
+        """The script that answers whoever is refused."""
+        return self.root / "refused.lua"
 
     @property
     def run(self) -> Path:
@@ -77,8 +87,8 @@ def haproxy_check(path: Path) -> str | None:
     try:
         result = subprocess.run(
             ["haproxy", "-c", "-f", str(path)],
-            # In the proxy it is the pipe; the checker only asks whether it is set.
-            env={**os.environ, TARGET: "fd@1"},
+            # In the proxy they lead to the pipe; the checker only asks whether they are set.
+            env={**os.environ, **{target(way + 1): "fd@1" for way in range(MOST_THREADS)}},
             capture_output=True,
             text=True,
             timeout=60,
@@ -124,7 +134,8 @@ def _apply(text: str, files: Files, proxy: str, check: Checker, force: bool) -> 
     if before == text and _read(files.good) == text and not force:
         return f"nothing has changed, {proxy} keeps running as it is"
     write(files.rotation, ROTATION)
-    write(files.new, text)
+    write(files.refused, REFUSED)
+    write(files.new, text, PRIVATE)
     if (complaint := check(files.new)) is not None:
         raise ApplyError(f"the configuration in {files.new} is not valid, {proxy} keeps the old one:\n{complaint}")
     saved = _save_state(files, text)
@@ -138,12 +149,12 @@ def _apply(text: str, files: Files, proxy: str, check: Checker, force: bool) -> 
         if before is None:
             files.live.unlink()
         else:
-            write(files.live, before)
+            write(files.live, before, PRIVATE)
         raise ApplyError(f"{proxy} did not reload, the old configuration is back: {error}") from error
     finally:
         # Loaded or not: at any later time these addresses would be old ones.
         write(files.run / "state", EMPTY_STATE)
-    write(files.good, text)
+    write(files.good, text, PRIVATE)
     without = "" if saved else " (without the servers' former state)"
     return f"{proxy} has reloaded the configuration{without}"
 

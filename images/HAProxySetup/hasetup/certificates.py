@@ -14,69 +14,24 @@ obtaining certificates.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import fcntl
 import hashlib
 import os
 import re
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hasetup.domains import Domain, InputError
-from hasetup.files import write
+from hasetup.files import PRIVATE, write
+from hasetup.pem import Certificate, inspect, run, self_signed
 
 PREFIX = "CERTIFICATE_"
-SELF_SIGNED = "Apiary self-signed"
-SELF_SIGNED_DAYS = 3650
-OPENSSL_SECONDS = 30
 HAPROXY_SECONDS = 60
-PRIVATE = 0o600  # for the owner's eyes
 
 # Takes the arguments of `bind ... ssl`, returns None when the proxy can load what they name, else its complaint.
 Loader = Callable[[str], str | None]
-
-_REQUEST = """\
-[req]
-distinguished_name = subject
-x509_extensions = server
-prompt = no
-[subject]
-CN = {subject}
-[server]
-basicConstraints = critical, CA:FALSE
-keyUsage = critical, digitalSignature
-extendedKeyUsage = serverAuth
-subjectAltName = {names}
-"""
-
-
-class CertificateError(Exception):
-    """No certificate can be made or judged; str() says why and what to do."""
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """What the first certificate of a PEM says."""
-
-    names: frozenset[str]  # lower case, `*.` in front where it is for every name one level below
-    expires: datetime.datetime
-    issuer: str
-
-    def covers(self, name: str) -> bool:
-        """Whether a visitor who asks for `name` would accept it, as far as names go."""
-        return name in self.names or f"*.{name.partition('.')[2]}" in self.names
-
-    def has_expired(self, now: datetime.datetime | None = None) -> bool:
-        """Whether visitors refuse it for its age."""
-        return self.expires <= (now or datetime.datetime.now(datetime.UTC))
-
-    @property
-    def is_self_signed(self) -> bool:
-        """Whether it is one that stands in until there is a better one."""
-        return self.issuer == SELF_SIGNED
 
 
 @dataclass(frozen=True)
@@ -97,36 +52,6 @@ class Prepared:
     replaced: bool  # whether a file has changed that the running proxy may have loaded
 
 
-def inspect(pem: str) -> Certificate | None:
-    """The first certificate in the text, None when there is none that can be read."""
-    words = ["-noout", "-issuer", "-enddate", "-dateopt", "iso_8601", "-nameopt", "RFC2253", "-ext", "subjectAltName"]
-    done = _openssl(["x509", *words], pem)
-    if done.returncode != 0:
-        return None
-    expires = re.search(r"^notAfter=(\S+ \S+)Z$", done.stdout, re.MULTILINE)
-    issuer = re.search(r"^issuer=(.*)$", done.stdout, re.MULTILINE)
-    if expires is None or issuer is None:
-        return None
-    common = re.search(r"CN=((?:[^,\\]|\\.)+)", issuer[1])
-    return Certificate(
-        frozenset(name.lower() for name in re.findall(r"DNS:([^\s,]+)", done.stdout)),
-        datetime.datetime.fromisoformat(f"{expires[1]}+00:00"),
-        re.sub(r"\\(.)", r"\1", common[1]) if common else issuer[1],
-    )
-
-
-def self_signed(names: Sequence[str]) -> str:
-    """Key and certificate for these names, which nobody trusts but every client can be told to accept."""
-    request = _REQUEST.format(subject=SELF_SIGNED, names=", ".join(f"DNS:{name}" for name in names))
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "-"]
-    done = _openssl(
-        ["req", "-x509", *key, "-out", "-", "-days", str(SELF_SIGNED_DAYS), "-config", "/dev/stdin"], request
-    )
-    if done.returncode != 0:
-        raise CertificateError(f"openssl makes no certificate for {names[0]}: {done.stderr.strip()}")
-    return done.stdout
-
-
 def haproxy_loads(arguments: str) -> str | None:
     """What HAProxy itself says of `bind ... ssl ARGUMENTS`."""
     with tempfile.NamedTemporaryFile("w", suffix=".cfg") as file:
@@ -135,7 +60,7 @@ def haproxy_loads(arguments: str) -> str | None:
             f"    bind 127.0.0.1:1 ssl {arguments} strict-sni\n    http-request deny\n"
         )
         file.flush()
-        done = _run(["haproxy", "-c", "-f", file.name], "", HAPROXY_SECONDS)
+        done = run(["haproxy", "-c", "-f", file.name], "", HAPROXY_SECONDS)
     if done.returncode == 0:
         return None
     said = [line for line in (done.stderr + done.stdout).splitlines() if line.startswith("[ALERT]")]
@@ -165,13 +90,24 @@ def own_certificates(environment: Mapping[str, str], folder: Path, loads: Loader
     return tuple(sorted(found, key=lambda own: own.certificate.expires, reverse=True))
 
 
+def refuse_uncovered(domains: Sequence[Domain], own: Sequence[Own]) -> None:
+    """Raises InputError for names below a domain that no certificate of the stack file covers."""
+    for domain in domains:
+        if domain.is_wildcard and domain.tls and not any(one.certificate.covers(domain.name) for one in own):
+            raise InputError(
+                f"DOMAINS[{domain.name!r}]: no authority gives a certificate for all names below a domain over http; "
+                f"give your own one, for {domain.name}, as a secret in this job's env: "
+                "certificate_NAME: _secrets^SECRET"
+            )
+
+
 def prepare(domains: Sequence[Domain], own: Sequence[Own], folder: Path, loads: Loader = haproxy_loads) -> Prepared:
     """A list for the domains that are served over https, with every file in it there and fit to be loaded."""
     secure = [domain for domain in domains if domain.tls]
     _make_folder(folder)
     with locked(folder):
         lines, notes, replaced = _with_own(secure, own, folder)
-        managed = {folder / f"{domain.name}.pem": domain for domain in secure}
+        managed = {folder / f"{domain.name}.pem": domain for domain in secure if not domain.is_wildcard}
         said: dict[Path, str] = {}
         for path, domain in managed.items():
             news, said[path] = _mend(path, domain.names, None)
@@ -221,10 +157,13 @@ def _with_own(
     notes: list[str] = []
     replaced = False
     used: set[str] = set()
-    for domain in secure:
+    for domain in {domain.name: domain for domain in secure}.values():
         for name in domain.names:
             mine = [one for one in own if one.certificate.covers(name)]
             valid = next((one for one in mine if not one.certificate.has_expired()), None)
+            if domain.is_wildcard:
+                # One that has expired is better than one that nobody has ever trusted: there will be no other.
+                valid = valid or mine[0]
             if valid is None:
                 lines.setdefault(folder / f"{domain.name}.pem", []).append(name)
                 continue
@@ -295,16 +234,3 @@ def _loads_text(pem: str, folder: Path, loads: Loader) -> str | None:
         return complaint and re.sub(rf" '?{re.escape(str(path))}[^' ]*'?", " it", complaint)
     finally:
         path.unlink(missing_ok=True)
-
-
-def _openssl(words: Sequence[str], text: str) -> subprocess.CompletedProcess[str]:
-    return _run(["openssl", *words], text, OPENSSL_SECONDS)
-
-
-def _run(command: Sequence[str], text: str, seconds: float) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(command, input=text, capture_output=True, text=True, timeout=seconds, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise CertificateError(
-            f"{command[0]} has not ended within {seconds} seconds; is the host overloaded? Run this job again"
-        ) from error

@@ -10,15 +10,20 @@ import ipaddress
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+
+from hasetup import redirects
+from hasetup.site import Site
+from hasetup.site import parse as parse_site
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\Z")
+_BELOW = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)*\Z")
 _CONTAINER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?\Z")
 _PATH = re.compile(r"/[A-Za-z0-9/._~!$&()*+,;=:@%?-]*\Z")
 _STATUSES = re.compile(r"[0-9]{3}(?:-[0-9]{3})?(?:,[0-9]{3}(?:-[0-9]{3})?)*\Z")
 _HSTS = re.compile(r"(?:max-age=)?([0-9]{1,10})((?:; ?(?:includeSubDomains|preload))*)\Z")
-_KEYS = frozenset({"app", "port", "path", "status", "www", "tls"})
+_KEYS = frozenset({"app", "port", "path", "status", "www", "tls", "site", "redirects", "visited"})
 
 
 class InputError(ValueError):
@@ -27,24 +32,39 @@ class InputError(ValueError):
 
 @dataclass(frozen=True)
 class Domain:
-    """One domain and the application that serves it."""
+    """One domain, or some of its paths, and the application that serves it or where it leads."""
 
-    name: str  # bare, lower case, without `www.`
-    app: str  # the application's name, which is its alias on the containers' network
-    port: int
+    name: str  # bare, lower case, without `www.`; `*.example.com` is every name one level below
+    app: str  # the application's name, which is its alias on the containers' network; "" when all of it leads elsewhere
+    port: int  # 0 then
     path: str = "/"  # asked by the health check
     status: str = "200-399"  # which statuses count as healthy there
     www: bool = True  # answer www.<name> too, with a redirect
     tls: bool = False  # served over https, and over http only sent there
+    site: Site = field(default_factory=Site)  # what is done for its visitors
+    redirects: tuple[tuple[str, str], ...] = ()  # paths that lead elsewhere, and where to
+    below: str = ""  # `/api`: this path and all below it; "" is the whole domain
+    visited: str = "/"  # the path by which visitors are asked for it
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every host name under which a visitor may come."""
         return (self.name, f"www.{self.name}") if self.www else (self.name,)
 
+    @property
+    def is_wildcard(self) -> bool:
+        """Whether it is for every name one level below."""
+        return self.name.startswith("*.")
+
+    @property
+    def asked(self) -> str:
+        """The host name by which it is asked for."""
+        return f"apiary-health{self.name[1:]}" if self.is_wildcard else self.name
+
 
 def parse_domains(text: str | None) -> tuple[Domain, ...]:
-    """Domains sorted by name from `{"example.com": {"app": "blog", "port": 8080, "path": "/", "www": true}}`.
+    """Domains sorted by name, wildcards last, from
+    `{"example.com": {"app": "blog", "port": 8080, "path": "/", "www": true}, "example.com/api": {...}}`.
 
     `{}` is valid: a server without sites. Raises InputError with all errors.
     """
@@ -60,18 +80,18 @@ def parse_domains(text: str | None) -> tuple[Domain, ...]:
             '{"example.com": {"app": "blog", "port": 8080}}'
         )
     errors: list[str] = []
-    domains = [domain for name in sorted(raw) if (domain := _domain(name, raw[name], errors))]
+    names = sorted(raw, key=lambda name: (name.startswith("*."), name))
+    domains = [domain for name in names if (domain := _domain(name, raw[name], errors))]
     errors += _contradictions(domains)
     if errors:
         raise InputError("\n".join(errors))
     return tuple(domains)
 
 
-def _domain(name: str, value: object, errors: list[str]) -> Domain | None:
-    at = f"DOMAINS[{name!r}]"
+def _domain(key: str, value: object, errors: list[str]) -> Domain | None:
+    at = f"DOMAINS[{key!r}]"
     found: list[str] = []
-    if not _DOMAIN.match(name):
-        found.append(f"{at}: is not a domain name in lower case ASCII (write xn--... for other scripts)")
+    name, below = _entry(key, at, found)
     if not isinstance(value, dict):
         errors += [*found, f'{at}: must be an object such as {{"app": "blog", "port": 8080}}']
         return None
@@ -81,9 +101,11 @@ def _domain(name: str, value: object, errors: list[str]) -> Domain | None:
     app, port, path = value.get("app"), value.get("port"), value.get("path", "/")
     status = value.get("status", "200-399")
     www, tls = value.get("www", True), value.get("tls", False)
-    if not (isinstance(app, str) and _CONTAINER.match(app)):
+    leads = redirects.parse(value.get("redirects", {}), f"{at}.redirects", found)
+    elsewhere = app is None and port is None and redirects.WHOLE in dict(leads)
+    if not (elsewhere or (isinstance(app, str) and _CONTAINER.match(app))):
         found.append(f"{at}.app: {app!r} is not the name of an application")
-    if type(port) is not int or not 1 <= port <= 65535:
+    if not elsewhere and (type(port) is not int or not 1 <= port <= 65535):
         found.append(f"{at}.port: {port!r} is not a port (1 to 65535)")
     if not (isinstance(path, str) and _PATH.match(path)):
         found.append(f"{at}.path: {path!r} is not a path: it starts with / and has no spaces or quotes")
@@ -93,27 +115,58 @@ def _domain(name: str, value: object, errors: list[str]) -> Domain | None:
         found.append(f"{at}.www: {www!r} is neither true nor false")
     if not isinstance(tls, bool):
         found.append(f"{at}.tls: {tls!r} is neither true nor false")
+    site = parse_site(value.get("site", {}), f"{at}.site", found)
+    visited = _visited(value.get("visited", {}), path)
+    if not (isinstance(visited, str) and _PATH.match(visited)):
+        found.append(f"{at}.visited: {visited!r} is not a path")
     if found:
         errors += found
         return None
-    return Domain(name, str(app), int(str(port)), str(path), str(status), bool(www), bool(tls))
+    served = ("", 0) if elsewhere else (str(app), int(str(port)))
+    return Domain(name, *served, str(path), str(status), bool(www), bool(tls), site, leads, below, str(visited))
+
+
+def _entry(key: str, at: str, found: list[str]) -> tuple[str, str]:
+    """The host and the path of `example.com/api`; what is wrong is told in `found`."""
+    name, slash, rest = key.partition("/")
+    below = slash + rest
+    if not _BELOW.match(below):
+        found.append(f"{at}: {below!r} is not a path of plain letters between slashes, without one at its end")
+    if not _DOMAIN.match(name.removeprefix("*.")):
+        found.append(f"{at}: is not a domain name in lower case ASCII (write xn--... for other scripts)")
+    return name, below
+
+
+def _visited(value: object, path: object) -> object:
+    """The path by which visitors are asked for it; that of the health check where nothing else is said."""
+    return value.get("path", path) if isinstance(value, dict) else value
 
 
 def _contradictions(domains: list[Domain]) -> list[str]:
     errors: list[str] = []
     first: dict[str, Domain] = {}
+    of_name: dict[str, Domain] = {}
     owner: dict[str, str] = {}
     for domain in domains:
         known = first.setdefault(domain.app, domain)
-        if (known.port, known.path, known.status) != (domain.port, domain.path, domain.status):
+        at = f"DOMAINS[{domain.name + domain.below!r}]"
+        if domain.is_wildcard and domain.www:
+            errors.append(f"{at}.www: there is no www. of all names below a domain")
+        # www is the domain's, which an application may share with others.
+        if domain.app and replace(known.site, www="bare") != replace(domain.site, www="bare"):
+            errors.append(f"{at}: the site of {domain.app!r} is another one for {known.name!r}")
+        if domain.app and (known.port, known.path, known.status) != (domain.port, domain.path, domain.status):
             errors.append(
-                f"DOMAINS[{domain.name!r}]: application {domain.app!r} is at {domain.port}{domain.path} here"
+                f"{at}: application {domain.app!r} is at {domain.port}{domain.path} here"
                 f" (healthy: {domain.status}) and at {known.port}{known.path} ({known.status}) for {known.name!r};"
                 " one application has one port, path and list of statuses"
             )
+        same = of_name.setdefault(domain.name, domain)
+        if (same.www, same.tls, same.site.www) != (domain.www, domain.tls, domain.site.www):
+            errors.append(f"{at}: www or tls is another one than for {same.name + same.below!r}")
         for name in domain.names:
             if owner.setdefault(name, domain.name) != domain.name:
-                errors.append(f"DOMAINS[{domain.name!r}]: {name} is already answered for {owner[name]!r}")
+                errors.append(f"{at}: {name} is already answered for {owner[name]!r}")
     return errors
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+PRIVATE = 0o600  # for the owner's eyes
+
 
 def write(path: Path, text: str, mode: int = 0o644) -> None:
     """Whole and on the disk before it takes the name."""

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from monitor import config, page, programs
+from monitor.kept import AlertmanagerError, Kept
 from monitor.own import Inside, Outside
 from monitor.programs import DATA, FILES, Running, say
 from monitor.settings import EnvironmentProblem, Told, read
@@ -24,7 +25,9 @@ NODE_EXPORTER = HOST / "node.sock"
 WATCH = HOST / "watch.json"
 PROXY = Path("/etc/haproxy/run/metrics.sock")
 PAGE = Path("/srv/site")
-PAGE_SECONDS = 60
+# Between two pages: a page asks for a day of figures.
+PAGE_SECONDS, PAGE_LOOKS = 60, 10
+KEPT_SECONDS = 10
 
 
 class Monitor:
@@ -34,6 +37,7 @@ class Monitor:
         if not os.access(DATA, os.W_OK):
             raise EnvironmentProblem(f"{DATA} is not writable; mount a named volume there, e.g. metrics:{DATA}")
         self._told, self._file = told, file
+        self.kept = Kept(DATA, told.interval)
         self._seen = self._stamp()
         self._refused = False
         self.watch = self._read()
@@ -87,20 +91,32 @@ def main() -> int:
     Inside(sources, lambda: monitor.watch, config.OWN)
     Outside(monitor.well, told.port)
     say(f"watches {len(monitor.watch.sites)} sites and {len(monitor.watch.peers)} ports of other servers")
-    drawn = time.monotonic() - PAGE_SECONDS
-    ended = None
+    drawn = kept = time.monotonic() - PAGE_SECONDS
+    ended, is_ready = None, False  # once they have all begun they answer, or it ends
     while not stopping.wait(1) and (ended := monitor.running.ended()) is None:
         monitor.look()
-        is_due = time.monotonic() - drawn >= min(PAGE_SECONDS, 2 * told.interval)
-        if is_due and os.access(PAGE, os.W_OK) and monitor.running.well():
+        now = time.monotonic()
+        is_ready = is_ready or monitor.running.well()
+        if is_ready and now - kept >= min(KEPT_SECONDS, told.interval):
+            keep(monitor.kept)
+            kept = now
+        if is_ready and now - drawn >= min(PAGE_SECONDS, PAGE_LOOKS * told.interval) and os.access(PAGE, os.W_OK):
             page.draw(PAGE, monitor.watch)
-            drawn = time.monotonic()
+            drawn = now
     monitor.running.stop()
     if ended:
         say(f"ERROR: {ended}")
         return 1
     say("stopped")
     return 0
+
+
+def keep(kept: Kept) -> None:
+    """Have what is wrong outlive this process; where that can't be, say so."""
+    try:
+        kept.look()
+    except (AlertmanagerError, OSError) as error:
+        say(f"ERROR: what is wrong could not be kept: {error}")
 
 
 def check(file: Path, folder: Path) -> int:

@@ -8,6 +8,7 @@ blackbox exporter 0.23 and 0.26. Leaves alone: when it alarms (`rules`), and wha
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 
 from monitor.rules import HEARTBEAT
@@ -21,14 +22,24 @@ FAMILIES = {"IPv4": "ip4", "IPv6": "ip6"}
 REPEAT = "12h"  # a message that is still true
 # Of what HAProxy says: enough for alerts and the page.
 PROXY_SERIES = "haproxy_backend_(http_responses_total|total_time_average_seconds)"
-HOST_SERIES = "apiary_.*|node_(filesystem_(avail|size)_bytes|memory_(MemAvailable|MemTotal)_bytes|textfile_.*)"
+HOST_SERIES = "apiary_.*|node_(memory_(MemAvailable|MemTotal)_bytes|textfile_.*)"
+DISK_SERIES = "node_filesystem_(avail|size)_bytes"
 ALERTMANAGER_SERIES = "alertmanager_notifications_failed_total"
 
 
-def prometheus(watch: Watch, interval: int, rules: str) -> str:
-    """`rules`: path of the file with the rules."""
+def prometheus(watch: Watch, interval: int, rules: str, disks: Sequence[str] = ()) -> str:
+    """`rules`: path of the file with the rules. `disks`: mount points that are looked at; all without any."""
+    mounts = "|".join(map(re.escape, disks)) or ".*"
+    host = _scrape("host", f"{HERE}:{OWN}", "/metrics/host", HOST_SERIES)
+    host["metric_relabel_configs"] = [
+        {
+            "source_labels": ["__name__", "mountpoint"],
+            "regex": f"({HOST_SERIES});.*|{DISK_SERIES};({mounts})",
+            "action": "keep",
+        }
+    ]
     scrapes = [
-        _scrape("host", f"{HERE}:{OWN}", "/metrics/host", HOST_SERIES),
+        host,
         _scrape("alertmanager", f"{HERE}:{ALERTMANAGER}", "/metrics", ALERTMANAGER_SERIES),
     ]
     if watch.proxy:
@@ -43,7 +54,13 @@ def prometheus(watch: Watch, interval: int, rules: str) -> str:
             (
                 [site.url],
                 _module(family, site.status),
-                {"domain": site.domain, "family": family, **_of(site.application)},
+                {
+                    "domain": site.domain,
+                    "family": family,
+                    **_of(site.application),
+                    # Whose sites they are, where that is another server.
+                    **({"peer": site.server} if site.server != watch.server else {}),
+                },
             )
             for site in watch.sites
             for family in FAMILIES
@@ -55,6 +72,9 @@ def prometheus(watch: Watch, interval: int, rules: str) -> str:
             for peer in watch.peers
         ]
         scrapes.append(_probes("peers", ports, "probe_success"))
+    if watch.servers:
+        pings = [([server.address], "ping", {"peer": server.name}) for server in watch.servers]
+        scrapes.append(_probes("servers", pings, "probe_success"))
     return _text(
         {
             "global": {
@@ -73,7 +93,10 @@ def prometheus(watch: Watch, interval: int, rules: str) -> str:
 def blackbox(watch: Watch, authorities: str | None) -> str:
     """`authorities`: file of the certificates that are trusted; the system's without one."""
     tls = {"tls_config": {"ca_file": authorities}} if authorities else {}
-    modules: dict[str, object] = {"tcp": {"prober": "tcp", "timeout": "5s", "tcp": {"preferred_ip_protocol": "ip4"}}}
+    modules: dict[str, object] = {
+        "tcp": {"prober": "tcp", "timeout": "5s", "tcp": {"preferred_ip_protocol": "ip4"}},
+        "ping": {"prober": "icmp", "timeout": "5s", "icmp": {"preferred_ip_protocol": "ip4"}},
+    }
     for status in sorted({site.status for site in watch.sites}):
         for family, protocol in FAMILIES.items():
             modules[_module(family, status)] = {
@@ -122,7 +145,9 @@ def alertmanager(watch: Watch, interval: int, templates: str) -> str:
             },
             "inhibit_rules": [
                 _instead('alertname="ServerDown"', 'alertname="PrivatePortDown"', ["peer"]),
-                _instead('alertname="ProxyDown"', 'alertname="SiteDown"', ["server"]),
+                # Of their sites too. A site of this server has no peer, nor has its proxy.
+                _instead('alertname="ServerDown"', 'alertname="SiteDown"', ["peer"]),
+                _instead('alertname="ProxyDown"', 'alertname="SiteDown"', ["peer"]),
             ],
             "receivers": receivers,
         }

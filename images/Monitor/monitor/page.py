@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from monitor import day
@@ -17,37 +17,51 @@ from monitor.watch import Watch
 
 GOOD = 0.999  # below it a quarter of an hour is told apart
 WIDTH, HEIGHT = POINTS * 6, 46
+# Shares of memory and of a disk from which on they are to watch, and wrong.
+MEMORY_MUCH, DISK_MUCH = (0.9, 0.95), (0.8, 0.9)
+# What is not good stands out by its height too, for whoever does not see it by its colour.
+_HEIGHTS = {"g": (6, 14), "s": (3, 17), "b": (0, 20), "n": (9, 8)}
 _STYLE = """
 :root { color-scheme: light dark; --ground: #fbf8f1; --card: #fffdf8; --ink: #33302a; --quiet: #6d675b;
-  --line: #e6dec9; --good: #5b9a5b; --some: #e0a526; --bad: #c8452f; --none: #e9e3d3; --draw: #a86f00 }
+  --line: #e6dec9; --good: #4f9158; --some: #d99a14; --bad: #c8452f; --none: #ddd5c2; --draw: #a86f00 }
 @media (prefers-color-scheme: dark) {
-  :root { --ground: #1d1b17; --card: #25221d; --ink: #ece6d8; --quiet: #a69f8f; --line: #3a352b;
-    --good: #6fae6f; --some: #e0a526; --bad: #e06a52; --none: #35312a; --draw: #f0b73f }
+  :root { --ground: #1a1815; --card: #24211c; --ink: #ece6d8; --quiet: #a69f8f; --line: #3a352b;
+    --good: #6fae6f; --some: #e8b13a; --bad: #e8694f; --none: #454034; --draw: #f0b73f }
 }
 * { box-sizing: border-box }
 body { margin: 0; padding: 0 1rem 3rem; background: var(--ground); color: var(--ink);
-  font: 1rem/1.5 system-ui, sans-serif }
-main { max-width: 76rem; margin: 0 auto }
-header { display: flex; flex-wrap: wrap; align-items: baseline; gap: .2rem 1.2rem; margin: 1.6rem 0 1rem }
-h1 { font-size: 1.7rem; margin: 0 } h2 { font-size: 1.05rem; margin: 0; overflow-wrap: anywhere }
-.quiet { color: var(--quiet); font-size: .9rem }
-.state { padding: .8rem 1.1rem; border-radius: .6rem; font-weight: 600; color: #fff; background: var(--good) }
-.state.warning { background: var(--some); color: #2b2618 } .state.critical { background: var(--bad) }
-.fire { margin: .6rem 0 0; padding: .7rem 1rem; background: var(--card); border-left: .35rem solid var(--some);
+  font: 1rem/1.45 system-ui, sans-serif }
+main { max-width: 80rem; margin: 0 auto }
+header { display: flex; flex-wrap: wrap; align-items: center; gap: .4rem 1rem; margin: 1.4rem 0 1rem }
+h1 { font-size: 1.6rem; margin: 0 } h2 { font-size: 1.02rem; margin: 0; overflow-wrap: anywhere }
+.quiet { color: var(--quiet); font-size: .85rem }
+.state { margin: 0; padding: .3rem .9rem; border-radius: 2rem; font-weight: 600; color: #fff; background: #3f7f48 }
+.state.warning { background: #e0a526; color: #2b2618 } .state.critical { background: #bf3f2a }
+header .quiet { margin-left: auto }
+.fire { margin: .6rem 0 0; padding: .6rem 1rem; background: var(--card); border-left: .35rem solid var(--some);
   border-radius: .4rem }
 .fire.critical { border-color: var(--bad) } .fire p { margin: 0 }
 code { font: .88rem/1.5 ui-monospace, monospace; overflow-wrap: anywhere }
-.cards { display: grid; align-items: start; gap: 1rem; margin-top: 1rem;
-  grid-template-columns: repeat(auto-fill, minmax(min(100%, 23rem), 1fr)) }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: .7rem; padding: .9rem 1rem }
+.tiles, .cards { display: grid; gap: .8rem; margin-top: .8rem }
+.tiles { grid-template-columns: repeat(auto-fit, minmax(min(46%, 10.5rem), 1fr)) }
+.tile.wide { margin-top: .8rem }
+.cards { grid-template-columns: repeat(auto-fill, minmax(min(100%, 23rem), 1fr)) }
+.card, .tile { background: var(--card); border: 1px solid var(--line); border-radius: .7rem; padding: .8rem 1rem }
+.tile b { display: block; font-size: 2rem; line-height: 1.2; font-variant-numeric: tabular-nums }
+.tile.wide b { font-size: 3rem; line-height: 1.1 }
 .top { display: flex; justify-content: space-between; align-items: baseline; gap: 1rem }
 .much { font-size: 1.25rem; font-weight: 600; white-space: nowrap; font-variant-numeric: tabular-nums }
-figure { margin: .55rem 0 0 } figcaption { display: flex; justify-content: space-between; font-size: .82rem;
-  color: var(--quiet) }
-svg { display: block; width: 100%; height: auto } .strip { height: 1.15rem }
+.card p { margin: 0 }
+figure { margin: .5rem 0 0 }
+figcaption, .hours { display: flex; justify-content: space-between; font-size: .8rem; color: var(--quiet) }
+.hours { margin-top: .3rem; font-size: .72rem; font-variant-numeric: tabular-nums }
+svg { display: block; width: 100%; height: auto } .strip { height: 1.2rem } .wide .strip { height: 2.6rem }
+.curves { height: 2.9rem }
 .g { fill: var(--good) } .s { fill: var(--some) } .b { fill: var(--bad) } .n { fill: var(--none) }
-.area { fill: var(--draw); opacity: .22 } .curve { fill: none; stroke: var(--draw); stroke-width: 2 }
-.dot { fill: var(--draw) } .floor { stroke: var(--line) }
+.text-s { color: var(--some) } .text-b { color: var(--bad) }
+.area { fill: var(--draw); opacity: .22 }
+.curve { fill: none; stroke: var(--draw); stroke-width: 2; vector-effect: non-scaling-stroke }
+.dot { fill: var(--draw) } .floor { stroke: var(--line); vector-effect: non-scaling-stroke }
 """
 
 
@@ -68,61 +82,147 @@ def render(found: Day) -> str:
     """The page."""
     name = html.escape(f"{found.server} of {found.stack}")
     made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(found.end))
-    parts = [*_fires(found.fires), '<section class="cards">', *(_site(one, found.end) for one in found.sites)]
-    parts += [*(_fact(one, found.end) for one in found.facts), "</section>"]
+    kind, state = _state(found.fires)
+    parts = [
+        *(_fire(one) for one in found.fires),
+        _tiles(found),
+        '<section class="cards">',
+        *(_site(one, found.end) for one in found.sites),
+        "</section>",
+        '<section class="cards">',
+        *(_fact(one, found.end) for one in found.facts),
+        "</section>",
+    ]
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="robots" content="noindex">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="refresh" content="60">\n<title>{name}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n'
-        f'<main>\n<header><h1>{name}</h1><span class="quiet">the day until {made}, from left to right; '
-        "a bar is a quarter of an hour</span></header>\n" + "\n".join(parts) + "\n</main>\n</body>\n</html>\n"
+        f'<meta http-equiv="refresh" content="60">\n<title>{state} {name}</title>\n<style>{_STYLE}</style>\n</head>\n'
+        f'<body>\n<main>\n<header><h1>{name}</h1><p class="state {kind}">{state}</p>'
+        f'<span class="quiet">the day until {made}</span></header>\n'
+        + "\n".join(parts)
+        + "\n</main>\n</body>\n</html>\n"
     )
 
 
-def _fires(fires: Sequence[Fire]) -> Iterable[str]:
+def _state(fires: Sequence[Fire]) -> tuple[str, str]:
+    """How bad it is, and in words."""
     if not fires:
-        yield '<p class="state">All is well.</p>'
-        return
+        return "good", "All is well."
     worst = "critical" if any(one.severity == "critical" for one in fires) else "warning"
-    yield f'<p class="state {worst}">{len(fires)} {"alert" if len(fires) == 1 else "alerts"}</p>'
-    for one in fires:
-        kind = "critical" if one.severity == "critical" else "warning"
-        yield (
-            f'<div class="fire {kind}"><p>{html.escape(one.summary)} '
-            f'<span class="quiet">since {html.escape(one.since)}</span></p>'
-            f'<p><code>{html.escape(one.type)}</code> <span class="quiet">{html.escape(one.doc)}</span></p></div>'
+    return worst, f"{len(fires)} {'alert' if len(fires) == 1 else 'alerts'}"
+
+
+def _fire(one: Fire) -> str:
+    kind = "critical" if one.severity == "critical" else "warning"
+    since = html.escape(one.since.replace("T", " ")[:16])
+    return (
+        f'<div class="fire {kind}"><p>{html.escape(one.summary)} <span class="quiet">since {since} UTC</span></p>'
+        f'<p><code>{html.escape(one.type)}</code> <span class="quiet">{html.escape(one.doc)}</span></p></div>'
+    )
+
+
+def _tiles(found: Day) -> str:
+    """The whole of it at one look."""
+    looked = [line for site in found.sites for line in site.up.values()]
+    tiles, whole = [], ""
+    if share := _share(_known(looked)):
+        whole = (
+            '<section class="tile wide"><span class="quiet">all sites answer as they should</span>'
+            f"<b>{share}</b>{_strip('', _joined(looked, min), found.end)}{_hours(found.end)}</section>"
         )
+    # The visits of an application are those of all its domains.
+    visits = {site.application: site.visits for site in found.sites}
+    if any(value is not None for line in visits.values() for value in line):
+        line = _joined(list(visits.values()), sum)
+        tiles.append(_tile("visits", f"{sum(_known([line])):,.0f}", line, found.end, lambda value: f"{value:.0f}"))
+    took = _joined([site.seconds for site in found.sites], lambda values: sum(values) / len(values))
+    if (last := _last(took)) is not None:
+        tiles.append(_tile("an answer takes", _time(last), took, found.end, _time))
+    for one in [*found.facts[:1], *_fullest(found.facts[1:])]:
+        last = _last(one.used)
+        said = "?" if last is None else f"{100 * last:.0f} %"
+        tiles.append(_tile(f"{one.name} in use", said, one.used, found.end, _percent, kind=_much(one), top=1.0))
+    return f'{whole}<section class="tiles">{"".join(tiles)}</section>'
+
+
+def _tile(
+    name: str,
+    said: str,
+    line: Line,
+    end: int,
+    spell: Callable[[float], str],
+    *,
+    kind: str = "g",
+    top: float | None = None,
+) -> str:
+    return (
+        f'<div class="tile"><span class="quiet">{html.escape(name)}</span>'
+        f'<b class="text-{kind}">{html.escape(said)}</b>'
+        f"{_curve('', '', line, end, spell, top=top)}</div>"
+    )
 
 
 def _site(one: SiteDay, end: int) -> str:
-    looks = [value for line in one.up.values() for value in line if value is not None]
-    share = f"{100 * sum(looks) / len(looks):.2f} %" if looks else "not looked at yet"
     certificate = "" if one.days is None else f" · certificate {max(one.days, 0):.0f} days"
-    last = next((value for value in reversed(one.seconds) if value is not None), None)
     figures = [_strip(family, line, end) for family, line in one.up.items()]
-    if any(value is not None for value in one.visits):
-        total = sum(value or 0 for value in one.visits)
-        figures.append(_curve("visits", f"{total:,.0f} in all", one.visits, end, lambda value: f"{value:.0f}"))
-    if last is not None:
+    if known := _known([one.visits]):
+        figures.append(_curve("visits", f"{sum(known):,.0f} in all", one.visits, end, lambda value: f"{value:.0f}"))
+    if (last := _last(one.seconds)) is not None:
         figures.append(_curve("answer", _time(last), one.seconds, end, _time))
+    share = _share(_known(list(one.up.values()))) or "not looked at yet"
     return (
         f'<article class="card"><div class="top"><h2>{html.escape(one.domain)}</h2><span class="much">{share}</span>'
-        f'</div><p class="quiet" style="margin:0">{html.escape(one.application)}{certificate}</p>'
+        f'</div><p class="quiet">{html.escape(one.application)}{certificate}</p>'
         + "".join(figures)
-        + "</article>"
+        + f"{_hours(end)}</article>"
     )
 
 
 def _fact(one: Fact, end: int) -> str:
-    last = next((value for value in reversed(one.used) if value is not None), None)
+    last = _last(one.used)
     much = "not known yet" if last is None else f"{100 * last:.0f} %"
     size = "" if one.size is None else f"of {one.size / 2**30:.1f} GiB"
     return (
-        f'<article class="card"><div class="top"><h2>{html.escape(one.name)}</h2><span class="much">{much}</span></div>'
-        f'<p class="quiet" style="margin:0">used, {size}</p>'
-        + _curve("", "", one.used, end, lambda value: f"{100 * value:.1f} %", top=1.0)
-        + "</article>"
+        f'<article class="card"><div class="top"><h2>{html.escape(one.name)}</h2>'
+        f'<span class="much text-{_much(one)}">{much}</span></div><p class="quiet">used, {size}</p>'
+        f"{_curve('', '', one.used, end, _percent, top=1.0)}{_hours(end)}</article>"
     )
+
+
+def _much(one: Fact) -> str:
+    last = _last(one.used) or 0
+    some, bad = MEMORY_MUCH if one.name == "memory" else DISK_MUCH
+    return "b" if last >= bad else "s" if last >= some else "g"
+
+
+def _fullest(disks: Sequence[Fact]) -> list[Fact]:
+    return sorted(disks, key=lambda one: _last(one.used) or 0)[-1:]
+
+
+def _known(lines: Sequence[Line]) -> list[float]:
+    return [value for line in lines for value in line if value is not None]
+
+
+def _last(line: Line) -> float | None:
+    return next((value for value in reversed(line) if value is not None), None)
+
+
+def _joined(lines: Sequence[Line], how: Callable[[list[float]], float]) -> Line:
+    """One line of several: at each point of what is known there."""
+    known = ([value for value in values if value is not None] for values in zip(*lines, strict=True))
+    return tuple(how(values) if values else None for values in known)
+
+
+def _share(looks: Sequence[float]) -> str:
+    """Of the looks those that found it well. What is not all is never written as all."""
+    if not looks:
+        return ""
+    share = 100 * sum(looks) / len(looks)
+    return f"{min(share, 99.99) if share < 100 else share:.2f} %"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _strip(family: str, line: Line, end: int) -> str:
@@ -131,23 +231,30 @@ def _strip(family: str, line: Line, end: int) -> str:
     for at, value in enumerate(line):
         kind = "n" if value is None else "g" if value >= GOOD else "s" if value >= 0.5 else "b"
         said = "nothing known" if value is None else f"{100 * value:.0f} %"
+        y, height = _HEIGHTS[kind]
         bars.append(
-            f'<rect class="{kind}" x="{at * 6}" width="5" height="20"><title>{_clock(at, end)} {said}</title></rect>'
+            f'<rect class="{kind}" x="{at * 6}" y="{y}" width="5" height="{height}">'
+            f"<title>{_clock(at, end)} {said}</title></rect>"
         )
-    looks = [value for value in line if value is not None]
-    share = f"{100 * sum(looks) / len(looks):.2f} %" if looks else ""
+    share = _share(_known([line]))
+    caption = f"<figcaption><span>{html.escape(family)}</span><span>{share}</span></figcaption>" if family else ""
     return (
-        f"<figure><figcaption><span>{html.escape(family)}</span><span>{share}</span></figcaption>"
-        f'<svg class="strip" viewBox="0 0 {WIDTH} 20" preserveAspectRatio="none" role="img" '
-        f'aria-label="{html.escape(family)}: {share or "nothing known"}">{"".join(bars)}</svg></figure>'
+        f'<figure>{caption}<svg class="strip" viewBox="0 0 {WIDTH} 20" preserveAspectRatio="none" role="img" '
+        f'aria-label="{html.escape(family or "all sites")}: {share or "nothing known"}">{"".join(bars)}</svg></figure>'
     )
+
+
+def _hours(end: int) -> str:
+    """What time it was from left to right."""
+    clocks = [_clock(at, end) for at in range(-1, POINTS - 1, POINTS // 4)]
+    return f'<div class="hours">{"".join(f"<span>{one}</span>" for one in clocks)}<span>now</span></div>'
 
 
 def _curve(
     name: str, said: str, line: Line, end: int, spell: Callable[[float], str], *, top: float | None = None
 ) -> str:
     """A line with the space below it filled; gaps stay gaps."""
-    highest = top or max((value for value in line if value is not None), default=0) or 1
+    highest = top or max(_known([line]), default=0) or 1
     pieces: list[list[tuple[float, float, float, int]]] = [[]]
     for at, value in enumerate(line):
         if value is None:
@@ -163,18 +270,21 @@ def _curve(
             )
             drawn.append(f'<polyline class="curve" points="{points}"/>')
         elif piece:
-            drawn.append(f'<circle class="dot" cx="{piece[0][0]:.0f}" cy="{piece[0][1]:.1f}" r="2.5"/>')
+            drawn.append(
+                f'<rect class="dot" x="{piece[0][0] - 2:.0f}" y="{piece[0][1] - 2:.1f}" width="4" height="4"/>'
+            )
         # What shows its figure where the pointer is.
         drawn += [
             f'<rect x="{x - 3:.0f}" width="6" height="{HEIGHT}" fill="transparent">'
             f"<title>{_clock(at, end)} {html.escape(spell(value))}</title></rect>"
             for x, _, value, at in piece
         ]
-    most = f"up to {spell(highest)}" if top is None and any(value is not None for value in line) else ""
+    most = f"up to {spell(highest)}" if top is None and _known([line]) else ""
     caption = f"<figcaption><span>{html.escape(name)} {html.escape(said)}</span><span>{most}</span></figcaption>"
     return (
         f"<figure>{caption if name else ''}"
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(name or "share in use")}">'
+        f'<svg class="curves" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img" '
+        f'aria-label="{html.escape(name or "share in use")}">'
         f'<line class="floor" x1="0" x2="{WIDTH}" y1="{HEIGHT - 0.5}" y2="{HEIGHT - 0.5}"/>'
         + "".join(drawn)
         + "</svg></figure>"

@@ -54,6 +54,8 @@ def programs(files: Path, data: Path, interval: int) -> tuple[Program, ...]:
                 f"--config.file={files / 'alertmanager.yml'}",
                 f"--storage.path={data / 'alertmanager'}",
                 f"--web.listen-address={here}:{config.ALERTMANAGER}",
+                # What has been told is not told again after a power cut.
+                f"--data.maintenance-interval={interval}s",
                 # One alone needs no peers.
                 "--cluster.listen-address=",
                 "--log.level=warn",
@@ -71,6 +73,9 @@ def programs(files: Path, data: Path, interval: int) -> tuple[Program, ...]:
                 "--web.enable-lifecycle",
                 # What Alertmanager was not there for it is told at the next look, not a minute later.
                 f"--rules.alert.resend-delay={interval}s",
+                # What was so before an end and is so still goes on being so, since when it was.
+                "--rules.alert.for-grace-period=0s",
+                f"--rules.alert.for-outage-tolerance={KEPT}",
                 "--query.max-concurrency=2",
                 "--log.level=warn",
             ),
@@ -87,8 +92,8 @@ def texts(watch: Watch, told: Told, files: Path) -> dict[str, str]:
         authorities["authorities.pem"] = system + told.authorities
     return {
         **authorities,
-        "rules.yml": rules.render(watch, told.interval),
-        "prometheus.yml": config.prometheus(watch, told.interval, str(files / "rules.yml")),
+        "rules.yml": rules.render(watch, told.interval, told.disks),
+        "prometheus.yml": config.prometheus(watch, told.interval, str(files / "rules.yml"), told.disks),
         "blackbox.yml": config.blackbox(watch, str(files / "authorities.pem") if authorities else None),
         "alertmanager.yml": config.alertmanager(watch, told.interval, str(TEMPLATES)),
     }

@@ -9,7 +9,7 @@ Leaves alone: whom it tells, and what is told together (`config`).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from monitor.watch import Watch
@@ -22,7 +22,7 @@ MEMORY_LEAST = 0.05
 RESTARTS = 3  # within RECENT
 ERRORS, ERRORS_SHARE = 10, 0.05  # answers 5xx of an application within RECENT, and their share of all
 # In looks.
-SOON, LATER, RECENT, LONG = 4, 20, 20, 120
+SOON, BACK, LATER, RECENT, LONG = 4, 10, 20, 20, 120
 HEARTBEAT = "Heartbeat"
 # What is absent from a host that can't be asked is not known to be absent.
 _ASKED = 'on () up{job="host"} == 1'
@@ -39,16 +39,22 @@ class Alert:
     doc: str  # page and heading
     type: str  # what to type
     looks: int = 0  # how often in a row it has to be so
+    after: int = 0  # for how many looks it goes on being told of when it is over
     labels: dict[str, str] = field(default_factory=dict)
 
 
-def alerts(watch: Watch, interval: int) -> list[Alert]:
-    """Every alert of a monitor, in a stable order. `interval`: seconds between two looks."""
+def alerts(watch: Watch, interval: int, disks: Sequence[str] = ()) -> list[Alert]:
+    """Every alert of a monitor, in a stable order.
+
+    `interval`: seconds between two looks. `disks`: mount points that have to be there.
+    """
     return [
         *(_sites() if watch.sites else ()),
+        *(_servers() if watch.servers else ()),
         *(_peers() if watch.peers else ()),
         *(_proxy(interval) if watch.proxy else ()),
         *_host(interval),
+        *(_disk(mount) for mount in disks),
         *_containers(interval),
         *(_late_job(job, late) for job, late in watch.jobs),
         *(_backups(watch.backups.late, watch.backups.drill_late, interval) if watch.backups else ()),
@@ -56,9 +62,9 @@ def alerts(watch: Watch, interval: int) -> list[Alert]:
     ]
 
 
-def render(watch: Watch, interval: int) -> str:
+def render(watch: Watch, interval: int, disks: Sequence[str] = ()) -> str:
     """The file of rules, as JSON, which is YAML."""
-    rules = [_rule(one, watch, interval) for one in alerts(watch, interval)]
+    rules = [_rule(one, watch, interval) for one in alerts(watch, interval, disks)]
     if watch.heartbeat:
         rules.append({"alert": HEARTBEAT, "expr": "vector(1)", "labels": {"severity": "none"}})
     # Prometheus marks an alert as over by itself three looks, or 4 minutes, after it was last told of.
@@ -73,6 +79,7 @@ def _rule(alert: Alert, watch: Watch, interval: int) -> dict[str, object]:
         "alert": alert.name,
         "expr": alert.expr,
         "for": f"{alert.looks * interval}s",
+        **({"keep_firing_for": f"{alert.after * interval}s"} if alert.after else {}),
         "labels": {"severity": alert.severity, **alert.labels},
         "annotations": {key: _filled(text, known) for key, text in texts.items()},
     }
@@ -105,16 +112,21 @@ def _sites() -> Iterator[Alert]:
     )
 
 
-def _peers() -> Iterator[Alert]:
+def _servers() -> Iterator[Alert]:
     yield Alert(
         "ServerDown",
         "critical",
-        'max by (peer) (probe_success{job="peers"}) == 0',
-        "{{ $labels.peer }} answers at none of its private ports",
+        'max by (peer) (probe_success{job=~"servers|peers"}) == 0',
+        "{{ $labels.peer }} answers neither a ping nor at a private port",
         "docs/operations.md#a-server-is-dead",
         "make revive SERVER={{ $labels.peer }} STACK=<stack>",
         looks=SOON,
+        # What is not told beside it needs a while when it is back.
+        after=BACK,
     )
+
+
+def _peers() -> Iterator[Alert]:
     yield Alert(
         "PrivatePortDown",
         "critical",
@@ -136,6 +148,7 @@ def _proxy(interval: int) -> Iterator[Alert]:
         "docs/operations.md#a-site-is-down",
         "make run JOB=<server>:hasetup STACK=<stack>",
         looks=SOON,
+        after=SOON,
     )
     bad = f'sum by (application) (increase(haproxy_backend_http_responses_total{{code="5xx"}}{recent}))'
     every = f"sum by (application) (increase(haproxy_backend_http_responses_total{recent}))"
@@ -170,6 +183,20 @@ def _host(interval: int) -> Iterator[Alert]:
         "docs/operations.md#care-of-a-server",
         "on <server> docker stats --no-stream",
         looks=LATER,
+    )
+
+
+def _disk(mount: str) -> Alert:
+    there = f'node_filesystem_size_bytes{{mountpoint="{mount}"}}'
+    return Alert(
+        "DiskGone",
+        "critical",
+        f"absent({there}) and {_ASKED}",
+        f"nothing is mounted at {mount} of <server>",
+        "docs/operations.md#care-of-a-server",
+        "on <server> df -h",
+        looks=SOON,
+        labels={"mountpoint": mount},
     )
 
 

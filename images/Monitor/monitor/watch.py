@@ -7,7 +7,7 @@ Makes: `Watch`, by `parse`. Leaves alone: where that is from (settings/monitorin
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, TypeVar
 
 
@@ -17,19 +17,20 @@ class WatchError(ValueError):
 
 @dataclass(frozen=True)
 class Site:
-    """A domain, as its visitors ask for it."""
+    """A domain or a part of it, as its visitors ask for it."""
 
-    domain: str
+    domain: str  # how it is called: `example.com`, `example.com/api`, `*.example.com`
     server: str
     application: str
     scheme: str  # http or https
     path: str
     status: str  # `200-399,401`
+    host: str = ""  # by which it is asked for, where it is not called so
 
     @property
     def url(self) -> str:
         """What is asked for."""
-        return f"{self.scheme}://{self.domain}{self.path}"
+        return f"{self.scheme}://{self.host or self.domain}{self.path}"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,14 @@ class Peer:
     application: str
     address: str
     port: int
+
+
+@dataclass(frozen=True)
+class Server:
+    """Another server, at its public IPv4 address, where it answers a ping."""
+
+    name: str
+    address: str
 
 
 @dataclass(frozen=True)
@@ -79,6 +88,7 @@ class Watch:
     server: str
     sites: tuple[Site, ...]
     peers: tuple[Peer, ...]
+    servers: tuple[Server, ...]
     jobs: tuple[tuple[str, int], ...]  # a job by the clock, and after how many seconds without a start it is late
     proxy: bool  # whether this server has one whose metrics can be read
     backups: Backups | None
@@ -108,6 +118,7 @@ def parse(text: str) -> Watch:
             server=_text(found, "server"),
             sites=tuple(_read(Site, one, "sites") for one in found["sites"]),
             peers=tuple(_read(Peer, one, "peers") for one in found["peers"]),
+            servers=tuple(_read(Server, one, "servers") for one in found["servers"]),
             jobs=tuple(sorted((str(job), int(late)) for job, late in found["jobs"].items())),
             proxy=bool(found["proxy"]),
             backups=_read(Backups, found["backups"], "backups") if found["backups"] else None,
@@ -131,7 +142,7 @@ def _text(found: dict[str, Any], key: str) -> str:
 
 
 def _read(kind: type[T], found: dict[str, Any], where: str) -> T:
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    if missing := [name for name in names if name not in found]:
+    known = fields(kind)  # type: ignore[arg-type]
+    if missing := [field.name for field in known if field.name not in found and field.default is MISSING]:
         raise WatchError(f"{where} has no {', '.join(missing)}")
-    return kind(**{name: found[name] for name in names})
+    return kind(**{field.name: found[field.name] for field in known if field.name in found})
