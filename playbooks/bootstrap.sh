@@ -86,7 +86,9 @@ ORIGIN
     /usr/share/keyrings/debian-archive-keyring.gpg "$site" >"${restic_files[2]}"
 }
 
-packages=(ansible-core ca-certificates conntrack docker.io iproute2 iptables ndppd openssh-server python3 tzdata ufw unattended-upgrades)
+packages=(ansible-core ca-certificates conntrack docker.io iproute2 iptables ndppd nftables openssh-server python3 tzdata ufw unattended-upgrades)
+# What speaks to Docker's BuildKit is part of docker.io on bookworm, and a package of its own since.
+grep -qx 'VERSION_CODENAME=bookworm' /etc/os-release || packages+=(docker-buildx)
 # systemd-timesyncd drives out any other time daemon: only where there is none.
 if ! command -v chronyd ntpd ntpsec >/dev/null; then packages+=(systemd-timesyncd); fi
 # Where images are built from git, and nowhere else.

@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
-"""Reads vars.json on the host: checks it, and makes Docker's daemon.json of it.
+"""Reads vars.json on the host: checks it, and makes Docker's daemon.json and its trust in registries of it.
 
     variables.py check vars.json     exit 1 and one line an error, or silence
     variables.py daemon vars.json /etc/docker/daemon.json
                                      writes it whole and at once if it differs, and then prints `changed`
+    variables.py authorities vars.json /etc/docker/certs.d
+                                     the same of the certificates that registries are told by, one file each
 
 Standard library only: it runs before anything is installed. Touches nothing else.
 """
 
 from __future__ import annotations
 
+import glob
 import ipaddress
 import json
 import os
@@ -22,6 +25,9 @@ Variables = dict[str, Any]
 NETWORK_EXAMPLES = {4: "172.30.0.0/24", 6: "2001:db8:1:2:0:1::/96"}
 SENDER = re.compile(r"[a-z0-9][a-z0-9-]{0,24}")  # of another server; useradd takes 32 letters, `backup-` among them
 KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/=]+")
+# What BuildKit keeps of past builds beside the images themselves.
+BUILD_CACHE = "2GB"
+AUTHORITY = "apiary.crt"
 LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
 
 
@@ -82,6 +88,19 @@ def _own_address(variables: Variables) -> list[str]:
     except (ValueError, TypeError):
         return [f"apiary_own_address: {value!r} is not an IPv6 address"]
     return [f"apiary_own_address: {value} lies outside apiary_prefix {variables['apiary_prefix']}"]
+
+
+def _gateways(variables: Variables) -> list[str]:
+    nets = ("apiary_net_subnet_ipv4", "apiary_net_subnet")
+    value: Any = variables.get("apiary_net_gateways")
+    try:
+        pairs = zip(value, nets, strict=True)
+        inside = [ipaddress.ip_address(one) in ipaddress.ip_network(variables[net]) for one, net in pairs]
+    except (ValueError, TypeError, KeyError):
+        inside = []
+    if inside == [True, True]:
+        return []
+    return [f"apiary_net_gateways: {value!r} are not one address of each of {' and '.join(nets)}"]
 
 
 def _ipv6_only(variables: Variables) -> list[str]:
@@ -196,6 +215,7 @@ def check(variables: Variables, ssh_client: str | None = None) -> None:
     errors += _ports(variables, "apiary_published", addressed=True)
     errors += _ports(variables, "apiary_published_ipv4", addressed=False)
     errors += _private(variables)
+    errors += _gateways(variables)
     errors += _ipv6_only(variables)
     errors += _own_address(variables)
     errors += _nat(variables)
@@ -221,10 +241,14 @@ def daemon(variables: Variables) -> dict[str, Any]:
         "userland-proxy": False,
         "log-driver": "json-file",
         "log-opts": LOG_OPTIONS,
+        "builder": {"gc": {"enabled": True, "defaultKeepStorage": BUILD_CACHE}},
     }
     mirrors = variables.get("apiary_registry_mirrors", [])
     if mirrors:
         settings["registry-mirrors"] = mirrors
+    # BuildKit takes no http from the mirrors' own list; engine 20.10 reads the scheme, later ones take it off.
+    if plain := ["/".join(mirror.split("/")[:3]) for mirror in mirrors if mirror.startswith("http://")]:
+        settings["insecure-registries"] = plain
     return settings
 
 
@@ -242,9 +266,27 @@ def replace(path: str, text: str) -> bool:
     return True
 
 
+def trust(variables: Variables, folder: str) -> bool:
+    """Makes `folder`/HOST/apiary.crt for each registry with an authority of its own, and removes others of that name.
+
+    Returns whether anything was something else before.
+    """
+    wanted = {
+        os.path.join(folder, host, AUTHORITY): text
+        for host, text in variables.get("apiary_registry_authorities", {}).items()
+    }
+    others = set(glob.glob(os.path.join(folder, "*", AUTHORITY))) - set(wanted)
+    for path in others:
+        os.remove(path)
+        if not os.listdir(os.path.dirname(path)):
+            os.rmdir(os.path.dirname(path))
+    changed = {path for path, text in wanted.items() if replace(path, text)}
+    return bool(changed or others)
+
+
 def main(arguments: list[str]) -> int:
     match arguments:
-        case ["check", path] | ["daemon", path, _]:
+        case ["check", path] | ["daemon" | "authorities", path, _]:
             with open(path, encoding="utf-8") as file:
                 variables = json.load(file)
         case _:
@@ -259,6 +301,8 @@ def main(arguments: list[str]) -> int:
     if arguments[0] == "daemon" and replace(
         arguments[2], json.dumps(daemon(variables), indent=2, sort_keys=True) + "\n"
     ):
+        sys.stdout.write("changed\n")
+    if arguments[0] == "authorities" and trust(variables, arguments[2]):
         sys.stdout.write("changed\n")
     return 0
 

@@ -17,6 +17,7 @@ from apiary_proxy import addresses
 
 AGENT = "apiary-health"  # as the proxy calls itself in its own checks
 ANSWER_SECONDS = 5.0  # as long as the proxy waits for a check
+STATE = "Apiary-State"  # of an answer that is the proxy's own: `refused` (images/HAProxySetup/hasetup/refused.lua)
 REASON_LENGTH = 200
 
 
@@ -41,6 +42,7 @@ class Answer:
 
     status: int
     location: str  # where a redirect leads to, else ""
+    is_proxys: bool = False  # said by the proxy, of what it leads nowhere
 
 
 class NoAnswerError(Exception):
@@ -59,7 +61,7 @@ def ask(address: str, port: int, path: str, host: str, *, tls: bool = False) -> 
             connection.sock = context.wrap_socket(connection.sock, server_hostname=host)
         connection.request("GET", path, headers={"Host": host, "User-Agent": AGENT, "Connection": "close"})
         answer = connection.getresponse()
-        return Answer(answer.status, answer.getheader("Location", ""))
+        return Answer(answer.status, answer.getheader("Location", ""), answer.getheader(STATE) == "refused")
     except (OSError, http.client.HTTPException) as error:
         raise NoAnswerError(f"{type(error).__name__}: {error}"[:REASON_LENGTH]) from None
     finally:

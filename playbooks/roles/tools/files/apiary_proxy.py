@@ -7,13 +7,16 @@ a person.
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import fcntl
 import ipaddress
 import json
 import os
 import socket
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +25,8 @@ SOCKET_IN_VOLUME = "run/admin.sock"
 PROXY_LABEL = "apiary.proxy=true"
 DOCKER_SECONDS = 30
 SOCKET_SECONDS = 10
+LOCK_SECONDS = 30.0
+LOCK_INTERVAL = 0.25
 LOG_LINES = 30
 LINE_LIMIT = 4000  # a longer line than 64 KiB hangs what streams it
 
@@ -88,6 +93,31 @@ def admin_socket() -> str | None:
     socket."""
     proxy = running_proxy()
     return socket_of(proxy) if proxy else None
+
+
+@contextlib.contextmanager
+def no_reload(lock: str) -> Iterator[None]:
+    """Hold the lock of hasetup shared: a reload would hide the old worker, whose sessions are counted, and which is
+    told what the new one has to know.
+
+    Goes on without it after LOCK_SECONDS: a container that leaves must not wait for ever.
+    """
+    try:
+        file = open(lock, "rb")  # noqa: SIM115 - it is closed by the with below
+    except FileNotFoundError:
+        yield  # no hasetup has ever run
+        return
+    with file:
+        deadline = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() < deadline:
+                    time.sleep(LOCK_INTERVAL)
+                    continue
+            break
+        yield
 
 
 @dataclass(frozen=True)

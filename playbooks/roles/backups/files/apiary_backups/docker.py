@@ -161,3 +161,8 @@ def executed(container: str, *command: str, stdin: bool = False) -> list[str]:
 def execute(container: str, *command: str, seconds: float = SECONDS, stdin: bytes | None = None) -> str:
     """Standard output of a command in a container. Raises BackupsError with what it said."""
     return call(*executed(container, *command, stdin=stdin is not None)[1:], seconds=seconds, stdin=stdin)
+
+
+def folder() -> Path:
+    """Where Docker keeps what it has. Raises BackupsError."""
+    return Path(call("info", "--format", "{{.DockerRootDir}}").strip())

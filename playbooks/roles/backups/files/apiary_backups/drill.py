@@ -23,13 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from apiary_backups import config as configuration
-from apiary_backups import docker, drill_page, fill, items, lock, restore, throwaway
+from apiary_backups import docker, drill_page, fill, items, lock, restore, serving, throwaway
 from apiary_backups.config import Application, Config, put
 from apiary_backups.engines import BY_NAME
 from apiary_backups.errors import BackupsError
 from apiary_backups.items import Item
 from apiary_backups.report import moment, now, say, size
 from apiary_backups.restic import Restic, Snapshot
+from apiary_backups.swap_database import DATABASE_FACTOR
 
 ENGINE_SECONDS = 180.0
 HEALTHY_SECONDS = 300
@@ -135,9 +136,7 @@ def rehearsed(config: Config) -> Report:
                 throwaway.clean(config.stack)
         else:
             report.reason = "nothing of this server was saved yet"
-        report.repository = _asked(
-            f"read {config.read_percent} % of its bytes", lambda: repository.check(config.read_percent)
-        )
+        report.repository = _asked(f"read {config.read_percent} % of its bytes", lambda: _checked(config, repository))
     except BackupsError as error:
         report.reason = str(error)
         report.items = {
@@ -154,6 +153,13 @@ def rehearsed(config: Config) -> Report:
     return report
 
 
+def _checked(config: Config, repository: Restic) -> None:
+    # It locks all others out of the repository: with the lock that they wait for, and know of whom.
+    with lock.held("drill"):
+        repository.unlock()
+        repository.check(config.read_percent)
+
+
 def _before() -> dict[str, Any]:
     try:
         found = json.loads((configuration.STATE / FILE).read_text())
@@ -167,8 +173,8 @@ def _is_here(config: Config, item: Item) -> bool:
 
 
 def _room(snapshots: Iterable[Snapshot]) -> None:
-    place = Path(docker.call("info", "--format", "{{.DockerRootDir}}").strip())
-    needed = sum(one.bytes * (1 if one.item.kind == "volume" else restore.DATABASE_FACTOR) for one in snapshots)
+    place = docker.folder()
+    needed = sum(one.bytes * (1 if one.item.kind == "volume" else DATABASE_FACTOR) for one in snapshots)
     free = shutil.disk_usage(place).free
     if free < needed + restore.SPARE_BYTES:
         raise BackupsError(
@@ -295,7 +301,7 @@ class Rehearsal:
         container = self._start(name)
         try:
             drill = application.drill
-            question = restore.question(name)
+            question = serving.question(name)
             if path := drill.get("path"):
                 question = [
                     "--http",
@@ -304,7 +310,7 @@ class Rehearsal:
                     "200-399",
                     question[-1] if question else name,
                 ]
-            restore.proved(["apiary-await", container, "--timeout", str(HEALTHY_SECONDS), *question])
+            serving.proved(["apiary-await", container, "--timeout", str(HEALTHY_SECONDS), *question])
             proof.append(f"GET {path} answered" if path else "healthy")
             if sql := drill.get("sql"):
                 proof.append(self._counted(application, str(sql), int(drill.get("at_least", 1))))

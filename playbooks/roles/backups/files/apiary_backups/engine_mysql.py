@@ -5,21 +5,27 @@ All is asked inside its own container, where the server's own programs are. The 
 is SQL without the database's name; it reads one state of all InnoDB tables and locks nobody out. It does not go in as
 one transaction, which this engine has not: who loads it has to know that a load was begun (`fill`, `journal`).
 
-Roles: every account with its password's hash and its grants, but for the server's own; then the databases themselves
-with their character set.
+Roles: first every account with its password's hash and every role, but for the server's own, so that what they may,
+which comes then, finds whom it names; then the databases themselves with their character set. Leaves alone: grants to
+PUBLIC.
 """
 
 from __future__ import annotations
 
 import json
+import time
+from contextlib import suppress
 
 from apiary_backups import docker, missing
 from apiary_backups.errors import BackupsError
-from apiary_backups.restic import Load
+from apiary_backups.loading import Load
 
 HEAD = "-- apiary: "
+END_SECONDS = 60.0
 MARK = b"-- Dump completed"
 ROLES_MARK = b"-- apiary: end"
+# A database that a copy from an old host has put beside another one.
+BESIDE = "apiary_copy_"
 OWN_DATABASES = ("mysql", "information_schema", "performance_schema", "sys")
 OWN_ACCOUNTS = ("root", "mysql", "mariadb.sys", "mysql.sys", "mysql.session", "mysql.infoschema", "healthcheck", "")
 # The programs' names, and who the administrator is.
@@ -28,9 +34,12 @@ set -e
 client=$(command -v mariadb || command -v mysql)
 dump=$(command -v mariadb-dump || command -v mysqldump)
 user=mysql
-if ! "$client" --user=mysql --execute='SELECT 1' >/dev/null 2>&1; then
+if ! "$client" --user=mysql --execute='SELECT 1 FROM mysql.user LIMIT 1' >/dev/null 2>&1; then
   user=root
-  export MYSQL_PWD="${MARIADB_ROOT_PASSWORD:-$MYSQL_ROOT_PASSWORD}"
+  MYSQL_PWD=${MARIADB_ROOT_PASSWORD:-${MYSQL_ROOT_PASSWORD:-}}
+  file=${MARIADB_ROOT_PASSWORD_FILE:-${MYSQL_ROOT_PASSWORD_FILE:-}}
+  [ -n "$MYSQL_PWD" ] || [ -z "$file" ] || MYSQL_PWD=$(cat "$file")
+  export MYSQL_PWD
 fi
 ask() { "$client" --user="$user" --default-character-set=utf8mb4 --batch --skip-column-names --raw "$@"; }
 """
@@ -41,7 +50,7 @@ DUMP = (
 more=
 case $("$dump" --version) in *MariaDB*) ;; *) more=--set-gtid-purged=OFF ;; esac
 exec "$dump" --user="$user" --default-character-set=utf8mb4 --single-transaction --quick --routines --triggers \
-  --events --hex-blob --no-tablespaces $more -- "$1"
+  --events --hex-blob --no-tablespaces --max-allowed-packet=1G $more -- "$1"
 """
 )
 ROLES = (
@@ -49,15 +58,29 @@ ROLES = (
     + """\
 own="'root','mysql','mariadb.sys','mysql.sys','mysql.session','mysql.infoschema','healthcheck',''"
 databases="'mysql','information_schema','performance_schema','sys'"
-case $("$client" --version) in *MariaDB*) hex= ;; *) hex='SET print_identified_with_as_hex=ON;' ;; esac
+case $("$client" --version) in *MariaDB*) hex= is_role="is_role = 'Y'" ;;
+  *) hex='/*!80017 SET print_identified_with_as_hex = ON */;' is_role=false ;; esac
 accounts=$(ask --execute="SELECT CONCAT(QUOTE(user), '@', QUOTE(host)) FROM mysql.user
   WHERE user NOT IN ($own) AND host <> '' ORDER BY 1")
-[ -z "$accounts" ] || printf '%s\n' "$accounts" | while IFS= read -r account; do
-  made=$(ask --execute="$hex SHOW CREATE USER $account")
-  granted=$(ask --execute="SHOW GRANTS FOR $account")
+roles=$(ask --execute="SELECT CONCAT('\\`', REPLACE(user, '\\`', '\\`\\`'), '\\`') FROM mysql.user
+  WHERE $is_role AND user <> 'PUBLIC' ORDER BY 1")
+each() { [ -z "$1" ] || printf '%s\n' "$1" | while IFS= read -r one; do "$2" "$one"; done; }
+role() { printf 'CREATE ROLE IF NOT EXISTS %s;\n' "$1"; }
+account() {
+  made=$(ask --execute="$hex SHOW CREATE USER $1")
   printf '%s\n' "$made" | sed 's/^CREATE USER /CREATE USER IF NOT EXISTS /; s/$/;/'
-  printf '%s\n' "$granted" | sed 's/$/;/'
-done
+}
+granted() { rights=$(ask --execute="SHOW GRANTS FOR $1"); printf '%s\n' "$rights" | sed 's/$/;/'; }
+# Of an account and of a role, what it is stands before what it may, which is how it is told whose that is.
+role_whole() { role "$1"; granted "$1"; }
+account_whole() { account "$1"; granted "$1"; }
+each "$roles" role
+all=$(each "$accounts" account)
+# Whose roles are in force by themselves comes after those, which MySQL has among the accounts.
+printf '%s\n' "$all" | grep -v ' DEFAULT ROLE ' || true
+printf '%s\n' "$all" | grep ' DEFAULT ROLE ' || true
+each "$roles" role_whole
+each "$accounts" account_whole
 ask --execute="SELECT CONCAT('CREATE DATABASE IF NOT EXISTS \\`', REPLACE(schema_name, '\\`', '\\`\\`'),
   '\\` CHARACTER SET ', default_character_set_name, ' COLLATE ', default_collation_name, ';')
   FROM information_schema.schemata WHERE schema_name NOT IN ($databases) ORDER BY 1"
@@ -75,9 +98,15 @@ SELECT CONCAT('DROP ', routine_type, ' `', REPLACE(routine_name, '`', '``'), '`;
   FROM information_schema.routines WHERE routine_schema = {of};
 SELECT CONCAT('DROP EVENT `', REPLACE(event_name, '`', '``'), '`;')
   FROM information_schema.events WHERE event_schema = {of}"""
+# In a dump bytes have twice their length: a server that took a row may refuse its statement.
 LOAD = (
     CLIENT
-    + 'exec "$client" --user="$user" --default-character-set=utf8mb4 --binary-mode --max-allowed-packet=1G -- "$1"'
+    + """\
+was=$(ask --execute='SELECT @@GLOBAL.max_allowed_packet')
+trap 'ask --execute="SET GLOBAL max_allowed_packet = $was"' EXIT
+ask --execute='SET GLOBAL max_allowed_packet = 1073741824'
+"$client" --user="$user" --default-character-set=utf8mb4 --binary-mode --max-allowed-packet=1G -- "$1"
+"""
 )
 
 
@@ -91,7 +120,8 @@ def _identifier(name: str) -> str:
 
 def _literal(text: str) -> str:
     # As hexadecimal digits: what a backslash means is a matter of the server's sql_mode.
-    return f"CONVERT(0x{text.encode().hex()} USING utf8mb4)" if text else "''"
+    # By its bytes: `Shop` and `shop` are two databases, and a server's own order of words may hold them for one.
+    return f"CONVERT(0x{text.encode().hex()} USING utf8mb4) COLLATE utf8mb4_bin"
 
 
 def databases(container: str) -> list[str]:
@@ -100,7 +130,8 @@ def databases(container: str) -> list[str]:
     found = _ask(
         container, f"SELECT JSON_QUOTE(schema_name) FROM information_schema.schemata WHERE schema_name NOT IN ({own})"
     )
-    return sorted(json.loads(line) for line in found.splitlines() if line)
+    names = [json.loads(line) for line in found.splitlines() if line]
+    return sorted(name for name in names if not name.startswith(BESIDE))
 
 
 def is_there(container: str, database: str) -> bool:
@@ -179,9 +210,24 @@ def wait(container: str, seconds: float) -> None:
 def empty(container: str, database: str) -> None:
     """Remove all that is in a database; itself, its character set and the rights to it stay. Raises BackupsError."""
     of = _literal(database)
+    _end_others(container, of)
     found = _ask(container, CONTENTS.format(of=of))
     script = f"SET FOREIGN_KEY_CHECKS = 0;\n{found}\n"
     docker.execute(container, "sh", "-c", LOAD, "apiary", database, stdin=script.encode())
+
+
+def _end_others(container: str, of: str) -> None:
+    """End who works in a database, such as a load whose process is dead, and wait until they have gone. Raises
+    BackupsError.
+    """
+    others = f"SELECT id FROM information_schema.processlist WHERE db = {of} AND id <> CONNECTION_ID()"
+    deadline = time.monotonic() + END_SECONDS
+    while found := _ask(container, others).split():
+        for one in found:
+            with suppress(BackupsError):  # it has gone meanwhile
+                _ask(container, f"KILL {one}")
+        if time.monotonic() > deadline:
+            raise BackupsError(f"{len(found)} connections to the database do not end")
 
 
 def only_missing(container: str, roles_dump: bytes, database: str) -> bytes:

@@ -15,7 +15,7 @@ import json
 
 from apiary_backups import docker, missing
 from apiary_backups.errors import BackupsError
-from apiary_backups.restic import Load
+from apiary_backups.loading import Load
 
 HEAD = "-- apiary: "
 MARK = b"PostgreSQL database dump complete"
@@ -79,8 +79,8 @@ SELECT format('ALTER %s SET %I TO %s',
   FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) one
   WHERE d.datname = {of} \\gexec
 """
-# Databases that a restore has put beside another one (restore.py).
-BESIDE = ("apiary_fresh_", "apiary_kept_")
+# Databases that a restore (restore.py) or a copy from an old host has put beside another one.
+BESIDE = ("apiary_fresh_", "apiary_kept_", "apiary_copy_")
 ROLES = f"""\
 set -e
 pg_dumpall {USER} --roles-only

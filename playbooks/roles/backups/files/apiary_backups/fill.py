@@ -22,9 +22,11 @@ from apiary_backups.config import Config, put
 from apiary_backups.engines import BY_NAME
 from apiary_backups.errors import BackupsError
 from apiary_backups.items import Item
+from apiary_backups.journal import torn
 from apiary_backups.report import moment, say, size
 from apiary_backups.repository import opened
 from apiary_backups.restic import Restic, Snapshot
+from apiary_backups.swap_volume import kept_folder
 
 ENGINE_SECONDS = 120.0
 # What a file system has by itself.
@@ -46,6 +48,9 @@ def main(config: Config, options: argparse.Namespace) -> int:
         return 0
     with lock.held("fill"):
         quiet.resume()
+        for item, error in torn(config.server).items():
+            if item.kind == "volume" if options.volumes else item.name == options.databases:
+                raise error
         repository = opened(config)
         if options.volumes:
             volumes(config, repository)
@@ -63,6 +68,9 @@ def volumes(config: Config, repository: Restic) -> None:
             say(f"{item}: nothing was ever saved of it")
             continue
         place = docker.volume_path(name)
+        if not has_data(place) and (kept := kept_folder(place)).is_dir():
+            kept.rename(place)
+            say(f"{item}: what a restore on the server before this one had put aside is there again")
         if has_data(place):
             say(f"{item}: there are data in it, which stay")
             continue
@@ -114,17 +122,19 @@ def databases(config: Config, repository: Restic, application: str) -> None:
     container = docker.running(config.stack, application).id
     engine.wait(container, ENGINE_SECONDS)
     empty = [snapshot for snapshot in wanted if _is_empty(engine.is_empty(container, snapshot.item.database), snapshot)]
-    if not empty:
+    if not empty and not _mark(roles.item).exists():
         return
     # Nobody can log in before all is there: an application of another server might find no tables and make its own.
-    engine.load_roles(container, content, logins=False)
-    for snapshot in empty:
-        with _told(snapshot.item, snapshot), _marked(snapshot.item) as was_begun:
-            if was_begun:
-                engine.drop(container, snapshot.item.database)
-            engine.prepare(container, snapshot.item.database)
-            repository.load(snapshot.id, engine.load(container, snapshot.item.database))
-    engine.load_roles(container, content, logins=True)
+    # A fill that is killed in between has to be gone on with, also where all databases are there by then.
+    with _marked(roles.item):
+        engine.load_roles(container, content, logins=False)
+        for snapshot in empty:
+            with _told(snapshot.item, snapshot), _marked(snapshot.item) as was_begun:
+                if was_begun:
+                    engine.drop(container, snapshot.item.database)
+                engine.prepare(container, snapshot.item.database)
+                repository.load(snapshot.id, engine.load(container, snapshot.item.database))
+        engine.load_roles(container, content, logins=True)
     say(f"{roles.item}: as of {moment(roles.time)}")
 
 

@@ -7,12 +7,13 @@
     back    it does not, or the swap failed: the two change places again, and who was stopped is started
 
 Makes: `Journal`, one file; `carry_out`, which goes on from wherever it stands. Each act of `Acts` may be done twice, or
-half and then again. Leaves alone: how a volume or a database is fetched and swapped (restore.py).
+half and then again. Leaves alone: how a volume or a database is fetched and swapped (swap_*.py).
 """
 
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,9 +21,12 @@ from typing import Literal, Protocol
 
 from apiary_backups import config
 from apiary_backups.errors import BackupsError
+from apiary_backups.items import Item
 
 Phase = Literal["fetch", "swap", "start", "remove", "back"]
 FILE = "journal.json"
+# What is there may be of either state, or of both.
+BETWEEN = ("swap", "start", "back")
 
 
 class TakenBackError(BackupsError):
@@ -40,6 +44,14 @@ class Wish:
     def __str__(self) -> str:
         words = [*self.what] or ["everything"]
         return " ".join([*words, *([f"--at {self.at}"] if self.at else []), *([f"--to {self.to}"] if self.to else [])])
+
+    def line(self, server: str) -> str:
+        """How it is typed, on the operator's machine where that has words for it."""
+        if len(self.what) > 1:
+            options = [f"--{name}={value}" for name, value in (("at", self.at), ("to", self.to)) if value]
+            return shlex.join(["apiary-backups", "restore", *options, "--", *self.what])
+        told = {"WHAT": ":".join((server, *self.what)), "AT": self.at, "TO": self.to}
+        return " ".join(["make restore", *(f"{name}={shlex.quote(value)}" for name, value in told.items() if value)])
 
 
 @dataclass(frozen=True)
@@ -133,6 +145,23 @@ class Book:
     def close(self) -> None:
         """There is nothing to go on with."""
         self.path.unlink(missing_ok=True)
+
+
+def torn(server: str) -> dict[Item, BackupsError]:
+    """What an interrupted restore has left between two states, with what to do about it: neither is it saved, since
+    half of a state would be the newest snapshot, nor filled. Raises BackupsError where the journal can't be read.
+    """
+    journal = Book().read()
+    if journal is None or journal.phase not in BETWEEN:
+        return {}
+    found = [Item.parse(entry.item) for entry in journal.entries]
+    # A database that lies under another name for now would count as dropped.
+    servers = [Item.roles(item.name) for item in found if item.kind == "database"]
+    error = BackupsError(
+        f"a restore was interrupted ({journal.phase}), and what is there may be half of one state and half of another;"
+        f" it is finished or taken back by: {journal.wish.line(server)}"
+    )
+    return dict.fromkeys([*found, *servers], error)
 
 
 def carry_out(journal: Journal, acts: Acts, book: Book, say: Callable[[str], None]) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-CREATE_USER = "CREATE USER IF NOT EXISTS "
+CREATES = ("CREATE USER IF NOT EXISTS ", "CREATE ROLE IF NOT EXISTS ")
+GRANTS = ("GRANT ", "REVOKE ", "SET DEFAULT ROLE ")
 
 
 def postgresql(dump: str, present: Collection[str], identifier: str, literal: str) -> str:
@@ -49,17 +50,17 @@ def _first_name(text: str) -> str:
 
 
 def mysql(dump: str, present: Collection[tuple[str, str]], identifier: str) -> str:
-    """The same of MariaDB and MySQL: `present` are users and their hosts, `identifier` is the database in its quotes.
-    The lines of an account are its creation, then what it may.
+    """The same of MariaDB and MySQL: `present` are users and their hosts, of a role an empty one; `identifier` is the
+    database in its quotes. The lines of an account are its creation, then what it may.
     """
     kept = []
     is_wanted = True
     for line in dump.splitlines():
-        if line.startswith(CREATE_USER):
-            is_wanted = _account(line.removeprefix(CREATE_USER)) not in present
+        if line.startswith(CREATES):
+            is_wanted = _account(line.removeprefix(CREATES[0]).removeprefix(CREATES[1])) not in present
         elif line.startswith("CREATE DATABASE "):
             is_wanted = f" {identifier} CHARACTER SET " in line
-        elif not line.startswith("GRANT "):
+        elif not line.startswith(GRANTS):
             is_wanted = True
         if is_wanted:
             kept.append(line)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from functools import partial
 from types import ModuleType
 
@@ -19,6 +19,7 @@ from apiary_backups.config import Config, Volume
 from apiary_backups.engines import BY_NAME
 from apiary_backups.errors import BackupsError
 from apiary_backups.items import Item, Record, Status
+from apiary_backups.journal import torn
 from apiary_backups.report import now, say, size
 from apiary_backups.repository import opened
 from apiary_backups.restic import Restic, Saved
@@ -67,13 +68,18 @@ def run(config: Config, only: Sequence[str] | None = None, *, is_final: bool = F
     begun = time.monotonic()
     quiet.resume()
     try:
+        between = torn(config.server)
         repository = opened(config)
     except BackupsError as error:
         for item in _known(config):
             _failed(item, error)
         items.write_metrics()
         raise
-    records = [*_databases(config, repository, only), *_volumes(config, repository, only)]
+    records = [
+        *(_failed(item, error) for item, error in between.items() if _is_chosen(item, only)),
+        *_databases(config, repository, only, between),
+        *_volumes(config, repository, only, between),
+    ]
     bad = [one for one in records if one.status == "failed" or (one.status == "suspicious" and not is_final)]
     if only is None:
         items.drop_others([Item.parse(one.item) for one in records])
@@ -101,10 +107,13 @@ def _is_chosen(item: Item, only: Sequence[str] | None) -> bool:
 # --- databases
 
 
-def _databases(config: Config, repository: Restic, only: Sequence[str] | None) -> Iterator[Record]:
+def _databases(
+    config: Config, repository: Restic, only: Sequence[str] | None, between: Container[Item]
+) -> Iterator[Record]:
     for application, server in config.databases.items():
         roles = Item.roles(application)
         known = [item for item in _known(config) if item.kind == "database" and item.name == application]
+        known = [item for item in known if item not in between]
         if not any(_is_chosen(item, only) for item in (roles, *known)) and only is not None:
             named = [Item.parse(text) for text in only if text.startswith("database:")]
             if not any(item.name == application for item in named):
@@ -115,12 +124,14 @@ def _databases(config: Config, repository: Restic, only: Sequence[str] | None) -
             engine.wait(container, ENGINE_SECONDS)
             found = [Item.of_database(application, name) for name in engine.databases(container)]
         except BackupsError as error:
-            yield from (_failed(item, error) for item in (roles, *known) if _is_chosen(item, only))
+            yield from (
+                _failed(item, error) for item in (roles, *known) if _is_chosen(item, only) and item not in between
+            )
             continue
-        if _is_chosen(roles, only):
+        if _is_chosen(roles, only) and roles not in between:
             yield _saved(roles, partial(repository.save_output, roles, engine.roles(container)))
         for item in found:
-            if _is_chosen(item, only):
+            if _is_chosen(item, only) and item not in between:
                 yield _dump(repository, engine, container, item)
 
 
@@ -134,8 +145,14 @@ def _dump(repository: Restic, engine: ModuleType, container: str, item: Item) ->
 # --- volumes
 
 
-def _volumes(config: Config, repository: Restic, only: Sequence[str] | None) -> Iterator[Record]:
-    chosen = {name: volume for name, volume in config.volumes.items() if _is_chosen(Item.volume(name), only)}
+def _volumes(
+    config: Config, repository: Restic, only: Sequence[str] | None, between: Container[Item]
+) -> Iterator[Record]:
+    chosen = {
+        name: volume
+        for name, volume in config.volumes.items()
+        if _is_chosen(Item.volume(name), only) and Item.volume(name) not in between
+    }
     for name, volume in chosen.items():
         if not volume.stop:
             yield _saved(Item.volume(name), partial(_files, config, repository, name, volume))

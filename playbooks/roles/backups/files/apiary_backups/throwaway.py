@@ -12,6 +12,7 @@ import http.client
 import json
 import os
 import socket
+import time
 from typing import Any
 from urllib.parse import quote
 
@@ -21,6 +22,7 @@ from apiary_backups.errors import BackupsError
 LABEL = "apiary.drill"
 SOCKET = os.environ.get("APIARY_DOCKER_SOCKET", "/var/run/docker.sock")
 VERSION = "v1.41"  # of Docker 20.10
+GONE_SECONDS, LOOK_SECONDS = 60.0, 0.5
 CONFIG = ("User", "Env", "Cmd", "Entrypoint", "WorkingDir", "Healthcheck", "StopSignal", "StopTimeout", "Shell")
 HOST = (
     "CapAdd", "CapDrop", "SecurityOpt", "Init", "ReadonlyRootfs", "Tmpfs", "Memory", "MemorySwap", "NanoCpus",
@@ -43,14 +45,24 @@ def names(stack: str) -> str:
 
 
 def clean(stack: str) -> None:
-    """Remove all that a rehearsal has made, of whatever age. Raises BackupsError."""
-    chosen = ("--filter", f"label={LABEL}={stack}")
-    if found := docker.call("ps", "--all", "--quiet", *chosen).split():
-        docker.call("rm", "--force", "--volumes", *found)
-    if found := docker.call("volume", "ls", "--quiet", *chosen).split():
-        docker.call("volume", "rm", *found)
-    if found := docker.call("network", "ls", "--quiet", *chosen).split():
-        docker.call("network", "rm", *found)
+    """Remove all that a rehearsal has made, of whatever age. Raises BackupsError.
+
+    What a killed one had begun to remove, or to start, Docker is still at work on: it is tried again until it is gone.
+    """
+    chosen = ("--quiet", "--filter", f"label={LABEL}={stack}")
+    for listed, removed in (
+        (("ps", "--all"), ("rm", "--force", "--volumes")),
+        (("volume", "ls"), ("volume", "rm")),
+        (("network", "ls"), ("network", "rm")),
+    ):
+        deadline = time.monotonic() + GONE_SECONDS
+        while found := docker.call(*listed, *chosen).split():
+            try:
+                docker.call(*removed, *found)
+            except BackupsError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(LOOK_SECONDS)
 
 
 def network(stack: str) -> str:
