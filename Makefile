@@ -67,6 +67,23 @@ adopt: $(VENV)/.ready ## take zones and addresses that exist into the state: mak
 	@$(call in_stack) $(RUN) -m operations adopt --stack $(STACK) $(if $(ZONE),--zone $(ZONE)) \
 		$(if $(ADDRESS),--address $(ADDRESS)) $(agreed) $(if $(filter 1,$(DELETE)),--delete)
 
+.PHONY: import-compose
+import-compose: $(VENV)/.ready ## put compose files into a stack file: make import-compose FILES="..." [STACK=prod] [ARGS="..."]
+	@$(RUN) -m operations from-compose $(FILES) $(if $(filter-out lab,$(STACK)),--into Pulumi.$(STACK).yaml) $(ARGS)
+
+.PHONY: import-bee2
+import-bee2: $(VENV)/.ready ## put Bee2's settings into a stack file: make import-bee2 FILE=conf/settings.yml [STACK=prod] [ARGS="..."]
+	@$(RUN) -m operations from-bee2 convert $(FILE) $(if $(filter-out lab,$(STACK)),--stack $(STACK)) $(ARGS)
+
+.PHONY: switch
+switch: $(VENV)/.ready ## lead the names that Bee2 made to the stack's servers [YES=1] [ADDRESS=web1=192.0.2.1: keep it]
+	@$(call in_stack) $(RUN) -m operations from-bee2 switch --stack $(STACK) \
+		$(if $(ADDRESS),--keep-address $(ADDRESS)) $(agreed)
+
+.PHONY: copy
+copy: $(VENV)/.ready ## copy data of an old host: make copy FROM=old.example.org [WHAT="OLD=NEW db:shop=postgres ..."] [FINAL=1] [ARGS="..."]
+	@$(call in_stack) $(RUN) -m operations copy --stack $(STACK) $(if $(filter 1,$(FINAL)),--final) $(ARGS) -- $(FROM) $(WHAT)
+
 .PHONY: run
 run: $(VENV)/.ready ## run a job again, in a fresh container: make run JOB=web1:hasetup
 	@$(call in_stack) $(RUN) -m operations run --stack $(STACK) $(JOB)
@@ -76,8 +93,13 @@ start: $(VENV)/.ready ## start a job's stopped container again: make start JOB=w
 	@$(call in_stack) $(RUN) -m operations start --stack $(STACK) $(JOB)
 
 .PHONY: release
-release: $(VENV)/.ready ## release what is new on the git branch of an application: make release APP=web1:shop
+release: $(VENV)/.ready ## release what is new on the branch, or under the tag, of an application's image: make release APP=web1:shop
 	@$(call in_stack) $(RUN) -m operations release --stack $(STACK) $(APP)
+
+.PHONY: maintenance
+maintenance: $(VENV)/.ready ## close an application to visitors, or open it: make maintenance APP=web1:shop [OFF=1] [LET_IN="203.0.113.7"]
+	@$(call in_stack) $(RUN) -m operations maintenance --stack $(STACK) $(APP) $(if $(filter 1,$(OFF)),--off) \
+		$(if $(LET_IN),--let-in $(LET_IN))
 
 .PHONY: backup
 backup: $(VENV)/.ready ## save everything now [SERVER=web1]

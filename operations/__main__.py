@@ -7,12 +7,31 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from operations import adopt, backups, graph, heal, jobs, kit, releases, restores, revive
+from operations import (
+    adopt,
+    backups,
+    copies,
+    from_bee2,
+    from_compose,
+    graph,
+    heal,
+    jobs,
+    kit,
+    maintenance,
+    releases,
+    restores,
+    revive,
+)
 from operations.cli import PROGRAM, OperationError, Pulumi
 from operations.status import SECONDS, tell
 
 # What a verb does; the exit status, or None for 0.
 Act = Callable[[Pulumi, argparse.Namespace], int | None]
+# Verbs that begin before there is a stack: what they do, their arguments, and the act.
+_OF_FILES: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]] = {
+    "from-bee2": ("bring a Bee2 hive over, step by step", from_bee2.arguments, from_bee2.run),
+    "from-compose": ("put compose files into a stack file, key by key", from_compose.arguments, from_compose.run),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,6 +40,12 @@ def main(arguments: list[str] | None = None) -> int:
     `status`: 1 when something is wrong, 2 when that can't be told.
     """
     said = _parser().parse_args(arguments)
+    if said.verb in _OF_FILES:
+        try:
+            return _OF_FILES[said.verb][2](said)
+        except OperationError as error:
+            print(f"{said.verb}: {error}", file=sys.stderr)
+            return error.status
     pulumi = Pulumi(said.stack)
     try:
         # The two that repair select it themselves: a torn file in the backend, which they remove, would stop it here.
@@ -75,8 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument("job", help="NAME or SERVER:NAME")
     starting = verb("start", "start a job's stopped container again", _start)
     starting.add_argument("job", help="NAME or SERVER:NAME")
-    releasing = verb("release", "release what is new on the git branch of an application", _release)
-    releasing.add_argument("application", help="NAME or SERVER:NAME")
+    verb("release", "release what is new on the git branch of an application", _release).add_argument(
+        "application", help="NAME or SERVER:NAME"
+    )
+    maintenance.arguments(
+        verb("maintenance", "close an application to visitors while you work on it, or open it", _maintenance)
+    )
     saving = verb("backup", "save everything now", _backup)
     saving.add_argument("server", nargs="?", help="only this one")
     listing = verb("backups", "list what is saved: of what, when, how large, proved when", _backups)
@@ -91,11 +120,14 @@ def _parser() -> argparse.ArgumentParser:
     restoring.add_argument("--yes", action="store_true", help="don't ask; needed where there is no terminal")
     rehearsing = verb("drill", "try all that is saved, in throw-away containers", _drill)
     rehearsing.add_argument("server", nargs="?", help="only this one")
+    copies.arguments(verb("copy", "copy the data of an old host into a server: warm, then with --final", _copy))
     verb("recovery-kit", "print the page for a safe: all that brings the hive back on an empty machine", _recovery_kit)
     pruning = verb("prune", "remove backups that are not kept any more", _prune)
     pruning.add_argument("server", nargs="?", help="only this one")
     drawing = verb("graph", "draw the stack's graph of resources as SVG", _graph)
     drawing.add_argument("--file", type=Path, help="default: .apiary/STACK/graph.svg")
+    for name, (words, arguments, _) in _OF_FILES.items():
+        arguments(verbs.add_parser(name, help=words, description=words))
     telling = verb(
         "status", "how the hive is: servers, sites, jobs, backups, drift; 1 when something is wrong", _status
     )
@@ -134,6 +166,10 @@ def _release(pulumi: Pulumi, said: argparse.Namespace) -> None:
     releases.release(pulumi, said.application)
 
 
+def _maintenance(pulumi: Pulumi, said: argparse.Namespace) -> None:
+    maintenance.maintain(pulumi, said.application, said.let_in, off=said.off)
+
+
 def _backup(pulumi: Pulumi, said: argparse.Namespace) -> int:
     return backups.backup(pulumi, said.server)
 
@@ -148,6 +184,12 @@ def _restore(pulumi: Pulumi, said: argparse.Namespace) -> int:
 
 def _drill(pulumi: Pulumi, said: argparse.Namespace) -> int:
     return restores.drill(pulumi, said.server)
+
+
+def _copy(pulumi: Pulumi, said: argparse.Namespace) -> None:
+    copies.copy(
+        pulumi, copies.Wish(said.host, said.what, said.server, said.project, said.ssh, said.over, said.final, said.back)
+    )
 
 
 def _recovery_kit(pulumi: Pulumi, _: argparse.Namespace) -> None:

@@ -170,7 +170,7 @@ def _import(pulumi: Pulumi, file: dict[str, object], found: Found, wish: Wish) -
     if not found.imports:
         return
     question = f"Import these {len(found.imports)} into the state of stack {pulumi.stack}? Nothing at Vultr changes."
-    _agree(question, wish.yes)
+    agree(question, wish.yes)
     path = pulumi.folder / "adopt.json"
     path.write_text(json.dumps(file, indent=1) + "\n")
     options = ("--yes", "--skip-preview", "--protect=false", "--generate-code=false", "--suppress-outputs")
@@ -198,7 +198,8 @@ def _clear(account: Account, found: Found, wish: Wish) -> None:
         say(f"adopt: deleted {zone}: {record}")
 
 
-def _agree(question: str, yes: bool) -> None:
+def agree(question: str, yes: bool) -> None:
+    """Ask; raises OperationError where the answer is no, or nobody is there to give one."""
     if yes:
         return
     if not sys.stdin.isatty():

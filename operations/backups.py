@@ -18,6 +18,7 @@ from typing import Any
 from operations.cli import OperationError, Pulumi, say
 from operations.hosts import Host, ensure_key
 from operations.state import Server, State
+from operations.status import words
 from settings import saved
 from settings.backups import Keep
 
@@ -115,7 +116,7 @@ def _row(item: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         item["item"],
         _moment(newest["time"]) if newest else "never",
-        _size(newest["bytes"]) if newest else "",
+        words.size(newest["bytes"]) if newest else "",
         str(len(snapshots)),
         _moment(proved["time"]) if isinstance(proved, dict) and proved.get("time") else "never",
         f"{last['status']}: {last['reason']}" if last.get("status") not in (None, "ok") else "",
@@ -124,15 +125,6 @@ def _row(item: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _moment(text: str) -> str:
     return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def _size(count: int) -> str:
-    amount = float(count)
-    for unit in ("B", "KiB", "MiB"):
-        if amount < 1024:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} GiB"
 
 
 def _prune_here(pulumi: Pulumi, backups: Mapping[str, Any], servers: Iterable[str]) -> int:

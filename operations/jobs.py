@@ -1,6 +1,6 @@
 """A job once more: `run` in a fresh container, through the engine, as on its first day; `start` in the one it has.
 
-Where its image is of a branch, `run` looks the branch up first, and builds it if it has moved.
+Where its image is of a branch, or of a tag in a registry, `run` looks that up first, and gets what has moved.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from operations.state import CONTAINER, IMAGE, Resource, State
 from settings import Job
 
 JOB = "apiary:docker:Job"
+# How components/image.py looks up what moves: a commit, a digest.
+LOOK_UPS = ("apiary-git commit ", "apiary-image digest ")
 ENDED = re.compile(r"ended with status \"?(\d+)")
 
 
@@ -45,8 +47,16 @@ def run(pulumi: Pulumi, wanted: str) -> int:
             raise
         say(f"run {container.name}: ended with status {statuses[-1]}")
         return statuses[-1] or 1
+    if _settings(pulumi, container).get("run") == "manual":
+        return start(pulumi, wanted)
     say(f"run {container.name}: done")
     return 0
+
+
+def _settings(pulumi: Pulumi, container: Resource) -> dict[str, Any]:
+    """What the stack file says of a job."""
+    said: dict[str, Any] = json.loads(pulumi.setting(f"{pulumi.project}:jobs") or "{}").get(container.name, {})
+    return said
 
 
 # As the update and the scheduler run it: within its time limit, and stopped in its own time.
@@ -74,7 +84,7 @@ def start(pulumi: Pulumi, wanted: str) -> int:
             f"{container.name} runs already; its output: `docker logs --follow {name}` on {server.name}. "
             "It was started by an update, the scheduler or by hand; wait for its end, then start it again"
         )
-    job = json.loads(pulumi.setting(f"{pulumi.project}:jobs") or "{}").get(container.name, {})
+    job = _settings(pulumi, container)
     seconds, grace = (job.get(key, Job.model_fields[key].default) for key in ("timeout", "grace_seconds"))
     say(f"start {container.name}: {name} on {server.name}, for at most {seconds} s")
     status = host.stream("sh", "-c", START, "sh", str(seconds), name, str(grace))
@@ -118,29 +128,33 @@ def find(state: State, wanted: str, component: str = JOB) -> Resource:
 
 
 def look_ups(state: State, container: Resource) -> list[str]:
-    """URNs of the commands that look up where the branch or tag of the container's image is; none for other images."""
+    """URNs of the commands that look up where the branch or tag of its image is; none where it can't move."""
     return [
         resource.urn
         for resource in state.resources
         if resource.urn in container.dependencies
         and IMAGE in resource.full_type
-        and str(resource.inputs.get("create", "")).startswith("apiary-git commit ")
+        and str(resource.inputs.get("create", "")).startswith(LOOK_UPS)
         and not resource.doomed
     ]
 
 
 def say_where(before: State, after: State, container: Resource) -> None:
-    """After a failure: say where its branch has moved, since every update now tries to build that."""
-    now = {resource.urn: _commit(resource) for resource in after.resources if not resource.doomed}
+    """After a failure: say where its branch or tag has moved, since every update now tries to build or run that."""
+    now = {resource.urn: found(resource) for resource in after.resources if not resource.doomed}
     asked = look_ups(before, container)
     for resource in before.resources:
-        commit = now.get(resource.urn)
-        if resource.urn in asked and commit and commit != _commit(resource):
+        moved = now.get(resource.urn)
+        if resource.urn in asked and moved and moved != found(resource):
+            is_image = "@" in moved
             say(
-                f"{container.name}: its branch is at {commit} now, and was at {_commit(resource)}; repair the branch "
-                f"and say this again, or write commit: {_commit(resource)} in place of the branch, and pulumi up"
+                f"{container.name}: its {'tag' if is_image else 'branch'} is at {moved} now, and was at "
+                f"{found(resource)}; repair {'it' if is_image else 'the branch'} and say this again, or write "
+                f"{'image' if is_image else 'commit'}: {found(resource)} in place of "
+                f"{'the tag' if is_image else 'the branch'}, and pulumi up"
             )
 
 
-def _commit(look_up: Resource) -> str:
+def found(look_up: Resource) -> str:
+    """What a look-up has found: a commit, or an image by its digest."""
     return str(look_up.outputs.get("stdout", "")).strip()

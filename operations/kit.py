@@ -6,10 +6,12 @@ typed as they are: they work where the state is still there, and where it is los
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shlex
 import subprocess
+from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +20,7 @@ import yaml
 from operations import backups
 from operations.cli import PROGRAM, OperationError, Pulumi
 
-SECRET = "backups_password"  # noqa: S105 - the name under which it goes into the stack file
+SECRET = "backups_password"  # noqa: S105 - the name under which it goes into the stack file, where that is free
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Facts:
     password: str = field(repr=False)  # of the repository
     repository: str = ""
     has_password_setting: bool = False  # the stack file names a secret of its own for it
+    secret: str = SECRET  # the name under which it goes into the stack file; nobody's there
     secrets: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # credentials of the repository, by setting
     passphrase: str = field(default="", repr=False)
     is_by_passphrase: bool = True  # that the stack file's secrets are encrypted
@@ -63,6 +66,7 @@ def kit(pulumi: Pulumi) -> str:
         if isinstance(repository, dict)
         else repository,
         has_password_setting="password" in told,
+        secret=free_name(stored),
         secrets=tuple((setting, str(stored[name])) for setting, name in names.items()),
         passphrase=_passphrase(),
         is_by_passphrase="encryptionsalt" in spelled,
@@ -75,6 +79,12 @@ def kit(pulumi: Pulumi) -> str:
             "it to a repository elsewhere, with the stack file"
         )
     return page(facts)
+
+
+def free_name(stored: Container[str]) -> str:
+    """A name that no other secret of the stack file has."""
+    names = itertools.chain([SECRET], (f"{SECRET}_{number}" for number in itertools.count(2)))
+    return next(name for name in names if name not in stored)
 
 
 def _passphrase() -> str:
@@ -104,8 +114,8 @@ def lines(facts: Facts) -> list[str]:
     stack, quoted = facts.stack, shlex.quote
     setting = f"pulumi config set --stack {stack} --path"
     settings = [
-        f"{setting} --secret '{facts.project}:secrets.{SECRET}' -- {quoted(facts.password)}",
-        f"{setting} '{facts.project}:backups.password' '_secrets^{SECRET}'",
+        f"{setting} --secret '{facts.project}:secrets.{facts.secret}' -- {quoted(facts.password)}",
+        f"{setting} '{facts.project}:backups.password' '_secrets^{facts.secret}'",
     ]
     opened = f" PULUMI_CONFIG_PASSPHRASE={quoted(facts.passphrase)}" if facts.is_by_passphrase else ""
     folder = facts.backend.removeprefix("file://").partition("?")[0]

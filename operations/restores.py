@@ -46,6 +46,8 @@ def restore(pulumi: Pulumi, wish: Wish) -> int:
             f"restore: not done on {', '.join(failed)} (above). Where the connection broke off, it goes on there; "
             "the same line says how it ended, finishes it, or takes it back"
         )
+    else:
+        say(f"restore: done; {'nothing else was touched' if wish.to else 'what uses it runs again, and is healthy'}")
     return 1 if failed else 0
 
 

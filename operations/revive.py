@@ -1,19 +1,22 @@
 """Brings a server back that is dead, unreachable, or was deleted out of band; what is reserved stays.
 
 Drops the instance and all that lived on it without contacting it, then lets the engine make everything anew.
-What the server had on its own disk is lost, its volumes above all; its block storage (`data`), which hangs on the new
-instance then, loses nothing that had been written there.
+What the server had on its own disk is lost, but for what its last backup has, from which the update fills the new one;
+its block storage (`data`), which hangs on the new instance then, loses nothing that had been written there.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 
-from operations import guard, recovery, sweep
+from operations import backups, guard, recovery, sweep
 from operations.account import Account
 from operations.cli import OperationError, Pulumi, say
 from operations.hosts import Host, Unreachable, ensure_key
 from operations.state import Server, State
+
+COMMAND, FILL = "command:remote:Command", "-fill"  # components/backups.py
 
 
 def revive(pulumi: Pulumi, name: str, *, yes: bool, force: bool) -> None:
@@ -31,7 +34,7 @@ def revive(pulumi: Pulumi, name: str, *, yes: bool, force: bool) -> None:
             _must_be_dead(pulumi, state, server, force=force)
         _spare_others(pulumi, name)
         if server.instance is not None and not yes:
-            _confirm(pulumi, name, exists=exists)
+            _confirm(pulumi, state, name, exists=exists)
 
         say(f"revive {name}: 2/4 dropping the server and what lived on it")
         if server.instance is None:
@@ -49,7 +52,17 @@ def revive(pulumi: Pulumi, name: str, *, yes: bool, force: bool) -> None:
 
         say(f"revive {name}: 4/4 up")
         pulumi.run("up", "--yes", "--skip-preview", "--suppress-outputs")
-        say(f"revive {name}: done; it is back as {_server(State.of(pulumi.export()), name).host}")
+        state = State.of(pulumi.export())
+        if said := filled(state, name):
+            say("\n  ".join([f"revive {name}: its data", *said]))
+        say(f"revive {name}: done; it is back as {_server(state, name).host}")
+
+
+def filled(state: State, name: str) -> list[str]:
+    """What the server's backups have filled, and from when: a line for each volume and database."""
+    theirs = {one.urn for one in state.of_type(backups.COMPONENT) if one.name == name}
+    fills = [one for one in state.of_type(COMMAND) if one.parent in theirs and one.name.endswith(FILL)]
+    return [line for one in fills for line in str(one.outputs.get("stdout", "")).splitlines()]
 
 
 def _server(state: State, name: str) -> Server:
@@ -100,7 +113,7 @@ def _spare_others(pulumi: Pulumi, name: str) -> None:
         )
 
 
-def _confirm(pulumi: Pulumi, name: str, *, exists: bool) -> None:
+def _confirm(pulumi: Pulumi, state: State, name: str, *, exists: bool) -> None:
     if not sys.stdin.isatty():
         raise OperationError(
             f"the server {name} would be dropped with its disk, and there is no terminal to ask on; "
@@ -108,8 +121,18 @@ def _confirm(pulumi: Pulumi, name: str, *, exists: bool) -> None:
         )
     fate = "is deleted with its disk (block storage stays)" if exists else "is gone already"
     print(f"The instance of {name} in stack {pulumi.stack} {fate}, and a new one is made with what is reserved.")
+    print(_fate_of_data(pulumi, state, name))
     if input("Type the server's name to go on: ").strip() != name:
         raise OperationError("not confirmed; nothing was changed")
+
+
+def _fate_of_data(pulumi: Pulumi, state: State, name: str) -> str:
+    if all(one.name != name for one in state.of_type(backups.COMPONENT)):
+        return "It has no backups: what was on its disk is lost."
+    servers = json.loads(pulumi.setting(f"{pulumi.project}:servers") or "{}")
+    if servers.get(name, {}).get("restore") is False:
+        return f"It begins empty, as servers.{name}.restore says: what was on its disk is lost."
+    return "Its volumes and databases are filled from its last backup; what was written since then is lost."
 
 
 def _drop(pulumi: Pulumi, urn: str) -> None:

@@ -146,7 +146,8 @@ def _visits(
         return found, ""
     left = deadline - time.monotonic()
     sites = [
-        {"domain": site.domain, "zone": site.zone, "path": site.path, "tls": site.tls} for site in everything.sites
+        {"domain": site.domain, "host": site.asked, "zone": site.zone, "path": site.path, "tls": site.tls}
+        for site in everything.sites
     ]
     told = json.dumps({"sites": sites, "seconds": left - SPARE_SECONDS})
     program = f"{VISIT.read_text()}\nmain(json.loads({told!r}))\n"

@@ -1,8 +1,8 @@
 """How old backups and their rehearsals are, and how they ended. Pure.
 
-Reads what the server tells of /var/lib/apiary/backups: a record for each item (`time` of the last run, its `status` and
-`reason`, when the newest good one was `saved`), and of the last rehearsal when it was `begun`, its `status`, when all
-was `proved` the last time.
+Reads what the server tells of /var/lib/apiary/backups: `since` when it knows what to save, a record for each item
+(`time` of the last run, its `status` and `reason`, when the newest good one was `saved`), and of the last rehearsal
+when it was `begun`, its `status`, when all was `proved` the last time.
 """
 
 from __future__ import annotations
@@ -60,11 +60,21 @@ def backups(wanted: Wanted, answers: Answers) -> tuple[Row, ...]:
 def _saved(wanted: Wanted, server: str, told: Mapping[str, Any], due: Due) -> Iterator[Row]:
     saved = {one["item"]: one for one in told["saved"]}
     proofs = (told["drill"] or {}).get("items") or {}
+    is_new = not due.passed(told.get("since", 0.0))
+    if is_new and not saved:
+        say = Say(wanted, "backup", server)
+        says = "it has saved nothing since it was made, and the first backup comes by the clock"
+        say(Level.WATCH, says, say.make("backup"), SEE)
+        yield Row(server, ("never", "", "", ""), tuple(say.found))
+        return
     for item in sorted({*told["items"], *saved}):
         say, last = Say(wanted, "backup", f"{server} {item}"), saved.get(item)
         line = say.make("backup")
         if last is None:
-            say(Level.WRONG, "was never saved", line, SEE)
+            if is_new:
+                say(Level.WATCH, "was not saved yet; the next backup comes by the clock", line, SEE)
+            else:
+                say(Level.WRONG, "was never saved", line, SEE)
             yield Row(say.name, ("never", "", "", ""), tuple(say.found))
             continue
         newest = moment(last["saved"])

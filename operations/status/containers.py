@@ -31,6 +31,7 @@ def containers(wanted: Wanted, answers: Answers) -> tuple[tuple[Row, ...], tuple
             say = Say(wanted, "application", one.name)
             same = [other for other in facts["containers"] if other["resource"] == f"applications.{one.name}"]
             state = _application(say, one, there.get(one.id), same, facts["time"])
+            _refused(say, one, facts)
             if say.found:
                 applications.append(Row(one.name, (state,), tuple(say.found)))
             else:
@@ -41,8 +42,20 @@ def containers(wanted: Wanted, answers: Answers) -> tuple[tuple[Row, ...], tuple
         for one in wanted.on(server.name, "job"):
             say = Say(wanted, "job", one.name)
             cells = _job(say, one, there.get(one.id), schedule.get(one.name), facts["time"])
+            _refused(say, one, facts)
             jobs.append(Row(one.name, cells, tuple(say.found)))
     return tuple(jobs), tuple(applications)
+
+
+def _refused(say: Say, one: Container, facts: Mapping[str, Any]) -> None:
+    """Whom it tried to reach and may not: a word that the stack file lacks, or a program without business there."""
+    told = [other for other in facts.get("refused") or () if other["from"] == f"{say.kind}s.{one.name}"]
+    for to in sorted({other["to"] for other in told}):
+        ports = ", ".join(f"{other['proto']}/{other['port']}" for other in told if other["to"] == to)
+        name = to.partition(".")[2]
+        says = f"was refused at {name} ({ports}); if it should reach that, write reach: [{name}]"
+        line = f"on {one.server} apiary-neighbours refused"
+        say(Level.WATCH, says, line, "how-to.md#how-do-i-let-a-container-reach-another")
 
 
 def _application(
@@ -96,7 +109,8 @@ def _job(
     if told["status"] == "running":
         return f"runs since {duration(now - (told['started'] or now))}", "", clock
     if told["started"] is None:
-        say(Level.WRONG, "has never run", again, see)
+        if not one.by_hand:
+            say(Level.WRONG, "has never run", again, see)
         return "never", "", clock
     if told["exit_code"] != 0:
         killed = ", killed because it had no memory left" if told["out_of_memory"] else ""

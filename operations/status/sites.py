@@ -41,8 +41,12 @@ def _site(say: Say, site: Site, answers: Answers) -> Row:
     for says, families in wrong.items():
         see = "only-ipv6-is-down" if families == ["IPv6"] else "a-site-is-down"
         flag = {"IPv6": " -6", "IPv4": " -4"}[families[0]] if len(families) == 1 else ""
-        line = f"curl -v{flag} {'https' if site.tls else 'http'}://{site.domain}{site.path}"
+        line = f"curl -v{flag} {'https' if site.tls else 'http'}://{site.asked}{site.path}"
         say(Level.WRONG, f"{says} over {' and '.join(families)}", line, f"operations.md#{see}")
+    if any(visit and visit.get("maintenance") for visit in visits.values()):
+        off = say.make(f"maintenance APP={site.server}:{site.application} OFF=1")
+        see = "sites.md#how-do-i-close-a-site-while-i-work-on-it"
+        say(Level.WATCH, "under maintenance: visitors get 503", off, see)
     slow = [
         f"{visit['ms']} ms over {family}" for family, visit in visits.items() if visit and (visit["ms"] or 0) > SLOW_MS
     ]

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from operations.state import CONTAINER, DOMAIN, Server, State
+from settings.entries import parse as parse_entry
+from settings.site import name_of, statuses
 
 COMMAND = "command:remote:Command"
 VERDICT = "apiary:docker:Verdict"
@@ -19,15 +21,22 @@ KINDS = {"apiary:docker:Application": "application", "apiary:docker:Job": "job"}
 
 @dataclass(frozen=True)
 class Site:
-    """One domain, as the last update has told its proxy of it."""
+    """One domain, or a part of it, as the last update has told its proxy of it."""
 
-    domain: str
+    domain: str  # as it is written: `example.com`, `example.com/api`, `*.example.com`
     server: str
     zone: str
     path: str
     statuses: str  # which count: `200-399,401`
     tls: bool
     addresses: Mapping[str, str]  # "IPv6", "IPv4" -> where it should lead
+    application: str = ""
+    host: str = ""  # by which it is asked for, where it is not called so
+
+    @property
+    def asked(self) -> str:
+        """The host name by which it is asked for."""
+        return self.host or self.domain
 
     def counts(self, status: int) -> bool:
         """Whether a status is a good answer."""
@@ -44,6 +53,7 @@ class Container:
     server: str
     id: str
     image: str  # `apiary/certbot:0a1b2c3d`
+    by_hand: bool = False  # no update runs it
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,7 @@ def wanted(stack: str, tag: str, state: State, config: Mapping[str, Any]) -> Wan
         tag,
         servers,
         tuple(sorted(_sites(state), key=lambda site: (site.server, site.domain))),
-        tuple(_containers(state, servers)),
+        tuple(_containers(state, servers, settings.get("jobs") or {})),
         tuple(sorted(f"{how} {resource.name}" for how, resource in state.pending)),
         _schedule(settings.get("backups")),
         {server.name: str((machines.get(server.name) or {}).get("timezone", "Etc/UTC")) for server in servers},
@@ -118,16 +128,24 @@ def _sites(state: State) -> Iterable[Site]:
         own = exported.get(server) or {}
         leads = {"IPv6": str(own.get("web_ipv6") or ""), "IPv4": str(own.get("ipv4") or "")}
         told = json.loads(str(command.inputs.get("stdin") or "{}"))
-        for application in (told.get("applications") or {}).values():
+        for name, application in (told.get("applications") or {}).items():
             for domain, route in application["sites"].items():
-                zone = next((one for one in zones if domain == one or domain.endswith(f".{one}")), domain)
-                yield Site(domain, server, zone, str(route["path"]), str(route["status"]), bool(route["tls"]), leads)
+                entry, visited = parse_entry(domain), route.get("visited") or {}
+                serves = statuses(str(visited.get("status", route["status"])), route.get("site"))
+                zone = next((one for one in zones if f".{entry.host}".endswith(f".{one}")), entry.host)
+                yield Site(
+                    name_of(entry.host, route.get("site")) + entry.below, server, zone,
+                    str(visited.get("path", route["path"])), serves, bool(route["tls"]), leads, name,
+                    name_of(entry.asked, route.get("site")),
+                )  # fmt: skip
 
 
-def _containers(state: State, servers: Iterable[Server]) -> Iterable[Container]:
+def _containers(state: State, servers: Iterable[Server], jobs: Mapping[str, Any]) -> Iterable[Container]:
     names = {server.urn: server.name for server in servers}
     for resource in state.of_type(CONTAINER):
         kind = next((said for type_, said in KINDS.items() if f"{type_}$" in resource.full_type), None)
         server = names.get(resource.provider.rpartition("::")[0])
         if kind and server and not resource.doomed and not resource.gone:
-            yield Container(kind, resource.name, server, resource.id, str(resource.inputs.get("image") or ""))
+            image = str(resource.inputs.get("image") or "")
+            by_hand = kind == "job" and (jobs.get(resource.name) or {}).get("run") == "manual"
+            yield Container(kind, resource.name, server, resource.id, image, by_hand)

@@ -7,6 +7,7 @@ written there. Prints a line of JSON as soon as a visit is over:
      "asked",                           the name server that told the addresses; "" for the resolver of the machine
      "addresses": [...], "status", "ms",
      "certificate": {"begins", "ends"}, seconds since the epoch; null when it was not accepted, or is not asked for
+     "maintenance",                     whether visitors are told that it is being worked on
      "distrust",                        why the certificate was not accepted
      "error",                           why there is no status; null when there is one
      "no_route"}                        whether this machine has no way at all to the family's addresses
@@ -41,6 +42,7 @@ NO_ROUTE = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 # As the proxy and the verdict on an update call themselves: the sites' statistics leave them out, and a site behind a
 # password answers them.
 AGENT = "apiary-health"
+STATE = "Apiary-State"  # of an answer of a site that is closed to visitors
 PORTS = {"http": 80, "https": 443, "dns": 53}
 
 
@@ -157,10 +159,10 @@ def look_up(name: str, family: str, servers: list[tuple[str, str]]) -> tuple[lis
 
 def visit(site: dict[str, Any], family: str, servers: list[tuple[str, str]]) -> dict[str, Any]:
     """One visit, to its end."""
-    addresses, asked = look_up(site["domain"], family, servers)
+    addresses, asked = look_up(site["host"], family, servers)
     told: dict[str, Any] = {"domain": site["domain"], "family": family, "asked": asked, "addresses": addresses,
                             "status": None, "ms": None, "certificate": None, "distrust": None, "error": None,
-                            "no_route": False}  # fmt: skip
+                            "maintenance": False, "no_route": False}  # fmt: skip
     if not addresses:
         return {**told, "error": "has no address in DNS"}
     try:
@@ -195,22 +197,29 @@ def request(address: str, site: dict[str, Any], trust: ssl.SSLContext) -> dict[s
         connection.connect()
         certificate = None
         if site["tls"]:
-            tls = connection.sock = trust.wrap_socket(connection.sock, server_hostname=site["domain"])
+            tls = connection.sock = trust.wrap_socket(connection.sock, server_hostname=site["host"])
             dates = tls.getpeercert() or {}
             if "notAfter" in dates:
                 certificate = {
                     "begins": ssl.cert_time_to_seconds(str(dates["notBefore"])),
                     "ends": ssl.cert_time_to_seconds(str(dates["notAfter"])),
                 }
-        connection.request("GET", site["path"], headers={"Host": site["domain"], "User-Agent": AGENT})
-        status = connection.getresponse().status
+        connection.request("GET", site["path"], headers={"Host": site["host"], "User-Agent": AGENT})
+        answer = connection.getresponse()
     finally:
         connection.close()
-    return {"status": status, "ms": round((time.monotonic() - started) * 1000), "certificate": certificate}
+    return {
+        "status": answer.status,
+        "ms": round((time.monotonic() - started) * 1000),
+        "certificate": certificate,
+        "maintenance": answer.getheader(STATE) == "maintenance",
+    }
 
 
 def main(told: dict[str, Any]) -> None:
-    """`told`: {"sites": [{"domain", "zone", "path", "tls"}], "seconds": until it ends, whatever is still missing}."""
+    """`told`: {"sites": [{"domain": how the site is called, "host": by which it is asked for, "zone", "path", "tls"}],
+    "seconds": until it ends, whatever is still missing}.
+    """
     lock = threading.Lock()
 
     def end() -> None:

@@ -1,0 +1,278 @@
+"""A compose project as entries of a stack file.
+
+Makes: `convert`, which says of each key what becomes of it, and checks the whole against the stack file's own rules.
+Leaves alone: reading (project) and writing (stack_text).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from operations.coming.conversion import Conversion
+from operations.coming.entries import Entry
+from operations.coming.errors import Problem, SourceError, Wrong, mapping, path_of, show
+from operations.coming.files import Files
+from operations.coming.told import Told
+from operations.compose import building, databases, guards, keys, mounts, sites, surroundings
+from operations.compose.checking import check
+from operations.compose.companions import companions
+from operations.compose.project import Project
+from operations.compose.scene import One, Scene, Wish
+from operations.compose.variables_out import Client
+from settings.errors import did_you_mean
+
+
+def convert(project: Project, files: Files, wish: Wish, stack: Mapping[str, object]) -> Conversion:
+    """Convert a project for a stack, given as its raw sections (none for a new one).
+
+    Raises SourceError for what is wrong before any key is looked at.
+    """
+    scene = Scene(project, files, wish, Told(wish.leave_out))
+    server, makes_server = _server(stack, wish)
+    sites.gather(scene)
+    guards.gather(scene)
+    active = _named(scene)
+    _environments(scene, active)
+    scene.written = {path for one in active.values() for path in mounts.written(one.data)}
+    for one in active.values():
+        one.said = sites.read(one)
+    guards.tell(scene, list(active.values()))
+    made = [_one(scene, one) for one in active.values()]
+    sites.rest(scene)
+    _top(scene)
+    entries = [one.entry for one in made]
+    _unnamed(scene, made)
+    for one in made:
+        _keep(one)
+    entries += companions(scene, stack, server)
+    _copies(scene, made)
+    hosts = list(dict.fromkeys(site.partition("/")[0] for site in scene.sites))
+    done = Conversion(scene.told, entries, hosts, server, makes_server, dict(scene.secrets.values))
+    done.redirects = scene.redirects
+    if not makes_server and len(mapping(stack.get("servers"), "web1:")) > 1:
+        for entry in entries:
+            entry.settings = {"server": server, **entry.settings}
+    check(done, scene, stack)
+    for path in scene.told.unmet:
+        raise SourceError(
+            [Problem(path, "is left out by --leave-out, and there is nothing; copy the path from the report")]
+        )
+    return done
+
+
+def _server(stack: Mapping[str, object], wish: Wish) -> tuple[str, bool]:
+    servers = mapping(stack.get("servers"), "web1:")
+    if not servers:
+        return wish.server or "web1", True
+    if wish.server:
+        if wish.server not in servers:
+            raise SourceError(
+                [Problem("--server", f"{show(wish.server)} is no server; {did_you_mean(wish.server, servers)}")]
+            )
+        return wish.server, False
+    if len(servers) > 1:
+        raise SourceError([Problem("--server", f"missing; the stack has several: {', '.join(sorted(servers))}")])
+    return next(iter(servers)), False
+
+
+def _named(scene: Scene) -> dict[str, One]:
+    """Give every service its entry's name, and say which are jobs. Raises SourceError."""
+    told, services = scene.told, scene.project.services
+    unknown = set(scene.wish.domains) - set(services)
+    if unknown:
+        name = sorted(unknown)[0]
+        raise SourceError([Problem("--domain", f"{show(name)} is not a service; {did_you_mean(name, services)}")])
+    for service in list(services):
+        if told.is_left_out("services", service):
+            told.left_out("services", service)
+            del services[service]
+    by_name: dict[str, str] = {}
+    for service in services:
+        name = scene.name_of(service)
+        if name in by_name:
+            raise SourceError([
+                Problem(path_of("services", service), f"is called {name} here, and so is {by_name[name]}; rename one")
+            ])  # fmt: skip
+        by_name[name] = service
+        scene.names[service] = name
+        if name != service:
+            told.becomes(("services", service), f"its entry is called {name}")
+    for service, profiles in scene.project.inactive.items():
+        told.needless(("services", service), f"it is of profile {profiles[0]}, which is not active (--profile)")
+    if not services:
+        raise SourceError([Problem("services", "nothing is left to convert; leave less out")])
+    scene.jobs = {service for service in services if _is_job(scene, service)}
+    active = {}
+    for service, data in services.items():
+        name = scene.names[service]
+        entry = Entry("jobs" if service in scene.jobs else "applications", name)
+        client = Client(name, {}, scene.servers, scene.secrets)
+        active[service] = One(scene, service, data, entry, client)
+    return active
+
+
+def _is_job(scene: Scene, service: str) -> bool:
+    """Whether a service runs to its end: others wait for that, or it is never started again and offers nothing."""
+    if waits := _waits(scene, service):
+        return "service_completed_successfully" in waits
+    data = scene.project.services[service]
+    deploy = data.get("deploy")
+    restarts = deploy.get("restart_policy") if isinstance(deploy, dict) else None
+    policy = restarts.get("condition") if isinstance(restarts, dict) else None
+    return (
+        (data.get("restart") in ("no", False) or policy == "none") and not data.get("ports") and not data.get("expose")
+    )
+
+
+def _waits(scene: Scene, service: str) -> list[object]:
+    """The conditions under which others wait for a service."""
+    return [
+        mapping(how, "{condition: service_started}").get("condition")
+        for other in scene.project.services.values()
+        for name, how in mapping(other.get("depends_on"), "[db]").items()
+        if name == service
+    ]
+
+
+def _environments(scene: Scene, active: Mapping[str, One]) -> None:
+    """Read every environment, and with all of them know the database servers and who is called what."""
+    common: dict[str, str] = {}
+    for one in active.values():
+        try:
+            one.environment = surroundings.given(one)
+        except Wrong as error:
+            raise SourceError([Problem(path_of(*one.at("environment", *error.below)), str(error))]) from error
+        server = databases.recognised(one.entry.name, one.image, one.environment)
+        if server is not None and not one.is_job:
+            scene.servers[one.entry.name] = server
+        if not one.is_job:
+            common |= dict.fromkeys(_aliases(one), one.entry.name)
+    common |= {service: one.entry.name for service, one in active.items() if not one.is_job}
+    for one in active.values():
+        hosts = dict(common)
+        for item in one.data.get("links") or []:  # type: ignore[attr-defined]
+            service, _, alias = str(item).partition(":")
+            if service in active and alias:
+                hosts[alias] = active[service].entry.name
+                one.client.linked.add(active[service].entry.name)
+        one.client.hosts = hosts
+        needed = mapping(one.data.get("depends_on"), "[db]")
+        one.client.linked |= {scene.names[other] for other in needed if other in active}
+
+
+def _aliases(one: One) -> list[str]:
+    found = [one.data[key] for key in ("container_name", "hostname") if isinstance(one.data.get(key), str)]
+    for how in mapping(one.data.get("networks"), "[front]").values():
+        aliases = mapping(how, "{aliases: [web]}").get("aliases")
+        found += aliases if isinstance(aliases, list) else []
+    return [str(name) for name in found]
+
+
+def _one(scene: Scene, one: One) -> One:
+    """Convert a service, key by key."""
+    for key in one.data:
+        if key not in keys.KEYS and not key.startswith("x-"):
+            scene.told.cannot(one.at(key), f"it is no key of a service; {did_you_mean(key, keys.KEYS)}")
+    if "image" not in one.data and "build" not in one.data:
+        scene.told.cannot(one.at("image"), "missing; write image: NAME, or build: ./folder")
+    for key, row in keys.KEYS.items():
+        if key not in one.data and key != "environment":
+            continue
+        if key in one.data and scene.told.is_left_out(*one.at(key)):
+            scene.told.left_out(*one.at(key))
+            continue
+        one.key = key
+        try:
+            row(one, one.data.get(key))
+        except Wrong as error:
+            scene.told.cannot(one.at(key, *error.below), str(error))
+        except SourceError as error:
+            scene.told.cannot(one.at(key), "; ".join(problem.message for problem in error.problems))
+    if "ports" not in one.data:
+        sites.by_words(one)
+    building.settle(one)
+    surroundings.reach(one)
+    if one.is_job and one.service in scene.project.optional and not _waits(scene, one.service):
+        one.entry.put("run", "manual", one.at())
+        scene.told.becomes(one.at(), "run: manual, since it is of a profile: make run starts it")
+    _settle_database(one)
+    return one
+
+
+def _settle_database(one: One) -> None:
+    """What a database server needs here: time to stop and to begin, and the word for what it is."""
+    server = one.database
+    if server is None:
+        return
+    one.entry.settings.setdefault("grace_seconds", 60)
+    if server.is_said:
+        one.entry.put("database", server.engine, one.at("image"))
+    health = one.entry.settings.setdefault("health", {})
+    if isinstance(health, dict):
+        health["timeout"] = max(180, int(health.get("timeout", 0)))
+
+
+def _unnamed(scene: Scene, made: list[One]) -> None:
+    """Have databases made that a server was told of, and that whoever uses them names in files of its own."""
+    for name, server in scene.servers.items():
+        if not server.database or name in scene.used or server.database == "postgres":
+            continue
+        for one in made:
+            if name in one.client.linked:
+                database = databases.usable(server, server.database, one.entry.name)
+                one.entry.put("db", [f"{name}:{database}"], one.at("depends_on"))
+                scene.used.setdefault(name, set()).add(database)
+                scene.told.do(
+                    f"put the generated password of {name}/{database} (pulumi stack output passwords --show-secrets) "
+                    f"into the configuration of {one.entry.name}, and {database} as its role"
+                )
+
+
+def _keep(one: One) -> None:
+    """Give a database server the passwords that there are, where the caller wants to keep them."""
+    server = one.database
+    if server is None or not one.scene.wish.keep_passwords:
+        return
+    known = dict.fromkeys(sorted(one.scene.used.get(one.entry.name, ())), server.password)
+    known["adminpass"] = server.root or (server.password if server.user == "postgres" else "")
+    for name, value in known.items():
+        if value:
+            secret = one.scene.secrets.name(f"{one.entry.name}_{name}", value)
+            one.entry.put("passwords", {name: f"_secrets^{secret}"}, one.at("environment"))
+
+
+def _copies(scene: Scene, made: list[One]) -> None:
+    """Tell which data have to come over."""
+    servers = [one for one in made if one.database is not None]
+    named = [mount for one in made if one not in servers for mount in one.entry.settings.get("volumes", [])]  # type: ignore[attr-defined]
+    names = sorted({str(mount).partition(":")[0] for mount in named if not str(mount).startswith("/")})
+    if names:
+        spelt = [f"{name} (now the folder {scene.copies[name]})" if name in scene.copies else name for name in names]
+        scene.told.do(f"copy from the old server, volume by volume: {', '.join(spelt)} (docs/from-compose.md)")
+    for one in servers:
+        names = sorted(scene.used.get(one.entry.name, ()))
+        if names:
+            words = " ".join(f"{one.service}:{name}={one.entry.name}" for name in names)
+            scene.told.do(f'bring over by a dump: make copy WHAT="{words}" (docs/from-compose.md)')
+
+
+def _top(scene: Scene) -> None:
+    """Say what becomes of the keys at the top."""
+    for key in scene.project.others:
+        if not key.startswith("x-"):
+            scene.told.cannot((key,), "it is no key of a compose file; correct it, or take it out")
+    used = {str(mount.get("source")) for data in scene.project.services.values() for mount in data.get("volumes") or []}  # type: ignore[attr-defined]
+    for name, known in scene.project.volumes.items():
+        if name in used:
+            extra = " (external: copy it, docs/from-compose.md)" if known.get("external") else ""
+            scene.told.needless(("volumes", name), f"a volume is made where somebody names it{extra}")
+        else:
+            scene.told.needless(("volumes", name), "nobody names it")
+    for section in ("networks", "configs", "secrets"):
+        for name in getattr(scene.project, section):
+            why = (
+                "who names another reaches it, nobody else does"
+                if section == "networks"
+                else "it stands with who uses it"
+            )
+            scene.told.needless((section, name), why)

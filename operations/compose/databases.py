@@ -1,0 +1,152 @@
+"""Database servers among the services, and who uses which database of them.
+
+Makes: `recognised`, and the words for what a client says of its database. A database here has a role of its own name
+with a generated password, made by a job; what the compose files said of roles and passwords is put so. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from settings.container_texts import database_name
+
+POSTGRES, MYSQL = "postgresql", "mysql"
+# Images beside the official ones that take the same variables.
+_ALIKE = {"postgis": POSTGRES, "pgvector": POSTGRES, "timescaledb": POSTGRES, "timescaledb-ha": POSTGRES}
+_OFFICIAL = {"postgres": POSTGRES, "mariadb": MYSQL, "mysql": MYSQL}
+_TAKEN = {
+    POSTGRES: ("postgres", "template0", "template1", "public", "none", "adminpass"),
+    MYSQL: ("mysql", "root", "sys", "information_schema", "performance_schema", "adminpass"),
+}
+# What a server is told of its first role and database, which the job makes here.
+_POSTGRES = {"user": ("POSTGRES_USER",), "password": ("POSTGRES_PASSWORD",), "database": ("POSTGRES_DB",)}
+_MYSQL = {
+    "user": ("MARIADB_USER", "MYSQL_USER"),
+    "password": ("MARIADB_PASSWORD", "MYSQL_PASSWORD"),
+    "database": ("MARIADB_DATABASE", "MYSQL_DATABASE"),
+    "root": ("MARIADB_ROOT_PASSWORD", "MYSQL_ROOT_PASSWORD"),
+}
+_INSTEAD = ("POSTGRES_HOST_AUTH_METHOD", "MYSQL_ALLOW_EMPTY_PASSWORD", "MARIADB_ALLOW_EMPTY_ROOT_PASSWORD",
+            "MYSQL_RANDOM_ROOT_PASSWORD", "MARIADB_RANDOM_ROOT_PASSWORD", "MARIADB_ALLOW_EMPTY_PASSWORD")  # fmt: skip
+_HEARD = re.compile(r"(?:POSTGRES|PG|MYSQL|MARIADB|TS|TIMESCALEDB)_?|(?:TZ|LANG|LC_[A-Z]+|DB_STORAGE_TYPE)$")
+
+_AMONG_OTHERS = re.compile(r"ADMIN|SMTP|MAIL|REDIS|RABBIT|LDAP", re.IGNORECASE)
+_OF_DATABASE = re.compile(
+    r"(?:^|_)(?:DB|DATABASE|PG|POSTGRES(?:QL)?|MYSQL|MARIADB|SQL)(?=_|PASS|USER|HOST|$)|DBPASS|DBUSER", re.IGNORECASE
+)
+_ROOT = re.compile(r"ROOT", re.IGNORECASE)
+_PASSWORD = re.compile(r"PASS(?:WORD|WD)?|PWD|SECRET", re.IGNORECASE)
+_USER = re.compile(r"(?:USER(?:NAME)?|LOGIN)$", re.IGNORECASE)
+_NAME = re.compile(r"(?:(?:^|_)(?:DB|DATABASE|DBNAME|DB_?NAME|DATABASE_?NAME)|PGDATABASE)$", re.IGNORECASE)
+
+
+@dataclass
+class Server:
+    """A database server: what it was told of its first role, as plain values; secrets by name where it was told so."""
+
+    app: str
+    engine: str
+    image: str
+    user: str = ""
+    database: str = ""
+    password: str = field(default="", repr=False)  # of the first role
+    root: str = field(default="", repr=False)  # of MySQL's administrator
+    secrets: frozenset[str] = frozenset()  # names of secrets that hold its passwords
+
+    @property
+    def passwords(self) -> frozenset[str]:
+        """The passwords that it was told."""
+        return frozenset(filter(None, (self.password, self.root)))
+
+    def is_betrayed(self, text: str) -> bool:
+        """Whether a text holds one of its passwords, which is not its role's name as well."""
+        return any(word in text for word in self.passwords - {self.user, self.database} if len(word) > 5)
+
+    @property
+    def admin_variable(self) -> str:
+        """The variable of its administrator's password."""
+        if self.engine == POSTGRES:
+            return "POSTGRES_PASSWORD"
+        return "MARIADB_ROOT_PASSWORD" if "mariadb" in self.image else "MYSQL_ROOT_PASSWORD"
+
+    @property
+    def is_said(self) -> bool:
+        """Whether the stack file has to say what it is."""
+        return bare(self.image) not in _OFFICIAL
+
+
+def bare(image: str) -> str:
+    """Return an image's own name: `ghcr.io/a/postgres:16@sha256:...` is `postgres`."""
+    return image.partition("@")[0].rpartition("/")[2].partition(":")[0]
+
+
+def recognised(app: str, image: str, environment: Mapping[str, str | None]) -> Server | None:
+    """Return the database server that an application is; None when it is none that the job can make databases on."""
+    engine = _OFFICIAL.get(bare(image)) or _ALIKE.get(bare(image))
+    if engine is None or "bitnami" in image:
+        return None
+    words = _POSTGRES if engine == POSTGRES else _MYSQL
+
+    def said(what: str) -> str:
+        return next((value for name in words.get(what, ()) if (value := environment.get(name))), "")
+
+    files = [environment.get(f"{name}_FILE") or "" for what in ("password", "root") for name in words.get(what, ())]
+    user = said("user") or ("postgres" if engine == POSTGRES else "")
+    database = said("database") or (user if engine == POSTGRES else "")
+    secrets = frozenset(_secret(file) for file in files if file)
+    return Server(app, engine, image, user, database, said("password"), said("root"), secrets)
+
+
+def _secret(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def is_first(server: Server, variable: str) -> bool:
+    """Whether a variable of a server tells it of its first role or database, or its password."""
+    words = _POSTGRES if server.engine == POSTGRES else _MYSQL
+    names = [name for group in words.values() for name in group]
+    return variable in names or variable.removesuffix("_FILE") in names or variable in _INSTEAD
+
+
+def is_heard(variable: str) -> bool:
+    """Whether a database server may have a use for a variable."""
+    return _HEARD.match(variable) is not None
+
+
+def usable(server: Server, name: str, asker: str) -> str:
+    """Return a name for a database that the job can make: the one given, respelt, or that of who asks."""
+    for candidate in (name, re.sub(r"[^a-z0-9_]", "_", name.lower()), re.sub(r"[^a-z0-9_]", "_", asker.lower())):
+        try:
+            database_name(candidate)
+        except ValueError:
+            continue
+        if candidate not in _TAKEN[server.engine] and not candidate.startswith("pg_"):
+            return candidate
+    return "app"
+
+
+def is_of_database(variable: str) -> bool:
+    """Whether a variable is called as one that speaks of a database."""
+    return _OF_DATABASE.search(variable) is not None and not _AMONG_OTHERS.search(variable)
+
+
+def says_password(variable: str) -> bool:
+    """Whether a variable is called as one that holds a database's password."""
+    return _PASSWORD.search(variable) is not None and not _AMONG_OTHERS.search(variable)
+
+
+def says_root(variable: str) -> bool:
+    """Whether a variable is called as one that holds an administrator's password."""
+    return _ROOT.search(variable) is not None and says_password(variable)
+
+
+def says_user(variable: str) -> bool:
+    """Whether a variable is called as one that holds a database's role."""
+    return _USER.search(variable) is not None and not _AMONG_OTHERS.search(variable)
+
+
+def says_database(variable: str) -> bool:
+    """Whether a variable is called as one that holds a database's name."""
+    return _NAME.search(variable) is not None and not _AMONG_OTHERS.search(variable)

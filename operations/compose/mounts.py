@@ -1,0 +1,230 @@
+"""Volumes, bind mounts, configs and secrets: what is data, what is a file, what the server has."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+
+from operations.coming.entries import Parts, content
+from operations.coming.errors import Wrong, mapping, path_of, show
+from operations.coming.files import spelt
+from operations.compose.scene import One
+from settings.references import SecretRef, UserSecretRef
+
+_SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
+_HOST = ("/", "/proc", "/sys", "/dev", "/var/lib/docker", "/boot", "/etc", "/root", "/usr")
+_LARGEST = 32_000  # bytes of a file that is written into the stack file
+_A_FILE = re.compile(
+    r".*\.(?:conf|cfg|cnf|ini|ya?ml|json|toml|xml|env|sql|sh|pem|crt|cert|key|txt|properties|lua|template|tmpl|htpasswd|"
+    r"acl|rules|config|js|py|php|html|cf|keyfile|gpg|j2|hcl|service|ts)|.*/(?:Caddyfile|Corefile|\.[a-z]+rc|\.htpasswd|\.env)"
+)
+
+
+def written(service: dict[str, object]) -> list[str]:
+    """The folders of this machine that a service writes to."""
+    listed = service.get("volumes")
+    found = [mapping(one, "{}") for one in (listed if isinstance(listed, list) else [])]
+    return [
+        posixpath.normpath(str(one.get("source")))
+        for one in found
+        if one.get("type") == "bind" and one.get("read_only") is not True
+    ]
+
+
+def volumes(one: One, value: object) -> None:
+    """Say what becomes of each mount."""
+    for index, item in enumerate(value if isinstance(value, list) else []):
+        at = one.at("volumes", index)
+        if one.told.is_left_out(*at):
+            one.told.left_out(*at)
+            continue
+        try:
+            _mount(one, mapping(item, '"data:/data"'), at)
+        except Wrong as error:
+            one.told.cannot(at, str(error))
+
+
+def _mount(one: One, mount: dict[str, object], at: tuple[str | int, ...]) -> None:
+    kind, target = str(mount["type"]), posixpath.normpath(str(mount["target"]))
+    mode = ":ro" if mount.get("read_only") is True else ""
+    source = str(mount.get("source") or "")
+    if kind == "tmpfs":
+        size = mapping(mount.get("tmpfs"), "{size: 64m}").get("size")
+        one.entry.put("tmpfs", {target: f"size={size}" if size else ""}, at)
+        one.told.becomes(at, f"tmpfs: {{{target}: ...}}")
+    elif kind == "volume" and not source and any(target.startswith(f"{known}/") for known in one.sources):
+        one.told.needless(at, "it kept a part of the image from being hidden by its own source")
+    elif kind == "volume" and not source:
+        name = one.scene.volume_of(f"{one.service}{target.replace('/', '-')}")
+        one.entry.put("volumes", [f"{name}:{target}{mode}"], at)
+        one.told.becomes(at, f"the volume {name}, which outlives its container")
+    elif kind == "volume":
+        _named(one, source, target, mode, at)
+    elif kind == "bind":
+        _bind(one, source, target, mode, at)
+    else:
+        raise Wrong(f"no mount of type {show(kind)} is made here; put its files into the image, or into a volume")
+
+
+def _named(one: One, source: str, target: str, mode: str, at: tuple[str | int, ...]) -> None:
+    known = one.scene.project.volumes.get(source) or {}
+    options = mapping(known.get("driver_opts"), "{type: none}")
+    if str(options.get("type")) in ("nfs", "nfs4", "cifs") or known.get("driver") not in (None, "local"):
+        raise Wrong(
+            f"volumes.{source} lies on another machine or with a driver of its own; copy its files into a plain volume "
+            "(take driver and driver_opts out)"
+        )
+    if "bind" in str(options.get("o")) and options.get("device"):
+        _bind(one, str(options["device"]), target, mode, at)
+        return
+    name = one.scene.volume_of(str(known.get("name") or source))
+    one.entry.put("volumes", [f"{name}:{target}{mode}"], at)
+    if name == source:
+        one.told.as_is(*at)
+    else:
+        one.told.becomes(at, f"the volume {name}")
+
+
+def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ...]) -> None:
+    path = posixpath.normpath(source) if source else ""
+    if path in _HOST or path.startswith(("/proc/", "/sys/", "/dev/")):
+        raise Wrong(f"{path} is the server itself; give the container the one folder it needs")
+    if any(f"{socket}/".startswith(f"{path.rstrip('/')}/") for socket in _SOCKETS):
+        raise Wrong(
+            "the Docker socket is the whole server, and no container is given it; what a proxy, a scheduler or an "
+            "updater does with it the program does itself (docs/from-compose.md): "
+            f"leave the service out by --leave-out services.{one.service}"
+        )
+    folder = one.scene.project.folder
+    if _is_source(one, path, target, at):
+        return
+    inside = path.startswith(folder.rstrip("/") + "/") or path == folder
+    kind = one.scene.files.kind(path)
+    if kind == "file" and (inside or not path.startswith("/etc/")):
+        _file(one, path, target, at)
+    elif path == "/etc/timezone":
+        one.told.needless(at, "the server's time zone is its timezone; a container has that of TZ in its environment")
+    elif not inside:
+        is_named = path == "/etc/localtime" or _A_FILE.fullmatch(path) is not None
+        is_file = kind == "file" or (kind is None and is_named and not source.endswith("/"))
+        one.entry.put("volumes", [f"{path}{'' if is_file else '/'}:{target}{mode}"], at)
+        one.told.becomes(at, f"the same {'file, which has to be there' if is_file else 'folder, which is made'}")
+        if path != "/etc/localtime":
+            one.told.do(f"copy {path} to the same place on the server, before pulumi up")
+    elif kind is None and _A_FILE.fullmatch(path) and not source.endswith("/"):
+        raise Wrong(f"{spelt(path, folder)} is not here to be read; put it there, or correct the path")
+    elif mode and path not in one.scene.written:
+        _kept(one, path, target, at)
+    else:
+        name = one.scene.volume_of(re.sub(r"[^A-Za-z0-9]+", "-", spelt(path, folder)).strip("-") or one.service)
+        one.entry.put("volumes", [f"{name}:{target}{mode}"], at)
+        one.told.becomes(at, f"the volume {name}, which is saved by backups")
+        one.scene.copies[name] = spelt(path, folder)
+
+
+def _is_source(one: One, path: str, target: str, at: tuple[str | int, ...]) -> bool:
+    """Whether a mount is the source that the image is built from, as on a developer's machine. Raises Wrong."""
+    build = one.data.get("build")
+    context = str(build.get("context")) if isinstance(build, dict) else ""
+    if path == context:
+        one.told.needless(at, "it is what the image is built from, and the image has it")
+        one.sources.append(target)
+        return True
+    if context.startswith(f"{one.scene.project.folder}/") and path.startswith(f"{context}/"):
+        raise Wrong(
+            f"it lies in {spelt(context, one.scene.project.folder)}, from which the image is built; leave it out by "
+            f"--leave-out '{path_of(*at)}' if it is source, or put it elsewhere if it is data"
+        )
+    return False
+
+
+def _kept(one: One, path: str, target: str, at: tuple[str | int, ...]) -> None:
+    """A folder, or a large file, that is only read: kept beside the stack file."""
+    here = spelt(path, one.scene.project.folder)
+    relative = re.sub(r"[^A-Za-z0-9/._-]+", "-", here).strip("./")
+    there = posixpath.join("config", one.scene.name_of(one.scene.project.name), relative)
+    one.entry.put("files", {target: {"from": there}}, at)
+    one.told.becomes(at, f"files: {{{target}: {{from: {there}}}}}")
+    one.told.do(f"copy {here} to {there} of this checkout")
+
+
+def _file(one: One, path: str, target: str, at: tuple[str | int, ...]) -> None:
+    text = one.scene.files.read(path)
+    if len(text.encode()) > _LARGEST:
+        _kept(one, path, target, at)
+        return
+    made = {"content": content([text])} | ({"mode": "0555"} if text.startswith("#!") else {})
+    one.entry.put("files", {target: made}, at)
+    one.told.becomes(at, f"files: {{{target}: ...}}, with the text of {spelt(path, one.scene.project.folder)}")
+
+
+def tmpfs(one: One, value: object) -> None:
+    """Folders in memory."""
+    for index, item in enumerate(value if isinstance(value, list) else []):
+        path, _, options = str(item).partition(":")
+        one.entry.put("tmpfs", {path: options}, one.at("tmpfs", index))
+    one.told.as_is(*one.at("tmpfs"))
+
+
+def configs(one: One, value: object) -> None:
+    """Configs: files with the text that they have now."""
+    for index, item in enumerate(value if isinstance(value, list) else []):
+        at = one.at("configs", index)
+        name = str(item["source"])
+        known = one.scene.project.configs.get(name, {})
+        target = str(item.get("target") or f"/{name}")
+        text = _text(one, known)
+        if text is None:
+            one.told.cannot(at, f"configs.{name} has no text here; give it file: or content: in the compose file")
+        else:
+            one.entry.put("files", {target: _owned({"content": content([text])}, item)}, at)
+            one.told.becomes(at, f"files: {{{target}: ...}}")
+
+
+def secrets(one: One, value: object) -> None:
+    """Secrets: files with references to the stack's secrets, or to a database's password."""
+    for index, item in enumerate(value if isinstance(value, list) else []):
+        at = one.at("secrets", index)
+        name = str(item["source"])
+        if one.database is not None and name in one.database.secrets:
+            one.told.needless(at, "its administrator's password is generated")
+            continue
+        known = one.scene.project.secrets.get(name, {})
+        target = str(item.get("target") or name)
+        target = target if target.startswith("/") else f"/run/secrets/{target}"
+        one.entry.put("files", {target: _owned({"content": content(_secret(one, name, known))}, item)}, at)
+        one.told.becomes(at, f"files: {{{target}: ...}}")
+
+
+def _secret(one: One, name: str, known: dict[str, object]) -> Parts:
+    text = (_text(one, known) or "").rstrip("\n")
+    for app, server in one.scene.servers.items():
+        if (name in server.secrets or (text and text in server.passwords)) and app in one.client.uses:
+            return [SecretRef(app, one.client.uses[app], "password")]
+    if not text:
+        one.told.do(f"secrets.{name} of the compose file has no value here; set secrets.{name} by hand")
+    return [UserSecretRef(one.scene.secrets.name(name, text))]
+
+
+def _text(one: One, known: dict[str, object]) -> str | None:
+    if isinstance(known.get("content"), str):
+        return str(known["content"])
+    if isinstance(known.get("environment"), str):
+        return one.scene.project.environment.get(str(known["environment"]))
+    path = known.get("file")
+    if isinstance(path, str) and one.scene.files.kind(path) == "file":
+        return one.scene.files.read(path)
+    return None
+
+
+def _owned(made: dict[str, object], item: dict[str, object]) -> dict[str, object]:
+    mode = item.get("mode")
+    if mode is not None:
+        # An unquoted 0440 is read as a number.
+        digits = f"{mode:04o}" if isinstance(mode, int) else str(mode)
+        if not re.fullmatch(r"0?[0-7]{3}", digits):
+            raise Wrong(f'{show(mode)} is not a mode; write mode: "0440"')
+        made["mode"] = digits.zfill(4)
+    if item.get("uid") is not None or item.get("gid") is not None:
+        made["user"] = f"{item.get('uid') or 0}:{item.get('gid') or 0}"
+    return made

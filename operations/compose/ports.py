@@ -1,0 +1,107 @@
+"""Published ports: which is a site behind the proxy, which is published, which nobody outside has to reach."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+
+from operations.coming.errors import Wrong, mapping, show
+from operations.compose import sites
+from operations.compose.scene import One
+
+# TCP ports of programs that do not speak HTTP; all others that a service publishes are taken for sites.
+_NO_WEB = frozenset((
+    20, 21, 22, 23, 25, 53, 110, 111, 119, 135, 137, 139, 143, 161, 179, 194, 389, 445, 465, 514, 515, 548, 554, 563,
+    587, 631, 636, 853, 873, 990, 993, 995, 1080, 1194, 1433, 1521, 1723, 1883, 1935, 2049, 2222, 2525, 3306, 3389,
+    3478, 4190, 4222, 5222, 5223, 5269, 5349, 5432, 5433, 5671, 5672, 5900, 6379, 6514, 6667, 6697, 7687, 8883, 9042,
+    9092, 9418, 11211, 22000, 25565, 27015, 27017, 51413, 64738,
+))  # fmt: skip
+# Those that other containers reach by name, and that stand open to the world by mistake more often than not.
+_INSIDE = frozenset((1433, 1521, 3306, 4222, 5432, 5433, 5672, 6379, 7687, 9042, 9092, 9200, 9300, 11211, 27017))
+_HTTPS = (443, 8443, 8448)
+_NUMBER = re.compile(r"[0-9]{1,5}")
+
+
+def convert(one: One, value: object) -> None:
+    """Say what becomes of each published port."""
+    ports = [mapping(port, '"8080:80"') for port in (value if isinstance(value, list) else [])]
+    left = {index for index in range(len(ports)) if one.told.is_left_out(*one.at("ports", index))}
+    webs = [index for index, port in enumerate(ports) if index not in left and _is_site(one, port)]
+    wished = one.said.port
+    chosen = next((index for index in webs if ports[index]["target"] == wished), None)
+    if chosen is None and not wished:
+        chosen = next((index for index in webs if int(str(ports[index]["target"])) not in _HTTPS), None)
+    has_site = chosen is not None or sites.by_words(one, is_site=bool(webs and wished))
+    for index, port in enumerate(ports):
+        if index in left:
+            one.told.left_out(*one.at("ports", index))
+        elif index == chosen:
+            sites.site(one, int(str(port["target"])), one.at("ports", index))
+        elif index in webs:
+            _further(one, index, int(str(port["target"])), has_site=has_site)
+        else:
+            _port(one, index, port)
+
+
+def _further(one: One, index: int, target: int, *, has_site: bool) -> None:
+    """A port that would be a site too."""
+    at = one.at("ports", index)
+    if target in _HTTPS and has_site:
+        one.told.needless(at, "the proxy speaks https with visitors, and http with the container")
+        return
+    how = "the proxy speaks http with containers" if target in _HTTPS else "one application is one site"
+    one.told.cannot(
+        at,
+        f"{how}, and {target} is a further port of it; name the one that is the site by VIRTUAL_PORT in environment; "
+        "say app_protocol: tcp in its long form if it does not speak http, or "
+        f"leave this one out by --leave-out 'services.{one.service}.ports[{index}]'",
+    )
+
+
+def _port(one: One, index: int, port: dict[str, object]) -> None:
+    at = one.at("ports", index)
+    target, published = str(port["target"]), port.get("published")
+    first = int(target.partition("-")[0])
+    if first in _INSIDE or one.database is not None:
+        one.told.needless(
+            at, f"containers reach it by name, and nobody else should; if the world shall, write ports: [{first}]"
+        )
+    elif _is_local(port.get("host_ip")):
+        one.told.needless(at, "it is the machine's own, and containers reach it by name")
+    elif one.is_job:
+        one.told.cannot(at, "a job publishes no ports; let it stay up, with restart: unless-stopped")
+    else:
+        _published(one, port, target, published, at)
+
+
+def _published(one: One, port: dict[str, object], target: str, published: object, at: tuple[str | int, ...]) -> None:
+    protocol = str(port.get("protocol") or "tcp")
+    outer = str(published) if published not in (None, "") else ""
+    if not outer:
+        one.told.needless(at, "it had another number on the server at each start, so nobody goes by it")
+        return
+    if "-" in outer and "-" not in target:
+        raise Wrong(f"{show(outer)} leaves the number open; write one, as in {outer.partition('-')[0]}:{target}")
+    spelt = (outer if outer == target else f"{outer}:{target}") + (f"/{protocol}" if protocol != "tcp" else "")
+    one.entry.put("ports", [int(spelt) if _NUMBER.fullmatch(spelt) else spelt], at)
+    if port.get("host_ip") in (None, "", "0.0.0.0", "::"):  # noqa: S104 - what compose files say
+        one.told.becomes(at, f"ports: {spelt}, open to the world")
+    else:
+        one.told.differs(at, f"ports: {spelt}, open to the world at every address of the server")
+
+
+def _is_site(one: One, port: object) -> bool:
+    if not isinstance(port, dict) or str(port.get("protocol") or "tcp") != "tcp" or one.is_job or one.database:
+        return False
+    target = str(port.get("target"))
+    if port.get("app_protocol") not in (None, "http", "https", "http2", "h2c"):
+        return False
+    # Another port of the machine in front of 22, 25 or 5432 does not make it another program.
+    return bool(_NUMBER.fullmatch(target)) and 0 < int(target) < 65536 and int(target) not in _NO_WEB | _INSIDE
+
+
+def _is_local(address: object) -> bool:
+    try:
+        return ip_address(str(address)).is_loopback
+    except ValueError:
+        return address == "localhost"

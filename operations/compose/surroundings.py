@@ -1,0 +1,161 @@
+"""Environment and network of a service: what it is told, and whom it finds."""
+
+from __future__ import annotations
+
+from operations.coming.entries import written
+from operations.coming.errors import Wrong, mapping, path_of, show, text, texts
+from operations.compose import databases
+from operations.compose.scene import One
+from settings.models import Application
+
+
+def given(one: One) -> dict[str, str]:
+    """Return the environment as the container has it: of its files, then its own, then what the caller's has."""
+    found = dict(one.scene.project.from_files.get(one.service, {}))
+    for name, value in mapping(one.data.get("environment"), "{NAME: value}").items():
+        if isinstance(value, (dict, list)):
+            raise Wrong("must be text; write it in quotes", name)
+        if value is not None:
+            found[name] = text(value, "value")
+        elif name in one.scene.project.environment:
+            found[name] = one.scene.project.environment[name]
+    return found
+
+
+def environment(one: One, _: object) -> None:
+    """Every variable, with references where it names another service, a database's password, or a secret."""
+    said = mapping(one.data.get("environment"), "{NAME: value}")
+    given = {name: value for name, value in one.environment.items() if name not in one.said.variables}
+    values = {name: value for name, value in given.items() if _is_kept(one, name, value, said)}
+    for name in said.keys() - one.environment.keys() - one.said.variables:
+        one.told.needless(one.at("environment", name), "it is set nowhere, so the container does not have it")
+    for name, parts in one.client.read(values).items():
+        one.entry.put("environment", {name: written(parts)}, _at(one, name, said))
+    if one.database is not None:
+        variable = one.database.admin_variable.lower()
+        one.entry.put("env", {variable: f"_{one.entry.name}^adminpass"}, one.at("environment"))
+    for name, value in one.client.changed.items():
+        one.told.differs(
+            _at(one, name, said), f"{show(value)} is another name now: role and database are both called as db says"
+        )
+    for app, database in one.client.uses.items():
+        one.entry.put("db", [f"{app}:{database}"], one.at("environment"))
+        one.scene.used.setdefault(app, set()).add(database)
+    if said:
+        one.told.as_is(*one.at("environment"))
+
+
+def _is_kept(one: One, name: str, value: str, said: dict[str, object]) -> bool:
+    """Whether a variable comes over; says why not."""
+    at = _at(one, name, said)
+    if one.told.is_left_out(*at):
+        one.told.left_out(*at)
+    elif one.database is not None and databases.is_first(one.database, name):
+        _first(one, name, at)
+    elif name in said:
+        return True
+    elif one.database is not None and not databases.is_heard(name):
+        one.told.needless(at, "it is of a file that several services share, and nothing to a database server")
+    elif _is_anothers(one, name, value):
+        one.told.needless(at, "it is the password of a database server, which nobody but who uses it is told")
+    else:
+        return True
+    return False
+
+
+def _is_anothers(one: One, name: str, value: str) -> bool:
+    """Whether a variable of a shared file holds a password that this service has no use for."""
+    known = [server for server in one.scene.servers.values() if value in server.passwords]
+    if not known or not databases.says_password(name):
+        return False
+    uses = one.client.linked | {app for text in one.environment.values() if (app := one.client.hosts.get(text))}
+    return databases.says_root(name) or not any(server.app in uses for server in known)
+
+
+def _at(one: One, name: str, said: dict[str, object]) -> tuple[str | int, ...]:
+    return one.at("environment", name) if name in said else one.at("env_file", name)
+
+
+def _first(one: One, name: str, at: tuple[str | int, ...]) -> None:
+    database = one.database
+    if database is not None and name.removesuffix("_FILE") == database.admin_variable:
+        one.told.becomes(at, f"a generated password, _{one.entry.name}^adminpass")
+    else:
+        one.told.needless(at, "the job dbsetup makes roles and databases, with generated passwords")
+
+
+def env_file(one: One, value: object) -> None:
+    """Files of variables, which are read now."""
+    for index, _ in enumerate(value if isinstance(value, list) else []):
+        one.told.becomes(one.at("env_file", index), "its variables are written out")
+
+
+def links(one: One, value: object) -> None:
+    """Other names of other services."""
+    for index, item in enumerate(texts(value, "db")):
+        service, _, alias = item.partition(":")
+        at = one.at("links", index)
+        if service not in one.scene.names:
+            raise Wrong(f"{show(service)} is not a service; correct the name", index)
+        name = one.scene.names[service]
+        if alias in ("", service, name):
+            one.told.needless(at, "containers find each other by name, and reach whom they name")
+        else:
+            one.told.differs(at, f"{alias} is called {name} now: in environment that is changed, elsewhere change it")
+
+
+def reach(one: One) -> None:
+    """Open the way to those that it comes after and names nowhere."""
+    unnamed = sorted(one.client.linked - one.client.met - set(one.client.uses) - {one.entry.name})
+    if unnamed and "reach" in Application.model_fields:
+        one.entry.put("reach", unnamed, one.at("depends_on" if "depends_on" in one.data else "links"))
+
+
+def networks(one: One, value: object) -> None:
+    """Networks: who names whom decides here who reaches whom."""
+    for name, how in mapping(value, "[front]").items():
+        at = one.at("networks", name)
+        one.told.needless(at, "who names another reaches it, nobody else does")
+        for key, inner in mapping(how, "{aliases: [web]}").items():
+            if key == "aliases":
+                for alias in texts(inner, "web"):
+                    if alias != one.entry.name:
+                        one.told.differs(
+                            (*at, key),
+                            f"{alias} is called {one.entry.name} now: in environment that is changed, elsewhere you do",
+                        )
+            elif key in ("ipv4_address", "ipv6_address", "link_local_ips"):
+                one.told.needless((*at, key), "it is found by its name")
+            elif key not in ("priority", "gw_priority", "driver_opts", "interface_name", "mac_address"):
+                one.told.cannot((*at, key), "it is no key of Compose; correct it, or take it out")
+    for name in mapping(value, "[front]"):
+        if one.scene.project.networks.get(name, {}).get("internal") is True:
+            one.told.differs(
+                ("networks", name, "internal"), "its containers may reach the internet; nobody reaches them"
+            )
+        driver = one.scene.project.networks.get(name, {}).get("driver")
+        if driver in ("macvlan", "ipvlan", "host"):
+            path = path_of("services", one.service, "networks", name)
+            one.told.cannot(
+                ("networks", name, "driver"),
+                f'a container has a public address by static_ipv6: "2:0:b"; take {path} out',
+            )
+
+
+def network_mode(one: One, value: object) -> None:
+    """Another network than that of all."""
+    mode = text(value, "bridge")
+    if mode in ("bridge", "default"):
+        one.told.needless(one.at(one.key), "it is so anyway")
+    elif mode == "host":
+        one.told.cannot(
+            one.at(one.key),
+            "it would pass by the server's firewall; take it out, and publish its ports, or write static_ipv6 and open "
+            "afterwards (docs/addresses.md)",
+        )
+    elif mode == "none":
+        one.told.cannot(one.at(one.key), "every container has a network; take it out: nobody reaches it anyway")
+    else:
+        one.told.cannot(
+            one.at(one.key), "every container has a network of its own; take it out, and name the other one"
+        )
