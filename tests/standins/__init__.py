@@ -1,0 +1,1 @@
+"""Stand-ins for the images of examples/, which can't be pulled where the tests run."""
