@@ -9,27 +9,31 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import subprocess
+from collections.abc import Generator
 from pathlib import PurePath
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-# Hives side by side, each with the modules that use it one after another and leave it as they found it: the whole one
-# of Pulumi.lab.yaml, a small one (lab/stacks/spine.yaml) that is broken and brought back, another that is looked at
-# and changed, and one of two servers (lab/stacks/two.yaml).
+# Hives side by side, each with the modules that use it one after another and leave it as they found it, but for the
+# monitor, which stays in the hive of two servers at the end: the whole one of Pulumi.lab.yaml, a small one
+# (lab/stacks/spine.yaml) that is broken and brought back, another that is looked at and changed, and one of two servers
+# (lab/stacks/two.yaml).
 HIVES = {
     "whole": [
         "test_whole",
         "test_status",
         "test_certificates",
         "test_proxy",
+        "test_sites",
         "test_databases",
         "test_logs",
         "test_built_sites",
         "test_browse",
     ],
-    "two": ["test_inside", "test_monitor", "test_private", "test_addresses"],
+    "two": ["test_inside", "test_neighbours", "test_monitor", "test_private", "test_addresses"],
     "break": ["test_heal", "test_rebuild", "test_destroy"],
     "change": [
         "test_up",
@@ -38,11 +42,16 @@ HIVES = {
         "test_schedule",
         "test_changes",
         "test_contexts",
+        "test_images",
         "test_jobs",
         "test_releases",
     ],
-    "saved": ["test_backups", "test_restore"],
+    "saved": ["test_backups", "test_backup_faults", "test_restore"],
     "store": ["test_block_storage"],
+    "moves": ["test_moves"],
+    "copies": ["test_copies"],
+    "bee2": ["test_bee2_move"],
+    "examples": ["test_examples"],
     "no hive": ["test_region", "test_down", "test_stores", "test_backup_places"],
 }
 LAB = [module for modules in HIVES.values() for module in modules]
@@ -54,6 +63,10 @@ TURNS = [
     "change",
     "saved",
     "store",
+    "moves",
+    "copies",
+    "bee2",
+    "examples",
     "engine",
     "no hive",
     "conformance",
@@ -64,12 +77,16 @@ TURNS = [
     "soak",
 ]
 NICENESS = 5
+PRINTED = "what the command printed"
 SAID = 1600  # characters of why a test failed, in the closing summary
 
 
 def hive_of(module: str) -> str:
     """The hive of a module of tests/lab."""
-    return next(hive for hive, modules in HIVES.items() if module in modules)
+    for hive, modules in HIVES.items():
+        if module in modules:
+            return hive
+    raise pytest.UsageError(f"tests/lab/{module}.py stands in no hive of HIVES in tests/conftest.py; say which it uses")
 
 
 class ByHive(LoadScopeScheduling):
@@ -118,13 +135,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_turn)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With what a command printed that failed: its exception says the status alone."""
+    report = yield
+    failed = call.excinfo and call.excinfo.value
+    if isinstance(failed, subprocess.CalledProcessError | subprocess.TimeoutExpired):
+        printed = [
+            part if isinstance(part, str) else part.decode(errors="replace")
+            for part in (failed.stdout, failed.stderr)
+            if part
+        ]
+        report.sections.append((PRINTED, "\n".join(printed)))
+    return report
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """What failed and of what, on one screen at the end: before it stand hundreds of lines for each."""
     for report in [*terminalreporter.stats.get("failed", []), *terminalreporter.stats.get("error", [])]:
         crash = getattr(report.longrepr, "reprcrash", None)
         said = crash.message if crash else str(report.longrepr)
-        terminalreporter.section(f"{report.nodeid} ({report.when}, {report.duration:.0f} s)", sep="-")
+        said = "\n".join([said, *(text for title, text in report.sections if title == PRINTED)])
+        seconds = getattr(report, "duration", 0.0)  # of a module that can't be read there is none
+        terminalreporter.section(f"{report.nodeid} ({report.when}, {seconds:.0f} s)", sep="-")
         terminalreporter.line(f"at {crash.path}:{crash.lineno}" if crash else "")
         terminalreporter.line(said if len(said) <= SAID else f"{said[: SAID // 2]}\n[...]\n{said[-SAID // 2 :]}")
 

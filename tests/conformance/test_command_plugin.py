@@ -11,8 +11,9 @@ from lab.plugins import command
 from lab.plugins.command_output import go_quote
 from provider.protocol.base import Failure, encode
 from provider.protocol.dispatch import Dispatcher
+from tests.conformance.ports import free_port
 from tests.conformance.recorded import answer_to, case_id, comparable, load, spelled
-from tests.conformance.ssh_server import available, free_port, new_key, ssh_server
+from tests.conformance.ssh_server import available, new_key, ssh_server
 
 needs_server = pytest.mark.skipif(not available(), reason="no OpenSSH server on this machine (Debian: openssh-server)")
 
@@ -76,6 +77,22 @@ def test_a_connection_with_a_word_that_it_does_not_have_is_refused():
     news = {"connection": {"host": "h", "bogus": 1}}
     answer = Caller("remote")("Check", olds={}, news=news)
     assert "bogus: Unrecognized field 'bogus' on 'remote.Connection'" in answer["failures"][0]["reason"]
+
+
+@pytest.mark.parametrize("kind", ["local", "remote"])
+def test_a_secret_that_is_not_known_yet_is_refused_in_a_list_of_triggers_and_none_as_the_list(kind):
+    inputs = {"create": "true", "connection": {"host": "h"}} if kind == "remote" else {"create": "true"}
+    unknown = spelled({"$secret": "$unknown"})
+    with pytest.raises(Failure, match=r'^malformed RPC secret: missing value for "triggers"$'):
+        Caller(kind)("Check", olds={}, news={**inputs, "triggers": ["a", unknown]})
+    for known in (
+        ["a", spelled({"$secret": "b"})],
+        ["a", spelled("$unknown")],
+        spelled({"$secret": ["a", "$unknown"]}),
+    ):
+        assert Caller(kind)("Check", olds={}, news={**inputs, "triggers": known})["inputs"]["triggers"] == known
+    answer = Caller(kind)("Check", olds={}, news={**inputs, "triggers": unknown})
+    assert answer["inputs"]["triggers"] == spelled({"$secret": []})
 
 
 def test_the_id_is_the_name_and_eight_hex_digits(local):

@@ -117,7 +117,7 @@ def test_a_second_run_and_a_refresh_of_a_rich_container_change_nothing(lab: Lab)
     id, state, inputs = lab.container(**FULL)
     assert lab.diff("Container", id, state, inputs) == {}
     refreshed = lab.read("Container", id, state, inputs)
-    assert refreshed["inputs"] == inputs
+    assert refreshed["inputs"] == {**inputs, "envs": ["A=1", "B=2"]}
     assert lab.diff("Container", id, refreshed["properties"], inputs) == {}
 
 
@@ -276,8 +276,12 @@ def test_a_container_has_its_addresses_on_a_dual_stack_network(lab: Lab, engine:
 def test_a_volume_of_that_name_is_adopted(lab: Lab, engine: Engine) -> None:
     name = f"{lab.prefix}-adopted"
     engine.call("POST", "/volumes/create", body={"Name": name, "Labels": {"old": "1"}})
-    id, state, _ = lab.create("Volume", name=name)
-    assert (id, state["labels"]) == (name, [{"label": "old", "value": "1"}])
+    id, state, inputs = lab.create("Volume", name=name)
+    assert (id, state["labels"]) == (name, [])
+    assert lab.diff("Volume", id, state, inputs) == {}
+    seen = lab.read("Volume", id, state, inputs)["properties"]
+    assert seen["labels"] == [{"label": "old", "value": "1"}]
+    assert lab.diff("Volume", id, seen, inputs) == {"labels": "DELETE_REPLACE"}
     lab.delete("Volume", id, state)
     with pytest.raises(EngineError):
         engine.call("GET", f"/volumes/{name}")

@@ -10,7 +10,8 @@ import pytest
 
 from tests.engine.workplace import Project, Workplace
 
-# Far above what it takes, far below what waiting for anything would take.
+# Of a processor: far above what reading takes, below what a plan of all would take beside it. Nobody is waited for: who
+# asks outside the machine is hung up on (tests/engine/workplace.py).
 SECONDS = 15
 
 
@@ -77,7 +78,7 @@ def test_all_that_is_wrong_is_said_at_once_and_nothing_is_planned(
     assert "Traceback" not in preview.output
     planned = re.findall(r"(?m)^ +\+ +(\S+) ", preview.output)
     assert set(planned) <= {"pulumi:pulumi:Stack", "1"}, preview.output  # `+ 1 to create` is the stack
-    assert preview.seconds < SECONDS
+    assert preview.worked < SECONDS
     assert "correct horse" not in preview.output
 
 

@@ -73,6 +73,7 @@ def test_new_sites_and_domains_bring_their_own_resources_and_are_made_known_to_t
         "apiary:Application wiki": CREATED,
         "apiary:Image web1/nginx:1.27": CREATED,
         "command:Command web1/nginx:1.27": CREATED,
+        "command:Command web1/nginx:1.27-digest": CREATED,
         "apiary:Zone new.example": CREATED,
         "vultr:DnsDomain new.example": CREATED,
         **container("wiki", CREATED),
@@ -130,6 +131,7 @@ def test_what_needs_no_release_releases_nothing(elsewhere: Elsewhere, edited: di
     edited["config"]["apiary:applications"]["shop"]["stateful"] = True
     assert operations(elsewhere(edited).steps()) == {
         "vultr:Instance web2": UPDATED,
+        "command:Command web2": BESIDE,  # the bootstrap, which waits until Docker is up again
         "command:Command tidy-startable": UPDATED,
         "command:Command tidy-run": UPDATED,  # which does nothing
         "command:Command shop-stop-first-release": CREATED,
@@ -328,6 +330,8 @@ def test_a_renamed_proxy_goes_before_its_port_and_address_are_taken_again(
     assert operations(under("front", "haproxy", elsewhere(edited).steps())) == {
         **container("front", STOPPED_FIRST),
         "command:Command front-stop-first-release": STOPPED_FIRST_UNDER_ANOTHER_NAME,
+        # Who shares its volume has to know both names, should it move.
+        **{f"command:Command {name}-carried": UPDATED for name in ("front", "hasetup")},
         **job("hasetup"),
         **judged(STOPPED_FIRST),
     }
@@ -346,6 +350,8 @@ def test_what_is_renamed_is_replaced_in_its_own_way_and_keeps_what_it_had(
     config["apiary:applications"]["scheduler"]["env"]["run_tidy"] = "+sweep"
     config["apiary:applications"]["shop"]["env"] |= {"db_host": "$db", "db_password": "_db^password"}
     config["apiary:applications"]["db"]["env"]["postgres_password"] = "_db^adminpass"
+    shop = config["apiary:applications"]["shop"]["environment"]
+    shop["database__url"] = shop["database__url"].replace("_postgres^", "_db^").replace("$postgres", "$db")
     config["apiary:jobs"]["dbsetup"]["after"] = ["db"]
     steps = elsewhere(edited).steps()
     for old, new in (*applications, *jobs):
@@ -366,6 +372,7 @@ def test_what_is_renamed_is_replaced_in_its_own_way_and_keeps_what_it_had(
         "command:Command scheduler-stop-first-release": STOPPED_FIRST,
         **container("db", STOPPED_FIRST),
         "command:Command db-stop-first-release": STOPPED_FIRST_UNDER_ANOTHER_NAME,
+        "command:Command db-carried": UPDATED,
         **container("shop", BESIDE),
         **routed("shop", BESIDE),
         **job("dbsetup"),

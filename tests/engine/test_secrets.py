@@ -92,6 +92,18 @@ def test_a_preview_of_a_changed_release_prints_no_secret(elsewhere: Any, edited:
     assert not [secret for secret in {*known, *SECRETS.values()} if secret in preview.output]
 
 
+def test_a_preview_with_a_secret_that_is_made_later_is_one(elsewhere: Any, edited: dict[str, Any]) -> None:
+    """In a file and in a variable beside a path of the server: what is decided by them is not known yet."""
+    edited["config"]["apiary:applications"]["shop"] |= {
+        "files": {"/etc/shop.key": {"content": "${_postgres:another^password}"}},
+        "devices": ["/dev/null:/dev/nothing"],
+    }
+    edited["config"]["apiary:applications"]["shop"]["env"]["later"] = "_postgres:another^password"
+    preview = elsewhere(edited).run("preview")
+    assert preview.status == 0, preview.output
+    assert {"shop-files", "shop-host-paths"} <= set(re.findall(r"(?m)^ \+ +command:\S+ (\S+) create", preview.output))
+
+
 def test_the_state_holds_no_secret_in_plain_text(begun_hive: Project, secrets: set[str]) -> None:
     files = [path for path in begun_hive.workplace.state.rglob("*") if path.is_file() and "begun" in path.name]
     assert files
@@ -119,7 +131,7 @@ def test_the_state_holds_nothing_of_a_build_context_or_a_playbook(workplace: Wor
     project.made()
     settle(project, SECRETS)
     state = project.run("stack", "export", "--show-secrets").stdout
-    assert "docker build" in state
+    assert "apiary-image build" in state
     # In base64 a text looks in three ways, by where it begins.
     encoded = {base64.b64encode(b"x" * pad + MARKER.encode()).decode()[pad + 1 : -4] for pad in (0, 1, 2)}
     assert not [text for text in (MARKER, *encoded) if text in state]

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from lab.api.testing import Emulator
-from provider.resource import snake
+from provider.creation import snake
 from tests.conformance.recorded import load
 from tests.engine import vultr
 from tests.engine.workplace import Project, Workplace

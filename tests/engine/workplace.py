@@ -11,6 +11,7 @@ import compileall
 import copy
 import json
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -44,6 +45,7 @@ class Run:
     stdout: str
     stderr: str
     seconds: float
+    worked: float  # seconds of a processor, of all that it started
 
     @property
     def output(self) -> str:
@@ -162,7 +164,7 @@ class Project:
 
     def run(self, *arguments: str, environment: Mapping[str, str] | None = None, stdin: str | None = None) -> Run:
         """`pulumi ARGUMENTS --stack STACK`."""
-        started = time.monotonic()
+        before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
         done = subprocess.run(
             [str(self.workplace.pulumi), *arguments, "--stack", self.stack, "--non-interactive"],
             cwd=self.folder,
@@ -173,7 +175,9 @@ class Project:
             timeout=SECONDS,
             check=False,
         )
-        return Run(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        worked = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return Run(done.returncode, done.stdout, done.stderr, time.monotonic() - started, worked)
 
     def made(self) -> Project:
         """The same project, once its stack exists at the backend."""

@@ -395,11 +395,14 @@ class Hive:
     def beside(self, name: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """A job of web1 once more, beside the one of the stack, with other settings."""
         found = json.loads(self.on_server(f"docker inspect {self.job(name)}"))[0]
+        labels = found["Config"]["Labels"]
         variables = dict(line.split("=", 1) for line in found["Config"]["Env"]) | environment
         options = [word for key, value in variables.items() for word in ("-e", f"{key}={value}")]
         return self.server_command(
             *("docker", "run", "--rm", "--cap-drop", "ALL", "--volumes-from", found["Id"]),
             *("--network", next(iter(found["NetworkSettings"]["Networks"]))),
+            # It reaches whom that one reaches, and is not taken for it.
+            *("--label", "apiary.resource=jobs.beside", "--label", f"apiary.reach={labels['apiary.reach']}"),
             *(*options, found["Config"]["Image"]),
         )
 

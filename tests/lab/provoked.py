@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import socket
+import socketserver
 import ssl
 import subprocess
 import sys
@@ -39,6 +42,7 @@ state: dict[str, Any] = {
     "facts_age": 0,
     "avail": 50e9,
     "slope": 0.0,
+    "data": True,
     "memory": 0.5,
     "restarts": 0,
     "up": 1,
@@ -57,8 +61,13 @@ begun = time.time()
 def host_metrics() -> str:
     now = time.time()
     left = state["avail"] - state["slope"] * (now - state.get("slope_since", now))
+    data = ['node_filesystem_size_bytes{mountpoint="/srv/data"} 1e9'] if state["data"] else []
     return "\n".join(
         [
+            *data,
+            # Of no disk that is watched.
+            'node_filesystem_avail_bytes{mountpoint="/srv/full"} 0',
+            'node_filesystem_size_bytes{mountpoint="/srv/full"} 100e9',
             f'node_filesystem_avail_bytes{{mountpoint="/"}} {left}',
             'node_filesystem_size_bytes{mountpoint="/"} 100e9',
             f"node_memory_MemAvailable_bytes {state['memory'] * 1e9}",
@@ -142,17 +151,25 @@ def sites(folder: Path) -> None:
         serve(server)
 
 
+class Door(socketserver.TCPServer):
+    allow_reuse_address = True
+
+
 class Doors:
     """The private ports of other servers."""
 
     def __init__(self) -> None:
-        self._open: dict[str, socket.socket] = {}
+        self._open: dict[str, socketserver.TCPServer] = {}
 
     def open(self, name: str) -> None:
-        self._open[name] = socket.create_server(("127.0.0.1", PORTS[name]))
+        server = Door(("127.0.0.1", PORTS[name]), socketserver.BaseRequestHandler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self._open[name] = server
 
     def close(self, name: str) -> None:
-        self._open.pop(name).close()
+        server = self._open.pop(name)
+        server.shutdown()
+        server.server_close()
 
 
 def tally(inbox: Inbox) -> dict[str, dict[str, Counter[str]]]:
@@ -199,6 +216,8 @@ def watch() -> dict[str, Any]:
             {"server": server, "application": name, "address": "127.0.0.1", "port": PORTS[name]}
             for server, name in peers
         ],
+        # One that answers a ping, and one that never does.
+        "servers": [{"name": "db1", "address": "127.0.0.1"}, {"name": "db2", "address": "192.0.2.1"}],
         "jobs": {"tick": 600},
         "backups": {"late": 3600, "drill_late": 7200},
         "alerts": {
@@ -242,9 +261,14 @@ def main(folder: Path) -> int:  # noqa: PLR0915 - a story, told in its order
         **os.environ,
         "INTERVAL": str(INTERVAL),
         "HTTP_PORT": "18080",
+        "DISKS": "/ /srv/data",
         "CA": (folder / "authority.pem").read_text(),
     }
-    monitor = subprocess.Popen([sys.executable, "-c", program], env=environment)
+
+    def started() -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", program], env=environment, start_new_session=True)
+
+    monitor = started()
     result: dict[str, Any] = {"trouble": []}
 
     def until(condition: Callable[[], bool], what: str, seconds: float = LIMIT) -> None:
@@ -256,6 +280,13 @@ def main(folder: Path) -> int:  # noqa: PLR0915 - a story, told in its order
 
     def told(name: str, status: str) -> Callable[[], bool]:
         return lambda: all(tally(inbox).get(name, {}).get(way, Counter())[status] for way in WAYS)
+
+    def beats() -> int:
+        return sum(one["way"] == "alive" for one in inbox.read())
+
+    def beaten(more: int) -> Callable[[], bool]:
+        seen = beats()
+        return lambda: beats() >= seen + more
 
     def provoke(names: list[str], change: Callable[[], None], back: Callable[[], None]) -> None:
         change()
@@ -300,7 +331,20 @@ def main(folder: Path) -> int:  # noqa: PLR0915 - a story, told in its order
         inbox.refuses.clear()
         state.update(exit=0)
         until(lambda: bool(tally(inbox).get("AlertsNotDelivered", {}).get("mail", {}).get("resolved")), "it is over")
-        result["beats"] = sum(one["way"] == "alive" for one in inbox.read())
+        # The plug is pulled while something is wrong, and once more; the second time it is over when it comes back.
+        state.update(data=False)
+        until(told("DiskGone", "firing"), "DiskGone is told")
+        for over in (False, True):
+            until(beaten(5), "the heart beats")
+            os.killpg(monitor.pid, signal.SIGKILL)
+            monitor.wait()
+            state.update(data=over)
+            if over:  # It was away for long: what it has seen is too old to count.
+                shutil.rmtree(folder / "data" / "prometheus")
+            monitor = started()
+            until(beaten(30), "the heart beats again")
+        until(told("DiskGone", "resolved"), "DiskGone is over")
+        result["beats"] = beats()
         page = folder / "page" / "index.html"
         until(page.is_file, "there is a page")
         result["page"] = page.read_text()

@@ -113,12 +113,12 @@ def seen_from_outside(hive: Hive, application: str, family: str) -> str:
 def test_without_ipv4_it_reaches_out_over_ipv6_alone_and_is_told_so_at_once(two: Hive) -> None:
     assert seen_from_outside(two, "game", "-6") == own(two)
     assert seen_from_outside(two, "game", "-4") == "Network is unreachable"
-    # Others do, and they may speak with it as with anybody on their network.
+    # Others do, and those that name it may speak with it as with anybody on their network.
     assert seen_from_outside(two, "echo", "-4") == two.server["ipv4"]
     game = json.loads(two.on_server(f"docker inspect {two.container('game')}"))[0]["NetworkSettings"]["Networks"]
     [ipv4] = [network["IPAddress"] for network in game.values()]
     fetch = f'import urllib.request; print(urllib.request.urlopen("http://{ipv4}:{PORT}/", timeout=10).status)'
-    assert two.on_server(f"docker exec {two.container('echo')} python3 -c '{fetch}'").strip() == "200"
+    assert two.on_server(f"docker exec {two.container('asker')} python3 -c '{fetch}'").strip() == "200"
 
 
 def expect_forwarded(hive: Hive) -> None:

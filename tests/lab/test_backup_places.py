@@ -10,7 +10,7 @@ import pytest
 from lab import stores
 from lab.paths import Paths
 from tests.lab.conftest import STACKS
-from tests.lab.hive import Hive
+from tests.lab.hive import Hive, until
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +74,51 @@ def test_object_storage_of_the_programs_own_takes_its_place_by_one_edit(places: 
     # Nobody's key opens what the others saved at the server any more; what they saved is there.
     assert places.on_server("ls /etc/apiary/backup-store", server="store1").split() == []
     assert "config" in places.on_server("ls /srv/backups/web1/repository", server="store1")
+
+
+def kept_on(hive: Hive, server: str) -> str:
+    """What the one file of a server's volume says; from within its container, since its folder is another one then."""
+    name = {"web1": "files", "store1": "more"}[server]
+    return hive.on_server(f"docker exec {hive.container(name, server)} cat /srv/kept", server=server).strip()
+
+
+def write_all(hive: Hive, content: str) -> None:
+    for server, name in (("web1", "files"), ("store1", "more")):
+        hive.on_server(f"docker exec {hive.container(name, server)} sh -c 'echo {content} > /srv/kept'", server=server)
+
+
+@pytest.mark.soak
+def test_the_whole_hive_is_put_back_by_one_line(places: Hive):
+    applications = places.settings["apiary:applications"]
+    applications["more"] = {**applications["files"], "server": "store1", "volumes": ["more:/srv"]}
+    places.up()
+    write_all(places, "saved")
+    places.operations("backup")
+    write_all(places, "since")
+    done = places.operations("restore", "hive", "--yes")
+    assert "web1: " in done.stdout
+    assert "store1: " in done.stdout
+    assert [kept_on(places, server) for server in ("web1", "store1")] == ["saved", "saved"]
+    places.expect_no_changes()
+
+
+@pytest.mark.soak
+def test_a_volume_on_block_storage_is_put_back_in_its_place(places: Hive):
+    places.settings["apiary:servers"]["store1"]["data"] = {"gb": 10}
+    places.up()
+    inspected = json.loads(places.on_server("docker volume inspect more", server="store1"))[0]
+    assert inspected["Options"]["device"] == "/srv/data/volumes/more"
+    write_all(places, "on block storage")
+    places.operations("backup")
+    write_all(places, "since")
+    places.operations("restore", "store1:more", "--yes")
+    assert kept_on(places, "store1") == "on block storage"
+    assert places.on_server("cat /srv/data/volumes/more/kept", server="store1").strip() == "on block storage"
+    assert places.on_server("ls -A /srv/data/volumes", server="store1").split() == ["more"]
+    places.expect_no_changes()
+    places.reboot("store1")
+    until(lambda: places.on_server("docker ps -q --filter name=more", check=False, server="store1") != "", 120, "up")
+    assert kept_on(places, "store1") == "on block storage"
 
 
 def test_the_account_outlives_a_mistake(places: Hive):

@@ -10,6 +10,8 @@ import subprocess
 import time
 from dataclasses import dataclass
 
+import pytest
+
 from lab import stores
 from tests.lab.hive import LABEL, Hive, until
 
@@ -174,6 +176,26 @@ def test_a_rebuild_loses_nothing_that_was_confirmed_before_the_stop(saved: Hive)
     keep(saved, "after the rebuild")
     saved.expect_no_changes()
     saved.expect_nothing_left()
+
+
+@pytest.mark.soak
+def test_another_region_is_another_disk_with_all_that_was_confirmed(saved: Hive) -> None:
+    keep(saved, "in the first region")
+    writers = {site.partition(".")[0]: Writer.begin(saved, site) for site in SITES}
+    saved.settings["apiary:servers"]["web1"]["region"] = "ams"  # the stack stays there
+    try:
+        done = saved.up()
+    finally:
+        confirmed = {name: writer.stop() for name, writer in writers.items()}
+    [instance] = json.loads(saved.paths.region.read_text())["instances"].values()
+    assert instance["region"] == "ams"
+    until(lambda: serves(saved), 60, "the sites are served")
+    for name, written in confirmed.items():
+        assert len(written) > 20, "nothing was written meanwhile"
+        assert not written - rows(saved, name), f"{name} has lost rows"
+    assert re.search(r"volume:uploads: .* as of \d{4}-", done.output), done.output[-6000:]
+    expect_kept(saved, "in the first region")
+    saved.expect_no_changes()
 
 
 def test_a_dead_server_comes_back_with_its_data_as_of_the_last_backup(saved: Hive) -> None:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from tests.lab.hive import Hive, until
+from tests.lab.test_neighbours import addresses, knocked, unfiltered
 
 SITES = {"guestbook": "guestbook.example.net", "diary": "diary.example.net"}
 SERVERS = {"postgres": "PostgreSQL", "mariadb": "MariaDB"}
@@ -66,6 +67,28 @@ def test_both_databases_are_written_and_read_through_their_sites(whole: Hive) ->
     keep(whole, "of the first day")
     for site in SITES.values():
         assert "of the first day" in kept(whole, site)
+
+
+def test_who_does_not_use_a_database_does_not_reach_its_server(whole: Hive) -> None:
+    """Over neither family, whatever password it may know; from within the containers."""
+    ports = {"postgres": 5432, "mariadb": 3306}
+    held = {server: addresses(whole, whole.container(server)) for server in ports}
+
+    def opened(asker: str) -> set[tuple[str, int]]:
+        inside = whole.container(asker)
+        return {
+            (server, family)
+            for server, port in ports.items()
+            for family, address in held[server].items()
+            if knocked(whole, inside, [address], port)
+        }
+
+    everything = {(server, family) for server in ports for family in (4, 6)}
+    for asker, used in {"guestbook": "postgres", "diary": "mariadb", "site": "", "haproxy": "", "echo": ""}.items():
+        assert opened(asker) == {(server, family) for server, family in everything if server == used}, asker
+    with unfiltered(whole):
+        assert opened("site") == everything
+    assert opened("site") == set()
 
 
 def test_a_role_reaches_its_own_database_alone(whole: Hive) -> None:
@@ -271,6 +294,7 @@ def dbsetup(hive: Hive, wanted: dict[str, Any]) -> str:
     network = hive.on_server("docker network ls -q --filter label=apiary.stack=apiary-lab").strip()
     return hive.on_server(
         f"docker run --rm --init --cap-drop ALL --network {network} --env WAIT_SECONDS=3 "
+        "--label apiary.resource=jobs.beside --label apiary.reach=mariadb,postgres "
         f"--env DBMAP={shlex.quote(json.dumps(wanted))} {image(hive, 'DBSetup')} 2>&1; echo status $?"
     )
 

@@ -219,7 +219,7 @@ def test_the_next_debian_keeps_a_private_address_as_well(two: Hive) -> None:
 def test_without_private_addresses_nothing_of_the_network_is_left(two: Hive) -> None:
     """The second server leaves the stack; the tests of addresses go on with the first."""
     applications = two.settings["apiary:applications"]
-    del two.settings["apiary:servers"]["db1"], applications["ledger"], applications["asker"]
+    del two.settings["apiary:servers"]["db1"], applications["ledger"], applications["asker"]["env"]["ledger"]
     for option in ("private_ip", "ssh_from"):
         del two.settings["apiary:servers"]["web1"][option]
     two.up()

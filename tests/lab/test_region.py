@@ -3,8 +3,8 @@
 import base64
 import json
 import os
+import resource
 import shutil
-import ssl
 import subprocess
 import sys
 import time
@@ -14,7 +14,6 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Self
 
-import httpx
 import pytest
 from dnslib import DNSRecord
 
@@ -22,6 +21,7 @@ from lab import control, dns, engine, metadata, network
 from lab.paths import CHECKOUT, Paths
 from lab.servers import Servers, ServerSpec
 from lab.shell import LabError, docker, wait_for
+from tests.lab.account import account
 
 SPEC = ServerSpec(
     id="0c0ffee0-0000-4000-8000-000000000001",
@@ -39,14 +39,10 @@ OTHER = SPEC.id[:-1] + "2"
 
 
 def lab(*arguments: str, check: bool = True, timeout: float = 400) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "lab", *arguments],
-        cwd=CHECKOUT,
-        check=check,
-        text=True,
-        capture_output=True,
-        timeout=timeout,
-    )
+    command = [sys.executable, "-m", "lab", *arguments]
+    done = subprocess.run(command, cwd=CHECKOUT, check=False, text=True, capture_output=True, timeout=timeout)
+    assert done.returncode == 0 or not check, done.stdout[-1500:] + done.stderr[-3000:]
+    return done
 
 
 # --- pure
@@ -273,7 +269,7 @@ def server(region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    with vultr(region) as client:
+    with account(region) as client:
         key = {"name": "one", "ssh_key": (home / "client.pub").read_text().strip()}
         wanted = {
             "region": "ewr",
@@ -292,18 +288,6 @@ def server(region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         assert wait_for(lambda: not Servers(region.root).exists(id), 60)
 
 
-def vultr(region: Paths) -> httpx.Client:
-    """Who speaks to the region's API."""
-    environment = control.environment(region)
-    return httpx.Client(
-        base_url="https://api.vultr.com/v2",
-        proxy=environment["HTTPS_PROXY"],
-        verify=ssl.create_default_context(cafile=environment["SSL_CERT_FILE"]),
-        headers={"Authorization": "Bearer lab"},
-        timeout=60,
-    )
-
-
 def first(region: Paths) -> str:
     """The id of the region's first server."""
     [id] = [server["id"] for server in Servers(region.root).all() if server["id"] != OTHER]
@@ -311,13 +295,16 @@ def first(region: Paths) -> str:
 
 
 def test_a_second_up_finds_nothing_to_do(region: Paths):
+    took = []
     for _ in range(3):  # other tests load the machine: the best of three is what it takes
-        started = time.monotonic()
+        before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
         assert "nothing to do" in lab("up").stderr
-        seconds = time.monotonic() - started
-        if seconds < 5:
-            break
-    assert seconds < 5
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        worked = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        took.append((worked, time.monotonic() - started))
+    # 1.2 and 1.8 on an idle machine. The first is its own work; the second would hold whatever it waits for.
+    assert min(worked for worked, _ in took) < 3
+    assert min(seconds for _, seconds in took) < 15
 
 
 def test_a_service_that_died_comes_back_with_up(region: Paths):
@@ -353,7 +340,7 @@ def test_a_server_learns_from_the_metadata_service_who_it_is_and_what_to_do(regi
     told = json.loads(asked(server, "/v1.json"))
     assert told["user-data"] == asked(server, "/latest/user-data")
     assert told["interfaces"][0]["mac"] in server("ip link show dev ens3")
-    with vultr(region) as client:
+    with account(region) as client:
         now = {"user_data": base64.b64encode(b"another").decode()}
         client.patch(f"/instances/{first(region)}", json=now).raise_for_status()
     assert asked(server, "/latest/user-data") == "another"
@@ -411,7 +398,7 @@ def test_the_server_sees_the_probers_own_address(server: Shell):
 
 
 def test_the_region_resolves_its_own_zones_and_everything_else(region: Paths, server: Shell):
-    client = vultr(region)
+    client = account(region)
     client.post("/domains", json={"domain": "example.com", "ip": "192.0.2.7"}).raise_for_status()
     for command in (["+short"], ["+short", "+tcp"]):
         assert lab("prober", "dig", *command, "example.com", "A").stdout.split() == ["192.0.2.7"]
@@ -483,18 +470,19 @@ class Belongings:
     networks: frozenset[str]
     volumes: frozenset[str]
     processes: frozenset[int]
-    namespaces: frozenset[int]  # network namespaces, by their inodes
+    namespaces: frozenset[tuple[Path, int]]  # what holds one of its network namespaces
 
     @classmethod
     def of(cls, paths: Paths) -> Self:
         containers = _docker_objects(paths, "ps", "-a", "--format", "{{.Names}}")
         pids = docker("inspect", "-f", "{{.State.Pid}}", *containers).split() if containers else []
+        inodes = {_inode(Path(f"/proc/{pid}/ns/net")) for pid in pids} - {0}
         return cls(
             containers,
             _docker_objects(paths, "network", "ls", "--format", "{{.Name}}"),
             _docker_objects(paths, "volume", "ls", "--format", "{{.Name}}"),
             _processes(paths),
-            frozenset(_inode(Path(f"/proc/{pid}/ns/net")) for pid in pids) - {0},
+            frozenset(held for held in namespaces() if held[1] in inodes),
         )
 
     def counted(self) -> dict[str, int]:
@@ -520,10 +508,12 @@ def _processes(paths: Paths) -> frozenset[int]:
     return frozenset(found)
 
 
-def namespaces() -> set[int]:
-    """Every network namespace that a process is in, or that is kept by a name."""
+def namespaces() -> set[tuple[Path, int]]:
+    """Every network namespace that a process is in, or that is kept by a name: who holds it, and its inode, which
+    alone is no proof: it is given to the next namespace on the machine once it is free.
+    """
     places = [*Path("/proc").glob("[0-9]*/ns/net"), *Path("/run/netns").glob("*"), *Path("/run/docker/netns").glob("*")]
-    return {_inode(place) for place in places} - {0}
+    return {(place, inode) for place in places if (inode := _inode(place))}
 
 
 def _inode(place: Path) -> int:

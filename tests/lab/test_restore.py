@@ -23,6 +23,8 @@ def kept(saved: Hive) -> Hive:
     """The hive with a first note, saved; then a second one."""
     saved.settings["apiary:applications"]["guestbook"]["drill"] = {"sql": "select count(*) from notes", "at_least": 1}
     saved.settings["apiary:applications"]["diary"]["drill"] = {"path": "/healthz"}
+    for site in ("guestbook", "diary"):  # healthy with its notes alone
+        saved.settings["apiary:applications"][site]["health"] = {"path": "/"}
     saved.up()
     until(lambda: serves(saved), 60, "the sites are served")
     keep(saved, "saved")
@@ -42,6 +44,7 @@ def test_a_database_that_was_dropped_by_mistake_comes_back(kept: Hive) -> None:
     done = kept.operations("restore", "web1:postgres/guestbook", "--at", at[:12], "--yes")
     assert "stands still meanwhile: guestbook" in done.stdout
     assert "postgres/guestbook: as of 2" in done.stdout
+    assert "restore: done; what uses it runs again, and is healthy" in done.stdout + done.stderr
     assert "saved" in rows(kept, "guestbook")
     assert "since" not in rows(kept, "guestbook")
     assert all(kept.get(f"http://{SITES[0]}/", family)[0] == 200 for family in ("-6", "-4"))
@@ -68,6 +71,31 @@ def test_an_application_comes_back_with_all_it_has(kept: Hive) -> None:
     assert serves(kept)
 
 
+SPOIL = {
+    "guestbook": ("postgres/guestbook", "postgres", f"{PSQL} --dbname guestbook -c"),
+    "diary": ("mariadb/shared", "mariadb", "mariadb --user=mysql shared -e"),
+}
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", SPOIL)
+def test_what_does_not_serve_is_taken_back_with_all_that_was_written_since(kept: Hive, name: str) -> None:
+    item, server, client = SPOIL[name]
+    client = f"docker exec {kept.container(server)} {client}"
+    kept.on_server(f"{client} 'ALTER TABLE notes RENAME COLUMN note TO spoilt'")
+    kept.operations("backup")
+    kept.on_server(f"{client} 'ALTER TABLE notes RENAME COLUMN spoilt TO note'")
+    until(lambda: serves(kept), 60, "the sites are served")
+    keep(kept, f"{name} since")
+    done = kept.operations("restore", f"web1:{item}", "--yes", check=False)
+    assert done.returncode == 1
+    assert "what was there before is there again, and serves" in done.stdout + done.stderr
+    expect_kept(kept, f"{name} since")
+    assert kept.get(f"http://{name}.example.net/", "-6", "--data", "and goes on")[0] == 201
+    kept.operations("backup")
+    kept.expect_no_changes()
+
+
 def test_a_rehearsal_proves_what_is_saved_and_leaves_nothing(kept: Hive) -> None:
     kept.operations("backup")
     containers = kept.on_server("docker ps -q --no-trunc | sort")
@@ -91,35 +119,44 @@ def test_the_lines_of_the_recovery_kit_bring_everything_back_without_state_and_s
 ) -> None:
     keep(kept, "of the first life")
     kept.operations("backup")
-    # As its owner has it: committed and pushed.
-    origin = tmp_path / "origin.git"
+    pushed(kept, tmp_path / "origin.git")
+    page = kept.operations("recovery-kit").stdout
+    assert "Not yet" not in page
+    # The machine and its state are gone, and the server is dead.
+    kept.lab("delete-instance", f"{LABEL}web1")
+    backend = kept.environment["PULUMI_BACKEND_URL"]
+    shutil.rmtree(Path(backend.removeprefix("file://").partition("?")[0]))
+    again, said = recovered(kept, page, tmp_path)
+    until(lambda: serves(again), 60, "the sites are served")
+    expect_kept(again, "of the first life")
+    assert re.search(r"volume:uploads: .* as of \d{4}-", said)
+
+
+def pushed(hive: Hive, origin: Path) -> None:
+    """The program and its stack file are committed and pushed, as their owner has them."""
+    hive.write()
     git = ["git", "-c", "user.name=Owner", "-c", "user.email=owner@example.com"]
     subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(origin)], check=True)
     for words in (
         ["init", "-q", "-b", "main"], ["add", "-A", "--", ":!.venv"], ["commit", "-qm", "The hive"],
         ["remote", "add", "origin", str(origin)], ["push", "-q", "-u", "origin", "main"],
     ):  # fmt: skip
-        subprocess.run([*git, *words], cwd=kept.program, check=True)
-    page = kept.operations("recovery-kit").stdout
-    assert "Not yet" not in page
+        subprocess.run([*git, *words], cwd=hive.program, check=True)
+
+
+def recovered(hive: Hive, page: str, folder: Path) -> tuple[Hive, str]:
+    """The hive that the lines of a recovery kit bring up in an empty folder, and what they print."""
     [lines] = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    # The machine and its state are gone, and the server is dead.
-    kept.lab("delete-instance", f"{LABEL}web1")
-    backend = kept.environment["PULUMI_BACKEND_URL"]
-    shutil.rmtree(Path(backend.removeprefix("file://").partition("?")[0]))
     first, rest = lines.split("\n", 1)
     # The packages are those of this checkout, since a test fetches none.
     script = f"set -e\n{first}\nln -sfn {CHECKOUT / '.venv'} .venv\ntouch .venv/.ready\n{rest}"
     done = subprocess.run(
         ["bash", "-c", script],
-        cwd=tmp_path,
-        env={**os.environ, **kept.environment},
+        cwd=folder,
+        env={**os.environ, **hive.environment},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
-    again = Hive(kept.paths, tmp_path / "hive", kept.settings)
-    until(lambda: serves(again), 60, "the sites are served")
-    expect_kept(again, "of the first life")
-    assert re.search(r"volume:uploads: .* as of \d{4}-", done.stdout)
+    return Hive(hive.paths, folder / "hive", hive.settings), done.stdout

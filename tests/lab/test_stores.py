@@ -16,7 +16,7 @@ import yaml
 from lab import acme, network, stores, warm
 from lab.paths import CHECKOUT, Paths
 from lab.shell import docker, packed, wait_for
-from tests.lab.test_region import vultr
+from tests.lab.account import account
 
 PATIENCE = 12  # seconds; restic itself tries for a quarter of an hour
 SERVER = Path("/etc/ssl/certs/lab-world.pem")  # as in lab/servers.py
@@ -207,16 +207,16 @@ def test_a_user_of_the_rest_server_has_its_own_folder_only(client: Machine, plan
 def test_the_keys_of_an_account_open_the_object_storage_as_long_as_there_is_one(
     region: Paths, client: Machine, plan: network.Plan
 ):
-    with vultr(region) as api:
+    with account(region) as api:
         made = api.post("/object-storage", json={"cluster_id": 2, "tier_id": 1, "label": "hive"}).json()
         path = f"/object-storage/{made['object_storage']['id']}"
 
-        def account() -> dict[str, str]:
+        def storage() -> dict[str, str]:
             return dict(api.get(path).json()["object_storage"])
 
-        assert wait_for(lambda: account()["status"] == "active", 20)
-        keys = {"AWS_ACCESS_KEY_ID": account()["s3_access_key"], "AWS_SECRET_ACCESS_KEY": account()["s3_secret_key"]}
-        where = f"s3:https://{account()['s3_hostname']}/a-bucket/web1"
+        assert wait_for(lambda: storage()["status"] == "active", 20)
+        keys = {"AWS_ACCESS_KEY_ID": storage()["s3_access_key"], "AWS_SECRET_ACCESS_KEY": storage()["s3_secret_key"]}
+        where = f"s3:https://{storage()['s3_hostname']}/a-bucket/web1"
         with_the_worlds_authorities = {"RESTIC_PASSWORD": "x", "RESTIC_REPOSITORY": where, **keys}
         client.must("restic init && restic backup /srv/small", **with_the_worlds_authorities)
         for others in (S3, {**keys, "AWS_SECRET_ACCESS_KEY": "guessed"}, {"AWS_ACCESS_KEY_ID": "nobody"}):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import time
+from datetime import UTC, datetime
 from pathlib import Path
+
+import pytest
 
 from lab.paths import CHECKOUT
 from tests.lab.hive import Hive
@@ -30,11 +34,15 @@ def test_only_the_intended_ports_answer(whole: Hive) -> None:
 
 def test_a_warm_server_builds_nothing_that_it_begins_with(whole: Hive) -> None:
     """Else the tests of a warm region are right, and slow."""
-    built, booted = whole.on_server(
-        "parent=$(docker image inspect --format '{{.Parent}}' $(docker images --quiet apiary/postgresql)); "
-        "date -d $(docker image inspect --format '{{.Created}}' $parent) +%s; stat -c %Y /proc/1"
-    ).split()
-    assert int(built) < int(booted)
+    image = whole.on_server("docker images --quiet apiary/postgresql").strip()
+    steps = [
+        datetime.fromisoformat(made)
+        for line in whole.on_server(f"docker history --no-trunc --format '{{{{json .}}}}' {image}").splitlines()
+        if "RUN" in json.loads(line)["CreatedBy"] and (made := json.loads(line)["CreatedAt"])
+    ]
+    booted = datetime.fromtimestamp(int(whole.on_server("stat -c %Y /proc/1")), UTC)
+    assert steps
+    assert max(steps) < booted
 
 
 def test_make_up_again_changes_nothing_and_takes_seconds(whole: Hive, tmp_path: Path) -> None:
@@ -57,3 +65,32 @@ def test_make_up_again_changes_nothing_and_takes_seconds(whole: Hive, tmp_path: 
     assert done.stderr.count("the prober's own address") == 2, done.stdout[-4000:] + done.stderr[-2000:]
     assert whole.on_server("docker ps --no-trunc --format '{{.ID}} {{.CreatedAt}}'") == before
     assert seconds < SECONDS
+
+
+def test_it_is_saved_by_one_line(whole: Hive) -> None:
+    done = whole.operations("backup")
+    [(saved, of)] = re.findall(r"(\d+) of (\d+) saved", done.stdout)
+    assert saved == of
+    assert int(of) >= 8, "two databases, their roles, and the volumes"
+
+
+@pytest.mark.soak
+def test_the_lines_of_the_docs_lose_a_server_and_a_database_and_bring_them_back(whole: Hive) -> None:
+    """As they are typed, but that nobody is there to be asked."""
+    page = (CHECKOUT / "docs" / "backups.md").read_text()
+    chapter = page.partition("## How do I try it for nothing?")[2].partition("\n## ")[0]
+    lost_server, lost_database = re.findall(r"^```sh\n(.*?)^```$", chapter, re.MULTILINE | re.DOTALL)
+    whole.write()
+    shell = ["bash", "-ceu", "set -o pipefail; YES=1; export YES; " + lost_server + lost_database]
+    done = subprocess.run(
+        shell,
+        cwd=whole.program,
+        env=whole.environment,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=1500,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
+    assert done.stdout.count('"note": "Before it died"') == 2, done.stdout[-6000:]
+    whole.expect_served()

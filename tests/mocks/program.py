@@ -121,6 +121,9 @@ class Providers(mocks.Mocks):
                 }
             case "command:remote:Command" if str(args.inputs.get("create")).startswith("apiary-git commit "):
                 computed = {"stdout": f"{COMMIT}\n"}
+            case "command:remote:Command" if str(args.inputs.get("create")).startswith("apiary-image digest "):
+                name = args.inputs["create"].split()[2]
+                computed = {"stdout": f"{name.partition(':')[0]}@sha256:{hashlib.sha256(name.encode()).hexdigest()}\n"}
         return computed
 
 
@@ -166,7 +169,7 @@ class Recorder(mocks.MockMonitor):
 def _cargo(inputs: Mapping[str, Any]) -> bytes:
     """What a command sends: its file is there when it is registered, whichever folder is current later."""
     interpreter = rpc.unwrap_rpc_secret(inputs.get("interpreter")) or []
-    paths = [path for word in interpreter for path in re.findall(r"<(\.apiary/\S+)", word)]
+    paths = [path for word in interpreter for path in re.findall(r"(?:<|cat - )(\.apiary/\S+)", word)]
     if not paths:
         return b""
     checksum, tar = Path(paths[0]).read_bytes().split(b"\n", 1)

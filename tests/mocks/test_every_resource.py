@@ -8,9 +8,16 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tests.mocks.program import Graph
+from tests.mocks.program import Graph, Registered
 
 ON_THE_HOST = ("command:", "docker:index/")
+# Runs between two hosts, belongs to neither, and undoes nothing (test_carried.py).
+CARRIED = "-carried"
+
+
+def senders(graph: Graph) -> list[Registered]:
+    """The commands that send a folder to a server."""
+    return [one for one in graph.of_type("command:local:Command") if not one.name.endswith(CARRIED)]
 
 
 def test_every_resource_has_a_component_as_its_parent(graph: Graph) -> None:
@@ -24,7 +31,7 @@ def test_every_resource_has_a_component_as_its_parent(graph: Graph) -> None:
 def test_a_dead_server_is_given_up_without_being_contacted(graph: Graph) -> None:
     instance = graph.one("vultr:index/instance:Instance", "web1")
     for resource in graph:
-        if resource.type.startswith(ON_THE_HOST):
+        if resource.type.startswith(ON_THE_HOST) and not resource.name.endswith(CARRIED):
             assert resource.deleted_with == instance.urn, f"{resource.urn} would be deleted over a dead connection"
 
 
@@ -54,7 +61,9 @@ def test_everything_in_docker_waits_for_the_bootstrap(graph: Graph) -> None:
 
 
 def test_every_command_runs_again_on_a_rebuilt_server(graph: Graph) -> None:
-    for command in [*graph.of_type("command:remote:Command"), *graph.of_type("command:local:Command")]:
+    for command in [*graph.of_type("command:remote:Command"), *senders(graph)]:
+        if command.inputs["create"].startswith("apiary-image digest "):
+            continue  # what runs is in the state, and a rebuilt server gets the same
         assert command.inputs["triggers"], f"{command.urn} would never run on the new instance"
         trigger = str(command.inputs["triggers"][0])
         assert trigger.endswith("-id"), trigger
@@ -65,7 +74,7 @@ def test_every_connection_pins_the_host_key(graph: Graph) -> None:
         connection = command.inputs["connection"]
         assert connection["hostKey"] == "ssh-ed25519 web1-host-key"
         assert "connection" in command.secret_inputs
-    for command in graph.of_type("command:local:Command"):
+    for command in senders(graph):
         script = command.inputs["interpreter"][-1]
         assert "'KnownHostsCommand=/bin/echo %H ssh-ed25519 web1-host-key'" in script, command.urn
         assert "StrictHostKeyChecking=yes" in script
@@ -76,8 +85,7 @@ def test_every_connection_pins_the_host_key(graph: Graph) -> None:
 
 def test_no_file_that_a_server_gets_is_among_the_inputs(graph: Graph) -> None:
     """They would lie in the state in plain text, keys among them."""
-    senders = graph.of_type("command:local:Command")
-    files = [content for sender in senders for content in sender.sent().values() if len(content) > 40]
+    files = [content for sender in senders(graph) for content in sender.sent().values() if len(content) > 40]
     assert len(files) > 50
     for resource in graph:
         inputs = json.dumps(resource.inputs)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from lab.paths import Paths
-from tests.lab.conftest import hive, region, settled, whole, whole_region
+from tests.lab.conftest import hive, region, saved, saved_region, settled, whole, whole_region
 
-__all__ = ["changed_region", "hive", "region", "settled", "whole", "whole_region"]
+__all__ = ["changed_region", "hive", "region", "saved", "saved_region", "settled", "whole", "whole_region"]
 
 
 @pytest.fixture(scope="session")

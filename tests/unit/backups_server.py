@@ -17,7 +17,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "playbooks" / "roles" / "backups" / "files"
 sys.path.insert(0, str(PACKAGE))
 
-from apiary_backups import config, items, restic  # noqa: E402 - from where it is installed from
+from apiary_backups import calls, config, items, restic  # noqa: E402 - from where it is installed from
 
 HERE = Path(__file__).parent
 
@@ -92,8 +92,8 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("DOCKER_STATE", str(tmp_path / "docker.json"))
-    monkeypatch.setattr(restic, "RUN", tmp_path / "run")
-    monkeypatch.setattr(restic, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(calls, "RUN", tmp_path / "run")
+    monkeypatch.setattr(calls, "CACHE", tmp_path / "cache")
     monkeypatch.setattr(items, "STATE", tmp_path / "state")
     monkeypatch.setattr(config, "STATE", tmp_path / "state")
     made = Server(

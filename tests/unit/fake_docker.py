@@ -49,6 +49,15 @@ def volumes(arguments: list[str], state: dict[str, Any], file: IO[str]) -> None:
             fail(f"not known here: {arguments}")
 
 
+def listed(arguments: list[str], state: dict[str, Any]) -> list[str]:
+    """All of them, or those that have one of these volumes; of labels it knows nothing."""
+    names = {one.partition("=")[2] for one in arguments if one.startswith("volume=")}
+    if not names:
+        return [one["Id"] for one in state["containers"]]
+    using = [one for one in state["containers"] if any(m.get("Name") in names for m in one["Mounts"])]
+    return [one["Id"] for one in using if one["State"]["Running"] or "--all" in arguments]
+
+
 def main() -> None:
     arguments = sys.argv[1:]
     with FILE.open("r+") as file:
@@ -61,22 +70,22 @@ def main() -> None:
                 fail(why)
         by_id = {one["Id"]: one for one in state["containers"]}
         match arguments:
-            case ["ps", *_, volume] if volume.startswith("volume="):
-                name = volume.partition("=")[2]
-                using = [one for one in state["containers"] if any(m.get("Name") == name for m in one["Mounts"])]
-                print("\n".join(one["Id"] for one in using if one["State"]["Running"]))
             case ["info", *_]:
                 print(FILE.parent)
             case ["ps", *_]:
-                print("\n".join(by_id))
+                print("\n".join(listed(arguments, state)))
             case ["container", "inspect", *ids]:
                 if lost := [one for one in ids if one not in by_id]:
                     fail(f"No such container: {lost[0]}")
                 print(json.dumps([by_id[one] for one in ids]))
             case ["volume", *_]:
                 volumes(arguments[1:], state, file)
-            case ["stop" | "start", one]:
-                by_id[one]["State"]["Running"] = arguments[0] == "start"
+            case ["stop" | "start", *ids]:
+                for one in ids:
+                    by_id[one]["State"]["Running"] = arguments[0] == "start"
+                keep(file, state)
+            case ["rm", *ids]:
+                state["containers"] = [one for one in state["containers"] if one["Id"] not in ids]
                 keep(file, state)
             case ["exec", *rest]:
                 rest = [word for word in rest if word != "--interactive"]

@@ -1,7 +1,7 @@
 """As much of restic as is asked, with its exit statuses: snapshots are folders below the repository, a path.
 
 `RESTIC_FAULT` in the environment is what goes wrong: `down` and `no bucket` (both wait as the true one does), `locked`,
-`unreadable` (one file could not be read), `cut` (a dump breaks off), `slow`.
+`unreadable` (one file could not be read), `cut` (a dump breaks off), `slow`, `unsteady` (each second try is of use).
 """
 
 from __future__ import annotations
@@ -43,15 +43,22 @@ def parsed(arguments: list[str]) -> tuple[list[str], dict[str, str], list[str]]:
     return words, options, rest
 
 
+def waits(fault: str) -> None:
+    """As for a repository that does not answer, or does so at the second try."""
+    refused = "returned error, retrying after 1s: connection refused"
+    for said in [refused] if fault == "down" else [refused, "operation successful after 1 retries"] * 4:
+        print(f"Load(<config/>) {said}", file=sys.stderr, flush=True)
+        time.sleep(60 if fault == "down" else 0.3)
+
+
 def main() -> None:
     repository, fault = Path(os.environ["RESTIC_REPOSITORY"]), os.environ.get("RESTIC_FAULT", "")
     words, options, rest = parsed(sys.argv[1:])
     with (repository.parent / "called").open("a") as log:
         log.write(" ".join(sys.argv[1:]) + "\n")
     verb = words[0]
-    if fault == "down":
-        print("Load(<config/>) returned error, retrying after 1s: connection refused", file=sys.stderr, flush=True)
-        time.sleep(60)
+    if fault in ("down", "unsteady"):
+        waits(fault)
     if fault == "no bucket" and verb != "init":
         message = "Stat(<config/>) returned error, retrying after 1s: Stat: The specified bucket does not exist"
         print(message, file=sys.stderr, flush=True)

@@ -165,3 +165,26 @@ CREATE DATABASE IF NOT EXISTS `wiki` CHARACTER SET latin1 COLLATE latin1_swedish
     assert "wiki" not in kept
     assert kept.endswith("-- apiary: end\n")
     assert "*X" not in missing.mysql(dump, [(f"it{quote}s", "10.%")], f"{quote}shop{quote}")
+
+
+def test_a_role_of_mariadb_that_is_there_gets_nothing_back_and_one_that_is_not_all() -> None:
+    dump = """\
+CREATE ROLE IF NOT EXISTS `read``er`;
+CREATE USER IF NOT EXISTS `shop`@`%` IDENTIFIED BY PASSWORD '*X';
+CREATE ROLE IF NOT EXISTS `read``er`;
+GRANT SELECT ON `shop`.* TO `read``er`;
+CREATE USER IF NOT EXISTS `shop`@`%` IDENTIFIED BY PASSWORD '*X';
+GRANT `read``er` TO `shop`@`%`;
+SET DEFAULT ROLE `read``er` FOR `shop`@`%`;
+REVOKE SELECT ON `other`.* FROM `shop`@`%`;
+GRANT USAGE ON *.* TO `shop`@`%`;
+-- apiary: end
+"""
+    end = "-- apiary: end\n"
+    assert missing.mysql(dump, [], "`shop`") == dump
+    assert missing.mysql(dump, [("read`er", ""), ("shop", "%")], "`shop`") == end
+    kept = missing.mysql(dump, [("read`er", "")], "`shop`").splitlines()
+    assert kept[0] == "CREATE USER IF NOT EXISTS `shop`@`%` IDENTIFIED BY PASSWORD '*X';"
+    assert kept[1:] == dump.splitlines()[4:]
+    kept = missing.mysql(dump, [("shop", "%")], "`shop`").splitlines()
+    assert kept == [dump.splitlines()[0], *dump.splitlines()[2:4], end.strip()]

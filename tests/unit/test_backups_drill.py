@@ -14,7 +14,8 @@ import pytest
 
 from tests.unit.backups_server import Server
 
-from apiary_backups import config, docker, drill, drill_page, engines, restic, restore, throwaway  # isort: skip
+from apiary_backups import config, docker, drill, drill_page, engines, restore, serving, throwaway  # isort: skip
+from apiary_backups.loading import Load  # isort: skip
 from apiary_backups.errors import BackupsError  # isort: skip
 from apiary_backups.items import Item  # isort: skip
 
@@ -105,8 +106,8 @@ class Engine:
     def load_roles(self, container: str, dump: bytes) -> None:
         pass
 
-    def load(self, container: str, database: str) -> restic.Load:
-        return restic.Load(["tee", str(self.place / database)], mark=MARK)
+    def load(self, container: str, database: str) -> Load:
+        return Load(["tee", str(self.place / database)], mark=MARK)
 
     def answer(self, container: str, database: str, sql: str) -> str:
         return self.answered
@@ -150,8 +151,8 @@ def shop(real: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     real.restic.init()
     real.restic.save_folder(UPLOADS, real.volume("uploads", picture="good"))
     monkeypatch.setattr(restore, "SPARE_BYTES", 1)
-    monkeypatch.setattr(restore, "VERDICT_RECORD", tmp_path / "none")
-    monkeypatch.setattr(restore, "proved", lambda *_: None)
+    monkeypatch.setattr(serving, "VERDICT_RECORD", tmp_path / "none")
+    monkeypatch.setattr(serving, "proved", lambda *_: None)
     monkeypatch.setattr(config, "METRICS", tmp_path / "metrics")
     (tmp_path / "docker").mkdir()
     (tmp_path / "engine").mkdir()
@@ -194,6 +195,38 @@ def container(name: str, *volumes: str) -> dict[str, Any]:
             {"Type": "bind", "Source": "/srv/media", "Destination": "/media", "RW": True},
         ],
     }
+
+
+class Busy:
+    """Docker while it still removes what a killed rehearsal had it remove; `looks` until it is done."""
+
+    def __init__(self, looks: float) -> None:
+        self.looks, self.left = looks, ["drill-x-shop"]
+
+    def call(self, *arguments: str) -> str:
+        match arguments:
+            case ["ps", *_]:
+                self.looks -= 1
+                return " ".join(self.left if self.looks > 0 else [])
+            case ["rm", *_]:
+                raise BackupsError("docker rm: removal of container drill-x-shop is already in progress")
+            case [("volume" | "network"), "ls", *_]:
+                return ""
+        raise AssertionError(arguments)
+
+
+def test_what_docker_still_removes_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a rehearsal that was killed a second ago."""
+    monkeypatch.setattr(throwaway, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(docker, "call", Busy(4).call)
+    throwaway.clean("x")
+
+
+def test_what_never_goes_is_told_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throwaway, "GONE_SECONDS", 0)
+    monkeypatch.setattr(docker, "call", Busy(float("inf")).call)
+    with pytest.raises(BackupsError, match="already in progress"):
+        throwaway.clean("x")
 
 
 def test_what_comes_back_and_serves_is_proved(shop: Shop, tmp_path: Path) -> None:
@@ -309,7 +342,7 @@ def test_what_does_not_start_is_the_reason_of_all_that_it_has(shop: Shop, monkey
     def proved(*_: object) -> None:
         raise BackupsError("applications.shop: its health check fails")
 
-    monkeypatch.setattr(restore, "proved", proved)
+    monkeypatch.setattr(serving, "proved", proved)
     report = shop.rehearse()
     assert report.applications["shop"].reason == "applications.shop: its health check fails"
     assert report.items["volume:uploads"].reason == "shop: applications.shop: its health check fails"

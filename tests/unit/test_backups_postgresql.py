@@ -16,7 +16,7 @@ from tests.unit.backups_server import Server
 from tests.unit.test_backups_restore import program
 
 from apiary_backups import engine_postgresql as engine  # isort: skip - the module above puts it on the path
-from apiary_backups import restore  # isort: skip
+from apiary_backups import restore, serving  # isort: skip
 from apiary_backups.errors import BackupsError  # isort: skip
 from apiary_backups.items import Item  # isort: skip
 from apiary_backups.journal import Book, TakenBackError, Wish  # isort: skip
@@ -73,7 +73,7 @@ def shop(server: Server, cluster: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     """A shop with a database of its own role, saved once, changed since."""
     monkeypatch.setenv("PGHOST", str(cluster))
     monkeypatch.setattr(restore, "SPARE_BYTES", 1)
-    monkeypatch.setattr(restore, "VERDICT_RECORD", server.place / "verdict.json")
+    monkeypatch.setattr(serving, "VERDICT_RECORD", server.place / "verdict.json")
     server.told |= {
         "databases": {"postgres": {"engine": "postgresql"}},
         "applications": {"shop": {"databases": [["postgres", "shop"]]}},
@@ -193,5 +193,6 @@ def test_killed_at_either_rename_the_same_line_ends_it(shop: Server, monkeypatch
 
 
 def test_what_lies_beside_is_nothing_to_save(shop: Server) -> None:
-    psql("CREATE DATABASE apiary_kept_0123456789ab")
+    for which in ("kept", "copy"):
+        psql(f"CREATE DATABASE apiary_{which}_0123456789ab")
     assert engine.databases("postgres-1") == ["shop"]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.unit.backups_server import Server
+from tests.unit.backups_server import PACKAGE, Server
 
-from apiary_backups import restic  # isort: skip - the module above puts it on the path
+from apiary_backups import calls, restic  # isort: skip - the module above puts it on the path
+from apiary_backups.loading import Load  # isort: skip
 from apiary_backups.errors import (  # isort: skip
     BackupsError,
     LockedError,
@@ -72,6 +75,98 @@ def test_a_lock_is_no_failure_of_the_repository(server: Server, monkeypatch: pyt
         server.restic.save_folder(UPLOADS, server.volume("uploads", a="1"))
 
 
+def test_what_is_tried_in_vain_is_given_up_and_the_next_thing_sooner(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.restic.init()
+    monkeypatch.setattr(calls, "PATIENCE_SECONDS", 2.0)
+    monkeypatch.setattr(calls, "PATIENCE_AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(calls, "LOOK_SECONDS", 0.05)
+    monkeypatch.setenv("RESTIC_FAULT", "down")
+    repository, seconds = server.restic, []
+    for _ in range(2):
+        begun = time.monotonic()
+        with pytest.raises(UnreachableError, match=r"takes or gives nothing, tried for .*connection refused"):
+            repository.snapshots()
+        seconds.append(time.monotonic() - begun)
+    assert seconds[0] > 2 > seconds[1]
+
+
+def test_a_dump_that_is_tried_in_vain_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.restic.init()
+    monkeypatch.setattr(calls, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setenv("RESTIC_FAULT", "down")
+    begun = time.monotonic()
+    with pytest.raises(BackupsError, match=r"restic dump: .*connection refused"):
+        server.restic.read("a" * 64)
+    assert time.monotonic() - begun < 30
+
+
+def test_what_was_of_use_when_tried_again_is_waited_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.restic.init()
+    monkeypatch.setattr(calls, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(calls, "LOOK_SECONDS", 0.05)
+    monkeypatch.setenv("RESTIC_FAULT", "unsteady")
+    assert server.restic.snapshots() == []
+
+
+def locked(server: Server, *words: str) -> subprocess.Popen[bytes]:
+    """A restic that holds a lock, until its standard input ends."""
+    process = subprocess.Popen(
+        [*words, *server.restic.calls.command("backup", "--stdin", "--stdin-filename", "x")[len(calls.with_us()) :]],
+        env=server.restic.calls.environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+    folder = server.place / "repository" / "locks"
+    deadline = time.monotonic() + 60
+    while not list(folder.iterdir()):
+        assert time.monotonic() < deadline, "it takes no lock"
+        time.sleep(0.05)
+    return process
+
+
+def test_a_lock_of_a_dead_run_goes_and_one_of_a_living_stays(real: Server) -> None:
+    real.restic.init()
+    folder = real.place / "repository" / "locks"
+    living = locked(real)
+    real.restic.unlock()
+    assert len(list(folder.iterdir())) == 1
+    living.kill()
+    living.wait()
+    real.restic.unlock()
+    assert list(folder.iterdir()) == []
+
+
+def test_a_lock_of_a_dead_server_is_none_though_another_process_has_its_number_now(real: Server) -> None:
+    if subprocess.run(["unshare", "--pid", "--fork", "true"], check=False).returncode != 0:
+        pytest.skip("no process may be number 1 of another machine here")
+    real.restic.init()
+    dead = locked(real, "unshare", "--pid", "--fork", "--kill-child", "--")
+    dead.kill()
+    dead.wait()
+    real.restic.unlock()
+    assert list((real.place / "repository" / "locks").iterdir()) == []
+
+
+def test_restic_ends_with_who_has_called_it(real: Server) -> None:
+    real.restic.init()
+    script = (
+        "import os, subprocess, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from apiary_backups import calls\n"
+        "subprocess.Popen([*calls.with_us(), 'sleep', '300'])\n"
+        "print(flush=True); sys.stdin.read()\n"
+    )
+    caller = subprocess.Popen(
+        [sys.executable, "-c", script, str(PACKAGE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert caller.stdout is not None
+    caller.stdout.readline()
+    caller.kill()
+    # Its output is closed when the last one who has it is gone.
+    assert caller.communicate(timeout=60)[0] == b""
+
+
 def test_a_volume_comes_back_with_its_files_owner_and_mode(made: Server, tmp_path: Path) -> None:
     folder = made.volume("uploads", a="one", b="two")
     (folder / "empty").mkdir()
@@ -115,7 +210,7 @@ def test_what_could_not_be_read_is_told_and_the_rest_is_kept(server: Server, mon
 def test_a_dump_goes_in_as_a_whole(made: Server, tmp_path: Path) -> None:
     saved = made.restic.save_output(SHOP, ["printf", "rows\n-- done\n"])
     into = tmp_path / "into"
-    load = restic.Load(["sh", "-c", f"cat > {into}"], begin=b"BEGIN;\n", end=b"COMMIT;\n", mark=b"-- done")
+    load = Load(["sh", "-c", f"cat > {into}"], begin=b"BEGIN;\n", end=b"COMMIT;\n", mark=b"-- done")
     made.restic.load(saved.snapshot, load)
     assert into.read_text() == "BEGIN;\nrows\n-- done\nCOMMIT;\n"
     assert made.restic.read(saved.snapshot) == b"rows\n-- done\n"
@@ -125,9 +220,7 @@ def test_a_dump_without_its_end_is_never_committed(made: Server, tmp_path: Path)
     saved = made.restic.save_output(SHOP, ["printf", "rows\n"])
     into = tmp_path / "into"
     with pytest.raises(BackupsError, match="breaks off"):
-        made.restic.load(
-            saved.snapshot, restic.Load(["sh", "-c", f"cat > {into}"], b"BEGIN;\n", b"COMMIT;\n", b"-- done")
-        )
+        made.restic.load(saved.snapshot, Load(["sh", "-c", f"cat > {into}"], b"BEGIN;\n", b"COMMIT;\n", b"-- done"))
     assert "COMMIT" not in into.read_text()
 
 
@@ -139,14 +232,14 @@ def test_a_dump_that_the_repository_breaks_off_is_never_committed(
     monkeypatch.setenv("RESTIC_FAULT", "cut")
     into = tmp_path / "into"
     with pytest.raises(BackupsError, match="pack file is damaged"):
-        server.restic.load(saved.snapshot, restic.Load(["sh", "-c", f"cat > {into}"], end=b"COMMIT;\n"))
+        server.restic.load(saved.snapshot, Load(["sh", "-c", f"cat > {into}"], end=b"COMMIT;\n"))
     assert "COMMIT" not in into.read_text()
 
 
 def test_what_refuses_a_dump_says_why(made: Server) -> None:
     saved = made.restic.save_output(SHOP, ["sh", "-c", "yes row | head -c 3000000"])
     with pytest.raises(BackupsError, match='ERROR: relation "a" exists'):
-        made.restic.load(saved.snapshot, restic.Load(["sh", "-c", "echo 'ERROR: relation \"a\" exists' >&2; exit 3"]))
+        made.restic.load(saved.snapshot, Load(["sh", "-c", "echo 'ERROR: relation \"a\" exists' >&2; exit 3"]))
 
 
 def test_no_secret_is_an_argument_or_in_a_message(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,6 +254,6 @@ def test_no_secret_is_an_argument_or_in_a_message(server: Server, monkeypatch: p
     key = server.place / "run" / "id"
     assert key.stat().st_mode & 0o777 == 0o600
     said = json.dumps({"message_type": "exit_error", "code": 1, "message": "denied for very secret"})
-    assert server.restic._said(said.encode()) == "denied for ..."
+    assert server.restic.calls._said(said.encode()) == "denied for ..."
     server.told["repository"] = "rest:https://user:very-secret@host/path"
     assert "very-secret" not in server.restic.place

@@ -15,7 +15,7 @@ import pytest
 
 from tests.unit.backups_server import Server
 
-from apiary_backups import docker, restore  # isort: skip - the module above puts it on the path
+from apiary_backups import docker, restore, serving  # isort: skip - the module above puts it on the path
 from apiary_backups.errors import BackupsError, UnreachableError, WrongPasswordError  # isort: skip
 from apiary_backups.items import Item  # isort: skip
 from apiary_backups.journal import Book, TakenBackError, Wish  # isort: skip
@@ -35,7 +35,7 @@ def program(server: Server, name: str, script: str) -> None:
 def shop(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     """A shop with one volume that another application reads, saved once, changed since."""
     monkeypatch.setattr(restore, "SPARE_BYTES", 1)
-    monkeypatch.setattr(restore, "VERDICT_RECORD", server.place / "verdict.json")
+    monkeypatch.setattr(serving, "VERDICT_RECORD", server.place / "verdict.json")
     server.told |= {
         "volumes": {"uploads": {}},
         "applications": {"shop": {"volumes": ["uploads"]}, "viewer": {}},
@@ -271,7 +271,7 @@ def test_killed_at_any_step_the_same_line_ends_it(
         if contents(shop)["picture"] != serves:
             raise BackupsError("answered 500")
 
-    monkeypatch.setattr(restore, "proved", proved)
+    monkeypatch.setattr(serving, "proved", proved)
     ends: set[str] = set()
 
     def end() -> None:
@@ -312,6 +312,20 @@ def test_killed_at_any_step_beside_is_made_anew_by_the_same_line(shop: Server, n
         assert contents(shop, "look") == {"picture": "good"}
         near.docker("volume", "rm", "look")
     assert count > 5
+
+
+@pytest.mark.parametrize(
+    ("entries", "asked"),
+    [
+        (["*.example.com"], "apiary-health.example.com"),
+        (["*.example.com", "shop.example.com"], "shop.example.com"),
+        (["example.com/api"], "example.com"),
+    ],
+)
+def test_an_application_is_asked_by_a_name_that_visitors_have(shop: Server, entries: list[str], asked: str) -> None:
+    record = {"applications": {"shop": {"sites": dict.fromkeys(entries, SITE)}}}
+    (shop.place / "verdict.json").write_text(json.dumps(record))
+    assert serving.question("shop") == ["--http", "8080", "/", "200", asked]
 
 
 @pytest.fixture(autouse=True)

@@ -16,10 +16,12 @@ import pytest
 
 from tests.unit.backups_server import PACKAGE, Server
 
-from apiary_backups import docker, engines, fill, items, listing, lock, prune, quiet, run, tell  # isort: skip - as above
+from apiary_backups import docker, engines, fill, items, journal, listing, lock, prune, quiet, run, tell  # isort: skip
 from apiary_backups.errors import BackupsError  # isort: skip
 from apiary_backups.items import Item  # isort: skip
-from apiary_backups.restic import Load, Saved  # isort: skip
+from apiary_backups.journal import Book, Entry, Journal, Wish  # isort: skip
+from apiary_backups.loading import Load  # isort: skip
+from apiary_backups.restic import Saved  # isort: skip
 
 
 class Engine(SimpleNamespace):
@@ -381,6 +383,28 @@ def test_a_database_that_was_dropped_on_purpose_stays_away(hive: Server) -> None
     assert engine(hive).databases("") == ["shop"]
 
 
+def test_a_fill_that_was_killed_before_anybody_may_log_in_is_gone_on_with(hive: Server) -> None:
+    backup(hive)
+    (hive.place / "engine/shop").unlink()
+    load_roles = engine(hive).load_roles
+
+    def killed(container: str, content: bytes, *, logins: bool) -> None:
+        if logins:
+            raise KeyboardInterrupt
+        load_roles(container, content, logins=logins)
+
+    engine(hive).load_roles = killed
+    with pytest.raises(KeyboardInterrupt):
+        filled(hive, "postgres")
+    engine(hive).load_roles = load_roles
+    engine(hive).calls.clear()
+    assert filled(hive, "postgres") == 0
+    assert engine(hive).calls == ["roles without logins", "roles and logins"]
+    engine(hive).calls.clear()
+    assert filled(hive, "postgres") == 0
+    assert engine(hive).calls == []
+
+
 def test_a_load_that_broke_off_is_begun_anew(hive: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     backup(hive)
     (hive.place / "engine/shop").unlink()
@@ -398,6 +422,87 @@ def test_a_load_that_broke_off_is_begun_anew(hive: Server, monkeypatch: pytest.M
     assert filled(hive, "postgres") == 0
     assert "drop shop" in engine(hive).calls
     assert engine(hive).calls.count("drop shop") == 1, "what is whole was dropped"
+
+
+# --- a restore that was interrupted
+
+
+def interrupted(hive: Server, phase: journal.Phase, *names: str) -> Path:
+    """Its journal; where that is."""
+    entries = tuple(Entry(name, "s1", "2026-11-20T02:17:00+00:00") for name in names)
+    book = Book(hive.records)
+    book.write(Journal(Wish(("shop",), at="2026-11-20 14:30"), phase, entries))
+    return book.path
+
+
+LINE = "make restore WHAT=web1:shop AT='2026-11-20 14:30'"
+
+
+@pytest.mark.parametrize("phase", ["swap", "start", "back"])
+def test_what_a_restore_has_left_half_way_is_not_saved_and_all_else_is(
+    hive: Server, capsys: pytest.CaptureFixture[str], phase: journal.Phase
+) -> None:
+    backup(hive)
+    before = hive.restic.newest()
+    path = interrupted(hive, phase, "volume:uploads", "database:postgres:shop")
+    # As in the moment between its two renames.
+    (hive.place / "engine/shop").unlink()
+    (hive.place / "volumes/uploads/_data").rename(hive.place / "volumes/uploads/.kept")
+    assert backup(hive) == 1
+    assert LINE in capsys.readouterr().err
+    failed = {item for item, status in statuses().items() if status == "failed"}
+    # With the roles of now the database would count as dropped, and not come back on another server.
+    assert failed == {"volume:uploads", "database:postgres:shop", "roles:postgres"}
+    after = hive.restic.newest()
+    assert {str(item) for item in after if after[item] == before[item]} == failed
+    assert backup(hive, final=True) == 1, "the server would be rebuilt without them"
+    (hive.place / "volumes/uploads/.kept").rename(hive.place / "volumes/uploads/_data")
+    path.unlink()
+    assert backup(hive, "volumes") == 0
+
+
+@pytest.mark.parametrize("phase", ["fetch", "remove"])
+def test_a_restore_that_was_interrupted_where_all_is_of_one_state_keeps_nothing_from_being_saved(
+    hive: Server, phase: journal.Phase
+) -> None:
+    interrupted(hive, phase, "volume:uploads", "database:postgres:shop")
+    assert backup(hive) == 0
+    assert len(hive.restic.newest()) == 5
+
+
+def test_what_a_restore_has_left_half_way_is_not_filled(hive: Server) -> None:
+    backup(hive)
+    (hive.place / "volumes/uploads/_data/a").unlink()
+    (hive.place / "engine/shop").unlink()
+    interrupted(hive, "swap", "volume:uploads")
+    with pytest.raises(BackupsError, match="make restore WHAT=web1:shop"):
+        filled(hive)
+    assert filled(hive, "postgres") == 0, "what is of no concern to it"
+    (hive.place / "engine/shop").unlink()
+    interrupted(hive, "swap", "database:postgres:shop")
+    with pytest.raises(BackupsError, match="make restore WHAT=web1:shop"):
+        filled(hive, "postgres")
+    assert list((hive.place / "volumes/uploads/_data").iterdir()) == []
+
+
+def test_what_a_restore_had_put_aside_on_block_storage_is_there_again_on_the_next_server(
+    hive: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The journal is gone with the disk of the server that died."""
+    backup(hive)
+    place = hive.place / "volumes/uploads/_data"
+    place.rename(place.with_name("._data.apiary-kept"))
+    (place.with_name("._data.apiary-kept") / "a").write_text("newer than the backup")
+    place.mkdir()
+    assert filled(hive) == 0
+    assert (place / "a").read_text() == "newer than the backup"
+    assert "volume:uploads: what a restore" in capsys.readouterr().out
+
+
+def test_the_line_to_type_is_the_one_that_was_typed() -> None:
+    assert Wish(()).line("web1") == "make restore WHAT=web1"
+    assert Wish(("a", "b"), "2026-11-20", "").line("web1") == "apiary-backups restore --at=2026-11-20 -- a b"
+    assert Wish(("a",), "", "look").line("web1") == "make restore WHAT=web1:a TO=look"
 
 
 # --- list, lock, told

@@ -1,88 +1,214 @@
-"""What several images have to say each by itself, since an image is built from its own folder, is the same in all."""
+"""Data of an old host come over whole, twice, and nothing is written over what this did not bring.
+
+Hosts, Docker, rsync and the way between them are those of test_carry; `old` is one that knows nothing of this project.
+"""
 
 from __future__ import annotations
 
-import ast
-import re
-from pathlib import Path
+import json
+import os
+import shutil
+from typing import Any
 
 import pytest
 
-from settings import texts
+from operations import copies
+from operations.carry import CarryError, Place
+from operations.cli import OperationError
+from operations.copying import plan
+from operations.copying.items import Item, User, users, wanted
+from operations.copying.plan import There, Wish
+from tests.unit import test_carry
 
-IMAGES = Path(__file__).parents[2] / "images"
-DOCKERFILES = sorted(IMAGES.glob("*/Dockerfile"))
-CLEAN = (
-    "apt-get clean && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/cache/debconf/*-old "
-    "/var/log/apt /var/log/dpkg.log"
-)
-
-
-@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
-def test_every_image_has_the_project_s_base_user_and_habits(path: Path):
-    text = path.read_text()
-    # A first step of its own: images that are built side by side would each make the same one, and Docker finds only
-    # the last of these again, so that all but one of them would be built from nothing when a file changes.
-    title = f"LABEL org.opencontainers.image.title={path.parent.name}"
-    assert f"\nARG BASE=debian:bookworm-slim\nFROM ${{BASE}}\n{title}\n" in text
-    assert "\nARG REFRESHED\n" in text
-    assert CLEAN in text
-    assert re.search(r"^USER (?!root)", text, re.MULTILINE)
-    assert re.search(r"^HEALTHCHECK ", text, re.MULTILINE)
+hosts = test_carry.hosts
+OLD, NEW = Place("web1", "", "web1", ()), Place("web2", "i-2", "web2", ())
+UPLOADS = Item("uploads", "uploads")
 
 
-def test_a_user_has_one_number_in_all_images():
-    """A volume belongs to it, whichever image mounts it first."""
-    user = r"(?:groupadd|useradd) --system --[ug]id (\d+)(?: --gid \w+)?(?: --[\w-]+(?: /\S+)?| \\\n)* (\w+)"
-    numbers: dict[str, set[str]] = {}
-    for path in DOCKERFILES:
-        for number, name in re.findall(user, path.read_text()):
-            numbers.setdefault(name, set()).add(number)
-    assert {name: found for name, found in numbers.items() if len(found) != 1} == {}
-    assert {"haproxy", "accesslog", "site"} <= numbers.keys()
-    (site,) = numbers["site"]
-    assert f"--owner {site} --group {site} /srv/site" in (IMAGES / "NginxStatic" / "Dockerfile").read_text()
+@pytest.fixture
+def moved(hosts, monkeypatch):
+    """web1 is the old host, with `shop` writing to uploads; on web2 a new `shop` has an empty one, and runs."""
+    for name, value in hosts.environment.items():
+        monkeypatch.setenv(name, value)
+    program = hosts.root / "bin" / "id"
+    program.write_text("#!/bin/sh\necho 0\n")
+    program.chmod(0o755)
+    hosts.add("web2", "shop")
+    return hosts
 
 
-def test_a_file_takes_its_name_in_the_same_way_in_both_jobs_that_write_the_proxy_s_volume():
-    ours = _body(IMAGES / "HAProxySetup" / "hasetup" / "files.py", "write")
-    assert ours == _body(IMAGES / "CertBot" / "certjob" / "proxy.py", "_write")
+def copy(*what: str, **wish: Any) -> None:
+    copies._copy(NEW, OLD, copies.Wish("web1", what, **wish))
 
 
-def test_both_database_servers_refuse_the_data_of_another_version_in_the_same_words():
-    mariadb, postgresql = ((IMAGES / name / "start.sh").read_text() for name in ("MariaDB", "PostgreSQL"))
-    for first, last in (
-        ("refuse() {", "mountinfo; }"),
-        ('if [ -n "$has" ]', "fi\n"),
-        ('    if [ -e "$new" ]', 'in $data"\n'),
-        ("    mv --no-target-directory", "fi\n"),
-    ):
-        part = _part(postgresql, first, last)
-        assert _part(mariadb, first, last).replace("MariaDB", "PostgreSQL") == part
+def test_it_comes_warm_while_all_goes_on_and_then_for_good(moved, capfd):
+    copy("uploads")
+    assert moved.files("web2") == {"a": "1"}
+    assert (moved.running("web1"), moved.running("web2")) == (["shop"], ["shop"])
+    # What was tried on the new one goes, and what came on the old one comes.
+    (moved.volume("web2") / "tried").write_text("x")
+    (moved.volume("web1") / "b").write_text("2")
+    copy("uploads")
+    assert moved.files("web2") == {"a": "1", "b": "2"}
+    (moved.volume("web1") / "c").write_text("3")
+    copy("uploads", final=True)
+    assert moved.files("web2") == {"a": "1", "b": "2", "c": "3"}
+    assert (moved.running("web1"), moved.running("web2")) == ([], ["shop"])
+    said = capfd.readouterr().err
+    assert "stopped on web1, and left so: shop" in said
+    assert "uploads: 4 entries, checksums equal" in said
+    # The new one serves now: nothing comes over what it has written since.
+    (moved.volume("web2") / "new").write_text("4")
+    copy("uploads", final=True)
+    assert set(moved.files("web2")) == {"a", "b", "c", "new"}
+    # Unless that is said, and then it is put aside.
+    copy("uploads", final=True, over=["uploads"])
+    assert set(moved.files("web2")) == {"a", "b", "c"}
 
 
-def test_a_path_that_the_stack_file_may_have_is_one_that_the_proxy_s_setup_takes():
-    setup = (IMAGES / "HAProxySetup" / "hasetup" / "domains.py").read_text()
-    assert f'_PATH = re.compile(r"{texts._URL_PATH.pattern}\\Z")' in setup
-    assert f'_STATUSES = re.compile(r"{texts._STATUSES.pattern}\\Z")' in setup
+def test_data_that_it_did_not_bring_are_refused_or_put_aside_when_that_is_said(moved):
+    (moved.volume("web2") / "mine").write_text("x")
+    with pytest.raises(OperationError, match="--over uploads"):
+        copy("uploads", final=True)
+    assert moved.running("web1") == ["shop"]
+    assert moved.files("web2") == {"mine": "x"}
+    copy("uploads", final=True, over=["uploads"])
+    assert moved.files("web2") == {"a": "1"}
+    (aside,) = [path for path in moved.volume("web2").parent.iterdir() if path.name.startswith("_data.")]
+    assert (aside / "mine").read_text() == "x"
 
 
-def test_what_the_proxy_signs_at_its_start_is_known_to_its_setup():
-    """It is taken for a certificate that stands in, and replaced."""
-    setup = (IMAGES / "HAProxySetup" / "hasetup" / "certificates.py").read_text()
-    start = (IMAGES / "HAProxy" / "start.sh").read_text()
-    assert 'SELF_SIGNED = "Apiary self-signed"' in setup
-    assert "CN = Apiary self-signed" in start
+def test_a_copy_that_breaks_off_leaves_both_sides_running_and_goes_on_when_it_is_said_again(moved):
+    copy("uploads")
+    (moved.root / "cut").touch()
+    with pytest.raises(CarryError, match="say it again"):
+        copy("uploads", final=True)
+    assert (moved.running("web1"), moved.running("web2")) == (["shop"], ["shop"])
+    (moved.root / "cut").unlink()
+    copy("uploads", final=True)
+    assert moved.files("web2") == {"a": "1"}
 
 
-def _body(path: Path, name: str) -> str:
-    """A function's statements, without its docstring."""
-    found = next(
-        node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef) and node.name == name
-    )
-    return "\n".join(ast.unparse(statement) for statement in found.body[1:])
+def test_what_did_not_come_as_it_was_is_seen_by_no_container(moved):
+    """Same names, same sizes, other bytes: as from a disk that is going."""
+    program = moved.root / "bin" / "rsync"
+    arrived = "tar.communicate(data)"
+    spoilt = f"{arrived}\n    open(folder + '/a', 'w').write('9')"
+    assert arrived in program.read_text()
+    program.write_text(program.read_text().replace(arrived, spoilt))
+    with pytest.raises(CarryError, match="uploads is not here as it is there"):
+        copy("uploads", final=True)
+    assert moved.files("web2") == {}
+    assert (moved.running("web1"), moved.running("web2")) == (["shop"], ["shop"])
 
 
-def _part(text: str, first: str, last: str) -> str:
-    start = text.index(first)
-    return text[start : text.index(last, start) + len(last)]
+@pytest.mark.skipif(shutil.which("rsync") is None, reason="rsync is not installed here")
+def test_rsync_itself_speaks_through_this_machine(moved):
+    """The two ends that are joined here are rsync's own, as on real hosts."""
+    (moved.root / "bin" / "rsync").unlink()
+    old = moved.volume("web1")
+    (old / "big").write_bytes(os.urandom(3_000_000))
+    (old / "link").symlink_to("big")
+    (old / "deep").mkdir(mode=0o750)
+    (old / "deep" / "f").write_text("f")
+    copy("uploads")
+    (old / "deep" / "f").write_text("g")
+    (old / "a").unlink()
+    copy("uploads", final=True)
+    new = moved.volume("web2")
+    assert (new / "big").read_bytes() == (old / "big").read_bytes()
+    assert (new / "deep" / "f").read_text() == "g"
+    assert os.readlink(new / "link") == "big"
+    assert not (new / "a").exists()
+
+
+def test_a_folder_becomes_a_volume(moved):
+    folder = moved.root / "srv"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "f").write_text("f")
+    copy(f"{folder}=uploads", final=True)
+    assert (moved.volume("web2") / "deep" / "f").read_text() == "f"
+
+
+def test_an_old_host_that_can_not_be_read_is_told_with_what_to_do(moved):
+    (moved.root / "bin" / "id").write_text("#!/bin/sh\necho 1000\n")
+    with pytest.raises(CarryError, match="log in as root"):
+        copy("uploads")
+    with pytest.raises(OperationError, match="is no host that root"):
+        copies._old(copies.Wish("me@old.example.org"))
+
+
+# What is decided
+
+
+def test_without_a_word_the_volumes_of_both_are_copied_but_for_those_that_are_made_here():
+    both = ["media", "shop_data", "haproxycfg", "letsencrypt"]
+    assert wanted((), both, ["media", "haproxycfg", "other"]) == [Item("media", "media")]
+    assert wanted((), both, ["data"], project="shop") == [Item("shop_data", "data")]
+    assert wanted(["shop_data=data", "/srv/media/=media"], both, ["data", "media"]) == [
+        Item("shop_data", "data"), Item("/srv/media", "media")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (["medai"], 'did you mean "media"?'),
+        (["media=dat"], 'no volume dat; did you mean "data"?'),
+        (["/srv/media"], "/srv/media: name the volume that a folder becomes; write /srv/media=media"),
+        (["media=/srv"], "data come into named volumes"),
+        (["media=data", "shop=data"], "data would get several"),
+        (["/=data"], "name the volume"),
+        ([], "--project NAME"),
+    ],
+)  # fmt: skip
+def test_what_can_not_be_copied_is_told_with_what_to_do(said, words):
+    with pytest.raises(OperationError) as error:
+        wanted(said, ["media", "shop"], ["data"])
+    assert words in str(error.value)
+
+
+def here(**change: Any) -> dict[str, Any]:
+    return {"uploads": {"exists": True, "empty": True, "bytes": 0, "received": 0, "free": 10**9, "in": None, **change}}
+
+
+def decided(there: There, new: dict[str, Any], versions: dict[str, str] | None = None, **wish: Any):
+    return plan.plan(Wish("old", **wish), [UPLOADS], {UPLOADS: there}, new, versions or {})
+
+
+def test_a_database_is_copied_only_while_it_stands_still_and_by_its_own_version():
+    there = There("/v", 5, (User("1", "db", "postgres:10.2", running=True, writes=True),), "PostgreSQL 10")
+    steps, said = decided(there, here())
+    assert steps == []
+    assert "--final copies them" in said[0]
+    assert decided(there, here(), final=True)[0][0].stop == ("1",)
+    with pytest.raises(OperationError, match="files of version PostgreSQL 10, and PostgreSQL 15 is to read them"):
+        decided(there, here(empty=False), {"uploads": "PostgreSQL 15"}, final=True, over=["uploads"])
+
+
+def test_too_little_room_and_what_is_in_the_way_are_told_together():
+    with pytest.raises(OperationError) as error:
+        decided(There("/v", 10**10, ()), here(empty=False))
+    assert "--over uploads" in str(error.value)
+    assert "make room there" in str(error.value)
+    # Of another host it is nobody's copy.
+    with pytest.raises(OperationError):
+        decided(There("/v", 1, ()), here(empty=False, **{"in": {"from": "other", "state": "placed", "warm": True}}))
+
+
+def test_who_has_a_folder_is_found_around_and_in_it():
+    def container(source: str) -> dict[str, Any]:
+        mounts = [{"Type": "bind", "Source": source, "RW": True}]
+        return {"Id": "1", "Name": "/x", "Mounts": mounts, "State": {"Running": True}, "Config": {"Image": "i"}}
+
+    item = Item("/srv/media", "media")
+    found = [bool(users(item, [container(path)])) for path in ("/srv/media", "/srv", "/srv/media/a", "/srv/mediaa")]
+    assert found == [True, True, True, False]
+
+
+def test_what_the_new_server_asks_of_the_old_one_is_a_copy_and_nothing_else(moved):
+    program = moved.root / "bin" / "rsync"
+    program.write_text(program.read_text().replace('"--numeric-ids", "."', '"--remove-source-files", "."'))
+    with pytest.raises(CarryError, match="something else than a copy"):
+        copy("uploads")
+    assert json.loads((moved.root / "web1" / "docker.json").read_text())["volumes"].keys() == {"uploads"}

@@ -60,17 +60,32 @@ class Hoster:
     def commit(self, files: Mapping[str, str], links: Mapping[str, str] | None = None, branch: str = "main") -> str:
         return repositories.commit(self.bare, tar(files, links), branch)
 
-    def tool(self, *arguments: str, token: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    def tool(
+        self,
+        *arguments: str,
+        token: str | None = None,
+        told: Mapping[str, object] | None = None,
+        **environment: str,
+    ) -> subprocess.CompletedProcess[str]:
         shims = self.root / "shims"
         shims.mkdir(exist_ok=True)
         (shims / "docker").write_text(DOCKER)
         (shims / "docker").chmod(0o755)
         return subprocess.run(
             [str(TOOL), *arguments],
-            env={"PATH": f"{shims}:{os.environ['PATH']}", "TMPDIR": str(self.temporary), **environment},
-            input=json.dumps({"token": token}) if token else "",
+            env={
+                "PATH": f"{shims}:{os.environ['PATH']}",
+                **dict.fromkeys(("TMPDIR", "APIARY_RUN"), str(self.temporary)),
+                **environment,
+            },
+            input=json.dumps({"token": token} if token else told) if token or told else "",
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
+
+    def shim(self, name: str, script: str) -> None:
+        (self.root / "shims").mkdir(exist_ok=True)
+        (self.root / "shims" / name).write_text(script)
+        (self.root / "shims" / name).chmod(0o755)
 
 
 @pytest.fixture
@@ -126,7 +141,7 @@ def test_exactly_the_commit_is_built_and_git_s_own_files_are_not_in_it(hoster: H
     )
     assert done.returncode == 0, done.stderr
     assert f"{hoster.url} at {commit} (refs/heads/main)" in done.stdout
-    assert "docker build --force-rm --tag x:1 -q a b /" in done.stdout
+    assert "docker build --progress=plain --tag x:1 -q a b --file " in done.stdout
     assert "(in it: ./Dockerfile ./page )" in done.stdout
     whole = hoster.tool("build", hoster.url, hoster.commit({"Dockerfile": "FROM scratch"}), "x:2")
     assert "(in it: ./Dockerfile ./README ./job/Dockerfile ./job/later ./job/page )" in whole.stdout
@@ -188,3 +203,95 @@ def test_a_repository_s_url_leads_nowhere_but_over_http(hoster: Hoster) -> None:
         done = hoster.tool("commit", url, "HEAD")
         assert done.returncode == 1
         assert "not allowed" in done.stderr
+
+
+def test_another_dockerfile_is_looked_for_in_the_folder_that_is_built(hoster: Hoster) -> None:
+    commit = hoster.commit({"docker/web.Dockerfile": "FROM scratch\n"}, links={"out": "/etc"})
+    done = hoster.tool("build", "--dockerfile", "docker/web.Dockerfile", hoster.url, commit, "x:1")
+    assert done.returncode == 0, done.stderr
+    assert "/tree/docker/web.Dockerfile " in done.stdout
+    for wrong in ("web.Dockerfile", "out/hostname"):
+        refused = hoster.tool("build", "--dockerfile", wrong, hoster.url, commit, "x:1")
+        assert (refused.returncode, f"there is no {wrong} in its top" in refused.stderr) == (1, True)
+
+
+def submodule(hoster: Hoster, url: str) -> str:
+    """A commit of site.git with the repository `url` as `job/theme`, as git itself makes one."""
+    theme = hoster.root.parent / "theme"
+    theme.mkdir(exist_ok=True)
+    (theme / "style").write_text("x\n")
+    if not (hoster.root / "theme.git").exists():
+        repositories.make(theme, hoster.root / "theme.git")
+    head = repositories.git("rev-parse", "HEAD", cwd=hoster.root / "theme.git").strip()
+    work = hoster.root.parent / "work"
+    repositories.git("clone", "--quiet", str(hoster.bare), str(work), cwd=hoster.root)
+    (work / ".gitmodules").write_text(f'[submodule "theme"]\n\tpath = job/theme\n\turl = {url}\n')
+    repositories.git("add", ".gitmodules", cwd=work)
+    repositories.git("update-index", "--add", "--cacheinfo", f"160000,{head},job/theme", cwd=work)
+    author = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+    repositories.git(*author, "commit", "--quiet", "--message", "theme", cwd=work)
+    repositories.git("push", "--quiet", "origin", "HEAD:main", cwd=work)
+    return repositories.git("rev-parse", "HEAD", cwd=work).strip()
+
+
+def test_submodules_are_fetched_with_the_token_of_their_own_host(hoster: Hoster) -> None:
+    commit = submodule(hoster, "../theme.git")
+    hoster.server.token = TOKEN
+    done = hoster.tool("build", "--dir", "job", hoster.url, commit, "x:1", token=TOKEN)
+    assert done.returncode == 0, done.stderr
+    assert "(in it: ./Dockerfile ./theme/style )" in done.stdout, "and git's own files are not in it"
+
+
+def test_what_may_read_a_repository_is_shown_to_no_other_host(hoster: Hoster) -> None:
+    other = hoster.url.replace("127.0.0.1", "localhost").replace("site.git", "theme.git")
+    commit = submodule(hoster, other)
+    hoster.server.token = TOKEN
+    done = hoster.tool("build", "--dir", "job", hoster.url, commit, "x:1", token=TOKEN)
+    assert done.returncode == 1
+    assert "theme.git" in done.stderr
+    hoster.server.token = None
+    assert hoster.tool("build", "--dir", "job", hoster.url, commit, "x:1", token=TOKEN).returncode == 0
+
+
+@pytest.mark.parametrize("url", ["{bare}", "file://{bare}", "ext::sh -c date"])
+def test_a_submodule_leads_nowhere_but_over_http(hoster: Hoster, url: str) -> None:
+    commit = submodule(hoster, url.format(bare=hoster.bare))
+    done = hoster.tool("build", "--dir", "job", hoster.url, commit, "x:1")
+    assert done.returncode == 1
+    assert "not allowed" in done.stderr
+
+
+KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nnobody else has it\n-----END OPENSSH PRIVATE KEY-----"
+HOST_KEY = "ssh-ed25519 AAAA"
+# Serves the repository by git's own program, as an SSH server would, to who has the key and knows it.
+SSH = """#!/bin/bash
+for command; do [ -z "$next" ] || key=$command; next=; case $command in
+    -i) next=1 ;;
+    UserKnownHostsFile=*) known=${command#*=} ;;
+esac; done
+[ "$(stat -c %a "$key")" = 600 ] && grep -q 'nobody else' "$key" ||
+    { echo "x: Permission denied (publickey)." >&2; exit 255; }
+[[ " $* " == *' StrictHostKeyChecking=yes '* ]] || { echo "Host key is not looked at." >&2; exit 255; }
+[ "$(cat "$known")" = 'repository ssh-ed25519 AAAA' ] || { echo "Host key verification failed." >&2; exit 255; }
+exec bash -c "${command//team/ROOT}"
+"""
+
+
+def test_a_repository_is_fetched_by_ssh_with_its_key_from_the_server_that_is_known(hoster: Hoster) -> None:
+    hoster.shim("ssh", SSH.replace("ROOT", str(hoster.root)))
+    commit = hoster.commit({"README": "by ssh"})
+    url, told = "git@git.example.org:team/site.git", {"key": KEY, "host_key": HOST_KEY}
+    found = hoster.tool("commit", url, "refs/heads/main", told=told)
+    assert found.stdout == f"{commit}\n", found.stderr
+    built = hoster.tool("build", "--dir", "job", url, commit, "x:1", told=told)
+    assert built.returncode == 0, built.stderr
+    assert "nobody else" not in built.stdout + built.stderr
+    other = hoster.tool("commit", url, "HEAD", told={"key": KEY, "host_key": "ssh-ed25519 BBBB"})
+    assert "its SSH server has another key than git.host_key says" in other.stderr
+    wrong = hoster.tool("commit", url, "HEAD", told={"key": "x", "host_key": HOST_KEY})
+    assert "the key (git.key) must be a deploy key of it" in wrong.stderr
+
+
+def test_without_a_key_nothing_goes_by_ssh(hoster: Hoster) -> None:
+    done = hoster.tool("commit", "git@git.example.org:team/site.git", "HEAD")
+    assert (done.returncode, "not allowed" in done.stderr) == (1, True)

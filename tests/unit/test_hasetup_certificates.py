@@ -18,8 +18,9 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "images" / "HAProxySetup"))
 from hasetup import certificates
 from hasetup.__main__ import main
 from hasetup.apply import Files
-from hasetup.certificates import SELF_SIGNED, inspect, own_certificates, prepare, self_signed, tidy
+from hasetup.certificates import own_certificates, prepare, tidy
 from hasetup.domains import Domain, InputError
+from hasetup.pem import SELF_SIGNED, inspect, self_signed
 
 SITE = Domain("example.com", "site", 8080, tls=True)
 ECHO = Domain("echo.example.net", "echo", 8080, tls=True)

@@ -56,15 +56,56 @@ def test_a_collected_line_names_the_site_and_only_a_site_that_is_served():
         " if { var(txn.host) -m str www.echo.example.org www.example.com }",
     ]
     # Before the answer to a name that is not served ends the rules.
-    assert lines.index(named[1]) < next(at for at, line in enumerate(lines) if "status 421" in line)
+    assert lines.index(named[1]) < next(at for at, line in enumerate(lines) if "int(421)" in line)
     (line,) = (line for line in lines if line.startswith("log-format"))
     assert line.startswith("log-format '@%[var(txn.site)] %[var(txn.host),")
 
 
-def test_a_collected_proxy_has_one_thread_unless_more_are_asked_for():
-    """Two that write at once drop lines."""
+def test_all_names_below_a_domain_share_one_file_of_lines():
+    """Anybody could fill the disk with names else."""
+    hive = {
+        **HIVE,
+        "*.example.com": {"app": "tenants", "port": 1, "www": False},
+        "shop.example.com": {"app": "shop", "port": 1, "www": False},
+    }
+    lines = [line.strip() for line in render(domains(hive), access=Access(collected=True)).splitlines()]
+    below = "{ var(txn.host) -m reg '^[a-z0-9_-]+\\.example\\.com$' }"
+    wild = f"http-request set-var(txn.site) str(_.example.com) if {below} !named"
+    assert wild in lines
+    named = " ".join(line for line in lines[: lines.index(wild)] if line.startswith("acl named"))
+    for name in ("shop.example.com", "www.example.com", "example.net", "always_false"):
+        assert name in named.split()
+
+
+def texts_of_frontends(text: str) -> dict[str, str]:
+    """The text of each, by its name."""
+    sections = [section.partition("\n") for section in text.split("\n\n") if section.startswith("frontend ")]
+    return {head.removeprefix("frontend "): body for head, _, body in sections}
+
+
+def test_each_thread_of_a_collected_proxy_has_connections_and_a_way_to_the_pipe_of_its_own():
+    """Two threads that meet at one descriptor drop a line."""
+    text = render(domains(), crt_list=LIST, access=Access(collected=True, threads=2))
+    assert "    nbthread 2\n" in text
+    found = texts_of_frontends(text)
+    assert list(found) == ["inside", "figures", "http", "http-2", "https", "https-2"]
+    for first in ("http", "https"):
+        for thread, target, body in ((1, "", found[first]), (2, "_2", found[f"{first}-2"])):
+            binds = [line for line in body.splitlines() if line.startswith("    bind ")]
+            assert [line.endswith(f" thread {thread}") for line in binds] == [True, True]
+            assert f'    log "${{APIARY_ACCESS_LOG{target}}}" len' in body
+        # Whichever of them a visitor meets, it treats him alike.
+        second = found[f"{first}-2"].replace("thread 2", "thread 1").replace("ACCESS_LOG_2}", "ACCESS_LOG}")
+        assert second == found[first]
+
+
+def test_a_proxy_of_one_thread_and_one_without_a_collector_have_one_frontend_for_a_scheme():
+    for one in (Access(collected=True), Access(collected=True, threads=1), Access(threads=4), Access()):
+        text = render(domains(), crt_list=LIST, access=one)
+        assert list(texts_of_frontends(text)) == ["inside", "figures", "http", "https"]
+        assert " thread " not in text
     assert "nbthread 1" in logged(collected=True)
-    assert "nbthread 4" in logged(collected=True, threads=4)
+    assert "nbthread 4" in logged(threads=4)
     assert not [line for line in logged() if "nbthread" in line]
 
 
@@ -82,7 +123,11 @@ def test_an_anonymous_log_shows_no_whole_address_of_a_visitor_anywhere(collected
 def test_logging_comes_from_the_environment():
     assert access.parse({}) == Access()
     assert access.parse({"ACCESS_LOG": "", "ANONYMIZE": "false"}) == Access()
-    assert access.parse({"ACCESS_LOG": "logs", "ANONYMIZE": "true"}) == Access(collected=True, anonymous=True)
+    assert access.parse({"ACCESS_LOG": "logs", "ANONYMIZE": "true"}) == Access(True, True, threads=1)
+    assert access.parse({"ACCESS_LOG": "logs"}, processors=8) == Access(collected=True, threads=8)
+    assert access.parse({"ACCESS_LOG": "logs", "THREADS": "2"}, processors=8) == Access(collected=True, threads=2)
+    assert access.parse({"ACCESS_LOG": "logs"}, processors=96) == Access(collected=True, threads=64)
+    assert access.parse({}, processors=8) == Access()
     with pytest.raises(InputError, match="ANONYMIZE: 'yes' is neither true nor false"):
         access.parse({"ANONYMIZE": "yes"})
     assert access.parse({"THREADS": "4"}) == Access(threads=4)
@@ -142,7 +187,7 @@ def frontends(text: str) -> dict[str, list[str]]:
 def test_http_only_sends_on_what_is_served_over_https():
     found = frontends(render(domains(), crt_list=LIST))
     assert [line for line in found["http"] if line.startswith("use_backend")] == [
-        "use_backend app-blog if { var(txn.host) -m str example.net }"
+        "use_backend app-blog if { var(txn.app) -m str blog }"
     ]
     assert "http-request redirect prefix https://%[var(txn.host)] code 301 if secure" in found["http"]
     assert (
@@ -213,8 +258,11 @@ def test_a_domain_without_www_has_no_redirect_and_no_route_for_it():
 
 def test_a_server_without_sites_answers_every_request_with_421():
     text = render(domains({}))
-    answer = next(line for line in text.splitlines() if "status 421" in line)
-    assert answer.endswith("</html>'")
+    lines = text.splitlines()
+    assert (
+        lines[lines.index("    http-request set-var(txn.status) int(421)") + 2]
+        == "    http-request use-service lua.refused"
+    )
     assert "use_backend" not in text
 
 

@@ -32,6 +32,10 @@ def test_a_stack_file_has_the_stores_that_it_names(line: str, wanted: list[str])
     assert stores.wanted_by(f"config:\n  apiary:backups:\n    {line}\n") == wanted
 
 
+def test_the_labs_own_stack_is_saved_to_the_store_that_is_soonest_built():
+    assert stores.wanted_by((CHECKOUT / "Pulumi.lab.yaml").read_text()) == ["rest"]
+
+
 def test_every_store_has_an_address_of_its_own():
     plan = network.Plan("10.88.0.0/16")
     stores_at = [plan.store(name) for name in stores.STORES]
@@ -64,8 +68,9 @@ def is_trusted(leaf: x509.Certificate, root: x509.Certificate, name: str) -> boo
 
 def test_whom_the_labs_stack_file_trusts_signs_for_the_labs_names_and_no_others(tmp_path: Path):
     settings = yaml.safe_load((CHECKOUT / "Pulumi.lab.yaml").read_text())["config"]
-    root = x509.load_pem_x509_certificate(settings["apiary:jobs"]["certbot"]["env"]["directory_ca"].encode())
-    for name, expected in (("s3.lab.internal", True), ("ewr1.vultrobjects.com", False)):
+    assert settings["apiary:backups"]["ca"] == settings["apiary:jobs"]["certbot"]["env"]["directory_ca"]
+    root = x509.load_pem_x509_certificate(settings["apiary:backups"]["ca"].encode())
+    for name, expected in (("rest.lab.internal", True), ("ewr1.vultrobjects.com", False)):
         assert is_trusted(issued(acme.REGION, tmp_path, name), root, name) is expected
     world = x509.load_pem_x509_certificate(acme.WORLD.pem().encode())
     name = "ewr1.vultrobjects.com"

@@ -11,6 +11,8 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "images" / "Monitor"))
 
 from monitor import __main__ as main
 from monitor import config, day, ntfy, own, page, programs, rules
+from monitor.kept import AlertmanagerError, Kept
 from monitor.settings import EnvironmentProblem, Told, read
 from monitor.watch import Ntfy, Watch, WatchError, parse
 
@@ -79,7 +82,7 @@ def test_nothing_listens_beyond_the_container_but_its_health():
 
 
 def test_what_is_not_there_is_not_asked():
-    bare = dataclasses.replace(WATCH, sites=(), peers=(), jobs=(), proxy=False, backups=None)
+    bare = dataclasses.replace(WATCH, sites=(), peers=(), servers=(), jobs=(), proxy=False, backups=None)
     assert {one["job_name"] for one in prometheus(bare)["scrape_configs"]} == {"host", "alertmanager"}
     assert set(alerting(bare)) - {"Heartbeat"} == {
         "AlertsNotDelivered",
@@ -92,12 +95,62 @@ def test_what_is_not_there_is_not_asked():
     }
 
 
+def test_a_server_is_down_when_it_answers_neither_a_ping_nor_at_any_private_port():
+    (servers,) = [one for one in prometheus()["scrape_configs"] if one["job_name"] == "servers"]
+    assert servers["static_configs"] == [
+        {"targets": ["203.0.113.11"], "labels": {"__param_module": "ping", "peer": "db1"}}
+    ]
+    assert json.loads(config.blackbox(WATCH, None))["modules"]["ping"]["prober"] == "icmp"
+    without = dataclasses.replace(WATCH, peers=())
+    assert alerting(without)["ServerDown"]["expr"] == 'max by (peer) (probe_success{job=~"servers|peers"}) == 0'
+    assert "PrivatePortDown" not in alerting(without)
+
+
+def test_sites_of_a_dead_server_are_not_told_beside_it_nor_kept_quiet_for_another_server_s_proxy():
+    elsewhere = dataclasses.replace(WATCH, sites=(dataclasses.replace(WATCH.sites[0], server="db1"), WATCH.sites[1]))
+    (sites,) = [one for one in prometheus(elsewhere)["scrape_configs"] if one["job_name"] == "sites"]
+    peers = {one["labels"]["domain"]: one["labels"].get("peer") for one in sites["static_configs"]}
+    assert peers == {"example.com": "db1", "api.example.com": None}
+    hushed = [
+        (one["source_matchers"], one["equal"])
+        for one in alertmanager()["inhibit_rules"]
+        if one["target_matchers"] == ['alertname="SiteDown"']
+    ]
+    assert hushed == [(['alertname="ServerDown"'], ["peer"]), (['alertname="ProxyDown"'], ["peer"])]
+
+
+@pytest.mark.parametrize(
+    ("disks", "seen"),
+    [
+        ((), {"/", "/srv/data", "/srv/data2"}),
+        (("/srv/data",), {"/srv/data"}),
+        (("/", "/srv/data2"), {"/", "/srv/data2"}),
+    ],
+)
+def test_the_file_systems_that_are_named_are_watched_and_no_other(disks: tuple[str, ...], seen: set[str]):
+    found = json.loads(config.prometheus(WATCH, 30, "/rules.yml", disks))
+    (host,) = [one for one in found["scrape_configs"] if one["job_name"] == "host"]
+    (keep,) = host["metric_relabel_configs"]
+    assert keep["action"] == "keep"
+
+    def kept(series: str, mount: str = "") -> bool:
+        return re.fullmatch(keep["regex"], f"{series};{mount}") is not None
+
+    mounts = {"/", "/srv/data", "/srv/data2"}
+    assert {mount for mount in mounts if kept("node_filesystem_avail_bytes", mount)} == seen
+    for series in ("apiary_container_up", "node_memory_MemTotal_bytes", "node_textfile_mtime_seconds"):
+        assert kept(series)
+    assert not kept("node_filesystem_files", "/srv/data")
+    gone = [one.labels for one in rules.alerts(WATCH, 30, disks) if one.name == "DiskGone"]
+    assert gone == [{"mountpoint": mount} for mount in disks]
+
+
 # --- when it alarms
 
 
 def test_every_alert_says_what_to_type_and_the_docs_have_that_heading_and_that_line():
     monitoring = (ROOT / "docs" / "monitoring.md").read_text()
-    for one in rules.alerts(WATCH, 30):
+    for one in rules.alerts(WATCH, 30, ["/srv/data"]):
         name, _, anchor = one.doc.partition("#")
         text = (ROOT / name).read_text()
         headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
@@ -115,6 +168,13 @@ def test_the_texts_name_this_server_and_this_stack():
     assert "<server>" not in texts
     assert "<stack>" not in texts
     assert "<name>" not in texts
+
+
+def test_what_is_told_in_place_of_others_lasts_until_they_have_come_back():
+    found = alerting()
+    instead = {one["source_matchers"][0].split('"')[1] for one in alertmanager()["inhibit_rules"]}
+    assert {name: found[name]["keep_firing_for"] for name in instead} == {"ServerDown": "300s", "ProxyDown": "120s"}
+    assert {name for name, rule in found.items() if "keep_firing_for" in rule} == instead
 
 
 @pytest.mark.parametrize("interval", [1, 30, 300])
@@ -211,6 +271,7 @@ def test_what_can_t_be_read_is_refused_without_a_secret_in_the_words(text: str, 
         ({"INTERVAL": "x"}, "INTERVAL"),
         ({"HTTP_PORT": "70000"}, "HTTP_PORT"),
         ({"CA": "x"}, "CA"),
+        ({"DISKS": "/ data"}, "DISKS: 'data' is no mount point"),
     ],
 )
 def test_an_environment_that_can_t_be_used_is_refused_by_its_name(environment: dict[str, str], said: str):
@@ -271,6 +332,122 @@ def test_what_can_t_be_used_leaves_what_was_watched_and_it_is_not_well_until_it_
     monkeypatch.setattr(monitor.running, "reload", list)
     monitor.look()
     assert monitor.well()
+
+
+# --- what outlives an end
+
+
+class Alertmanager:
+    """What the file is kept beside: the alerts it has, and what it is given."""
+
+    def __init__(self) -> None:
+        outer = self
+        self.alerts: list[dict[str, Any]] = []
+        self.given: list[list[dict[str, Any]]] = []
+        self.status = 200
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._say(json.dumps(outer.alerts).encode())
+
+            def do_POST(self) -> None:
+                outer.given.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self._say(b"")
+
+            def _say(self, body: bytes) -> None:
+                self.send_response(outer.status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def has(self, *names: str) -> None:
+        self.alerts = [
+            {
+                "fingerprint": f"of-{name}",
+                "labels": {"alertname": name},
+                "annotations": {"summary": name},
+                "startsAt": "2026-11-29T01:00:00.000Z",
+                "endsAt": "2026-11-29T02:10:00.000Z",
+                "generatorURL": "http://x",
+                "status": {"state": "active"},
+            }
+            for name in names
+        ]
+
+    def kept(self, folder: Path, interval: int = 30) -> Kept:
+        return Kept(folder, interval, self.server.server_port)
+
+
+NOW = datetime(2026, 11, 29, 2, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def manager() -> Iterator[Alertmanager]:
+    found = Alertmanager()
+    yield found
+    found.server.shutdown()
+
+
+def test_what_is_wrong_at_the_end_is_given_back_until_it_is_seen_again(manager: Alertmanager, tmp_path: Path):
+    manager.has("SiteDown", "Heartbeat")
+    manager.kept(tmp_path).look(NOW)
+    assert manager.given == [[]]
+    manager.has()
+    manager.kept(tmp_path).look(NOW + timedelta(hours=1))
+    (back,) = manager.given[-1]
+    assert (back["labels"], back["annotations"], back["startsAt"]) == (
+        {"alertname": "SiteDown"},
+        {"summary": "SiteDown"},
+        "2026-11-29T01:00:00.000Z",
+    )
+    # Eight looks, in which Prometheus says it again, or it is over.
+    assert back["endsAt"] == (NOW + timedelta(hours=1, seconds=240)).isoformat()
+    assert set(back) == {"labels", "annotations", "startsAt", "endsAt", "generatorURL"}
+
+
+def test_what_is_over_is_given_back_as_over_until_that_must_have_been_told(manager: Alertmanager, tmp_path: Path):
+    kept = manager.kept(tmp_path)
+    manager.has("SiteDown")
+    kept.look(NOW)
+    manager.has()
+    kept.look(NOW + timedelta(seconds=30))
+    manager.kept(tmp_path).look(NOW + timedelta(seconds=60))
+    assert [one["endsAt"] for one in manager.given[-1]] == [(NOW + timedelta(seconds=30)).isoformat()]
+    kept.look(NOW + timedelta(seconds=500))
+    manager.kept(tmp_path).look(NOW + timedelta(seconds=530))
+    assert manager.given[-1] == []
+
+
+def test_it_is_given_back_once_and_only_to_one_that_takes_it(manager: Alertmanager, tmp_path: Path):
+    manager.has("SiteDown")
+    manager.kept(tmp_path).look(NOW)
+    again = manager.kept(tmp_path)
+    manager.status = 500
+    with pytest.raises(AlertmanagerError, match="answers 500"):
+        again.look(NOW)
+    manager.status = 200
+    manager.has()
+    again.look(NOW)
+    again.look(NOW)
+    assert [len(one) for one in manager.given] == [0, 1, 1]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"of": 1}', '{"of": {"labels": {}}}'])
+def test_a_file_that_was_cut_off_gives_nothing_back(manager: Alertmanager, tmp_path: Path, text: str):
+    (tmp_path / "alerts.json").write_text(text)
+    manager.kept(tmp_path).look(NOW)
+    assert manager.given == [[]]
+
+
+def test_one_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any):
+    main.keep(Kept(tmp_path, 30, 1))
+    assert "ERROR: what is wrong could not be kept: Alertmanager does not answer" in capsys.readouterr().err
 
 
 # --- ntfy
@@ -424,13 +601,41 @@ def a_day(**changes: Any) -> day.Day:
 
 def test_the_page_shows_each_quarter_of_an_hour_and_what_is_not_known_as_such():
     text = page.render(a_day())
-    assert text.count('<rect class="g"') == 2
-    assert text.count('<rect class="b"') == 1
-    assert text.count('<rect class="n"') == 2 * day.POINTS - 3
-    assert "80.00 %" in text
+    # Those of the site over each family, and those of all sites together.
+    assert text.count('<rect class="g"') == 2 * 2
+    assert text.count('<rect class="b"') == 1 * 2
+    assert text.count('<rect class="n"') == 3 * day.POINTS - 3 * 2
+    assert text.count("80.00 %") >= 3
     assert "certificate 42 days" in text
     assert "All is well." in text
     assert ">50 %<" in text
+
+
+def test_the_picture_of_all_sites_is_the_worst_of_them_and_what_is_not_all_is_never_written_as_all():
+    nothing: day.Line = (None,) * (day.POINTS - 2)
+    well, ill = ({"IPv4": (*nothing, 1.0, last)} for last in (1.0, 0.99999))
+    first = dataclasses.replace(a_day().sites[0], up=well)
+    second = dataclasses.replace(first, domain="two.example.com", up=ill)
+    text = page.render(a_day(sites=(first, second)))
+    assert ">99.99 %</b>" in text
+    whole = text[text.index('class="tile wide"') : text.index('class="tiles"')]
+    assert whole.count('<rect class="g"') == 2
+    down = dataclasses.replace(second, up={"IPv4": (*nothing, 1.0, 0.2)})
+    whole = page.render(a_day(sites=(first, down))).split('class="tiles"')[0]
+    assert whole.count('<rect class="b"') == 1
+
+
+def test_visits_of_an_application_with_two_domains_are_counted_once():
+    site = dataclasses.replace(a_day().sites[0], visits=(1000.0,) + (None,) * (day.POINTS - 1))
+    text = page.render(a_day(sites=(site, dataclasses.replace(site, domain="two.example.com"))))
+    assert ">1,000</b>" in text
+
+
+def test_what_is_nearly_full_is_told_apart():
+    disks = [day.Fact(name, (share,) * day.POINTS, 2.0**31) for name, share in (("disk /", 0.5), ("disk /srv", 0.95))]
+    text = page.render(a_day(facts=(day.Fact("memory", (0.5,) * day.POINTS, None), *disks)))
+    assert '<span class="quiet">disk /srv in use</span><b class="text-b">95 %</b>' in text
+    assert '<span class="quiet">memory in use</span><b class="text-g">50 %</b>' in text
 
 
 def test_the_page_asks_nobody_for_anything_and_holds_nothing_that_could_run():

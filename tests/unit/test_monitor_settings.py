@@ -50,8 +50,11 @@ def problems(raw: dict[str, Any]) -> dict[str, str]:
     return {}
 
 
+ADDRESSES = {"web1": "203.0.113.10", "db1": "203.0.113.11"}
+
+
 def watched(raw: dict[str, Any], name: str = "monitor") -> dict[str, Any]:
-    return settings.watched(settings.load(raw, name="test"), name)
+    return settings.watched(settings.load(raw, name="test"), name, ADDRESSES)
 
 
 def test_whom_it_tells_with_each_secret_in_its_place():
@@ -106,6 +109,18 @@ def test_it_watches_what_the_other_servers_have_on_the_private_network():
     assert watched(two_servers())["peers"] == [
         {"server": "db1", "application": "ledger", "address": "192.168.150.11", "port": 5432}
     ]
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_it_watches_every_other_server_whatever_that_has_on_the_private_network(private: bool):
+    raw = two_servers()
+    if not private:
+        for server in raw["servers"].values():
+            del server["private_ip"]
+            server["dns"].pop("private", None)
+        del raw["applications"]["ledger"]["private"]
+    assert watched(raw)["servers"] == [{"name": "db1", "address": "203.0.113.11"}]
+    assert watched(stack_file())["servers"] == []
 
 
 def test_sites_of_a_server_with_a_monitor_are_its_own_and_are_told_once():
@@ -181,6 +196,9 @@ CASES = [
     ("alerts.mail.password", "in plain text", "alerts.mail.password", "is no reference to a secret"),
     ("alerts.mail.password", None, "alerts.mail.password", "missing; a login has both: write password: _secrets^NAME"),
     ("alerts.mail.user", None, "alerts.mail.user", "missing; a login has both"),
+    ("alerts.mail.sender", "hive", "alerts.mail.sender", '"hive" is not an address of mail'),
+    ("alerts.mail.sender", None, "alerts.mail.sender", "missing"),
+    ("alerts.mail.tls", False, "alerts.mail.tls", "no password is handed in where everybody can read it"),
     ("alerts.webhook", ["ftp://x"], "alerts.webhook[0]", "is not an address; write e.g."),
     ("alerts.webhook", ["https://me:word@x.example"], "alerts.webhook[0]", "holds a user or password"),
     ("alerts.webhook", ["_secrets^hok"], "alerts.webhook[0]", '"hok" is not a secret; did you mean "_secrets^hook"?'),
@@ -201,6 +219,8 @@ CASES = [
         "is no number of seconds from 1 to",
     ),
     ("applications.monitor.env", {"interval": True}, "applications.monitor.env.interval", "is no number of seconds"),
+    ("applications.monitor.env", {"disks": "srv/data"}, "applications.monitor.env.disks", "are no mount points"),
+    ("applications.monitor.env", {"disks": ""}, "applications.monitor.env.disks", "leave it out to watch all"),
     ("applications.eye", MONITOR, "applications.eye", "is watched by applications.monitor already"),
     ("jobs.monitor2", MONITOR, "jobs.monitor2", "Monitor does not end, so it is an application"),
 ]

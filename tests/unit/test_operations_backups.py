@@ -118,7 +118,7 @@ def test_the_list_says_of_what_when_how_large_and_proved_when(
     FakeHost.statuses = {"web2": 1}
     assert backups.show(pulumi(tmp_path), None) == 1
     said = " ".join(capsys.readouterr().out.split())
-    assert "volume:uploads 2026-11-28 02:17 UTC 12.3 MiB 2 2026-11-22 05:00 UTC failed: the disk is full" in said
+    assert "volume:uploads 2026-11-28 02:17 UTC 12 MiB 2 2026-11-22 05:00 UTC failed: the disk is full" in said
     assert "roles:postgres never 0 never" in said
     assert "left out: reports: backup: false of jobs.reports" in said
     assert "web2: server web2 does not answer" in said

@@ -47,6 +47,11 @@ class Engine:
     resources: list[dict[str, Any]]
     does: Callable[[list[dict[str, Any]]], None] = lambda _: None
     ran: list[tuple[str, ...]] = field(default_factory=list)
+    project: str = "apiary"
+
+    def setting(self, key: str) -> str:
+        assert key == "apiary:jobs"
+        return "{}"
 
     def export(self) -> dict[str, Any]:
         return {"deployment": {"resources": self.resources}}
@@ -122,7 +127,7 @@ def test_a_branch_that_can_t_be_built_says_how_to_go_back(
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ("echo", "echo is not built from a branch or a tag of a git repository; change it in the stack file"),
+        ("echo", "echo is neither built from a branch or a tag of a git repository nor pulled by a tag; change it in"),
         ("shpo", "the state has no application 'shpo'; it has: web1:echo, web1:shop"),
         ("feed", "the state has no application 'feed'; it has: web1:echo, web1:shop"),
     ],

@@ -73,6 +73,14 @@ def test_only_where_the_state_is_lost_the_password_is_given_and_what_exists_adop
     assert block(FACTS).rstrip().splitlines()[-2:] == ["pulumi up --stack prod --yes", "make backups STACK=prod"]
 
 
+def test_it_takes_no_name_from_another_secret_of_the_stack_file() -> None:
+    """A rest-server's password is often called like that."""
+    assert kit.free_name(["backups_password", "backups_password_2"]) == "backups_password_3"
+    inside = block(replace(FACTS, secret=kit.free_name(["backups_password"])))
+    assert "'apiary:secrets.backups_password'" not in inside
+    assert "'apiary:backups.password' '_secrets^backups_password_2'" in inside
+
+
 def test_a_password_that_the_stack_file_names_is_not_given_twice() -> None:
     assert "config set" not in block(replace(FACTS, has_password_setting=True))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -154,3 +155,61 @@ def test_the_key_that_is_written_is_the_one_that_stays(
     monkeypatch.setattr(Stack, "export", lambda *_, **__: exported)
     hosts.ensure_key(Stack("prod"), hosts.State.of(exported))
     assert (tmp_path / "id_ed25519").read_text() == "new"
+
+
+BACKUPS = "urn:pulumi:prod::apiary::apiary:backups:Backups::"
+
+
+@pytest.mark.parametrize(
+    ("has_backups", "restore", "says"),
+    [
+        (False, True, "It has no backups: what was on its disk is lost"),
+        (True, False, "It begins empty, as servers.web1.restore says"),
+        (True, True, "filled from its last backup; what was written since then is lost"),
+    ],
+)
+def test_who_is_asked_is_told_what_becomes_of_the_data(
+    has_backups: bool,
+    restore: bool,
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    exported = Stack("prod").export()
+    exported["deployment"]["resources"] += [
+        {"urn": f"{BACKUPS}{server}", "type": "apiary:backups:Backups"}
+        for server in ("web2", *(["web1"] if has_backups else []))
+    ]
+    monkeypatch.setattr(socket, "create_connection", silence)
+    monkeypatch.setattr(Stack, "export", lambda *_, **__: exported)
+    monkeypatch.setattr(Stack, "setting", lambda *_: json.dumps({"web1": {"restore": restore}}))
+    monkeypatch.setattr(Stack, "project", "apiary")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda _: "no")
+    stack = Stack("prod")
+    with pytest.raises(OperationError, match="not confirmed"):
+        revive.revive(stack, "web1", yes=False, force=False)
+    assert says in capsys.readouterr().out
+    assert stack.done == []
+
+
+def test_what_came_back_from_when_is_said_of_this_server_alone() -> None:
+    type_ = "command:remote:Command"
+
+    def command(name: str, server: str, said: str) -> dict[str, Any]:
+        urn = f"{BACKUPS.removesuffix('::')}${type_}::{name}"
+        return {"urn": urn, "type": type_, "parent": f"{BACKUPS}{server}", "outputs": {"stdout": said}}
+
+    state = hosts.State.of(
+        {
+            "deployment": {
+                "resources": [
+                    *({"urn": f"{BACKUPS}{server}", "type": "apiary:backups:Backups"} for server in ("web1", "db1")),
+                    command("web1-backups", "web1", "backups are due"),
+                    command("web1-fill", "web1", "volume:uploads: 3 B as of a day\nvolume:wiki: 9 B as of a day\n"),
+                    command("postgres-fill", "db1", "database:postgres:shop: 9 B as of a day"),
+                ]
+            }
+        }
+    )
+    assert revive.filled(state, "web1") == ["volume:uploads: 3 B as of a day", "volume:wiki: 9 B as of a day"]

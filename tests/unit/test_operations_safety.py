@@ -110,7 +110,7 @@ def test_a_server_that_a_killed_rebuild_has_emptied_is_not_taken_for_dead(
 def test_no_server_is_dropped_without_a_terminal_to_ask_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("web1\n"))
     with pytest.raises(OperationError, match="--yes"):
-        revive._confirm(Stack("prod"), "web1", exists=True)
+        revive._confirm(Stack("prod"), State.of({"deployment": {}}), "web1", exists=True)
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ VARIABLES = {
     "apiary_bridge_subnet": "2001:db8:1:2:0:1::/96",
     "apiary_net_subnet": NET,
     "apiary_net_subnet_ipv4": "172.30.0.0/24",
+    "apiary_net_gateways": ["172.30.0.1", "2001:db8:1:2:0:2::1"],
     "apiary_addresses": [WEB],
     "apiary_published": [{"address": WEB, "proto": "tcp", "port": 80}],
     "apiary_published_ipv4": [{"proto": "tcp", "port": 80}],
@@ -123,7 +124,25 @@ def test_docker_gets_the_bridge_subnet_and_leaves_ipv6_filtering_to_ufw():
     assert daemon["live-restore"] is True
     assert daemon["userland-proxy"] is False
     assert daemon["registry-mirrors"] == ["http://mirror"]
+    assert daemon["insecure-registries"] == ["http://mirror"], "BuildKit takes no http from the mirrors' own list"
+    assert "insecure-registries" not in variables.daemon({**VARIABLES, "apiary_registry_mirrors": ["https://mirror"]})
+    assert daemon["builder"]["gc"]["enabled"], "a cache of builds never fills the disk"
     assert daemon["log-opts"] == {"max-size": "10m", "max-file": "3"}
+
+
+def test_authorities_of_registries_go_with_their_entry_and_others_stay(tmp_path):
+    def trust(**authorities):
+        return variables.trust({**VARIABLES, "apiary_registry_authorities": authorities}, str(tmp_path))
+
+    (tmp_path / "other" / "x").mkdir(parents=True)
+    (tmp_path / "other" / "ca.crt").write_text("by hand")
+    assert trust(**{"r.example:5000": "one", "other": "two"})
+    assert (tmp_path / "r.example:5000" / "apiary.crt").read_text() == "one"
+    assert not trust(**{"r.example:5000": "one", "other": "two"})
+    assert trust(**{"r.example:5000": "another", "other": "two"})
+    assert variables.trust(VARIABLES, str(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+    assert {path.name for path in (tmp_path / "other").iterdir()} == {"ca.crt", "x"}
 
 
 def test_daemon_json_is_written_only_when_it_differs(tmp_path):
@@ -463,7 +482,7 @@ def test_a_container_that_is_gone_is_no_error_of_the_drain(monkeypatch, capsys):
 
 
 def test_no_reload_happens_while_a_release_drains(tmp_path, monkeypatch):
-    monkeypatch.setattr(drain_tool, "LOCK_SECONDS", 0)
+    monkeypatch.setattr(sys.modules["apiary_proxy"], "LOCK_SECONDS", 0)
     lock = tmp_path / "lock"
     lock.touch()
     with drain_tool.no_reload(str(lock)), lock.open("w") as hasetup:

@@ -1,5 +1,7 @@
 """References: read as meant, spelt back as read, and never a secret in a message."""
 
+from urllib.parse import quote
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from settings.references import (
     Literal,
     ReferenceSyntaxError,
     SecretRef,
+    Text,
     UserSecretRef,
     escape,
     parse,
@@ -75,12 +78,68 @@ def test_a_reference_is_read_back_as_it_was_spelt(reference):
     assert parse(spell(reference)) == reference
 
 
+URL = "postgres://shop:${_db^password}@${$db}:5432/shop"
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("x ${_secrets^a} y", None),
+        ("u:${_secrets^a}@tcp(db)/shop", None),  # no URL: as Go's MySQL driver has it
+        ("redis://:${_secrets^a}@cache", ""),
+        ("redis://${_secrets^a}:6379/0", None),
+        ("https://hooks.example.com/services/${_secrets^a}", "/"),
+        ("jdbc:mysql://db/x?password=${_secrets^a}&x=1", ""),
+        ("jdbc:mysql://db/x?mail=a@b&password=${_secrets^a}", ""),
+        ("a: http://x/ b: ${_secrets^a}@", None),  # the URL is over
+        ("urls: 'http://u:${_secrets^a}@x/'", ""),
+        ("https://${_secrets^a}/x@y", None),
+    ],
+)
+def test_a_value_is_percent_encoded_where_a_url_wants_it(value, kept):
+    [part] = [one for one in parse(value).parts if not isinstance(one.reference, Literal)]
+    assert part.kept == kept
+
+
+def test_text_is_put_together_of_what_its_references_stand_for():
+    class Secrets(Names):
+        def host(self, application):
+            return application
+
+        def secret(self, name):
+            return "p@ss/w:rd"
+
+        def text(self, text):
+            return "".join(
+                resolve(part.reference, self) if part.kept is None else quote(resolve(part.reference, self), part.kept)
+                for part in text.parts
+            )
+
+    assert resolve(parse("redis://:${_secrets^x}@${$db}/1"), Secrets()) == "redis://:p%40ss%2Fw%3Ard@db/1"
+    assert resolve(parse("a ${_secrets^x}, $${x} and $HOME"), Secrets()) == "a p@ss/w:rd, ${x} and $HOME"
+    assert resolve(parse("${$db}:5432"), Secrets()) == "db:5432"
+
+
+@pytest.mark.parametrize("value", [URL, "${$db}:5432", "__x ${+job}", "$${ ${_secrets^x}", "++${_db:x^password} $${"])
+def test_text_is_read_back_as_it_was_spelt(value):
+    assert parse(spell(parse(value))) == parse(value)
+    assert isinstance(parse(value), Text)
+
+
+@pytest.mark.parametrize(
+    "value", ["${HOME}", "a ${", "${}", "x${ $db}", "${_dbmap}", "${_db^pass}", "${$$x}", "${${$x}}"]
+)
+def test_what_begins_a_reference_in_text_and_is_none_is_refused_with_both_ways_out(value):
+    with pytest.raises(ReferenceSyntaxError, match=r"write \$\{\$app\}, .* or \$\$\{ for plain text"):
+        parse(value)
+
+
 @given(st.text() | st.text(alphabet="$+_^:ab secrets-", min_size=1).map(lambda text: "_" + text))
 def test_any_text_is_a_reference_or_an_error_that_does_not_repeat_it(text):
     try:
         parse(text)
     except ReferenceSyntaxError as error:
-        assert text[0] in "$+_"
+        assert text[0] in "$+_" or "${" in text
         assert len(text) < 15 or text not in str(error)  # noqa: PT017
 
 

@@ -113,7 +113,7 @@ def test_the_container_understands_what_is_accepted_here():
     raw = good()
     raw["applications"]["scheduler"] = {**SCHEDULER, "env": {**RIGHT, "timezone": "Europe/Berlin", "catch_up": False}}
     application = settings.load(raw, name="test").applications["scheduler"]
-    environment = {key: settings.references.spell(value) for key, value in application.environment.items()}
+    environment = {key: settings.references.spell(value) for key, value in application.variables.items()}
     read = table.read({**environment, "RUN_SETUP": "hasetup"})
     assert [(entry.name, entry.job, entry.when) for entry in read.entries] == [
         ("setup", "hasetup", "30 4 * * * Europe/Berlin")

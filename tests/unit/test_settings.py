@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import settings
 from settings.container_texts import Port, VolumeMount, duration, go_duration, parse_volume
 from settings.domains import serves_https, zone_for
+from settings.options import arguments
 from settings.order import container_order
 from settings.references import AppRef, DomainsAll, Literal
 
@@ -126,15 +127,15 @@ def test_ports_and_volumes_are_parsed(stack):
 def test_limits_are_spelt_as_docker_reads_them_back(stack):
     blog = stack.applications["blog"]
     assert (blog.memory_mib, blog.cpus, blog.health.interval) == (1024, "1.0", "1m30s")
-    assert blog.docker_capabilities == ("CAP_CHOWN", "CAP_NET_BIND_SERVICE")
+    assert arguments(blog)["capabilities"] == {"drops": ["ALL"], "adds": ["CAP_CHOWN", "CAP_NET_BIND_SERVICE"]}
 
 
 def test_the_environment_is_parsed_by_upper_case_names(stack):
-    assert stack.jobs["hasetup"].environment == {
+    assert stack.jobs["hasetup"].variables == {
         "DOMAINS": DomainsAll(),
         "HAPROXY_CONTAINER": AppRef("haproxy"),
     }
-    blog = stack.applications["blog"].environment
+    blog = stack.applications["blog"].variables
     assert (blog["DOMAINS"], blog["HTTP_PORT"], blog["DEBUG"]) == (
         Literal("example.com,penguin.example.co.uk"),
         Literal("8080"),

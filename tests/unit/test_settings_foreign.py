@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from settings.containers import Application, Git, Health, Job
+from settings.containers import Application, Health, Job
 from settings.foreign import WORDS, Foreign, advice, words_of
 from settings.hosts import Ipv6
 from settings.models import Stack
+from settings.sources import Git
 from tests.unit.test_settings import good
 from tests.unit.test_settings_errors import report
 
@@ -66,13 +67,14 @@ def test_every_word_of_others_knows_its_own(section, name, model, word):
     [
         ("capadd", "capabilities: ["),
         ("cap_add", "capabilities: ["),
-        ("environment", "env: {"),
+        ("envs", "env: {"),
         ("healthcheck", "health: {"),
         ("stop_grace_period", "grace_seconds: 30"),
         ("mem_limit", 'memory: "256m"'),
         ("branch", "git: {url: ..., branch: main}"),
         ("build", "build_dir: NAME"),
-        ("shm_size", 'tmpfs: {/dev/shm: "size=128m"}'),
+        ("device", "devices: ["),
+        ("workdir", "working_dir: /"),
         ("cmd", "command: ["),
         ("domain", "env: {domains: [example.com], http_port: 8080}"),
         ("privileged", "is refused: it would be the whole server; write the few it needs, capabilities: ["),
@@ -84,6 +86,7 @@ def test_what_is_called_otherwise_is_told_by_its_name(word, own):
 
 def test_the_same_word_may_mean_another_thing_in_another_section():
     assert "write after: [postgres]" in told("jobs", "certs", "depends_on")
+    assert "write after: [postgres]" in told("applications", "blog", "depends_on")
     assert "is of applications" in told("jobs", "certs", "healthcheck")
     assert "dns.web" in told("applications", "blog", "domains")
     assert "dns: {web: [" in told("servers", "web1", "domains")
@@ -92,9 +95,7 @@ def test_the_same_word_may_mean_another_thing_in_another_section():
 def test_a_misspelling_is_told_by_nearness_of_either():
     assert told("applications", "blog", "buid_dir") == 'unknown setting; did you mean "build_dir"?'
     assert told("applications", "blog", "depend_on").startswith('unknown setting; if "depends_on" is meant: ')
-    assert told("applications", "blog", "enviroment").startswith(
-        'unknown setting; if "environment" is meant: it is call'
-    )
+    assert told("applications", "blog", "enviroment") == 'unknown setting; did you mean "environment"?'
 
 
 def every_word():
@@ -132,14 +133,14 @@ def test_a_section_of_others_is_told_where_its_content_belongs(word):
 
 def test_a_word_that_means_a_setting_has_no_echo_where_that_is_missed():
     raw = good()
-    raw["applications"]["blog"] = {"build": "x", "environment": {}, "branch": "main"}
+    raw["applications"]["blog"] = {"build": "x", "variables": {}, "branch": "main"}
     raw["applications"]["mail"]["git"] = {"repo": "https://git.example.org/x.git"}
     raw["servers"]["web1"]["size"] = raw["servers"]["web1"].pop("plan")
     raw["zones"]["example.com"]["records"] = [{"type": "TXT", "value": "x"}]
     del raw["applications"]["mail"]["image"]
     assert set(report(raw)) == {
         "applications.blog.build",
-        "applications.blog.environment",
+        "applications.blog.variables",
         "applications.blog.branch",
         "applications.mail.git.repo",
         "servers.web1.size",

@@ -66,13 +66,22 @@ def test_a_variable_that_would_arrive_as_another_is_refused(written, read):
     assert report(quoted, stack_file(x=json.dumps(escape(written)))) == {}
 
 
+@pytest.mark.parametrize("section", ["environment", "labels"])
+def test_so_is_what_a_container_gets_by_other_names(section):
+    raw = good()
+    raw["applications"]["blog"][section] = {"UMASK": 18}
+    source = f"config: {{'apiary:applications': {{blog: {{{section}: {{UMASK: %s}}}}}}}}"
+    assert list(report(raw, source % "022")) == [f"applications.blog.{section}.UMASK"]
+    assert report(raw, source % "18") == {}
+
+
 @pytest.mark.parametrize(("written", "read"), FINE, ids=[one[0] for one in FINE])
 def test_a_variable_that_arrives_as_written_needs_no_quotes(written, read):
     raw = good()
     raw["applications"]["blog"]["env"]["x"] = read
     assert report(raw, stack_file(x=written)) == {}
     stack = settings.load(raw, name="test")
-    assert stack.applications["blog"].environment["X"].text == written
+    assert stack.applications["blog"].variables["X"].text == written
 
 
 def test_a_number_elsewhere_is_what_people_read():

@@ -24,7 +24,8 @@ from operations.status.words import ago, duration, percent, size
 DOCS = Path(__file__).parents[2] / "docs"
 NOW = 1_795_900_000.0  # 2026-11-28 21:06:40 UTC, a Saturday
 DAY, GIB = 86400.0, 1024.0**3
-SITE = Site("example.com", "web1", "example.com", "/", "200-399", True, {"IPv6": "2001:db8::a", "IPv4": "192.0.2.1"})
+LEADS = {"IPv6": "2001:db8::a", "IPv4": "192.0.2.1"}
+SITE = Site("example.com", "web1", "example.com", "/", "200-399", True, LEADS, "shop")
 WANTED = Wanted(
     stack="prod",
     tag="apiary-prod",
@@ -84,6 +85,7 @@ def good() -> dict[str, Any]:
         ],
         "schedule": {"logs": {"entry": "logs", "when": "30 4 * * *", "event": "ended", "due": NOW - 3600, "why": None}},
         "backups": {
+            "since": NOW - 30 * DAY,
             "items": ["volume:uploads"],
             "saved": [
                 {
@@ -258,6 +260,13 @@ def certificate(left: float, life: float = 90) -> dict[str, Any]:
         ),
         (MUTE, {}, Level.WRONG, r"no answer \(timed out\) over IPv6$", "curl -v -6"),
         ({}, MUTE, Level.WRONG, r"no answer \(timed out\) over IPv4$", "curl -v -4"),
+        (
+            {"maintenance": True},
+            {"maintenance": True},
+            Level.WATCH,
+            "under maintenance: visitors get 503",
+            "make maintenance APP=web1:shop OFF=1 STACK=prod",
+        ),
         ({"ms": 3001}, {}, Level.WATCH, "slow: 3001 ms over IPv6", "docker stats"),
         (
             {"addresses": ["2001:db8::bad"]},
@@ -306,6 +315,10 @@ def test_visits_that_did_not_come_about_are_wrong_with_the_reason() -> None:
     assert only(report(WANTED, answers)).says == "no answer (no python3 there) over IPv6 and IPv4"
 
 
+def refusal(one: str, port: int) -> dict[str, Any]:
+    return {"from": one, "to": "applications.redis", "proto": "tcp", "port": port, "count": 3}
+
+
 def with_container(id_: str, **changed: object) -> dict[str, Any]:
     """Of the three, one changed."""
     return {"containers": [{**one, **changed} if one["id"] == id_ else one for one in good()["containers"]]}
@@ -343,6 +356,13 @@ def with_container(id_: str, **changed: object) -> dict[str, Any]:
             "shop-0 runs beside it",
             "pulumi up --stack prod",
         ),
+        (
+            {"refused": [refusal("applications.shop", 6379), refusal("applications.shop", 6380)]},
+            Level.WATCH,
+            r"was refused at redis \(tcp/6379, tcp/6380\); if it should reach that, write reach: \[redis\]",
+            "on web1 apiary-neighbours refused",
+        ),
+        ({"refused": [refusal("applications.other", 6379), refusal("jobs.shop", 6379)]}, Level.OK, "", ""),
     ],
 )
 def test_an_application(facts: dict[str, Any], level: Level, says: str, types: str) -> None:
@@ -390,12 +410,26 @@ def test_a_job(facts: dict[str, Any], level: Level, says: str, types: str) -> No
         assert types in finding.type
 
 
+def test_a_job_that_is_run_by_hand_alone_need_not_have_run() -> None:
+    logs = Container("job", "logs", "web1", "j2", "apiary/logs:1", by_hand=True)
+    never = with_container("j2", status="created", started=None, finished=None)
+    assert made(never).level is Level.WRONG
+    assert made(never, containers=(*WANTED.containers[:2], logs)).level is Level.OK
+
+
 def backed_up(drill: dict[str, Any] | None = None, **changed: object) -> dict[str, Any]:
     """One item, and the rehearsal, each with something changed."""
     told = copy.deepcopy(good()["backups"])
     told["saved"][0] |= changed
     told["drill"] |= drill or {}
     return {"backups": told}
+
+
+def new(since: float, *more: str) -> dict[str, Any]:
+    """A server that saves since then, and has not done so yet; or has, and `more` things were added then."""
+    told = good()["backups"]
+    saved = told["saved"] if more else []
+    return {"backups": {**told, "items": [*told["items"], *more], "saved": saved, "since": since}}
 
 
 OLD = {"begun": iso(NOW - 9 * DAY)}
@@ -421,6 +455,10 @@ BROKEN = {"status": "failed", "applications": {"shop": {"status": "failed", "rea
         ),
         (backed_up(status="suspicious", reason="9 B"), Level.WRONG, "web1 volume:uploads", "is suspicious, .*: 9 B"),
         ({"backups": {**good()["backups"], "saved": []}}, Level.WRONG, "web1 volume:uploads", "was never saved"),
+        (new(NOW - 3 * 3600), Level.WATCH, "web1", "it has saved nothing since it was made"),
+        (new(NOW - 3 * 3600, "volume:wiki"), Level.WATCH, "web1 volume:wiki", "was not saved yet"),
+        (new(NOW - 30 * 3600, "volume:wiki"), Level.WRONG, "web1 volume:wiki", "was never saved"),
+        (new(NOW - 30 * 3600), Level.WRONG, "web1 volume:uploads", "was never saved"),
         ({"backups": None}, Level.WRONG, "web1", "saves nothing"),
         ({"backups": {**good()["backups"], "drill": None}}, Level.WATCH, "web1 rehearsal", "never proved"),
         (backed_up(OLD), Level.WATCH, "web1 rehearsal", "9 d old"),
@@ -542,7 +580,17 @@ def test_what_there_should_be_follows_from_the_state_and_the_stack_file() -> Non
     found = wanted("prod", "apiary-prod", State.of(STATE), config)
     assert [server.name for server in found.servers] == ["web1"]
     assert found.sites == (
-        Site("shop.example.com", "web1", "example.com", "/up", "200,401", True, dict(SITE.addresses)),
+        Site(
+            "shop.example.com",
+            "web1",
+            "example.com",
+            "/up",
+            "200,401",
+            True,
+            dict(SITE.addresses),
+            application="shop",
+            host="shop.example.com",
+        ),
     )
     assert [found.sites[0].counts(status) for status in (200, 201, 401, 503)] == [True, False, True, False]
     assert [(one.kind, one.name, one.id, one.image) for one in found.containers] == [
@@ -555,6 +603,24 @@ def test_what_there_should_be_follows_from_the_state_and_the_stack_file() -> Non
 
 
 # how it is shown
+
+
+def test_a_part_of_a_domain_and_all_names_below_one_are_asked_for_as_visitors_do() -> None:
+    told = copy.deepcopy(STATE)
+    verdict = told["deployment"]["resources"][-1]["inputs"]
+    route = {"app": "shop", "port": 1, "path": "/up", "status": "200", "www": True, "tls": True}
+    sites = {
+        "example.com": {**route, "site": {"www": "www", "password": ["anna"]}},
+        "example.com/api": {**route, "site": {"www": "www"}, "visited": {"path": "/api/up"}},
+        "*.example.com": {**route, "www": False, "visited": {"path": "/up", "status": "200-499"}},
+    }
+    verdict["stdin"] = json.dumps({"applications": {"shop": {"container": "c1", "sites": sites}}})
+    found = wanted("prod", "apiary-prod", State.of(told), {}).sites
+    assert [(one.domain, one.asked, one.path, one.statuses, one.zone, one.application) for one in found] == [
+        ("*.example.com", "apiary-health.example.com", "/up", "200-499", "example.com", "shop"),
+        ("www.example.com", "www.example.com", "/up", "200,401", "example.com", "shop"),
+        ("www.example.com/api", "www.example.com", "/api/up", "200", "example.com", "shop"),
+    ]
 
 
 def text(found: Report, *, colour: bool = False, unicode: bool = True) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -51,6 +52,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "ps").write_text("id-shop\n")
     (folder / "inspect").write_text(json.dumps([told("shop", "applications.shop")]))
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    monkeypatch.setattr(tool, "NEIGHBOURS", folder / "neighbours")
     monkeypatch.setattr(tool, "REBOOT", tmp_path / "reboot-required")
     monkeypatch.setattr(tool, "BACKUPS", tmp_path / "backups.json")
     monkeypatch.setattr(tool, "SAVED", tmp_path / "backups")
@@ -71,6 +73,12 @@ def test_a_host_that_is_well(commands: Path) -> None:
     assert "label=apiary.stack=apiary-prod" in (commands / "asked").read_text()
     assert 0 < known["memory"]["available"] < known["memory"]["total"]
     assert any(one["path"] == "/" for one in known["file_systems"])
+
+
+def test_what_was_refused_is_told(commands: Path) -> None:
+    (commands / "neighbours").write_text('#!/bin/sh\n[ "$1" = refused ] && echo \'[{"from": "applications.shop"}]\'\n')
+    (commands / "neighbours").chmod(0o755)
+    assert tool.facts("apiary-prod")["refused"] == [{"from": "applications.shop"}]
 
 
 def test_what_fails_is_told_as_such_and_takes_nothing_along(commands: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,8 +186,10 @@ def test_of_backups_what_is_to_be_saved_and_what_was_is_told_and_no_secret() -> 
     )
     (tool.SAVED / "last").mkdir(parents=True)
     (tool.SAVED / "last" / "volume:uploads.json").write_text('{"item": "volume:uploads", "status": "ok", "time": 1}')
+    os.utime(tool.BACKUPS, (1700, 1700))
     known = tool.facts("x")["backups"]
     assert known == {
+        "since": 1700,
         "items": ["database:postgres:my%20shop", "roles:postgres", "volume:uploads"],
         "saved": [{"item": "volume:uploads", "status": "ok", "time": 1}],
         "drill": None,

@@ -34,7 +34,7 @@ RECORDS = [
     {"type": "NS", "name": "", "data": "ns1.vultr.com"},
     {"type": "NS", "name": "", "data": "ns2.vultr.com"},
 ]
-SITE = {"domain": "example.com", "zone": "example.com", "path": "/up", "tls": False}
+SITE = {"domain": "example.com", "host": "example.com", "zone": "example.com", "path": "/up", "tls": False}
 
 
 class Udp(socketserver.ThreadingUDPServer):
@@ -154,7 +154,7 @@ def test_each_family_is_asked_at_what_the_zone_says(serve: Callable[..., None]) 
         assert (told["addresses"], told["status"], told["error"]) == ([address], 200, None)
         assert 0 <= told["ms"] < 5000
         assert visit.visit({**SITE, "path": "/503"}, family, servers)["status"] == 503
-    told = visit.visit({**SITE, "domain": "deaf.example.com"}, "IPv6", servers)
+    told = visit.visit({**SITE, "host": "deaf.example.com"}, "IPv6", servers)
     assert (told["status"], told["error"]) == (None, "has no address in DNS")
 
 
@@ -242,7 +242,7 @@ def test_a_certificate_is_held_to_every_check_and_what_is_behind_a_bad_one_is_to
 def test_as_a_program_it_needs_nothing_but_python_and_ends_in_time_whatever_is_missing() -> None:
     """As it is said to `python3 -`: one site whose server says nothing, and one second."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        told = {"sites": [{**SITE, "domain": "localhost", "zone": "localhost"}], "seconds": 1}
+        told = {"sites": [{**SITE, "domain": "localhost", "host": "localhost", "zone": "localhost"}], "seconds": 1}
         program = (
             f"{Path(visit.__file__).read_text()}\n"
             f"PORTS['http'] = {listening.getsockname()[1]}\nRESOLVERS = '/nowhere'\n"

@@ -205,6 +205,46 @@ def test_over_https_all_other_spellings_lead_there() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("site", "www", "leads"),
+    [
+        ({"www": "www"}, True, {"example.com": "http://www.example.com/", "www.example.com": None}),
+        ({"www": "both"}, True, {"example.com": None, "www.example.com": None}),
+        ({"www": "none"}, False, {"example.com": None}),
+    ],
+)
+def test_www_is_asked_for_as_the_site_says(site: dict[str, Any], www: bool, leads: dict[str, str | None]) -> None:
+    sites = {"example.com": {**BLOG, "port": 8080, "www": www, "site": site}}
+    asked = {question.host: question.leads_to for question in tool.Application("blog", "blog", sites).questions()}
+    assert asked == leads
+
+
+@pytest.mark.parametrize(
+    ("site", "status", "served"),
+    [({"allow_from": ["203.0.113.0/24"]}, 403, True), ({"rate_limit": [5, 10]}, 429, True), ({}, 403, False),
+     ({"allow_from": ["203.0.113.0/24"]}, 429, False), ({"allow_from": ["203.0.113.0/24"]}, 503, False)],
+)  # fmt: skip
+def test_a_proxy_that_lets_this_server_not_in_serves_and_no_other_refusal_does(
+    serve: Callable[..., int], monkeypatch: pytest.MonkeyPatch, site: dict[str, Any], status: int, served: bool
+) -> None:
+    port = serve({("example.com", "/"): status})
+    monkeypatch.setitem(tool.PORTS, "http", port)
+    application = tool.Application("blog", "blog", {"example.com": {**BLOG, "port": 8080, "www": False, "site": site}})
+    [question] = application.questions()
+    assert (tool.wrong(question, application, "127.0.0.1") is None) is served
+
+
+@pytest.mark.parametrize(("is_proxys", "said"), [(True, "answered 404, by the proxy itself"), (False, None)])
+def test_what_nobody_serves_is_no_answer_of_an_application_whatever_counts(
+    monkeypatch: pytest.MonkeyPatch, is_proxys: bool, said: str | None
+) -> None:
+    monkeypatch.setattr(tool, "ask", lambda *_, **__: health.Answer(404, "", is_proxys))
+    route = {**BLOG, "port": 8080, "www": False, "visited": {"path": "/api", "status": "200-499"}}
+    application = tool.Application("blog", "blog", {"example.com/api": route})
+    [question] = application.questions()
+    assert tool.wrong(question, application, "127.0.0.1") == said
+
+
 @pytest.mark.parametrize("status", [401, 403, 404, 405])
 def test_a_first_release_that_the_proxy_refuses_is_red_until_its_status_counts(
     host: Host, serve: Callable[..., int], status: int

@@ -1,0 +1,2 @@
+#!/bin/sh
+# further databases, at the first start

@@ -1,0 +1,103 @@
+"""What a MySQL or MariaDB server is asked, by a client that only knows some answers.
+
+With the servers themselves (MySQL 9.7, MariaDB 11.8) all of it was tried by hand; the lab has MariaDB.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from operations.copying.engines import ENGINES
+from tests.unit.backups_server import Server
+
+from apiary_backups import docker, engine_mysql  # isort: skip - the module above puts it on the path
+
+__all__ = ["Server"]
+
+# Answers by the statement, which is its last word; a row a line.
+CLIENT = """\
+#!/bin/sh
+case $1 in --version) echo "$CLIENT_VERSION"; exit ;; esac
+case $* in
+  *"FROM mysql.user LIMIT 1"*) ;;
+  *"is_role = 'Y'"*) echo '`reader`' ;;
+  *"WHERE false"*) ;;
+  *"CONCAT(QUOTE(user)"*) printf "'a'@'%%'\\n'zz'@'%%'\\n" ;;
+  *"SHOW CREATE USER 'a'"*) echo "CREATE USER \\`a\\`@\\`%\\` IDENTIFIED BY 'x' $DEFAULT" ;;
+  *"SHOW CREATE USER 'zz'"*) echo "CREATE USER \\`zz\\`@\\`%\\` IDENTIFIED BY 'x'" ;;
+  *"SHOW GRANTS FOR 'zz'"*) [ -z "$BROKEN" ] || exit 1; echo "GRANT ALL ON *.* TO zz" ;;
+  *"SHOW GRANTS FOR"*) echo "GRANT zz TO ${*##*FOR }" ;;
+  *"@@GLOBAL.max_allowed_packet"*) echo 16777216 ;;
+  *"SET GLOBAL"*) echo "${*##*--execute=}" >>"$SAID" ;;
+  *"--binary-mode"*) cat >>"$SAID"; exit "${LOADED:-0}" ;;
+  *) echo "-- something" ;;
+esac
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path):
+    """Runs a script where the client is, of a MariaDB or a MySQL."""
+    (tmp_path / "bin").mkdir()
+    for name in ("mariadb", "mariadb-dump"):
+        (tmp_path / "bin" / name).write_text(CLIENT)
+        (tmp_path / "bin" / name).chmod(0o755)
+
+    def ran(script: str, version: str, said: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        known = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "SAID": f"{tmp_path}/said", "CLIENT_VERSION": version}
+        return subprocess.run(
+            ["sh", "-c", script, "apiary", "shop"], env={**known, **environment}, input=said, check=False,
+            capture_output=True, text=True,
+        )  # fmt: skip
+
+    return ran
+
+
+def test_who_is_named_by_a_grant_is_made_before_it(run) -> None:
+    lines = run(engine_mysql.ROLES, "mysql  Ver 9.7.4", DEFAULT="DEFAULT ROLE `zz`@`%`").stdout.splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("GRANT"))
+    made = [line.split()[5] for line in lines[: first - 1]]
+    assert made == ["`zz`@`%`", "`a`@`%`"], "the one whose default role is zz has to come after it"
+    # What it is stands before what it may: so missing.py reads it.
+    assert [line.split()[0] for line in lines[2:6]] == ["CREATE", "GRANT", "CREATE", "GRANT"]
+    lines = run(engine_mysql.ROLES, "mariadb from 11.8.9-MariaDB").stdout.splitlines()
+    assert lines[0] == "CREATE ROLE IF NOT EXISTS `reader`;"
+    assert lines[3:5] == [lines[0], "GRANT zz TO `reader`;"]
+
+
+@pytest.mark.parametrize("version", ["mysql  Ver 9.7.4", "mariadb from 11.8.9-MariaDB"])
+def test_roles_that_are_not_all_told_are_no_backup(run, version: str) -> None:
+    done = run(engine_mysql.ROLES, version, BROKEN="1")
+    assert done.returncode != 0
+    assert engine_mysql.ROLES_MARK.decode() not in done.stdout
+
+
+@pytest.mark.parametrize("status", ["0", "3"])
+@pytest.mark.parametrize(("script", "head"), [(engine_mysql.LOAD, ""), (ENGINES["mysql"].load, "\n")])
+def test_a_server_takes_what_it_once_had_and_is_then_as_strict_as_before(
+    run, tmp_path: Path, script: str, head: str, status: str
+) -> None:
+    """In a dump bytes have twice their length; and the client takes nothing in it for a word to itself."""
+    done = run(script, "mysql  Ver 9.7.4", f"{head}INSERT\n", LOADED=status)
+    assert done.returncode == int(status)
+    raised, lowered = (f"SET GLOBAL max_allowed_packet = {limit}" for limit in (1 << 30, 1 << 24))
+    assert (tmp_path / "said").read_text().splitlines() == [raised, "INSERT", lowered]
+
+
+def test_a_copy_that_lies_beside_a_database_is_not_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker, "execute", lambda *_: '"shop"\n"apiary_copy_0123456789ab"\n')
+    assert engine_mysql.databases("id") == ["shop"]
+
+
+def test_names_that_differ_by_case_or_accents_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The order of words that a server has of itself holds them for one."""
+    asked: list[str] = []
+    monkeypatch.setattr(docker, "execute", lambda *words: asked.append(words[-1]) or "0")
+    engine_mysql.is_there("id", "shop")
+    engine_mysql.is_empty("id", "shop")
+    assert all(statement.endswith("COLLATE utf8mb4_bin") for statement in asked)
+    assert len(asked) == 2
