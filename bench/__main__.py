@@ -1,9 +1,10 @@
 """Measures the program in a region of its own, and prints a table a section: `python -m bench [--only ...] [--write]`.
 
-    small   tests/lab/stacks/spine.yaml, with more and more applications
-    prod    Pulumi.prod.yaml, as far as it goes without its hosts
-    whole   Pulumi.lab.yaml, from `make up` on
-    backups restic alone, on a server with 1 GiB of memory
+    small    tests/lab/stacks/spine.yaml, with more and more applications
+    prod     Pulumi.prod.yaml, as far as it goes without its hosts
+    whole    Pulumi.lab.yaml, from `make up` on
+    backups  restic alone, on a server with 1 GiB of memory
+    survival what is lost of a visitor's rows, and for how long, through all that can happen to a hive
 
 Makes: a region in `.lab/bench` (with the caches of the lab), and in it the stack of a copy of the checkout; all is gone
 at the end of the section, however it ends.
@@ -25,7 +26,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from bench import backups, load
+from bench import backups, load, survival
 from bench.report import Report, machine, with_section
 from lab import cli, tools
 from lab.paths import CHECKOUT, Paths
@@ -50,13 +51,19 @@ CLIENT = Path(load.__file__).read_text()
 
 def main() -> int:
     """Runs the measurements; the process's exit status."""
-    sections = {"small": small, "prod": prod, "whole": whole, "backups": saved}
+    sections = {"small": small, "prod": prod, "whole": whole, "backups": saved, "survival": survived}
     parser = argparse.ArgumentParser(prog="python -m bench", description="Figures of the program, on this machine.")
     parser.add_argument("--write", action="store_true", help="write bench/RESULTS.md")
     parser.add_argument("--only", nargs="+", choices=sections, default=sections, help="sections to measure (all)")
     parser.add_argument("--applications", default="5,20,50", help="numbers of applications of `small` (5,20,50)")
+    parser.add_argument(
+        "--places",
+        nargs="+",
+        choices=survival.PLACES,
+        default=list(survival.PLACES),
+        help="columns of `survival` (all)",
+    )
     options = parser.parse_args()
-    counts = [int(word) for word in options.applications.split(",") if word]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the region is taken down
     os.environ["APIARY_LAB_CACHE"] = str(CHECKOUT / ".lab" / "cache")
     os.environ["APIARY_LAB_DIR"] = str(CHECKOUT / ".lab" / "bench")
@@ -69,7 +76,7 @@ def main() -> int:
             try:
                 cli.prepare(Paths.find())  # `down` removed folders that this needs
                 report = Report(name, machine(pulumi))
-                sections[name](report, Path(folder), counts)
+                sections[name](report, Path(folder), options)
             finally:
                 cli.down(Paths.find(), everything=False)
         print(report.markdown())
@@ -78,10 +85,10 @@ def main() -> int:
     return 0
 
 
-def small(report: Report, folder: Path, counts: list[int]) -> None:
+def small(report: Report, folder: Path, options: argparse.Namespace) -> None:
     """A small stack as it is first, then with more applications."""
     hive = Hive.copy_of_the_checkout(Paths.find(), folder, SPINE)
-    report.add("region up, caches warm", "s", seconds(lambda: cli.up(hive.paths)))
+    report.add("region up, caches warm", "s", seconds(lambda: cli.up(hive.paths, stack_file=SPINE)))
     hive.pulumi("stack", "select", "--create")
     report.add("first `pulumi up` of the small stack, caches warm", "s", seconds(hive.up))
     hive.expect_served()
@@ -89,14 +96,14 @@ def small(report: Report, folder: Path, counts: list[int]) -> None:
     state(hive, report, "small stack")
     no_change(hive, report)
     edited_page(hive, report)
-    for count in counts:
+    for count in (int(word) for word in options.applications.split(",") if word):
         grow(hive, count)
         report.add(f"`pulumi up` that grows the stack to {count} applications", "s", seconds(hive.up))
         no_change(hive, report)
         edited_page(hive, report)
 
 
-def prod(report: Report, folder: Path, counts: list[int]) -> None:
+def prod(report: Report, folder: Path, options: argparse.Namespace) -> None:
     """The example for Vultr, in the state that an update would leave."""
     with closing(Workplace(folder)) as workplace:
         project = workplace.project("prod", "prod", read_stack_file(STACK_FILES["prod"])).made()
@@ -114,7 +121,7 @@ def prod(report: Report, folder: Path, counts: list[int]) -> None:
     )
 
 
-def whole(report: Report, folder: Path, counts: list[int]) -> None:
+def whole(report: Report, folder: Path, options: argparse.Namespace) -> None:
     """The stack that `make up` brings up, from an edit of its file to what the edit asked for."""
     hive = Hive.copy_of_the_checkout(Paths.find(), folder)
     report.add("`make up`, nothing there but warm caches", "s", seconds(lambda: make_up(hive)))
@@ -133,10 +140,15 @@ def whole(report: Report, folder: Path, counts: list[int]) -> None:
     unnoticed(hive, report)
 
 
-def saved(report: Report, folder: Path, counts: list[int]) -> None:
+def saved(report: Report, folder: Path, options: argparse.Namespace) -> None:
     """What a backup costs, before anything of a hive is in it."""
-    cli.up(Paths.find())
+    cli.up(Paths.find(), stack_file=SPINE)
     backups.measure(report, Paths.find())
+
+
+def survived(report: Report, folder: Path, options: argparse.Namespace) -> None:
+    """A table: what happens, and what it costs with data on the disk, on block storage, with backups."""
+    survival.measure(report, folder, options.places)
 
 
 def make_up(hive: Hive) -> None:

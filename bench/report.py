@@ -37,6 +37,7 @@ class Report:
     name: str
     machine: list[str]
     figures: list[Figure] = field(default_factory=list)
+    table: list[str] = field(default_factory=list)  # of words, in Markdown
     notes: list[str] = field(default_factory=list)
 
     def add(self, what: str, unit: str, *values: float) -> None:
@@ -48,8 +49,8 @@ class Report:
     def markdown(self) -> str:
         """The section."""
         head = ["| what | unit | runs | min | median | max |", "| --- | --- | --: | --: | --: | --: |"]
-        table = [*head, *(figure.row() for figure in self.figures)]
-        blocks = [[f"## {self.name}"], _listed(self.machine), table, _listed(self.notes)]
+        table = [*head, *(figure.row() for figure in self.figures)] if self.figures else []
+        blocks = [[f"## {self.name}"], _listed(self.machine), table, self.table, _listed(self.notes)]
         return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
