@@ -68,6 +68,8 @@ def _visit(site: Site, family: str, visit: Mapping[str, Any] | None, why: str) -
         return f"leads to {', '.join(visit['addresses'])} instead of {leads} (says {by})"
     if visit["error"]:
         return str(visit["error"])
+    if visit["nowhere"]:
+        return f"answers {visit['status']}, by the proxy itself: it leads to no application there"
     return "" if site.counts(visit["status"]) else f"answers {visit['status']} instead of {site.statuses}"
 
 

@@ -8,6 +8,7 @@ written there. Prints a line of JSON as soon as a visit is over:
      "addresses": [...], "status", "ms",
      "certificate": {"begins", "ends"}, seconds since the epoch; null when it was not accepted, or is not asked for
      "maintenance",                     whether visitors are told that it is being worked on
+     "nowhere",                         whether the proxy says it, of an address that leads to no application
      "distrust",                        why the certificate was not accepted
      "error",                           why there is no status; null when there is one
      "no_route"}                        whether this machine has no way at all to the family's addresses
@@ -42,7 +43,7 @@ NO_ROUTE = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 # As the proxy and the verdict on an update call themselves: the sites' statistics leave them out, and a site behind a
 # password answers them.
 AGENT = "apiary-health"
-STATE = "Apiary-State"  # of an answer of a site that is closed to visitors
+STATE = "Apiary-State"  # what the proxy tells those who look after sites besides (images/HAProxySetup)
 PORTS = {"http": 80, "https": 443, "dns": 53}
 
 
@@ -162,7 +163,7 @@ def visit(site: dict[str, Any], family: str, servers: list[tuple[str, str]]) -> 
     addresses, asked = look_up(site["host"], family, servers)
     told: dict[str, Any] = {"domain": site["domain"], "family": family, "asked": asked, "addresses": addresses,
                             "status": None, "ms": None, "certificate": None, "distrust": None, "error": None,
-                            "maintenance": False, "no_route": False}  # fmt: skip
+                            "maintenance": False, "nowhere": False, "no_route": False}  # fmt: skip
     if not addresses:
         return {**told, "error": "has no address in DNS"}
     try:
@@ -213,6 +214,7 @@ def request(address: str, site: dict[str, Any], trust: ssl.SSLContext) -> dict[s
         "ms": round((time.monotonic() - started) * 1000),
         "certificate": certificate,
         "maintenance": answer.getheader(STATE) == "maintenance",
+        "nowhere": answer.getheader(STATE) == "nowhere",
     }
 
 

@@ -85,7 +85,7 @@ def test_what_nobody_answers_is_not_found_and_deeper_names_are_not_served(ports,
     assert (status, "no site under this name" in body) == ("421", True)
     # Who looks after sites can tell that from what an application says.
     shown = "%{http_code} %header{apiary-state}"
-    for agent, state in (("apiary-health", "refused"), ("someone", "")):
+    for agent, state in (("apiary-health", "nowhere"), ("someone", "")):
         said = curl(ports, "https://lone.example.net/", "IPv6", version, "--user-agent", agent, shown=shown)[1]
         assert said == f"404 {state}"
 

@@ -68,6 +68,14 @@ def test_every_site_is_asked_over_each_family_alone_and_never_over_the_other():
         assert http_module["valid_status_codes"] == [*range(200, 400), 401]
 
 
+def test_an_address_that_leads_to_no_application_is_down_whatever_statuses_count():
+    for module in json.loads(config.blackbox(WATCH, None))["modules"].values():
+        if module["prober"] == "http":
+            assert module["http"]["fail_if_header_matches"] == [
+                {"header": "Apiary-State", "regexp": "^nowhere$", "allow_missing": True}
+            ]
+
+
 def test_a_certificate_of_an_own_authority_is_trusted_and_any_other_is_judged():
     module = json.loads(config.blackbox(WATCH, "/authorities.pem"))["modules"]["IPv4-200-399"]["http"]
     assert module["tls_config"] == {"ca_file": "/authorities.pem"}

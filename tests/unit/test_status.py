@@ -124,6 +124,7 @@ def visit(family: str, **changed: object) -> dict[str, Any]:
         "certificate": {"begins": NOW - 30 * DAY, "ends": NOW + 60 * DAY},
         "distrust": None,
         "error": None,
+        "nowhere": False,
         "no_route": False,
         **changed,
     }
@@ -250,6 +251,14 @@ def certificate(left: float, life: float = 90) -> dict[str, Any]:
             Level.WRONG,
             "answers 503 instead of 200-399 over IPv6 and IPv4",
             "curl -v h",
+        ),
+        # The statuses that count are the application's own: `*.example.com` takes up to 499.
+        (
+            {"status": 204, "nowhere": True},
+            {},
+            Level.WRONG,
+            "answers 204, by the proxy itself: it leads to no application there over IPv6$",
+            "curl -v -6",
         ),
         (
             {"status": 503},

@@ -78,11 +78,14 @@ class Dual(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 
 class Answering(http.server.BaseHTTPRequestHandler):
-    """Answers with the status in the path's last part, 200 at `/up`."""
+    """Answers with the status in the path's last part, 200 at `/up`; what the path begins with, the proxy says of it."""
 
     def do_GET(self) -> None:
         assert (self.headers["Host"], self.headers["User-Agent"]) == ("example.com", "apiary-health")
-        self.send_response({"/up": 200}.get(self.path) or int(self.path.rsplit("/", 1)[1]))
+        state, status = self.path[1:].rpartition("/")[::2]
+        self.send_response(200 if status == "up" else int(status))
+        if state:
+            self.send_header("Apiary-State", state)
         self.end_headers()
 
     def log_message(self, *arguments: object) -> None:
@@ -156,6 +159,24 @@ def test_each_family_is_asked_at_what_the_zone_says(serve: Callable[..., None]) 
         assert visit.visit({**SITE, "path": "/503"}, family, servers)["status"] == 503
     told = visit.visit({**SITE, "host": "deaf.example.com"}, "IPv6", servers)
     assert (told["status"], told["error"]) == (None, "has no address in DNS")
+
+
+@pytest.mark.usefixtures("zone")
+@pytest.mark.parametrize(
+    ("path", "maintenance", "nowhere"),
+    [
+        ("/404", False, False),
+        ("/nowhere/404", False, True),
+        ("/refused/403", False, False),
+        ("/maintenance/200", True, False),
+    ],
+)
+def test_what_the_proxy_says_of_a_site_is_told(
+    serve: Callable[..., None], path: str, maintenance: bool, nowhere: bool
+) -> None:
+    serve()
+    told = visit.visit({**SITE, "path": path}, "IPv6", visit.name_servers("example.com"))
+    assert (told["maintenance"], told["nowhere"]) == (maintenance, nowhere)
 
 
 @pytest.mark.usefixtures("zone")

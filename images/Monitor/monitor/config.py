@@ -17,6 +17,8 @@ from monitor.watch import Mail, Watch
 # Where everything listens, inside this container alone.
 PROMETHEUS, ALERTMANAGER, BLACKBOX, OWN = 9090, 9093, 9115, 9099
 HERE = "127.0.0.1"
+# The proxy's own word for an address that leads to no application, whatever statuses a site counts as healthy.
+NOWHERE = {"header": "Apiary-State", "regexp": "^nowhere$", "allow_missing": True}
 AGENT = "apiary-health"  # as the proxy asks: a site behind a password lets it know that it serves, and counts no visit
 FAMILIES = {"IPv4": "ip4", "IPv6": "ip6"}
 REPEAT = "12h"  # a message that is still true
@@ -108,6 +110,7 @@ def blackbox(watch: Watch, authorities: str | None) -> str:
                     "follow_redirects": False,
                     "valid_status_codes": statuses(status),
                     "headers": {"User-Agent": AGENT},
+                    "fail_if_header_matches": [NOWHERE],
                     **tls,
                 },
             }

@@ -17,7 +17,8 @@ from apiary_proxy import addresses
 
 AGENT = "apiary-health"  # as the proxy calls itself in its own checks
 ANSWER_SECONDS = 5.0  # as long as the proxy waits for a check
-STATE = "Apiary-State"  # of an answer that is the proxy's own: `refused` (images/HAProxySetup/hasetup/refused.lua)
+STATE = "Apiary-State"  # of an answer that is the proxy's own (images/HAProxySetup/hasetup/refused.lua)
+NOWHERE = "nowhere"  # where it leads to no application
 REASON_LENGTH = 200
 
 
@@ -61,7 +62,7 @@ def ask(address: str, port: int, path: str, host: str, *, tls: bool = False) -> 
             connection.sock = context.wrap_socket(connection.sock, server_hostname=host)
         connection.request("GET", path, headers={"Host": host, "User-Agent": AGENT, "Connection": "close"})
         answer = connection.getresponse()
-        return Answer(answer.status, answer.getheader("Location", ""), answer.getheader(STATE) == "refused")
+        return Answer(answer.status, answer.getheader("Location", ""), answer.getheader(STATE) == NOWHERE)
     except (OSError, http.client.HTTPException) as error:
         raise NoAnswerError(f"{type(error).__name__}: {error}"[:REASON_LENGTH]) from None
     finally:
