@@ -1,34 +1,18 @@
-"""The text of a stack file: new entries in the house's spelling, put into a file without touching what is there.
+"""The text of a stack file: new entries (as `spelling` has them), put into a file without touching what is there.
 
 Makes: `new`, a whole file, and `added`, a file with more in it, every other byte as it was. Pure.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import yaml
 
 from operations.coming.conversion import PLACE, Conversion
 from operations.coming.entries import Entry
 from operations.coming.errors import Problem, SourceError, mapping, path_of
-
-_WIDTH = 100  # characters of a line, beyond which a list or a map is written on several
-_LONGEST_KEY = 1000  # characters; YAML 1.2.2, 7.4.2: at most 1024
-_PLAIN = re.compile(r"[A-Za-z_/$.][A-Za-z0-9_./^$@+=-]*")
-_IMAGE = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*:[A-Za-z0-9_.-]+(?:@sha256:[0-9a-f]{64})?")
-_AMOUNT = re.compile(r"[0-9]+(?:ms|[smhg])")
-_NUMBER_LIKE = re.compile(r"[-+.]?[0-9_.]+(?:[eExXoO][0-9a-fA-F+_-]*)?|[-+]?\.(?:inf|nan)", re.IGNORECASE)
-_WORDS = ("y", "n", "yes", "no", "on", "off", "true", "false", "null", "~", "")
-_SECTIONS = ("applications", "jobs")
-# What a reader looks for first; further words follow as they were converted.
-_ORDER = (
-    "server", "image", "build_dir", "git", "dockerfile", "target", "build_args", "ipv6_web", "ports", "entrypoint",
-    "command", "working_dir", "user", "capabilities", "after", "db", "env", "environment", "files", "volumes", "tmpfs",
-)  # fmt: skip
+from operations.coming.spelling import SECTIONS, Notes, entry_lines, flow, scalar, setting
 
 
 def new(done: Conversion, project: str) -> str:
@@ -43,14 +27,14 @@ def new(done: Conversion, project: str) -> str:
         f"      os: {PLACE['os']}",
     ]
     if done.domains:
-        lines.append(f"      dns: {{web: {_flow(done.domains)}}}")
+        lines.append(f"      dns: {{web: {flow(done.domains)}}}")
     if done.redirects:
-        lines += _setting("redirects", done.redirects, "      ", _Notes({}, "redirects"))
-    for section in _SECTIONS:
+        lines += setting("redirects", done.redirects, "      ", Notes({}, "redirects"))
+    for section in SECTIONS:
         entries = [entry for entry in done.entries if entry.section == section]
         if entries:
             lines.append(f"  {project}:{section}:")
-            lines += [line for entry in entries for line in _entry(entry, "    ")]
+            lines += [line for entry in entries for line in entry_lines(entry, "    ")]
     return "\n".join(lines) + "\n"
 
 
@@ -59,7 +43,7 @@ def whole(head: str, entries: Sequence[Entry], project: str, source: str = "") -
     lines: list[str] = []
     for section in dict.fromkeys(entry.section for entry in entries):
         lines += [f"  {project}:{section}:"]
-        lines += [line for entry in entries if entry.section == section for line in _entry(entry, "    ")]
+        lines += [line for entry in entries if entry.section == section for line in entry_lines(entry, "    ")]
     if not source.strip():
         return f"{head}\nconfig:\n" + "\n".join(lines) + "\n"
     root = _root(source)
@@ -79,7 +63,7 @@ def whole(head: str, entries: Sequence[Entry], project: str, source: str = "") -
 
 def added(source: str, done: Conversion, project: str) -> str:
     """Return a stack file's text with the new entries in it. Raises SourceError where its shape leaves no place."""
-    for section in _SECTIONS:
+    for section in SECTIONS:
         entries = [entry for entry in done.entries if entry.section == section]
         if entries:
             source = _into(source, ("config", f"{project}:{section}"), [(entry.name, entry) for entry in entries])
@@ -88,109 +72,6 @@ def added(source: str, done: Conversion, project: str) -> str:
     for host, to in done.redirects.items():
         source = _mapped(source, ("config", f"{project}:servers", done.server, "redirects"), host, to)
     return source
-
-
-def lines_of(entries: Iterable[Entry]) -> list[str]:
-    """Write entries as a section has them: what a person would read or write."""
-    return [line for entry in entries for line in _entry(entry, "    ")]
-
-
-# An entry
-
-
-def _entry(entry: Entry, indent: str) -> list[str]:
-    known = sorted(entry.settings, key=lambda word: _ORDER.index(word) if word in _ORDER else len(_ORDER))
-    head = f"{indent}{_scalar(entry.name)}:"
-    if entry.section not in _SECTIONS and not entry.spread:
-        return [f"{head} {_flow(entry.settings)}"]
-    notes = {f"{word}.": "" for word in entry.spread} | entry.comments
-    lines = [head + _note(notes.get("", ""))]
-    for word in known:
-        lines += _setting(word, entry.settings[word], indent + "  ", _Notes(notes, word))
-    return lines
-
-
-@dataclass(frozen=True)
-class _Notes:
-    """The comments of a setting, and of what is below it."""
-
-    all: Mapping[str, str]
-    path: str
-
-    @property
-    def own(self) -> str:
-        return _note(self.all.get(self.path, ""))
-
-    @property
-    def has_below(self) -> bool:
-        return any(name.startswith(f"{self.path}.") for name in self.all)
-
-    def below(self, name: str) -> _Notes:
-        return _Notes(self.all, f"{self.path}.{name}")
-
-
-def _note(words: str) -> str:
-    return f"  # {words}" if words else ""
-
-
-def _setting(word: str, value: object, indent: str, notes: _Notes) -> list[str]:
-    key = f"{indent}{_key(word, chr(10) + indent)}"
-    if isinstance(value, str) and "\n" in value and (block := _block(value, indent + "  ")):
-        return [f"{key} {block[0]}{notes.own}", *block[1:]]
-    line = f"{key} {value if word == 'image' and _IMAGE.fullmatch(str(value)) else _flow(value)}"
-    is_short = len(line) <= _WIDTH and not notes.has_below
-    if is_short or not isinstance(value, (dict, list)) or not value:
-        return [line + notes.own]
-    if isinstance(value, list):
-        return [key + notes.own, *(f"{indent}  - {_flow(item)}" for item in value)]
-    lines = [key + notes.own]
-    for name, inner in value.items():
-        lines += _setting(str(name), inner, indent + "  ", notes.below(str(name)))
-    return lines
-
-
-def _flow(value: object) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key(str(key))} {_flow(inner)}" for key, inner in value.items()) + "}"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return "[" + ", ".join(_flow(item) for item in value) + "]"
-    if isinstance(value, bool) or value is None:
-        return json.dumps(value)
-    return str(value) if isinstance(value, (int, float)) else _scalar(str(value))
-
-
-def _key(text: str, between: str = " ") -> str:
-    """Spell a key with its colon; one that is longer than YAML takes for one is marked as such."""
-    spelt = _scalar(text)
-    return f"{spelt}:" if len(spelt) < _LONGEST_KEY else f"? {spelt}{between}:"
-
-
-def _scalar(text: str) -> str:
-    """Spell text so that every reader of YAML reads text: quoted wherever one might read something else."""
-    if _AMOUNT.fullmatch(text):
-        return text
-    is_plain = _PLAIN.fullmatch(text) and not _NUMBER_LIKE.fullmatch(text) and text.lower() not in _WORDS
-    if is_plain and not text.startswith(("...", "---")) and not text.endswith("="):
-        return text
-    # JSON is YAML, but for what is not printable and lies beyond its escapes of four digits.
-    return "".join(char if char.isprintable() else _escaped(char) for char in json.dumps(text, ensure_ascii=False))
-
-
-def _escaped(char: str) -> str:
-    return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
-
-
-def _block(text: str, indent: str) -> list[str] | None:
-    """A literal block; None for text that one can't hold unchanged."""
-    lines = text.split("\n")
-    if lines[0][:1] in (" ", "") or any(not line.isprintable() for line in lines) or text.endswith("\n\n"):
-        return None
-    if text.endswith("\n"):
-        lines.pop()
-    return ["|" if text.endswith("\n") else "|-", *(f"{indent}{line}" if line else "" for line in lines)]
-
-
-# Into a file
 
 
 def _root(source: str) -> yaml.MappingNode:
@@ -227,10 +108,10 @@ def _into(source: str, path: Sequence[str], entries: list[tuple[str, Entry]]) ->
     if missing:
         _refuse_empty(node, missing[0], where)
         for key in missing:
-            lines.append(f"{indent}{_scalar(key) if ':' not in key else key}:")
+            lines.append(f"{indent}{scalar(key) if ':' not in key else key}:")
             indent += "  "
     for _, entry in entries:
-        lines += _entry(entry, indent)
+        lines += entry_lines(entry, indent)
     return _after(source, node, lines)
 
 
@@ -267,8 +148,8 @@ def _listed(source: str, path: Sequence[str], item: str) -> str:
             return source
         if not node.flow_style:
             indent = " " * node.value[0].start_mark.column
-            return _after(source, node, [f"{indent[:-2]}- {_scalar(item)}"])
-        return _in_flow(source, node, _scalar(item))
+            return _after(source, node, [f"{indent[:-2]}- {scalar(item)}"])
+        return _inflow(source, node, scalar(item))
     if not isinstance(node, yaml.MappingNode) or not node.value:
         raise SourceError([Problem(path_of(*path), f"leaves no place for {item}; write it there first")])
     value: object = [item]
@@ -288,13 +169,13 @@ def _mapped(source: str, path: Sequence[str], key: str, item: str) -> str:
 def _put(source: str, node: yaml.MappingNode, key: str, value: object, where: str = "") -> str:
     """Put a key that is not there behind the last one of a map."""
     if node.flow_style:
-        return _in_flow(source, node, f"{_scalar(key)}: {_flow(value)}")
+        return _inflow(source, node, f"{scalar(key)}: {flow(value)}")
     _refuse_empty(node, key, where)
     indent = " " * node.value[0][0].start_mark.column
-    return _after(source, node, [f"{indent}{_scalar(key)}: {_flow(value)}"])
+    return _after(source, node, [f"{indent}{scalar(key)}: {flow(value)}"])
 
 
-def _in_flow(source: str, node: yaml.CollectionNode, text: str) -> str:
+def _inflow(source: str, node: yaml.CollectionNode, text: str) -> str:
     """Put an item behind the last one of a list or map on one line, or several."""
     if not node.value:
         at = int(node.end_mark.index) - 1

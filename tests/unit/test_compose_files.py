@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import settings
-from operations.coming import stack_text
+from operations.coming import spelling, stack_text
 from operations.coming.files import Disk
 from operations.coming.told import Outcome
 from operations.compose import convert, project
@@ -36,7 +36,7 @@ def counted(name):
     """Lines that somebody wrote there, and those that are written here; comments and empty ones are not counted."""
     there = [path for path in (HERE / name).iterdir() if path.suffix in (".yml", ".yaml")]
     before = [line for path in there for line in path.read_text().splitlines() if line.strip()]
-    after = stack_text.lines_of(done_with(name).entries)
+    after = spelling.lines_of(done_with(name).entries)
     return len([line for line in before if not line.lstrip().startswith("#")]), len(after)
 
 

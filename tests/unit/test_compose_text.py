@@ -7,7 +7,7 @@ import pytest
 import yaml
 from hypothesis import strategies as st
 
-from operations.coming import stack_text
+from operations.coming import spelling, stack_text
 from operations.coming.entries import Entry
 from operations.coming.errors import SourceError
 from tests.unit.compose_kit import converted
@@ -109,7 +109,7 @@ VALUES = st.recursive(
 @hypothesis.settings(max_examples=300)
 def test_whatever_a_value_is_it_is_read_back_as_it_was(value):
     entry = Entry("applications", "web", {"environment": value}, {"environment": "a comment"})
-    text = "\n".join(stack_text.lines_of([entry])) + "\n"
+    text = "\n".join(spelling.lines_of([entry])) + "\n"
     assert yaml.safe_load(text) == {"web": {"environment": value}}
 
 
@@ -137,10 +137,10 @@ def test_whatever_a_value_is_it_is_read_back_as_it_was(value):
     ],
 )
 def test_what_some_reader_would_take_for_another_kind_is_quoted(text):
-    [_, line] = stack_text.lines_of([Entry("applications", "web", {"working_dir": text})])
+    [_, line] = spelling.lines_of([Entry("applications", "web", {"working_dir": text})])
     assert yaml.safe_load(line) == {"working_dir": text}
     assert line.endswith('"')
-    [_, line] = stack_text.lines_of([Entry("applications", "web", {"image": text})])
+    [_, line] = spelling.lines_of([Entry("applications", "web", {"image": text})])
     assert yaml.safe_load(line) == {"image": text}
 
 

@@ -78,7 +78,7 @@ class Dual(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 
 class Answering(http.server.BaseHTTPRequestHandler):
-    """Answers with the status in the path's last part, 200 at `/up`; what the path begins with, the proxy says of it."""
+    """Answers with the status in the path's last part, 200 at `/up`; its first part is what the proxy says of it."""
 
     def do_GET(self) -> None:
         assert (self.headers["Host"], self.headers["User-Agent"]) == ("example.com", "apiary-health")
