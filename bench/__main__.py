@@ -4,6 +4,7 @@
     prod     Pulumi.prod.yaml, as far as it goes without its hosts
     whole    Pulumi.lab.yaml, from `make up` on
     backups  restic alone, on a server with 1 GiB of memory
+    scale    previews of more and more applications, servers and records, beside Terraform's plans
     survival what is lost of a visitor's rows, and for how long, through all that can happen to a hive
 
 Makes: a region in `.lab/bench` (with the caches of the lab), and in it the stack of a copy of the checkout; all is gone
@@ -26,7 +27,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from bench import backups, load, survival
+from bench import backups, load, scale, survival
 from bench.report import Report, machine, with_section
 from lab import cli, tools
 from lab.paths import CHECKOUT, Paths
@@ -51,7 +52,7 @@ CLIENT = Path(load.__file__).read_text()
 
 def main() -> int:
     """Runs the measurements; the process's exit status."""
-    sections = {"small": small, "prod": prod, "whole": whole, "backups": saved, "survival": survived}
+    sections = {"small": small, "prod": prod, "whole": whole, "scale": grown, "backups": saved, "survival": survived}
     parser = argparse.ArgumentParser(prog="python -m bench", description="Figures of the program, on this machine.")
     parser.add_argument("--write", action="store_true", help="write bench/RESULTS.md")
     parser.add_argument("--only", nargs="+", choices=sections, default=sections, help="sections to measure (all)")
@@ -138,6 +139,11 @@ def whole(report: Report, folder: Path, options: argparse.Namespace) -> None:
     new(hive, report, "site", "a new site with its certificate", lambda name: {"build_dir": "NginxStatic"})
     new(hive, report, "book", "a new application with its database and certificate", with_database)
     unnoticed(hive, report)
+
+
+def grown(report: Report, folder: Path, options: argparse.Namespace) -> None:
+    """The program's own time."""
+    scale.measure(report, folder)
 
 
 def saved(report: Report, folder: Path, options: argparse.Namespace) -> None:

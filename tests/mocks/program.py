@@ -97,7 +97,7 @@ class Providers(mocks.Mocks):
                 if args.inputs["ipType"] == "v6":
                     computed = {"subnet": f"{RESERVED}::", "subnetSize": 64}
             case "vultr:index/instance:Instance":
-                prefix = PREFIXES[args.name]
+                prefix = PREFIXES.get(args.name) or f"2001:db8:77:f{args.name.removeprefix('web')}"
                 computed = {"v6Network": f"{prefix}::", "v6MainIp": f"{prefix}:5400:ff:fe00:1", "mainIp": "192.0.2.4"}
             case "vultr:index/blockStorage:BlockStorage":
                 computed = {"mountId": f"ewr-{args.name}"}
