@@ -75,7 +75,8 @@ class PlayedProxy(Proxy):
     def answers(self, names: Any, thumbprint: str, seconds: float) -> dict[str, str]:
         return {name: text for name, text in self.silent.items() if name in names}
 
-    def install(self, domain: str, pem: str) -> bool:
+    def install(self, domain: str, pem: str, name: str) -> bool:
+        assert name not in self.of_the_stack_file, "a visitor of it gets another certificate"
         changed = self.live.get(domain) != pem
         self.live[domain] = pem
         return changed
@@ -246,6 +247,17 @@ def test_names_with_a_certificate_of_the_stack_file_are_left_to_it(run: Any):
     assert run.authority.asked == ["echo.example.net"]
 
 
+def test_a_name_that_the_stack_file_s_certificate_does_not_cover_gets_one_of_its_own(run: Any):
+    """As `www.one.shops.example.net` beside `*.shops.example.net`."""
+    run.proxy.of_the_stack_file.update({"example.com": certificate.read(made("example.com", days=60))})
+    for _ in range(2):  # obtained, and found to be served
+        assert run().run() == 0
+        found = certificate.read(run.proxy.live["example.com"])
+        assert found is not None
+        assert found.names == {"www.example.com"}
+    assert run.authority.asked == ["example.com", "echo.example.net"]
+
+
 def test_a_certificate_of_the_stack_file_that_ends_soon_is_told_as_a_failure(
     run: Any, capsys: pytest.CaptureFixture[str]
 ):
@@ -261,7 +273,7 @@ def test_a_broken_certificate_is_never_installed(pem: str, tmp_path: Path):
     (tmp_path / "certs").mkdir()
     (tmp_path / "certs" / "a.example.pem").write_text("what was there")
     with pytest.raises(ProxyError, match="it was not installed"):
-        proxy.install("a.example", pem)
+        proxy.install("a.example", pem, "a.example")
     assert (tmp_path / "certs" / "a.example.pem").read_text() == "what was there"
 
 
@@ -269,7 +281,7 @@ def test_a_proxy_that_is_down_finds_its_certificate_when_it_starts(tmp_path: Pat
     proxy = Proxy("127.0.0.1", tmp_path, 1, 1)
     proxy.certificates.mkdir()
     pem = made("a.example")
-    assert proxy.install("a.example", pem)
+    assert proxy.install("a.example", pem, "a.example")
     assert (tmp_path / "certs" / "a.example.pem").read_text() == pem
     assert (tmp_path / "certs" / "a.example.pem").stat().st_mode & 0o777 == 0o600
     proxy.learn("thumb")
@@ -281,7 +293,7 @@ def test_what_a_killed_run_left_stands_in_nobody_s_way(tmp_path: Path):
     proxy = Proxy("127.0.0.1", tmp_path, 1, 1)
     proxy.certificates.mkdir()
     (proxy.certificates / f".a.example.pem.{os.getpid()}").write_text("half of a certificate")
-    assert proxy.install("a.example", pem := made("a.example"))
+    assert proxy.install("a.example", pem := made("a.example"), "a.example")
     (left,) = proxy.certificates.glob("*.pem*")
     assert (left.read_text(), left.stat().st_mode & 0o777) == (pem, 0o600)
 

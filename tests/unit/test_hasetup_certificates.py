@@ -164,6 +164,18 @@ def test_a_certificate_of_the_stack_file_is_served_for_every_name_that_it_covers
     assert found["www.echo.example.net"] == folder / "echo.example.net.pem", "a wildcard is for one level"
 
 
+def test_what_the_acme_client_has_put_there_for_the_names_that_are_left_stays(folder: Path):
+    wildcard = own(made("*.example.net"), folder)
+    before = prepare([ECHO], [wildcard], folder, loads)
+    (folder / "echo.example.net.pem").write_text(certificate := made("www.echo.example.net"))
+    after = prepare([ECHO], [wildcard], folder, loads)
+    assert (after.crt_list, after.replaced) == (before.crt_list, False)
+    assert (folder / "echo.example.net.pem").read_text() == certificate
+    # The stack file's goes: who asked for www goes on, and the rest is the ACME client's.
+    assert not prepare([ECHO], [], folder, loads).replaced
+    assert (folder / "echo.example.net.pem").read_text() == certificate
+
+
 def test_of_two_that_cover_a_name_the_longer_valid_one_is_served(folder: Path):
     folder.mkdir()
     both = own_certificates(

@@ -107,8 +107,10 @@ class Proxy:
             return None
         return f"it answers with status {answer.status}"
 
-    def install(self, domain: str, pem: str) -> bool:
+    def install(self, domain: str, pem: str, name: str) -> bool:
         """Put a certificate in the domain's place, in the file and in the running proxy; whether anything was done.
+
+        `name` is one that it is served for: the domain itself may have a certificate of the stack file's.
 
         Raises ProxyError when the proxy runs and does not serve it; the file is in place then.
         """
@@ -120,7 +122,7 @@ class Proxy:
             changed = not path.exists() or path.read_text(errors="replace") != pem
             if changed:
                 _write(path, pem, 0o600)
-        served = self._served(domain)
+        served = self._served(name)
         if served is None or served == known.der:
             return changed
         # An empty line would end the payload.
@@ -130,7 +132,7 @@ class Proxy:
             said = self._ask(f"commit ssl cert {path}")
             if "Success" not in said:
                 self._ask(f"abort ssl cert {path}")
-        if self._served(domain) != known.der:
+        if self._served(name) != known.der:
             raise ProxyError(f"{path} is in place, but the running proxy serves another: {said.strip() or 'no answer'}")
         return True
 

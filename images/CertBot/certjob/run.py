@@ -11,7 +11,7 @@ import datetime
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from certjob import certificate
@@ -133,13 +133,15 @@ class Run:
                 reason = None  # that is how it was made
         if reason is None:
             self.failures.clear(domain)
-            self._serve(domain, known, "")
+            self._serve(domain, names, known, "")
         return reason
 
-    def _serve(self, domain: str, known: Certificate, news: str) -> None:
+    def _serve(self, domain: str, names: Sequence[str], known: Certificate, news: str) -> None:
+        """`names`: those that are its own to serve; others of the domain the stack file may have a certificate for."""
         pem = self.authority.pem(domain)
+        asked = next((name for name in names if name in known.names), domain)
         try:
-            changed = self.proxy.install(domain, pem or "")
+            changed = self.proxy.install(domain, pem or "", asked)
         except (ProxyError, OSError) as error:
             self.report.bad(domain, f"not live yet: {error}; run hasetup", at_risk=True)
             return
@@ -196,7 +198,7 @@ class Run:
             self._refused(domain, "certbot has left no certificate that belongs to its key")
             return
         self.failures.clear(domain)
-        self._serve(domain, fresh, "renewed: " if known else "obtained: ")
+        self._serve(domain, names, fresh, "renewed: " if known else "obtained: ")
 
     def _ask(self, domain: str, names: tuple[str, ...]) -> None:
         try:

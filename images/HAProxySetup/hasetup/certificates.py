@@ -107,17 +107,19 @@ def prepare(domains: Sequence[Domain], own: Sequence[Own], folder: Path, loads: 
     _make_folder(folder)
     with locked(folder):
         lines, notes, replaced = _with_own(secure, own, folder)
-        managed = {folder / f"{domain.name}.pem": domain for domain in secure if not domain.is_wildcard}
+        # Of one whose every name the stack file has a certificate for, it is kept for the day when that goes.
+        managed = {folder / f"{domain.name}.pem": domain.names for domain in secure if not domain.is_wildcard}
+        managed |= {path: names for path, names in lines.items() if path in managed}
         said: dict[Path, str] = {}
-        for path, domain in managed.items():
-            news, said[path] = _mend(path, domain.names, None)
+        for path, names in managed.items():
+            news, said[path] = _mend(path, names, None)
             replaced |= news
         crt_list = _write_list(folder, lines)
         # The proxy's own word is asked once for all, and for each only when something is wrong.
         if loads(f"crt-list {crt_list}") is not None:
-            for path, domain in managed.items():
+            for path, names in managed.items():
                 if (complaint := loads(f"crt {path}")) is not None:
-                    news, said[path] = _mend(path, domain.names, complaint)
+                    news, said[path] = _mend(path, names, complaint)
                     replaced |= news
     return Prepared(crt_list, (*notes, *(said[path] for path in managed if path in lines)), replaced)
 
@@ -195,7 +197,7 @@ def _mend(path: Path, names: Sequence[str], complaint: str | None) -> tuple[bool
     if text is not None and complaint is None:
         if known is None:
             complaint = "it holds no certificate"
-        elif not known.covers(name):
+        elif not any(known.covers(one) for one in names):
             complaint = f"it is for {', '.join(sorted(known.names)) or 'no name'}"
     if known is None or complaint is not None or (known.is_self_signed and _outdated(known, names)):
         if complaint is not None:
