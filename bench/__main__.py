@@ -100,6 +100,7 @@ def small(report: Report, folder: Path, options: argparse.Namespace) -> None:
     for count in (int(word) for word in options.applications.split(",") if word):
         grow(hive, count)
         report.add(f"`pulumi up` that grows the stack to {count} applications", "s", seconds(hive.up))
+        memory(hive, report, f"small stack grown to {count} applications")
         no_change(hive, report)
         edited_page(hive, report)
 
