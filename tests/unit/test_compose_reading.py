@@ -24,6 +24,8 @@ SET = {"A": "a", "EMPTY": "", "B": "b"}
         ("$$A $${A} $$$A", "$A ${A} $a"),
         ("${NONE:-}", ""),
         ("${NONE:-a b:c?d-e+f}", "a b:c?d-e+f"),
+        ("5 $", "5 $"),
+        ("^(a|$A)?$|$(id)$1", "^(a|a)?$|$(id)$1"),
     ],
 )
 def test_variables_are_replaced_as_compose_does(template, text):
@@ -36,7 +38,6 @@ def test_variables_are_replaced_as_compose_does(template, text):
         ("${NONE}", "the variable NONE is not set; set it in .env, or by --env-file FILE (NONE= for an empty one)"),
         ("${NONE?it is the site's name}", "needs the variable NONE: it is the site's name; set it in .env"),
         ("${EMPTY:?}", "needs the variable EMPTY; set it in .env"),
-        ("5 $", 'begins no variable; write "$$"'),
         ("${}", 'without the name of a variable; write "$${"'),
         ("${A", 'is not closed; write "${A}"'),
         ("${A:-b", 'is not closed; write "}"'),
@@ -62,6 +63,10 @@ def test_files_of_variables_are_read_as_compose_reads_them():
         "DOLLAR": "a$b",
     }  # fmt: skip
     assert variables.parse("A='x' $B # c\n", {}, raw=True) == {"A": "'x' $B # c"}
+    source = "COLOUR=#f00\nBLANK= #f00 #c\nTAB=a\t#b\nHASHED=$2y$10$/x\nOWN=1\nOF=$OWN\n"
+    assert variables.parse(source, {"OWN": "2"}) == {
+        "COLOUR": "#f00", "BLANK": "#f00", "TAB": "a\t#b", "HASHED": "$2y$10$/x", "OWN": "1", "OF": "2",
+    }  # fmt: skip
     with pytest.raises(Wrong, match="line 2: the quote of B is not closed"):
         variables.parse("A=1\nB='x\n", {})
     with pytest.raises(Wrong, match="line 1 sets no variable; write NAME=value"):
