@@ -19,6 +19,8 @@ def given(one: One) -> dict[str, str]:
             found[name] = text(value, "value")
         elif name in one.scene.project.environment:
             found[name] = one.scene.project.environment[name]
+        else:
+            found.pop(name, None)  # named without a value, it is taken away from what files say
     return found
 
 
