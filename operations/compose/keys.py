@@ -6,12 +6,12 @@ Makes: `KEYS`, in the order in which they are converted. A key that is not here 
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Mapping
 
 from operations.coming.errors import Wrong, items, mapping, text, texts
 from operations.compose import building, limits, mounts, ports, sites, surroundings
 from operations.compose.scene import One
+from operations.compose.words import split
 
 Row = Callable[[One, object], None]
 
@@ -56,18 +56,13 @@ def _flag(word: str) -> Row:
 
 
 def _command(word: str) -> Row:
-    """A line of words, as a shell splits them, or their list."""
+    """A line of words, as Compose splits them, or their list."""
 
     def row(one: One, value: object) -> None:
         if value is None:
             one.told.needless(one.at(word), "the image's own stays")
             return
-        try:
-            words = shlex.split(value) if isinstance(value, str) else texts(value, "[serve, --quiet]")
-        except ValueError as error:
-            if isinstance(error, Wrong):
-                raise
-            raise Wrong("has a quote that is not closed; close it, or write a list") from error
+        words = split(value) if isinstance(value, str) else texts(value, "[serve, --quiet]")
         if (secret := one.scene.secrets.in_text(" ".join(words))) is not None:
             raise Wrong(
                 f"the secret {secret} would stand in it for all to read; have the program read its environment, "
