@@ -41,6 +41,8 @@ def convert(project: Project, files: Files, wish: Wish, stack: Mapping[str, obje
     sites.rest(scene)
     _top(scene)
     entries = [one.entry for one in made]
+    for one in made:
+        _leave_out(one)
     _unnamed(scene, made)
     for one in made:
         _keep(one)
@@ -197,6 +199,11 @@ def _one(scene: Scene, one: One) -> One:
         scene.told.becomes(one.at(), "run: manual, since it is of a profile: make run starts it")
     _settle_database(one)
     return one
+
+
+def _leave_out(one: One) -> None:
+    """Take out what came from an item that is left out; what a proxy said of it stays when that is left out."""
+    one.entry.drop(lambda source: source[:2] == one.at() and one.told.is_left_out(*source))
 
 
 def _settle_database(one: One) -> None:

@@ -483,6 +483,31 @@ def test_what_is_left_out_has_to_be_there():
     assert [one.name for one in done.entries] == ["web"]
 
 
+LEFT_OUT = """
+services:
+  edge: {image: traefik:3, volumes: [/run/docker.sock:/x]}
+  web:
+    image: x
+    extra_hosts: ["ldap:192.0.2.1", "host.docker.internal:host-gateway"]
+    devices: [/dev/net/tun, /dev/fuse, /dev/kvm]
+    sysctls: {kernel.shmmax: 1}
+    deploy: {resources: {limits: {memory: 50M, cpus: '0.5'}}}
+"""
+
+
+def test_what_is_left_out_is_not_written_whatever_it_is_an_item_of():
+    paths = ("extra_hosts['host.docker.internal']", "devices[1]", "sysctls['kernel.shmmax']",
+             "deploy.resources.limits.memory")  # fmt: skip
+    paths = ("services.edge", "services.edge.volumes[0]", *(f"services.web.{path}".replace("'", '"') for path in paths))
+    done = converted(LEFT_OUT, leave_out=paths)
+    assert refused(done) == {}
+    made = entry(done, "web")
+    assert made["extra_hosts"] == {"ldap": "192.0.2.1"}
+    assert made["devices"] == ["/dev/net/tun", "/dev/kvm"]
+    assert made["cpus"] == "0.5"
+    assert not {"sysctls", "memory"} & made.keys()
+
+
 def test_a_folder_that_one_writes_and_another_reads_is_one_volume():
     done = converted(
         "services: {a: {image: x, volumes: ['./pub:/out']}, b: {image: y, "
