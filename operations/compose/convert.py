@@ -34,6 +34,8 @@ def convert(project: Project, files: Files, wish: Wish, stack: Mapping[str, obje
     active = _named(scene)
     _environments(scene, active)
     scene.written = {path for one in active.values() for path in mounts.written(one.data)}
+    for source in sorted(_named_volumes(scene)):
+        mounts.name_of(scene, source)  # before the folders that are called alike
     for one in active.values():
         one.said = sites.read(one)
     guards.tell(scene, list(active.values()))
@@ -263,12 +265,17 @@ def _copies(scene: Scene, made: list[One]) -> None:
             scene.told.do(f'bring over by a dump: make copy WHAT="{words}" (docs/from-compose.md)')
 
 
+def _named_volumes(scene: Scene) -> set[str]:
+    mounts = [mount for data in scene.project.services.values() for mount in data.get("volumes") or []]  # type: ignore[attr-defined]
+    return {str(mount.get("source")) for mount in mounts if mount.get("source") and mount.get("type") == "volume"}
+
+
 def _top(scene: Scene) -> None:
     """Say what becomes of the keys at the top."""
     for key in scene.project.others:
         if not key.startswith("x-"):
             scene.told.cannot((key,), "it is no key of a compose file; correct it, or take it out")
-    used = {str(mount.get("source")) for data in scene.project.services.values() for mount in data.get("volumes") or []}  # type: ignore[attr-defined]
+    used = _named_volumes(scene)
     for name, known in scene.project.volumes.items():
         if name in used:
             extra = " (external: copy it, docs/from-compose.md)" if known.get("external") else ""

@@ -8,7 +8,7 @@ import re
 from operations.coming.entries import Parts, content
 from operations.coming.errors import Wrong, mapping, path_of, show
 from operations.coming.files import spelt
-from operations.compose.scene import One
+from operations.compose.scene import One, Scene
 from settings.references import SecretRef, UserSecretRef
 
 _SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
@@ -18,6 +18,12 @@ _A_FILE = re.compile(
     r".*\.(?:conf|cfg|cnf|ini|ya?ml|json|toml|xml|env|sql|sh|pem|crt|cert|key|txt|properties|lua|template|tmpl|htpasswd|"
     r"acl|rules|config|js|py|php|html|cf|keyfile|gpg|j2|hcl|service|ts)|.*/(?:Caddyfile|Corefile|\.[a-z]+rc|\.htpasswd|\.env)"
 )
+
+
+def name_of(scene: Scene, source: str) -> str:
+    """The name here of a volume that compose files name."""
+    name = (scene.project.volumes.get(source) or {}).get("name")
+    return scene.volume_of(str(name), f"volume {name}") if name else scene.volume_of(source, f"the project's {source}")
 
 
 def written(service: dict[str, object]) -> list[str]:
@@ -55,7 +61,7 @@ def _mount(one: One, mount: dict[str, object], at: tuple[str | int, ...]) -> Non
     elif kind == "volume" and not source and any(target.startswith(f"{known}/") for known in one.sources):
         one.told.needless(at, "it kept a part of the image from being hidden by its own source")
     elif kind == "volume" and not source:
-        name = one.scene.volume_of(f"{one.service}{target.replace('/', '-')}")
+        name = one.scene.volume_of(f"{one.service}{target.replace('/', '-')}", f"{target} of {one.service}")
         one.entry.put("volumes", [f"{name}:{target}{mode}"], at)
         one.told.becomes(at, f"the volume {name}, which outlives its container")
     elif kind == "volume":
@@ -77,7 +83,7 @@ def _named(one: One, source: str, target: str, mode: str, at: tuple[str | int, .
     if "bind" in str(options.get("o")) and options.get("device"):
         _bind(one, str(options["device"]), target, mode, at)
         return
-    name = one.scene.volume_of(str(known.get("name") or source))
+    name = name_of(one.scene, source)
     one.entry.put("volumes", [f"{name}:{target}{mode}"], at)
     if name == source:
         one.told.as_is(*at)
@@ -116,7 +122,8 @@ def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ..
     elif mode and path not in one.scene.written:
         _kept(one, path, target, at)
     else:
-        name = one.scene.volume_of(re.sub(r"[^A-Za-z0-9]+", "-", spelt(path, folder)).strip("-") or one.service)
+        bare = re.sub(r"[^A-Za-z0-9]+", "-", spelt(path, folder)).strip("-")
+        name = one.scene.volume_of(bare or one.service, f"folder {path}")
         one.entry.put("volumes", [f"{name}:{target}{mode}"], at)
         one.told.becomes(at, f"the volume {name}, which is saved by backups")
         one.scene.copies[name] = spelt(path, folder)
