@@ -33,7 +33,9 @@ def convert(project: Project, files: Files, wish: Wish, stack: Mapping[str, obje
     guards.gather(scene)
     active = _named(scene)
     _environments(scene, active)
-    scene.written = {path for one in active.values() for path in mounts.written(one.data)}
+    for one in active.values():
+        for path, is_written in mounts.bound(one).items():
+            scene.bound[path] = scene.bound.get(path, False) or is_written
     for source in sorted(_named_volumes(scene)):
         mounts.name_of(scene, source)  # before the folders that are called alike
     for one in active.values():

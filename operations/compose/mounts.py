@@ -26,15 +26,18 @@ def name_of(scene: Scene, source: str) -> str:
     return scene.volume_of(str(name), f"volume {name}") if name else scene.volume_of(source, f"the project's {source}")
 
 
-def written(service: dict[str, object]) -> list[str]:
-    """The folders of this machine that a service writes to."""
-    listed = service.get("volumes")
-    found = [mapping(one, "{}") for one in (listed if isinstance(listed, list) else [])]
-    return [
-        posixpath.normpath(str(one.get("source")))
-        for one in found
-        if one.get("type") == "bind" and one.get("read_only") is not True
-    ]
+def bound(one: One) -> dict[str, bool]:
+    """The places of this machine that a service mounts, but its own source; whether it writes there."""
+    build = one.data.get("build")
+    context = str(build.get("context")) if isinstance(build, dict) else ""
+    listed = one.data.get("volumes")
+    found: dict[str, bool] = {}
+    for index, item in enumerate(listed if isinstance(listed, list) else []):
+        mount = mapping(item, "{}")
+        path = posixpath.normpath(str(mount.get("source")))
+        if mount.get("type") == "bind" and path != context and not one.told.is_left_out(*one.at("volumes", index)):
+            found[path] = found.get(path, False) or mount.get("read_only") is not True
+    return found
 
 
 def volumes(one: One, value: object) -> None:
@@ -119,7 +122,13 @@ def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ..
             one.told.do(f"copy {path} to the same place on the server, before pulumi up")
     elif kind is None and _A_FILE.fullmatch(path) and not source.endswith("/"):
         raise Wrong(f"{spelt(path, folder)} is not here to be read; put it there, or correct the path")
-    elif mode and path not in one.scene.written:
+    elif (around := _around(one, path)) is not None:
+        whole = spelt(around, folder)
+        raise Wrong(
+            f"it lies in {whole}, which is mounted too, and they would be two volumes here; leave it out by "
+            f"--leave-out '{path_of(*at)}' where a container sees it in {whole} anyway, or put it elsewhere"
+        )
+    elif mode and not one.scene.bound.get(path):
         _kept(one, path, target, at)
     else:
         bare = re.sub(r"[^A-Za-z0-9]+", "-", spelt(path, folder)).strip("-")
@@ -127,6 +136,15 @@ def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ..
         one.entry.put("volumes", [f"{name}:{target}{mode}"], at)
         one.told.becomes(at, f"the volume {name}, which is saved by backups")
         one.scene.copies[name] = spelt(path, folder)
+
+
+def _around(one: One, path: str) -> str | None:
+    """The folder around another one, where both are mounted and one of them is written to."""
+    known, project = one.scene.bound, one.scene.project.folder
+    inside = [other for other in sorted(known) if other == project or other.startswith(f"{project.rstrip('/')}/")]
+    return next(
+        (other for other in inside if path.startswith(f"{other}/") and (known[other] or known.get(path, True))), None
+    )
 
 
 def _is_source(one: One, path: str, target: str, at: tuple[str | int, ...]) -> bool:
@@ -162,7 +180,11 @@ def _file(one: One, path: str, target: str, at: tuple[str | int, ...]) -> None:
         return
     made = {"content": content([text])} | ({"mode": "0555"} if text.startswith("#!") else {})
     one.entry.put("files", {target: made}, at)
-    one.told.becomes(at, f"files: {{{target}: ...}}, with the text of {spelt(path, one.scene.project.folder)}")
+    said = f"files: {{{target}: ...}}, with the text of {spelt(path, one.scene.project.folder)}"
+    if any(is_written and path.startswith(f"{other}/") for other, is_written in one.scene.bound.items()):
+        one.told.differs(at, f"{said} as it is now: what is written to its folder later is not seen")
+    else:
+        one.told.becomes(at, said)
 
 
 def tmpfs(one: One, value: object) -> None:

@@ -44,8 +44,9 @@ class Scene:
     servers: dict[str, Server] = field(default_factory=dict)  # of databases, by application
     folders: dict[str, str] = field(default_factory=dict)  # of images/, by context
     copies: dict[str, str] = field(default_factory=dict)  # folders that become volumes, by volume
-    written: set[str] = field(default_factory=set)  # folders that some service writes to
-    bound: set[str] = field(default_factory=set)  # all that services mount of this machine
+    bound: dict[str, bool] = field(
+        default_factory=dict
+    )  # what services mount of this machine; whether one writes there
     volumes: dict[str, str] = field(default_factory=dict)  # what each volume holds, by its name here
     sites: dict[str, str] = field(default_factory=dict)  # application by domain
     used: dict[str, set[str]] = field(default_factory=dict)  # names of databases, by server

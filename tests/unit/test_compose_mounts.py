@@ -1,6 +1,6 @@
 """What is mounted holds what it held: no two data in one volume, none twice, no part in the place of the whole."""
 
-from tests.unit.compose_kit import converted, entry, refused
+from tests.unit.compose_kit import converted, entry, refused, verdicts
 
 
 def test_what_is_called_alike_and_holds_something_else_has_a_volume_of_its_own():
@@ -13,3 +13,30 @@ def test_what_is_called_alike_and_holds_something_else_has_a_volume_of_its_own()
     assert entry(done, "a")["volumes"] == ["data-2:/data", "a-b:/b", "a-b-2:/c", "a-cache-2:/cache"]
     assert entry(done, "b")["volumes"] == ["data:/data", "data-2:/theirs", "a-cache:/cache"]
     assert "data-2 (now the folder data)" in "".join(done.told.todo)
+
+
+NESTED = """
+services:
+  a: {image: x, volumes: ['/home:/host', './html:/html', './html/up:/up:ro', './html/site.conf:/site.conf:ro']}
+  b: {image: y, volumes: ['./html/up:/up', './conf:/conf:ro', './conf/more:/more:ro', '/srv/x:/x', '/srv/x/y:/y']}
+"""
+
+
+def test_a_folder_within_another_one_that_is_mounted_is_no_volume_beside_it():
+    files = {"compose.yaml": NESTED, "html/site.conf": "x", "conf/more/a": "y"}
+    found = refused(converted(files))
+    assert list(found) == ["services.a.volumes[2]", "services.b.volumes[0]"]
+    assert "it lies in html, which is mounted too, and they would be two volumes here" in found["services.b.volumes[0]"]
+    done = converted(files, leave_out=tuple(found))
+    assert refused(done) == {}
+    assert entry(done, "a")["volumes"] == ["/home/:/host", "html:/html"]
+    assert entry(done, "b")["files"] == {
+        "/conf": {"from": "config/shop/conf"}, "/more": {"from": "config/shop/conf/more"},
+    }  # fmt: skip
+    assert "later is not seen" in verdicts(done)["services.a.volumes[3]"][1]
+
+
+def test_the_source_of_an_image_is_no_folder_around_others():
+    done = converted("services: {a: {build: ., volumes: ['.:/code']}, b: {image: y, volumes: ['./static:/static']}}")
+    assert refused(done) == {}
+    assert entry(done, "b")["volumes"] == ["static:/static"]
