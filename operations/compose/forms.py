@@ -133,6 +133,8 @@ def _volume(item: str) -> dict[str, object]:
         made["read_only"] = True
     if "nocopy" in options:
         made["volume"] = {"nocopy": True}
+    if spread := [option for option in options if option.lstrip("r") in ("shared", "slave")]:
+        made["bind"] = {"propagation": spread[-1]}
     return made
 
 

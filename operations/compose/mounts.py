@@ -6,8 +6,9 @@ import posixpath
 import re
 
 from operations.coming.entries import Parts, content
-from operations.coming.errors import Wrong, mapping, path_of, show
+from operations.coming.errors import Wrong, mapping, path_of, show, text
 from operations.coming.files import spelt
+from operations.compose import forms
 from operations.compose.scene import One, Scene
 from settings.references import SecretRef, UserSecretRef
 
@@ -57,9 +58,9 @@ def _mount(one: One, mount: dict[str, object], at: tuple[str | int, ...]) -> Non
     kind, target = str(mount["type"]), posixpath.normpath(str(mount["target"]))
     mode = ":ro" if mount.get("read_only") is True else ""
     source = str(mount.get("source") or "")
+    _options(one, mount, at)
     if kind == "tmpfs":
-        size = mapping(mount.get("tmpfs"), "{size: 64m}").get("size")
-        one.entry.put("tmpfs", {target: f"size={size}" if size else ""}, at)
+        one.entry.put("tmpfs", {target: _in_memory(mapping(mount.get("tmpfs"), "{size: 64m}"))}, at)
         one.told.becomes(at, f"tmpfs: {{{target}: ...}}")
     elif kind == "volume" and not source and any(target.startswith(f"{known}/") for known in one.sources):
         one.told.needless(at, "it kept a part of the image from being hidden by its own source")
@@ -73,6 +74,29 @@ def _mount(one: One, mount: dict[str, object], at: tuple[str | int, ...]) -> Non
         _bind(one, source, target, mode, at)
     else:
         raise Wrong(f"no mount of type {show(kind)} is made here; put its files into the image, or into a volume")
+
+
+def _options(one: One, mount: dict[str, object], at: tuple[str | int, ...]) -> None:
+    """Options of a mount, of which those are told that make another one of it. Raises Wrong."""
+    volume = mapping(mount.get("volume"), "{nocopy: true}")
+    bind = mapping(mount.get("bind"), "{create_host_path: true}")
+    if volume.get("subpath"):
+        raise Wrong(f"a part of a volume is not mounted here; have {volume['subpath']} in a volume of its own")
+    if bind.get("propagation") not in (None, "", "private", "rprivate"):
+        raise Wrong("what is mounted in it on the server later is not seen here; take the propagation out")
+    if volume.get("nocopy") is True:
+        one.told.differs((*at, "volume", "nocopy"), "what the image has there is copied into it while it is empty")
+
+
+def _in_memory(options: dict[str, object]) -> str:
+    """Spell size and mode of a folder in memory as mount does."""
+    found = []
+    if size := options.get("size"):
+        spelt, is_more = forms.mebibytes(size)
+        found.append(f"size={forms.size(size) if is_more else spelt}")
+    if mode := options.get("mode"):
+        found.append(f"mode={mode:o}" if isinstance(mode, int) else f"mode={text(mode, '1777')}")
+    return ",".join(found)
 
 
 def _named(one: One, source: str, target: str, mode: str, at: tuple[str | int, ...]) -> None:

@@ -1,5 +1,8 @@
 """What is mounted holds what it held: no two data in one volume, none twice, no part in the place of the whole."""
 
+import pytest
+
+from operations.coming.told import Outcome
 from tests.unit.compose_kit import converted, entry, refused, verdicts
 
 
@@ -40,3 +43,26 @@ def test_the_source_of_an_image_is_no_folder_around_others():
     done = converted("services: {a: {build: ., volumes: ['.:/code']}, b: {image: y, volumes: ['./static:/static']}}")
     assert refused(done) == {}
     assert entry(done, "b")["volumes"] == ["static:/static"]
+
+
+@pytest.mark.parametrize(
+    ("mount", "words"),
+    [
+        ("{type: volume, source: data, target: /d, volume: {subpath: in}}", "have in in a volume of its own"),
+        ("{type: bind, source: /srv/x, target: /x, bind: {propagation: rslave}}", "take the propagation out"),
+        ("'/srv/x:/x:ro,rshared'", "take the propagation out"),
+    ],
+)
+def test_an_option_that_makes_another_mount_of_it_is_refused(mount, words):
+    done = converted(f"services: {{web: {{image: x, volumes: [{mount}]}}}}\nvolumes: {{data: }}")
+    assert words in refused(done)["services.web.volumes[0]"]
+
+
+def test_a_volume_that_begins_empty_is_told_and_a_folder_in_memory_keeps_size_and_mode():
+    done = converted(
+        "services: {web: {image: x, volumes: ['data:/d:nocopy', {type: tmpfs, target: /t, tmpfs: {size: 64mb, "
+        "mode: 01777}}]}}\nvolumes: {data: }"
+    )
+    assert refused(done) == {}
+    assert verdicts(done)["services.web.volumes[0].volume.nocopy"][0] is Outcome.DIFFERS
+    assert entry(done, "web")["tmpfs"] == {"/t": "size=64m,mode=1777"}
