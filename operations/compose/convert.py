@@ -31,6 +31,7 @@ def convert(project: Project, files: Files, wish: Wish, stack: Mapping[str, obje
     server, makes_server = _server(stack, wish)
     sites.gather(scene)
     guards.gather(scene)
+    scene.builders = building.share(project.services)
     active = _named(scene)
     _environments(scene, active)
     for one in active.values():

@@ -43,6 +43,7 @@ class Scene:
     jobs: set[str] = field(default_factory=set)  # services that run to their end
     servers: dict[str, Server] = field(default_factory=dict)  # of databases, by application
     folders: dict[str, str] = field(default_factory=dict)  # of images/, by context
+    builders: dict[str, str] = field(default_factory=dict)  # who builds the image that a service names
     copies: dict[str, str] = field(default_factory=dict)  # folders that become volumes, by volume
     bound: dict[str, bool] = field(
         default_factory=dict
