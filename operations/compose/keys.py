@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from operations.coming.errors import Wrong, items, mapping, text, texts
-from operations.compose import building, limits, mounts, ports, sites, surroundings
+from operations.compose import building, hosts, limits, mounts, ports, sites, surroundings
 from operations.compose.scene import One
 from operations.compose.words import split
 
@@ -70,7 +70,14 @@ def _command(word: str) -> Row:
             )
         if not words:
             raise Wrong("is empty, which takes the image's own away; write what shall run")
-        one.same(word, words)
+        made, named = hosts.words(words, one.client.others)
+        one.client.linked |= set(named.values())
+        one.entry.put(word, made, one.at(word))
+        renamed = [f"{host} is called {app} now" for host, app in named.items() if host != app]
+        if renamed:
+            one.told.differs(one.at(word), "; ".join(renamed))
+        else:
+            one.told.as_is(*one.at(word))
 
     return row
 

@@ -7,7 +7,7 @@ import re
 
 from operations.coming.errors import Wrong, mapping, show, text, texts
 from operations.coming.told import Outcome
-from operations.compose import forms, sites
+from operations.compose import forms, hosts, sites
 from operations.compose.scene import One
 
 _ASKED = re.compile(
@@ -208,6 +208,7 @@ def healthcheck(one: One, value: object) -> None:
         return
     check = mapping(value, "{test: [CMD, pg_isready]}")
     test = _test(check)
+    one.client.linked |= set(hosts.words(test, one.client.others)[1].values())
     if one.database is not None and one.database.is_betrayed(" ".join(test)):
         one.told.differs(one.at("healthcheck"), "the image's own, since a password would stand in this one")
         return

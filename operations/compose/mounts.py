@@ -8,9 +8,9 @@ import re
 from operations.coming.entries import Parts, content
 from operations.coming.errors import Wrong, mapping, path_of, show, text
 from operations.coming.files import spelt
-from operations.compose import forms
+from operations.compose import forms, hosts
 from operations.compose.scene import One, Scene
-from settings.references import SecretRef, UserSecretRef
+from settings.references import AppRef, SecretRef, UserSecretRef
 
 _SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
 _HOST = ("/", "/proc", "/sys", "/dev", "/var/lib/docker", "/boot", "/etc", "/root", "/usr")
@@ -195,6 +195,8 @@ def _kept(one: One, path: str, target: str, at: tuple[str | int, ...]) -> None:
     one.entry.put("files", {target: {"from": there}}, at)
     one.told.becomes(at, f"files: {{{target}: {{from: {there}}}}}")
     one.told.do(f"copy {here} to {there} of this checkout")
+    if len(one.scene.names) > 1:
+        one.told.do(f"write into reach of {one.entry.name} whom what lies in {there} names; it reaches nobody else")
 
 
 def _file(one: One, path: str, target: str, at: tuple[str | int, ...]) -> None:
@@ -202,13 +204,23 @@ def _file(one: One, path: str, target: str, at: tuple[str | int, ...]) -> None:
     if len(text.encode()) > _LARGEST:
         _kept(one, path, target, at)
         return
-    made = {"content": content([text])} | ({"mode": "0555"} if text.startswith("#!") else {})
+    made = {"content": _referred(one, text, at)} | ({"mode": "0555"} if text.startswith("#!") else {})
     one.entry.put("files", {target: made}, at)
     said = f"files: {{{target}: ...}}, with the text of {spelt(path, one.scene.project.folder)}"
     if any(is_written and path.startswith(f"{other}/") for other, is_written in one.scene.bound.items()):
         one.told.differs(at, f"{said} as it is now: what is written to its folder later is not seen")
     else:
         one.told.becomes(at, said)
+
+
+def _referred(one: One, text: str, at: tuple[str | int, ...]) -> str:
+    """A file's text, in which references stand for other services, so that it reaches them by their names here."""
+    for host in dict.fromkeys(text[place.start : place.end] for place in hosts.places(text, one.client.others)):
+        if host != one.client.hosts[host]:
+            one.told.differs((*at, host), f"it is called {one.client.hosts[host]} now, and so in that file")
+    parts = hosts.referred(text, one.client.others)
+    one.client.met |= {part.name for part in parts if isinstance(part, AppRef)}
+    return content(parts)
 
 
 def tmpfs(one: One, value: object) -> None:
@@ -230,7 +242,7 @@ def configs(one: One, value: object) -> None:
         if text is None:
             one.told.cannot(at, f"configs.{name} has no text here; give it file: or content: in the compose file")
         else:
-            one.entry.put("files", {target: _owned({"content": content([text])}, item)}, at)
+            one.entry.put("files", {target: _owned({"content": _referred(one, text, at)}, item)}, at)
             one.told.becomes(at, f"files: {{{target}: ...}}")
 
 

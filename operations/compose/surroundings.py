@@ -107,7 +107,13 @@ def links(one: One, value: object) -> None:
 
 
 def reach(one: One) -> None:
-    """Open the way to those that it comes after and names nowhere."""
+    """Open the way to those that it comes after and names nowhere; tell of those that it may name."""
+    said = mapping(one.data.get("environment"), "{NAME: value}")
+    known = one.client.linked | one.client.met
+    for name, value in one.client.unsure.items():
+        app = one.client.hosts[value]
+        if value != app or app not in known:
+            one.told.differs(_at(one, name, said), f"{value} stays text; if it means the host, write ${app} afterwards")
     unnamed = sorted(one.client.linked - one.client.met - set(one.client.uses) - {one.entry.name})
     if unnamed and "reach" in Application.model_fields:
         one.entry.put("reach", unnamed, one.at("depends_on" if "depends_on" in one.data else "links"))

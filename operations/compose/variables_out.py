@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from operations.coming.entries import Parts
 from operations.coming.secrets import Secrets, is_secret
-from operations.compose import databases
+from operations.compose import databases, hosts
 from operations.compose.databases import Server
 from settings.references import AppRef, SecretRef, UserSecretRef
 
@@ -43,7 +43,13 @@ class Client:
     linked: set[str] = field(default_factory=set)  # applications it depends on
     uses: dict[str, str] = field(default_factory=dict)
     changed: dict[str, str] = field(default_factory=dict)  # what it called a role or database, by variable
+    unsure: dict[str, str] = field(default_factory=dict)  # what is a host's name and may mean it, by variable
     met: set[str] = field(default_factory=set)  # applications that its values refer to
+
+    @property
+    def others(self) -> dict[str, str]:
+        """Application by host name, without itself."""
+        return {host: app for host, app in self.hosts.items() if app != self.app}
 
     def read(self, environment: Mapping[str, str]) -> dict[str, Parts]:
         """Return every value with its references."""
@@ -184,10 +190,14 @@ class Client:
         if value in self.hosts and _SAYS_HOST.search(name):
             self.met.add(self.hosts[value])
             return [AppRef(self.hosts[value])]
+        if value in self.others and not databases.says_database(name) and self.app not in self.servers:
+            self.unsure[name] = value
         items = re.split(r"([,;\s]+)", value)
         if not all(_HOST_PORT.fullmatch(item) for item in items[::2]):
-            return [value]
-        parts: Parts = []
+            parts = hosts.referred(value, self.others)
+            self.met |= {part.name for part in parts if isinstance(part, AppRef)}
+            return parts
+        parts = []
         for item in items:
             match = _HOST_PORT.fullmatch(item)
             app = self.hosts.get(match["host"]) if match else None
