@@ -66,7 +66,7 @@ class Client:
                 if app in self.servers:
                     named[app] = match["path"] or named.get(app, "")
         here = {app for value in environment.values() if (app := self._host_of(value)) in self.servers}
-        for app in sorted(here | (self.linked & set(self.servers)) | set(named)):
+        for app in sorted((here | (self.linked & set(self.servers)) | set(named)) - {self.app}):
             server = self.servers[app]
             knows = any(value in server.passwords for value in environment.values())
             if app not in named and app not in here and not knows:
