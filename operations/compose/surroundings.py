@@ -36,6 +36,8 @@ def environment(one: One, _: object) -> None:
     if one.database is not None:
         variable = one.database.admin_variable.lower()
         one.entry.put("env", {variable: f"_{one.entry.name}^adminpass"}, one.at("environment"))
+    for name, app in one.client.given.items():
+        one.told.becomes(_at(one, name, said), f"the generated password of its database in {app}")
     for name, value in one.client.changed.items():
         one.told.differs(
             _at(one, name, said), f"{show(value)} is another name now: role and database are both called as db says"
@@ -68,7 +70,7 @@ def _is_kept(one: One, name: str, value: str, said: dict[str, object]) -> bool:
 def _is_anothers(one: One, name: str, value: str) -> bool:
     """Whether a variable of a shared file holds a password that this service has no use for."""
     known = [server for server in one.scene.servers.values() if value in server.passwords]
-    if not known or not databases.says_password(name):
+    if not known or not databases.says_password(name) or not databases.is_of_database(name):
         return False
     uses = one.client.linked | {app for text in one.environment.values() if (app := one.client.hosts.get(text))}
     return databases.says_root(name) or not any(server.app in uses for server in known)

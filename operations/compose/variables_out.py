@@ -44,6 +44,9 @@ class Client:
     uses: dict[str, str] = field(default_factory=dict)
     changed: dict[str, str] = field(default_factory=dict)  # what it called a role or database, by variable
     unsure: dict[str, str] = field(default_factory=dict)  # what is a host's name and may mean it, by variable
+    given: dict[str, str] = field(default_factory=dict)  # the database server whose password it is now, by variable
+    _holding: dict[str, set[str]] = field(default_factory=dict)  # variables that hold a server's password, by server
+    _calling: dict[str, set[str]] = field(default_factory=dict)  # and its role
     met: set[str] = field(default_factory=set)  # applications that its values refer to
 
     @property
@@ -54,6 +57,11 @@ class Client:
     def read(self, environment: Mapping[str, str]) -> dict[str, Parts]:
         """Return every value with its references."""
         self._find(environment)
+        for app in self.uses:
+            server = self.servers[app]
+            admins = ("root",) if server.engine == databases.MYSQL else ("postgres",)
+            self._holding[app] = databases.nearest(environment, server.passwords, databases.says_password)
+            self._calling[app] = databases.nearest(environment, {server.user, *admins}, databases.says_user)
         return {name: self._value(name, value) for name, value in environment.items()}
 
     # Which database
@@ -111,11 +119,12 @@ class Client:
             server = self.servers[app]
             # Whatever it was, the role has one password now.
             is_own = databases.is_of_database(name) and len(self.uses) == 1
-            if databases.says_password(name) and value and (value in server.passwords or is_own) and value[0] != "/":
+            is_password = name in self._holding.get(app, ()) or (is_own and databases.says_password(name))
+            if is_password and value and value[0] != "/":
                 self.met.add(app)
+                self.given[name] = app
                 return [self._password(app)]
-            admins = ("root",) if server.engine == databases.MYSQL else ("postgres",)
-            if databases.says_user(name) and value and (value in (server.user, *admins) or is_own):
+            if value and (name in self._calling.get(app, ()) or (is_own and databases.says_user(name))):
                 return self._renamed(name, value, database)
             if databases.says_database(name) and value and databases.usable(server, value, self.app) == database:
                 return self._renamed(name, value, database)

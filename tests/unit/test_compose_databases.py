@@ -1,6 +1,6 @@
 """Credentials of databases are led to whose they are, and nobody else's are."""
 
-from tests.unit.compose_kit import converted, entry, refused, variables
+from tests.unit.compose_kit import converted, entry, refused, variables, verdicts
 
 SHARED = "POSTGRES_HOST=db\nPOSTGRES_USER=shopper\nPOSTGRES_PASSWORD=s3cretpw\nPOSTGRES_DB=shop\n"
 
@@ -18,3 +18,39 @@ def test_a_database_server_that_is_told_of_itself_has_no_database_on_itself():
     assert "db" not in entry(done, "db")
     assert entry(done, "web")["db"] == ["db:shop"]
     assert variables(done, "web")["POSTGRES_PASSWORD"] == "_db^password"
+
+
+ALIKE = """
+services:
+  db: {image: "postgres:16", environment: {POSTGRES_USER: shop, POSTGRES_PASSWORD: changeme1, POSTGRES_DB: store}}
+  files: {image: minio/minio, environment: {MINIO_ROOT_USER: shop, MINIO_ROOT_PASSWORD: changeme1}}
+  web:
+    image: x
+    environment: {DB_HOST: db, DB_USER: shop, DB_PASSWORD: changeme1, DB_NAME: store, FILES_USER: shop,
+                  FILES_PASSWORD: changeme1, JWT_SECRET: changeme1}
+  old: {image: x, environment: {HOST: db, USER: shop, PASSWORD: changeme1, SIGNING_SECRET: changeme1}}
+"""
+
+
+def test_what_happens_to_be_the_same_as_a_database_s_password_is_not_the_database_s():
+    done = converted(ALIKE)
+    assert refused(done) == {}
+    assert variables(done, "web") == {
+        "DB_HOST": "$db", "DB_USER": "store", "DB_PASSWORD": "_db^password", "DB_NAME": "store", "FILES_USER": "shop",
+        "FILES_PASSWORD": "_secrets^files_minio_root_password", "JWT_SECRET": "_secrets^files_minio_root_password",
+    }  # fmt: skip
+    assert "password of its database in db" in verdicts(done)["services.web.environment.DB_PASSWORD"][1]
+    assert variables(done, "old")["PASSWORD"] == "_db^password"
+    assert variables(done, "old")["SIGNING_SECRET"] == "_secrets^files_minio_root_password"
+    assert done.secrets == {"files_minio_root_password": "changeme1"}
+
+
+def test_a_shared_file_s_variable_that_speaks_of_no_database_stays_with_who_uses_none():
+    files = {
+        "compose.yaml": (
+            "services: {db: {image: 'postgres:16', environment: {POSTGRES_PASSWORD: changeme1}}, "
+            "ui: {image: x, env_file: all.env}}"
+        ),
+        "all.env": "DB_PASSWORD=changeme1\nUI_PASSWORD=changeme1\n",
+    }
+    assert variables(converted(files), "ui") == {"UI_PASSWORD": "_secrets^ui_ui_password"}
