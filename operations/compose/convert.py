@@ -13,7 +13,7 @@ from operations.coming.entries import Entry
 from operations.coming.errors import Problem, SourceError, Wrong, mapping, path_of, show
 from operations.coming.files import Files
 from operations.coming.told import Told
-from operations.compose import building, databases, guards, keys, mounts, sites, surroundings
+from operations.compose import building, databases, guards, hush, keys, mounts, sites, surroundings
 from operations.compose.checking import check
 from operations.compose.companions import companions
 from operations.compose.project import Project
@@ -50,6 +50,7 @@ def convert(project: Project, files: Files, wish: Wish, stack: Mapping[str, obje
         _leave_out(one)
     _unnamed(scene, made)
     for one in made:
+        hush.settle(one)
         _keep(one)
     entries += companions(scene, stack, server)
     _copies(scene, made)
@@ -230,9 +231,10 @@ def _unnamed(scene: Scene, made: list[One]) -> None:
         if not server.database or name in scene.used or server.database == "postgres":
             continue
         for one in made:
-            if name in one.client.linked:
+            if name in one.client.linked | one.client.met and name != one.entry.name:
                 database = databases.usable(server, server.database, one.entry.name)
                 one.entry.put("db", [f"{name}:{database}"], one.at("depends_on"))
+                one.client.uses[name] = database
                 scene.used.setdefault(name, set()).add(database)
                 scene.told.do(
                     f"put the generated password of {name}/{database} (pulumi stack output passwords --show-secrets) "
