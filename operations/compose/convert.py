@@ -160,8 +160,8 @@ def _environments(scene: Scene, active: Mapping[str, One]) -> None:
         hosts = dict(common)
         for item in one.data.get("links") or []:  # type: ignore[attr-defined]
             service, _, alias = str(item).partition(":")
-            if service in active and alias:
-                hosts[alias] = active[service].entry.name
+            if service in active:
+                hosts[alias or service] = active[service].entry.name
                 one.client.linked.add(active[service].entry.name)
         one.client.hosts = hosts
         needed = mapping(one.data.get("depends_on"), "[db]")

@@ -95,17 +95,25 @@ def env_file(one: One, value: object) -> None:
 
 
 def links(one: One, value: object) -> None:
-    """Other names of other services."""
+    """Other services by other names, which Compose starts before."""
+    needed = mapping(one.data.get("depends_on"), "[db]")
     for index, item in enumerate(texts(value, "db")):
         service, _, alias = item.partition(":")
         at = one.at("links", index)
+        if one.told.is_left_out("services", service):
+            one.told.left_out(*at)
+            continue
         if service not in one.scene.names:
             raise Wrong(f"{show(service)} is not a service; correct the name", index)
         name = one.scene.names[service]
-        if alias in ("", service, name):
+        if service not in needed and name not in one.client.uses:
+            one.entry.put("after", [name], at)
+        if alias not in ("", service, name):
+            one.told.differs(at, f"{alias} is called {name} now: in environment that is changed, elsewhere change it")
+        elif service in needed:
             one.told.needless(at, "containers find each other by name, and reach whom they name")
         else:
-            one.told.differs(at, f"{alias} is called {name} now: in environment that is changed, elsewhere change it")
+            one.told.becomes(at, f"after: [{name}]" if name not in one.client.uses else f"db of {name}")
 
 
 def reach(one: One) -> None:

@@ -66,3 +66,13 @@ def test_a_health_command_reaches_whom_it_asks():
 def test_of_a_folder_that_is_not_read_here_it_is_told_that_somebody_has_to_say_whom_it_names():
     done = converted(f"services: {{web: {{image: x, volumes: ['./conf:/conf:ro']}}, {REST}}}")
     assert any("write into reach of web whom" in step for step in done.told.todo)
+
+
+def test_what_is_linked_comes_first_and_is_reached():
+    done = converted(
+        f"services: {{web: {{image: x, links: [redis, 'my_app:app', gone]}}, gone: {{image: y}}, {REST}}}",
+        leave_out=("services.gone",),
+    )
+    assert refused(done) == {}
+    assert entry(done, "web")["after"] == ["redis", "my-app"]
+    assert entry(done, "web")["reach"] == ["my-app", "redis"]
