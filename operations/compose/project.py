@@ -92,6 +92,8 @@ def _project(reading: Reading, model: Data, profiles: Sequence[str]) -> Project:
     for service, entry in mapping(clean(model.get("services")), "services:").items():
         data = mapping(entry, "image: NAME")
         wanted = _list(data.pop("profiles", None))
+        if "" in wanted:  # as `${NAME:-}` leaves it: none has to be active
+            wanted = []
         if wanted and "*" not in profiles and not {str(profile) for profile in wanted} & set(profiles):
             made.inactive[service] = [str(profile) for profile in wanted]
         else:

@@ -240,6 +240,7 @@ def test_profiles_choose_services_and_what_is_not_chosen_needs_no_variables():
     assert "NONE" in "".join(problems(source, profiles=("debug",)).values())
     assert list(read(source, profiles=("*",), environment={"NONE": "z"}).services) == ["web", "debug", "tool"]
     assert list(read(source, environment={"COMPOSE_PROFILES": "tools", "NONE": "z"}).services) == ["web", "tool"]
+    assert list(read("services: {web: {image: x, profiles: ['${OFF:-}']}}").services) == ["web"]
     needs = "services: {web: {image: x, depends_on: [db]}, db: {image: y, profiles: [data]}}"
     assert "is of profile data" in problems(needs)["services.web.depends_on.db"]
 
@@ -275,6 +276,8 @@ def test_files_of_before_2016_are_services_themselves():
         (["8080:80"], [{"target": "80", "published": "8080", "protocol": "tcp"}]),
         (["127.0.0.1:53:53/udp"], [{"target": "53", "published": "53", "host_ip": "127.0.0.1", "protocol": "udp"}]),
         (["127.0.0.1::80"], [{"target": "80", "host_ip": "127.0.0.1", "protocol": "tcp"}]),
+        ([":443:443"], [{"target": "443", "published": "443", "protocol": "tcp"}]),
+        (["::80"], [{"target": "80", "protocol": "tcp"}]),
         (["[::1]:80:81"], [{"target": "81", "published": "80", "host_ip": "::1", "protocol": "tcp"}]),
         (["6000-6010:7000-7010"], [{"target": "7000-7010", "published": "6000-6010", "protocol": "tcp"}]),
     ],
