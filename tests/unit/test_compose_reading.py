@@ -186,6 +186,13 @@ def test_a_folder_stands_for_its_compose_file_and_the_override_in_it():
         "x/docker-compose.override.yml": "services: {web: {image: b}}",
     }
     assert read(files, paths=("x",)).services == {"web": {"image": "b", "user": "1"}}
+    named = {
+        **files,
+        "x/.env": "COMPOSE_FILE=docker-compose.yml:more/b.yml${NONE:-}\n",
+        "x/more/b.yml": "services: {b: {image: c}}",
+    }
+    assert list(read(named, paths=("x",)).services) == ["web", "b"]
+    assert read(named, paths=("x",)).services["web"]["image"] == "a"
     assert "holds no compose.yaml or" in "".join(problems({"x/a.txt": ""}, paths=("x",)).values())
 
 
