@@ -9,9 +9,8 @@ import re
 from collections.abc import Callable, Mapping
 
 from operations.coming.errors import Wrong, items, mapping, text, texts
-from operations.compose import building, hosts, limits, mounts, ports, sites, surroundings
+from operations.compose import building, commands, limits, mounts, ports, sites, surroundings
 from operations.compose.scene import One
-from operations.compose.words import split
 
 Row = Callable[[One, object], None]
 
@@ -51,33 +50,6 @@ def _flag(word: str) -> Row:
         if not isinstance(value, bool):
             raise Wrong(f"must be true or false; write {word}: true")
         one.same(word, value)
-
-    return row
-
-
-def _command(word: str) -> Row:
-    """A line of words, as Compose splits them, or their list."""
-
-    def row(one: One, value: object) -> None:
-        if value is None:
-            one.told.needless(one.at(word), "the image's own stays")
-            return
-        words = split(value) if isinstance(value, str) else texts(value, "[serve, --quiet]")
-        if (secret := one.scene.secrets.in_text(" ".join(words))) is not None:
-            raise Wrong(
-                f"the secret {secret} would stand in it for all to read; have the program read its environment, "
-                """or a shell put it in: [sh, -c, 'exec PROGRAM "$$NAME"']"""
-            )
-        if not words:
-            raise Wrong("is empty, which takes the image's own away; write what shall run")
-        made, named = hosts.words(words, one.client.others)
-        one.client.linked |= set(named.values())
-        one.entry.put(word, made, one.at(word))
-        renamed = [f"{host} is called {app} now" for host, app in named.items() if host != app]
-        if renamed:
-            one.told.differs(one.at(word), "; ".join(renamed))
-        else:
-            one.told.as_is(*one.at(word))
 
     return row
 
@@ -189,8 +161,8 @@ KEYS: Mapping[str, Row] = {
     "environment": surroundings.environment,
     "env_file": surroundings.env_file,
     "user": building.user,
-    "command": _command("command"),
-    "entrypoint": _command("entrypoint"),
+    "command": commands.command,
+    "entrypoint": commands.entrypoint,
     "working_dir": _text("working_dir"),
     "hostname": _hostname,
     "domainname": _cannot("a container has a host name alone; write the whole name into hostname"),

@@ -37,3 +37,21 @@ def test_a_line_is_split_as_compose_splits_it(key, line, words):
 def test_what_only_a_shell_would_do_is_refused(line, words):
     found = refused(converted(f"services:\n  web:\n    image: x\n    command: >-\n      {line}\n"))
     assert words in found["services.web.command"]
+
+
+@pytest.mark.parametrize("empty", ["[]", '""'])
+def test_without_the_image_s_entrypoint_the_command_is_all_that_runs(empty):
+    done = converted(f"services: {{web: {{image: x, entrypoint: {empty}, command: serve --quiet}}}}")
+    assert refused(done) == {}
+    assert entry(done, "web")["entrypoint"] == ["serve"]
+    assert entry(done, "web")["command"] == ["--quiet"]
+    assert "command" not in entry(converted("services: {a: {image: x, entrypoint: [], command: [b]}}"), "a")
+
+
+def test_without_the_image_s_command_the_entrypoint_is():
+    done = converted("services: {web: {image: x, entrypoint: serve, command: []}}")
+    assert refused(done) == {}
+    assert entry(done, "web")["entrypoint"] == ["serve"]
+    assert "command" not in entry(done, "web")
+    both = refused(converted("services: {web: {image: x, entrypoint: [], command: []}}"))
+    assert list(both) == ["services.web.command", "services.web.entrypoint"]
