@@ -152,13 +152,18 @@ def _resources(one: One, value: dict[str, object]) -> None:
         one.told.needless((*at, "reservations"), "nothing is set aside for a container; limit the others")
 
 
+_CONDITIONS = {"any": "always", "always": "always", "unless-stopped": "unless-stopped", "on-failure": "on-failure",
+               "none": "no", "no": "no"}  # fmt: skip
+
+
 def _restart_policy(one: One, value: dict[str, object]) -> None:
-    condition = value.get("condition", "any")
-    words = {"any": "unless-stopped", "on-failure": "on-failure", "none": "no"}
-    if condition not in words:
+    """What deploy says of restarts, which wins over `restart`."""
+    condition = "no" if value.get("condition") is False else value.get("condition", "any")
+    at = one.at("deploy", "restart_policy")
+    if condition not in _CONDITIONS:
         raise Wrong(f'{show(condition)} is not a condition; write any, on-failure or "none"', "restart_policy")
-    if "restart" not in one.data:
-        _restart(one, words[str(condition)], one.at("deploy", "restart_policy"))
+    one.entry.settings.pop("restart", None)
+    _restart(one, _CONDITIONS[str(condition)] + (":1" if value.get("max_attempts") else ""), at)
 
 
 def pids(one: One, value: object) -> None:
@@ -306,3 +311,9 @@ def depends_on(one: One, value: object) -> None:
         else:
             one.entry.put("after", [name], at)
             one.told.becomes(at, f"after: [{name}]")
+        if mapping(how, "{restart: true}").get("restart") is True:
+            one.told.differs(
+                (*at, "restart"), f"it is not started again when {name} is; it has to connect again itself"
+            )
+    if not value:
+        one.told.needless(one.at("depends_on"), "it names nobody")

@@ -63,6 +63,14 @@ KEYS = [
      ("memory", "50m")),
     ("deploy: {resources: {reservations: {memory: 20M}}}", "deploy.resources.reservations", N, None),
     ("deploy: {restart_policy: {condition: on-failure}}", "deploy.restart_policy", A, ("restart", "on-failure")),
+    ("deploy: {restart_policy: {condition: always}}", "deploy.restart_policy", A, ("restart", "always")),
+    ("deploy: {restart_policy: {condition: unless-stopped}}\nrestart: always", "deploy.restart_policy", N,
+     ("restart", None)),
+    ("deploy: {restart_policy: {condition: on-failure, max_attempts: 3}}", "deploy.restart_policy", D,
+     ("restart", "on-failure")),
+    ("depends_on: []", "depends_on", N, ("after", None)),
+    ("depends_on: {job: {condition: service_started, restart: true}}", "depends_on.job.restart", D,
+     ("after", ["job"])),
     ("deploy: {placement: {constraints: [x]}}", "deploy.placement", N, None),
     ("healthcheck: {test: pg_isready, interval: 5s, retries: 5, start_period: 1m}", "healthcheck.test", B,
      ("health", {"test": ["CMD-SHELL", "pg_isready"], "interval": "5s", "start_period": "60s", "retries": 5,
@@ -145,7 +153,8 @@ REFUSED = [
 def service(text):
     image = "" if text.startswith(("image", "build")) else "image: registry.example.com/x\n"
     lines = "\n".join(f"    {line}" for line in (image + text).splitlines())
-    return f"services:\n  web:\n{lines}\nvolumes: {{data: }}\n"
+    other = "  job: {image: y}\n" if "job:" in text else ""
+    return f"services:\n  web:\n{lines}\n{other}volumes: {{data: }}\n"
 
 
 @pytest.mark.parametrize(("text", "where", "outcome", "setting"), KEYS, ids=[text for text, *_ in KEYS])
