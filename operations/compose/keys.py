@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from operations.coming.errors import Wrong, items, mapping, text, texts
-from operations.compose import building, commands, limits, mounts, ports, sites, surroundings
+from operations.compose import building, commands, health, limits, mounts, ports, sites, surroundings
 from operations.compose.scene import One
 
 Row = Callable[[One, object], None]
@@ -180,7 +180,7 @@ KEYS: Mapping[str, Row] = {
     "networks": surroundings.networks,
     "network_mode": surroundings.network_mode,
     "net": surroundings.network_mode,
-    "healthcheck": limits.healthcheck,
+    "healthcheck": health.healthcheck,
     "restart": limits.restart,
     "deploy": limits.deploy,
     "scale": limits.replicas,
