@@ -88,7 +88,7 @@ def test_yaml_is_read_as_compose_reads_it_not_as_python_does():
 def test_anchors_and_merge_keys_are_followed_and_those_without_an_end_are_refused():
     made = read(
         "x-a: &a {image: x, user: root}\nx-b: &b {user: '1', tty: true}\n"
-        "services: {web: {<<: [*a, *b], tty: false}, job: {<<: *a}}"
+        "services: {web: {<<: [*a, *b], tty: false}, job: {!!merge <<: *a}}"
     )
     assert made.services == {"web": {"image": "x", "user": "root", "tty": False}, "job": {"image": "x", "user": "root"}}
     laughs = "".join(f"x-{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10)}]\n" for n in range(1, 12))
