@@ -7,6 +7,11 @@ from operations.compose import hosts
 from operations.compose.scene import One
 from operations.compose.words import split
 
+WOULD_STAND = (
+    "would stand in it for all to read; have the program read its environment, or a shell put it in: "
+    """[sh, -c, 'exec PROGRAM "$$NAME"']"""
+)
+
 
 def entrypoint(one: One, value: object) -> None:
     """What runs instead of the image's entrypoint; without any, it is the first word of the command."""
@@ -43,10 +48,7 @@ def _words(value: object) -> list[str]:
 
 def _put(one: One, word: str, words: list[str]) -> None:
     if (secret := one.scene.secrets.in_text(" ".join(words))) is not None:
-        raise Wrong(
-            f"the secret {secret} would stand in it for all to read; have the program read its environment, "
-            """or a shell put it in: [sh, -c, 'exec PROGRAM "$$NAME"']"""
-        )
+        raise Wrong(f"the secret {secret} {WOULD_STAND}")
     made, named = hosts.words(words, one.client.others)
     one.client.linked |= set(named.values())
     one.entry.put(word, made, one.at(word))

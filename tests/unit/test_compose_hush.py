@@ -1,5 +1,7 @@
 """What nobody may read stands in no stack file, also where it came in a file."""
 
+import pytest
+
 from tests.unit.compose_kit import converted, entry, refused, verdicts
 
 KEY = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQ\n-----END EC PRIVATE KEY-----\n"
@@ -42,3 +44,14 @@ def test_a_database_that_is_named_in_a_file_alone_is_made_too():
         "database: {host: ${$db}, password: ${_db:shop^password}}\n"
     )
     assert any("into the configuration of web" in step for step in done.told.todo)
+
+
+@pytest.mark.parametrize("key", ["command", "entrypoint", "healthcheck"])
+def test_a_secret_in_a_command_is_told_whoever_says_that_it_is_one(key):
+    value = "{test: [CMD, ping, -a, h0rse-battery]}" if key == "healthcheck" else "[serve, --pass, h0rse-battery]"
+    first = f"cache: {{image: x, {key}: {value}}}"
+    found = refused(converted(f"services: {{{first}, web: {{image: y, environment: {{CACHE_PASS: h0rse-battery}}}}}}"))
+    assert "would stand in it for all to read" in found[f"services.cache.{key}"]
+    server = "db: {image: 'postgres:16', environment: {POSTGRES_PASSWORD: h0rse-battery}}"
+    found = refused(converted(f"services: {{{first}, {server}}}"))
+    assert "which is a generated one now, would stand" in found[f"services.cache.{key}"]
