@@ -13,7 +13,7 @@ from operations.coming.entries import Entry
 from operations.coming.errors import Problem, SourceError, Wrong, mapping, path_of, show
 from operations.coming.files import Files
 from operations.coming.told import Told
-from operations.compose import building, databases, guards, hush, keys, mounts, sites, surroundings
+from operations.compose import building, databases, guards, hush, keys, limits, mounts, sites, surroundings
 from operations.compose.checking import check
 from operations.compose.companions import companions
 from operations.compose.project import Project
@@ -200,6 +200,7 @@ def _one(scene: Scene, one: One) -> One:
         sites.by_words(one)
     building.settle(one)
     surroundings.reach(one)
+    limits.may_end(one, is_awaited=bool(_waits(scene, one.service)))
     if one.is_job and one.service in scene.project.optional and not _waits(scene, one.service):
         one.entry.put("run", "manual", one.at())
         scene.told.becomes(one.at(), "run: manual, since it is of a profile: make run starts it")

@@ -174,6 +174,18 @@ def _pids(one: One, value: object, at: tuple[str | int, ...]) -> None:
         one.told.becomes(at, f"pids_limit: {most}")
 
 
+def may_end(one: One, *, is_awaited: bool) -> None:
+    """Tell of a service that says nothing of restarts, and that may be one which ends: nobody comes to it."""
+    deploy = one.data.get("deploy")
+    is_said = "restart" in one.data or (isinstance(deploy, dict) and "restart_policy" in deploy)
+    is_visited = is_awaited or any(key in one.data for key in ("ports", "expose", "healthcheck")) or one.said.is_site
+    if not (is_said or is_visited or one.is_job or one.database):
+        one.told.differs(
+            one.at("restart"),
+            'it stays up here, and is started again when it ends; if it is to end, write restart: "no"',
+        )
+
+
 def restart(one: One, value: object) -> None:
     """When Docker starts it again."""
     spelt = "no" if value is False or value is None else text(value, "unless-stopped")

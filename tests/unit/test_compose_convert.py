@@ -492,6 +492,16 @@ def test_what_is_left_out_has_to_be_there():
     assert [one.name for one in done.entries] == ["web"]
 
 
+def test_a_service_that_may_end_and_does_not_say_so_is_told():
+    done = converted(
+        "services: {buckets: {image: mc, depends_on: [store]}, store: {image: y}, web: {image: x, expose: [80]}, "
+        "worker: {image: x, restart: always}, db: {image: 'postgres:16', environment: {POSTGRES_PASSWORD: x}}}"
+    )
+    told = {path: words for path, (outcome, words) in verdicts(done).items() if outcome is D}
+    assert list(told) == ["services.buckets.restart"]
+    assert 'if it is to end, write restart: "no"' in told["services.buckets.restart"]
+
+
 LEFT_OUT = """
 services:
   edge: {image: traefik:3, volumes: [/run/docker.sock:/x]}
