@@ -99,7 +99,12 @@ def _group_add(one: One, value: object) -> None:
 
 def _extra_hosts(one: One, value: object) -> None:
     for name, addresses in mapping(value, "{ldap: 192.0.2.1}").items():
-        for address in texts(addresses, "192.0.2.1"):
+        found = texts(addresses, "192.0.2.1")
+        if len(set(found)) > 1:
+            one.told.cannot(
+                one.at("extra_hosts", name), f"a host has one address here; leave one of {', '.join(found)}"
+            )
+        for address in found[:1]:
             one.entry.put("extra_hosts", {name: address}, one.at("extra_hosts", name))
             one.told.as_is(*one.at("extra_hosts", name))
 

@@ -20,11 +20,20 @@ def _memory(one: One, value: object, at: tuple[str | int, ...], word: str = "mem
         one.told.needless(at, "no limit is what there is anyway")
         return
     spelt, is_more = forms.mebibytes(value)
-    one.entry.put(word, spelt, at)
+    _once(one, word, spelt, at)
     if is_more:
         one.told.differs(at, f"{word}: {spelt}, a whole number of MiB")
     else:
         one.told.becomes(at, f"{word}: {spelt}")
+
+
+def _once(one: One, word: str, value: object, at: tuple[str | int, ...]) -> None:
+    """Write a limit, where the other key for it does not say another one, which Compose refuses too."""
+    known = one.entry.settings.get(word, value)
+    if known == value:
+        one.entry.put(word, value, at)
+    else:
+        one.told.cannot(at, f"another key for it says {known}; leave one of them out")
 
 
 def shm_size(one: One, value: object) -> None:
@@ -41,7 +50,7 @@ def _cpus(one: One, value: object, at: tuple[str | int, ...]) -> None:
     if str(value) in ("0", "0.0"):
         one.told.needless(at, "no limit is what there is anyway")
         return
-    one.entry.put("cpus", text(value, '"0.5"'), at)
+    _once(one, "cpus", text(value, '"0.5"'), at)
     one.told.becomes(at, f"cpus: {text(value, '0.5')}")
 
 
@@ -170,7 +179,7 @@ def _pids(one: One, value: object, at: tuple[str | int, ...]) -> None:
     if most <= 0:
         one.told.needless(at, "no limit is what there is anyway")
     else:
-        one.entry.put("pids_limit", most, at)
+        _once(one, "pids_limit", most, at)
         one.told.becomes(at, f"pids_limit: {most}")
 
 
