@@ -7,7 +7,7 @@ import re
 
 from operations.coming.entries import Parts, content
 from operations.coming.errors import Wrong, mapping, path_of, show, text
-from operations.coming.files import spelt
+from operations.coming.files import joined, spelt
 from operations.compose import forms, hosts
 from operations.compose.scene import One, Scene
 from settings.references import AppRef, SecretRef, UserSecretRef
@@ -108,8 +108,10 @@ def _named(one: One, source: str, target: str, mode: str, at: tuple[str | int, .
             "(take driver and driver_opts out)"
         )
     if "bind" in str(options.get("o")) and options.get("device"):
-        _bind(one, str(options["device"]), target, mode, at)
+        _bind(one, joined(one.scene.project.folder, str(options["device"])), target, mode, at)
         return
+    if set(options) - {"type"} or options.get("type") not in (None, "none", "local"):
+        raise Wrong(f"volumes.{source}.driver_opts say another kind of volume than there is here; take them out")
     name = name_of(one.scene, source)
     one.entry.put("volumes", [f"{name}:{target}{mode}"], at)
     if name == source:
@@ -258,7 +260,8 @@ def secrets(one: One, value: object) -> None:
         target = str(item.get("target") or name)
         target = target if target.startswith("/") else f"/run/secrets/{target}"
         one.entry.put("files", {target: _owned({"content": content(_secret(one, name, known))}, item)}, at)
-        one.told.becomes(at, f"files: {{{target}: ...}}")
+        is_cut = (_text(one, known) or "").endswith("\n")
+        one.told.becomes(at, f"files: {{{target}: ...}}" + (", without the end of its last line" if is_cut else ""))
 
 
 def _secret(one: One, name: str, known: dict[str, object]) -> Parts:

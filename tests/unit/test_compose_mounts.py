@@ -66,3 +66,25 @@ def test_a_volume_that_begins_empty_is_told_and_a_folder_in_memory_keeps_size_an
     assert refused(done) == {}
     assert verdicts(done)["services.web.volumes[0].volume.nocopy"][0] is Outcome.DIFFERS
     assert entry(done, "web")["tmpfs"] == {"/t": "size=64m,mode=1777"}
+
+
+@pytest.mark.parametrize("options", ["{type: tmpfs, device: tmpfs, o: size=10m}", "{type: btrfs}", "{o: uid=1000}"])
+def test_a_volume_of_another_kind_is_refused(options):
+    done = converted(
+        f"services: {{web: {{image: x, volumes: ['data:/d']}}}}\nvolumes: {{data: {{driver_opts: {options}}}}}"
+    )
+    assert "volumes.data.driver_opts say another kind" in refused(done)["services.web.volumes[0]"]
+
+
+def test_a_volume_that_is_a_folder_of_the_project_is_that_folder():
+    done = converted(
+        "services: {web: {image: x, volumes: ['data:/d']}}\n"
+        "volumes: {data: {driver_opts: {type: none, o: bind, device: ./media}}}"
+    )
+    assert refused(done) == {}
+    assert entry(done, "web")["volumes"] == ["media:/d"]
+
+
+def test_a_secret_s_last_line_end_is_told():
+    files = {"compose.yaml": "services: {web: {image: x, secrets: [s]}}\nsecrets: {s: {file: ./s}}", "s": "hush-hush\n"}
+    assert "without the end of its last line" in verdicts(converted(files))["services.web.secrets[0]"][1]
