@@ -7,7 +7,8 @@ import re
 
 from operations.coming.errors import mapping, texts
 from operations.coming.told import Outcome
-from operations.compose import forms, hosts
+from operations.compose import databases, forms, hosts
+from operations.compose.databases import Server
 from operations.compose.limits import whole
 from operations.compose.scene import One
 
@@ -29,6 +30,9 @@ def healthcheck(one: One, value: object) -> None:
     if one.database is not None and one.database.is_betrayed(" ".join(test)):
         one.told.differs(one.at("healthcheck"), "the image's own, since a password would stand in this one")
         return
+    if one.database is not None and (gone := _gone(one.database, " ".join(test))):
+        one.told.differs(one.at("healthcheck"), f"the image's own, since this one asks by {gone}, which is gone")
+        return
     health: dict[str, object] = {}
     if test:
         health["test"] = test
@@ -39,6 +43,12 @@ def healthcheck(one: One, value: object) -> None:
         one.entry.put("health", health, one.at("healthcheck"))
     for key in check:
         _check_told(one, key, check[key], health)
+
+
+def _gone(server: Server, text: str) -> str:
+    """The variable of its first role or database that a text goes by, and that the server does not have here."""
+    named = re.findall(r"\$\{?([A-Z_]+)", text)
+    return next((name for name in named if databases.is_first(server, name) and name != server.admin_variable), "")
 
 
 _SAID = {

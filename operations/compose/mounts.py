@@ -14,6 +14,7 @@ from settings.references import AppRef, SecretRef, UserSecretRef
 
 _SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
 _HOST = ("/", "/proc", "/sys", "/dev", "/var/lib/docker", "/boot", "/etc", "/root", "/usr")
+_FIRST = "/docker-entrypoint-initdb.d"
 _LARGEST = 32_000  # bytes of a file that is written into the stack file
 _A_FILE = re.compile(
     r".*\.(?:conf|cfg|cnf|ini|ya?ml|json|toml|xml|env|sql|sh|pem|crt|cert|key|txt|properties|lua|template|tmpl|htpasswd|"
@@ -58,6 +59,9 @@ def _mount(one: One, mount: dict[str, object], at: tuple[str | int, ...]) -> Non
     kind, target = str(mount["type"]), posixpath.normpath(str(mount["target"]))
     mode = ":ro" if mount.get("read_only") is True else ""
     source = str(mount.get("source") or "")
+    if one.database is not None and target.startswith(_FIRST):
+        one.told.differs((*at, "target"), "what runs at the first start finds no database of an application yet")
+        one.told.do(f"see what {one.entry.name} runs from {_FIRST}: it runs before the job dbsetup has made databases")
     _options(one, mount, at)
     if kind == "tmpfs":
         one.entry.put("tmpfs", {target: _in_memory(mapping(mount.get("tmpfs"), "{size: 64m}"))}, at)
@@ -144,7 +148,7 @@ def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ..
         is_file = kind == "file" or (kind is None and is_named and not source.endswith("/"))
         one.entry.put("volumes", [f"{path}{'' if is_file else '/'}:{target}{mode}"], at)
         one.told.becomes(at, f"the same {'file, which has to be there' if is_file else 'folder, which is made'}")
-        if path != "/etc/localtime":
+        if path != "/etc/localtime" and one.database is None:  # which comes by a dump
             one.told.do(f"copy {path} to the same place on the server, before pulumi up")
     elif kind is None and _A_FILE.fullmatch(path) and not source.endswith("/"):
         raise Wrong(f"{spelt(path, folder)} is not here to be read; put it there, or correct the path")

@@ -199,7 +199,8 @@ class Client:
         if value in self.hosts and _SAYS_HOST.search(name):
             self.met.add(self.hosts[value])
             return [AppRef(self.hosts[value])]
-        if value in self.others and not databases.says_database(name) and self.app not in self.servers:
+        is_database = value in self.uses.values() or databases.says_database(name) or self.app in self.servers
+        if value in self.others and not is_database:
             self.unsure[name] = value
         items = re.split(r"([,;\s]+)", value)
         if not all(_HOST_PORT.fullmatch(item) for item in items[::2]):

@@ -54,3 +54,27 @@ def test_a_shared_file_s_variable_that_speaks_of_no_database_stays_with_who_uses
         "all.env": "DB_PASSWORD=changeme1\nUI_PASSWORD=changeme1\n",
     }
     assert variables(converted(files), "ui") == {"UI_PASSWORD": "_secrets^ui_ui_password"}
+
+
+def test_what_a_server_does_with_its_first_database_is_told_since_it_has_none():
+    done = converted({
+        "compose.yaml": """
+services:
+  db:
+    image: postgres:16
+    environment: {POSTGRES_USER: shop, POSTGRES_PASSWORD: s3cretpw, POSTGRES_DB: shop}
+    volumes: ["./more.sql:/docker-entrypoint-initdb.d/more.sql:ro", "/srv/db:/var/lib/postgresql/data"]
+    healthcheck: {test: "pg_isready -d $$POSTGRES_DB -U $${POSTGRES_USER}"}
+  own:
+    image: mariadb:11
+    environment: {MARIADB_ROOT_PASSWORD: r00tpasswd}
+    healthcheck: {test: "mariadb-admin ping -p$$MARIADB_ROOT_PASSWORD"}
+""",
+        "more.sql": "CREATE EXTENSION hstore;",
+    })  # fmt: skip
+    assert refused(done) == {}
+    assert "test" not in entry(done, "db")["health"]
+    assert "by POSTGRES_DB, which is gone" in verdicts(done)["services.db.healthcheck"][1]
+    assert "finds no database of an application yet" in verdicts(done)["services.db.volumes[0].target"][1]
+    assert entry(done, "own")["health"]["test"] == ["CMD-SHELL", "mariadb-admin ping -p$MARIADB_ROOT_PASSWORD"]
+    assert not any("copy /srv/db" in step for step in done.told.todo)
