@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from operations.coming.errors import Key
@@ -40,11 +41,26 @@ class Entry:
             here.update(value)
         else:
             self.settings[word] = value
-            if isinstance(value, dict):
-                self.sources.update({(word, key): source for key in value})
+            below = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+            self.sources.update({(word, key): source for key in below})
         self.sources.setdefault((word,), source)
         if comment:
             self.comments[word] = comment
+
+    def drop(self, is_left_out: Callable[[Path], bool]) -> None:
+        """Take out what came from a key that is left out; a word goes with the last of its items."""
+        gone = {path for path, source in self.sources.items() if is_left_out(source)}
+        for word in {str(path[0]) for path in gone} & set(self.settings):
+            here = self.settings[word]
+            if isinstance(here, list):
+                kept = [index for index in range(len(here)) if (word, index) not in gone]
+                self.sources.update({(word, at): self.sources[word, index] for at, index in enumerate(kept)})
+                here[:] = [here[index] for index in kept]
+            elif isinstance(here, dict):
+                for key in [key for key in here if (word, key) in gone]:
+                    del here[key]
+            if here in ({}, []) or ((word,) in gone and not isinstance(here, (list, dict))):
+                del self.settings[word]
 
     def source_of(self, path: Path) -> Path | None:
         """The key that a setting, or what is in it, came from."""

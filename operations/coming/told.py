@@ -95,8 +95,9 @@ class Told:
 
     @property
     def unmet(self) -> list[str]:
-        """What the caller leaves out and is not there, sorted."""
-        return sorted(self._leave_out - self._met)
+        """What the caller leaves out and is not there, sorted; what is in something that is left out was there."""
+        around = tuple(f"{path}{sign}" for path in self._met for sign in ".[")
+        return sorted(path for path in self._leave_out - self._met if not path.startswith(around))
 
     @property
     def refused(self) -> list[Verdict]:

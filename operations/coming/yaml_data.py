@@ -117,7 +117,7 @@ class _Reading:
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 self._refuse(path, "a key here is no plain text; write a name")
-            elif key.tag == _PLAIN and key.value == "<<":
+            elif key.tag in (_PLAIN, f"{_STANDARD}merge") and key.value == "<<":
                 for one in self._merged(value, path):
                     merged = {**one, **merged}
             elif key.value in own:

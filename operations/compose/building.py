@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import posixpath
 import re
+from collections.abc import Mapping
 
 from operations.coming.errors import Wrong, mapping, show, text, texts
 from operations.coming.files import spelt
+from operations.compose.reading import Data
 from operations.compose.scene import One
 from settings.checks.images import USERS
 
@@ -46,10 +49,32 @@ _MANAGERS = {
 }
 
 
+def share(services: Mapping[str, Data]) -> dict[str, str]:
+    """Have services whose image is what another one builds build it too: no registry has it. Return whose it is."""
+    builders = {
+        _tagged(data["image"]): name
+        for name, data in services.items()
+        if isinstance(data.get("build"), dict) and isinstance(data.get("image"), str)
+    }
+    shared: dict[str, str] = {}
+    for name, data in services.items():
+        builder = builders.get(_tagged(data.get("image")))
+        if builder is not None and "build" not in data:
+            data["build"] = copy.deepcopy(services[builder]["build"])
+            shared[name] = builder
+    return shared
+
+
+def _tagged(image: object) -> str:
+    spelt = str(image)
+    return spelt if ":" in spelt.rpartition("/")[2] else f"{spelt}:latest"
+
+
 def image(one: One, value: object) -> None:
     """The image that is pulled."""
     if "build" in one.data:
-        one.told.needless(one.at("image"), "it is built")
+        builder = one.scene.builders.get(one.service)
+        one.told.needless(one.at("image"), f"it is what {builder} builds" if builder else "it is built")
         return
     named = text(value, "nginx:1.27")
     bare = named.partition("@")[0].rpartition("/")[2].partition(":")[0]

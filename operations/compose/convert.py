@@ -13,7 +13,7 @@ from operations.coming.entries import Entry
 from operations.coming.errors import Problem, SourceError, Wrong, mapping, path_of, show
 from operations.coming.files import Files
 from operations.coming.told import Told
-from operations.compose import building, databases, guards, keys, mounts, sites, surroundings
+from operations.compose import building, databases, guards, hush, keys, limits, mounts, sites, surroundings
 from operations.compose.checking import check
 from operations.compose.companions import companions
 from operations.compose.project import Project
@@ -31,9 +31,14 @@ def convert(project: Project, files: Files, wish: Wish, stack: Mapping[str, obje
     server, makes_server = _server(stack, wish)
     sites.gather(scene)
     guards.gather(scene)
+    scene.builders = building.share(project.services)
     active = _named(scene)
     _environments(scene, active)
-    scene.written = {path for one in active.values() for path in mounts.written(one.data)}
+    for one in active.values():
+        for path, is_written in mounts.bound(one).items():
+            scene.bound[path] = scene.bound.get(path, False) or is_written
+    for source in sorted(_named_volumes(scene)):
+        mounts.name_of(scene, source)  # before the folders that are called alike
     for one in active.values():
         one.said = sites.read(one)
     guards.tell(scene, list(active.values()))
@@ -41,8 +46,11 @@ def convert(project: Project, files: Files, wish: Wish, stack: Mapping[str, obje
     sites.rest(scene)
     _top(scene)
     entries = [one.entry for one in made]
+    for one in made:
+        _leave_out(one)
     _unnamed(scene, made)
     for one in made:
+        hush.settle(one)
         _keep(one)
     entries += companions(scene, stack, server)
     _copies(scene, made)
@@ -152,8 +160,8 @@ def _environments(scene: Scene, active: Mapping[str, One]) -> None:
         hosts = dict(common)
         for item in one.data.get("links") or []:  # type: ignore[attr-defined]
             service, _, alias = str(item).partition(":")
-            if service in active and alias:
-                hosts[alias] = active[service].entry.name
+            if service in active:
+                hosts[alias or service] = active[service].entry.name
                 one.client.linked.add(active[service].entry.name)
         one.client.hosts = hosts
         needed = mapping(one.data.get("depends_on"), "[db]")
@@ -192,11 +200,17 @@ def _one(scene: Scene, one: One) -> One:
         sites.by_words(one)
     building.settle(one)
     surroundings.reach(one)
+    limits.may_end(one, is_awaited=bool(_waits(scene, one.service)))
     if one.is_job and one.service in scene.project.optional and not _waits(scene, one.service):
         one.entry.put("run", "manual", one.at())
         scene.told.becomes(one.at(), "run: manual, since it is of a profile: make run starts it")
     _settle_database(one)
     return one
+
+
+def _leave_out(one: One) -> None:
+    """Take out what came from an item that is left out; what a proxy said of it stays when that is left out."""
+    one.entry.drop(lambda source: source[:2] == one.at() and one.told.is_left_out(*source))
 
 
 def _settle_database(one: One) -> None:
@@ -218,9 +232,10 @@ def _unnamed(scene: Scene, made: list[One]) -> None:
         if not server.database or name in scene.used or server.database == "postgres":
             continue
         for one in made:
-            if name in one.client.linked:
+            if name in one.client.linked | one.client.met and name != one.entry.name:
                 database = databases.usable(server, server.database, one.entry.name)
                 one.entry.put("db", [f"{name}:{database}"], one.at("depends_on"))
+                one.client.uses[name] = database
                 scene.used.setdefault(name, set()).add(database)
                 scene.told.do(
                     f"put the generated password of {name}/{database} (pulumi stack output passwords --show-secrets) "
@@ -256,12 +271,17 @@ def _copies(scene: Scene, made: list[One]) -> None:
             scene.told.do(f'bring over by a dump: make copy WHAT="{words}" (docs/from-compose.md)')
 
 
+def _named_volumes(scene: Scene) -> set[str]:
+    mounts = [mount for data in scene.project.services.values() for mount in data.get("volumes") or []]  # type: ignore[attr-defined]
+    return {str(mount.get("source")) for mount in mounts if mount.get("source") and mount.get("type") == "volume"}
+
+
 def _top(scene: Scene) -> None:
     """Say what becomes of the keys at the top."""
     for key in scene.project.others:
         if not key.startswith("x-"):
             scene.told.cannot((key,), "it is no key of a compose file; correct it, or take it out")
-    used = {str(mount.get("source")) for data in scene.project.services.values() for mount in data.get("volumes") or []}  # type: ignore[attr-defined]
+    used = _named_volumes(scene)
     for name, known in scene.project.volumes.items():
         if name in used:
             extra = " (external: copy it, docs/from-compose.md)" if known.get("external") else ""

@@ -7,7 +7,7 @@ with a generated password, made by a job; what the compose files said of roles a
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from settings.container_texts import database_name
@@ -38,6 +38,7 @@ _OF_DATABASE = re.compile(
 )
 _ROOT = re.compile(r"ROOT", re.IGNORECASE)
 _PASSWORD = re.compile(r"PASS(?:WORD|WD)?|PWD|SECRET", re.IGNORECASE)
+_SECRET = re.compile(r"SECRET", re.IGNORECASE)
 _USER = re.compile(r"(?:USER(?:NAME)?|LOGIN)$", re.IGNORECASE)
 _NAME = re.compile(r"(?:(?:^|_)(?:DB|DATABASE|DBNAME|DB_?NAME|DATABASE_?NAME)|PGDATABASE)$", re.IGNORECASE)
 
@@ -135,6 +136,15 @@ def is_of_database(variable: str) -> bool:
 def says_password(variable: str) -> bool:
     """Whether a variable is called as one that holds a database's password."""
     return _PASSWORD.search(variable) is not None and not _AMONG_OTHERS.search(variable)
+
+
+def nearest(environment: Mapping[str, str], values: Collection[str], says: Callable[[str], bool]) -> set[str]:
+    """The variables that hold one of a server's values and mean it: those that speak of a database, else of a password,
+    else all that may. What only happens to be the same (`changeme`) is somebody else's.
+    """
+    held = {name for name, value in environment.items() if value and value in values and says(name)}
+    of_database = {name for name in held if is_of_database(name)}
+    return of_database or {name for name in held if not _SECRET.search(name)} or held
 
 
 def says_root(variable: str) -> bool:

@@ -14,7 +14,7 @@ from operations.coming.errors import Wrong, items, kind_of, mapping, show, text,
 Form = Callable[[object], object]
 
 _PORT = re.compile(
-    r"(?:(?P<ip>\[[0-9a-fA-F:.]+\]|[0-9]+(?:\.[0-9]+){3}):)?(?:(?P<published>\d{1,5}(?:-\d{1,5})?)?:)?"
+    r"(?:(?P<ip>\[[0-9a-fA-F:.]+\]|[0-9]+(?:\.[0-9]+){3}|):)?(?:(?P<published>\d{1,5}(?:-\d{1,5})?)?:)?"
     r"(?P<target>\d{1,5}(?:-\d{1,5})?)(?:/(?P<protocol>\w+))?",
     re.ASCII,
 )
@@ -86,7 +86,7 @@ def env_files(value: object) -> list[object]:
 
 
 def ports(value: object) -> list[object]:
-    """`[80, "8080:80/udp", "127.0.0.1::80", {target: 80, published: 8080}]`: each a map."""
+    """`[80, "8080:80/udp", "127.0.0.1::80", ":443:443", {target: 80, published: 8080}]`: each a map."""
     made: list[object] = []
     for index, item in enumerate(items(value, '["8080:80"]')):
         if isinstance(item, dict):
@@ -133,6 +133,8 @@ def _volume(item: str) -> dict[str, object]:
         made["read_only"] = True
     if "nocopy" in options:
         made["volume"] = {"nocopy": True}
+    if spread := [option for option in options if option.lstrip("r") in ("shared", "slave")]:
+        made["bind"] = {"propagation": spread[-1]}
     return made
 
 

@@ -6,11 +6,10 @@ Makes: `KEYS`, in the order in which they are converted. A key that is not here 
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Mapping
 
 from operations.coming.errors import Wrong, items, mapping, text, texts
-from operations.compose import building, limits, mounts, ports, sites, surroundings
+from operations.compose import building, commands, health, limits, mounts, ports, sites, surroundings
 from operations.compose.scene import One
 
 Row = Callable[[One, object], None]
@@ -51,31 +50,6 @@ def _flag(word: str) -> Row:
         if not isinstance(value, bool):
             raise Wrong(f"must be true or false; write {word}: true")
         one.same(word, value)
-
-    return row
-
-
-def _command(word: str) -> Row:
-    """A line of words, as a shell splits them, or their list."""
-
-    def row(one: One, value: object) -> None:
-        if value is None:
-            one.told.needless(one.at(word), "the image's own stays")
-            return
-        try:
-            words = shlex.split(value) if isinstance(value, str) else texts(value, "[serve, --quiet]")
-        except ValueError as error:
-            if isinstance(error, Wrong):
-                raise
-            raise Wrong("has a quote that is not closed; close it, or write a list") from error
-        if (secret := one.scene.secrets.in_text(" ".join(words))) is not None:
-            raise Wrong(
-                f"the secret {secret} would stand in it for all to read; have the program read its environment, "
-                """or a shell put it in: [sh, -c, 'exec PROGRAM "$$NAME"']"""
-            )
-        if not words:
-            raise Wrong("is empty, which takes the image's own away; write what shall run")
-        one.same(word, words)
 
     return row
 
@@ -125,7 +99,12 @@ def _group_add(one: One, value: object) -> None:
 
 def _extra_hosts(one: One, value: object) -> None:
     for name, addresses in mapping(value, "{ldap: 192.0.2.1}").items():
-        for address in texts(addresses, "192.0.2.1"):
+        found = texts(addresses, "192.0.2.1")
+        if len(set(found)) > 1:
+            one.told.cannot(
+                one.at("extra_hosts", name), f"a host has one address here; leave one of {', '.join(found)}"
+            )
+        for address in found[:1]:
             one.entry.put("extra_hosts", {name: address}, one.at("extra_hosts", name))
             one.told.as_is(*one.at("extra_hosts", name))
 
@@ -187,8 +166,8 @@ KEYS: Mapping[str, Row] = {
     "environment": surroundings.environment,
     "env_file": surroundings.env_file,
     "user": building.user,
-    "command": _command("command"),
-    "entrypoint": _command("entrypoint"),
+    "command": commands.command,
+    "entrypoint": commands.entrypoint,
     "working_dir": _text("working_dir"),
     "hostname": _hostname,
     "domainname": _cannot("a container has a host name alone; write the whole name into hostname"),
@@ -206,7 +185,7 @@ KEYS: Mapping[str, Row] = {
     "networks": surroundings.networks,
     "network_mode": surroundings.network_mode,
     "net": surroundings.network_mode,
-    "healthcheck": limits.healthcheck,
+    "healthcheck": health.healthcheck,
     "restart": limits.restart,
     "deploy": limits.deploy,
     "scale": limits.replicas,

@@ -1,20 +1,13 @@
-"""Limits, restarts, health and order: what a service may use, when it is well, what comes first."""
+"""Limits, restarts and order: what a service may use, when it is started again, what comes first."""
 
 from __future__ import annotations
 
 import math
 import re
 
-from operations.coming.errors import Wrong, mapping, show, text, texts
-from operations.coming.told import Outcome
+from operations.coming.errors import Wrong, mapping, show, text
 from operations.compose import forms, sites
 from operations.compose.scene import One
-
-_ASKED = re.compile(
-    r"(?:https?://)?\b(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\])(?::(\d{1,5}))?(/[A-Za-z0-9/._~-]*)?"
-)
-_MOST_RETRIES = 100
-_PLENTY = 60  # seconds, what a release has where nothing is said
 
 
 def memory(one: One, value: object) -> None:
@@ -27,11 +20,20 @@ def _memory(one: One, value: object, at: tuple[str | int, ...], word: str = "mem
         one.told.needless(at, "no limit is what there is anyway")
         return
     spelt, is_more = forms.mebibytes(value)
-    one.entry.put(word, spelt, at)
+    _once(one, word, spelt, at)
     if is_more:
         one.told.differs(at, f"{word}: {spelt}, a whole number of MiB")
     else:
         one.told.becomes(at, f"{word}: {spelt}")
+
+
+def _once(one: One, word: str, value: object, at: tuple[str | int, ...]) -> None:
+    """Write a limit, where the other key for it does not say another one, which Compose refuses too."""
+    known = one.entry.settings.get(word, value)
+    if known == value:
+        one.entry.put(word, value, at)
+    else:
+        one.told.cannot(at, f"another key for it says {known}; leave one of them out")
 
 
 def shm_size(one: One, value: object) -> None:
@@ -48,7 +50,7 @@ def _cpus(one: One, value: object, at: tuple[str | int, ...]) -> None:
     if str(value) in ("0", "0.0"):
         one.told.needless(at, "no limit is what there is anyway")
         return
-    one.entry.put("cpus", text(value, '"0.5"'), at)
+    _once(one, "cpus", text(value, '"0.5"'), at)
     one.told.becomes(at, f"cpus: {text(value, '0.5')}")
 
 
@@ -70,14 +72,15 @@ def ulimits(one: One, value: object) -> None:
     """Limits of processes: one number, or soft and hard."""
     for name, limit in mapping(value, "{nofile: 65536}").items():
         if isinstance(limit, dict) and {"soft", "hard"} <= set(limit):
-            both = {word: _whole(limit[word]) for word in ("soft", "hard")}
+            both = {word: whole(limit[word]) for word in ("soft", "hard")}
             one.entry.put("ulimits", {name: both}, one.at("ulimits", name))
         else:
-            one.entry.put("ulimits", {name: _whole(limit)}, one.at("ulimits", name))
+            one.entry.put("ulimits", {name: whole(limit)}, one.at("ulimits", name))
     one.told.as_is(*one.at("ulimits"))
 
 
-def _whole(value: object) -> int:
+def whole(value: object) -> int:
+    """Read a whole number. Raises Wrong."""
     spelt = str(value)
     if isinstance(value, bool) or not re.fullmatch(r"-?\d{1,12}", spelt):
         raise Wrong(f"{show(value)} is not a limit; write a whole number, or {{soft: 1024, hard: 2048}}")
@@ -86,9 +89,9 @@ def _whole(value: object) -> int:
 
 def grace(one: One, value: object) -> None:
     """Time to stop."""
-    whole = math.ceil(forms.seconds(value))
-    one.entry.put("grace_seconds", whole, one.at("stop_grace_period"))
-    one.told.becomes(one.at("stop_grace_period"), f"grace_seconds: {whole}")
+    seconds = math.ceil(forms.seconds(value))
+    one.entry.put("grace_seconds", seconds, one.at("stop_grace_period"))
+    one.told.becomes(one.at("stop_grace_period"), f"grace_seconds: {seconds}")
 
 
 def replicas(one: One, value: object) -> None:
@@ -152,13 +155,18 @@ def _resources(one: One, value: dict[str, object]) -> None:
         one.told.needless((*at, "reservations"), "nothing is set aside for a container; limit the others")
 
 
+_CONDITIONS = {"any": "always", "always": "always", "unless-stopped": "unless-stopped", "on-failure": "on-failure",
+               "none": "no", "no": "no"}  # fmt: skip
+
+
 def _restart_policy(one: One, value: dict[str, object]) -> None:
-    condition = value.get("condition", "any")
-    words = {"any": "unless-stopped", "on-failure": "on-failure", "none": "no"}
-    if condition not in words:
+    """What deploy says of restarts, which wins over `restart`."""
+    condition = "no" if value.get("condition") is False else value.get("condition", "any")
+    at = one.at("deploy", "restart_policy")
+    if condition not in _CONDITIONS:
         raise Wrong(f'{show(condition)} is not a condition; write any, on-failure or "none"', "restart_policy")
-    if "restart" not in one.data:
-        _restart(one, words[str(condition)], one.at("deploy", "restart_policy"))
+    one.entry.settings.pop("restart", None)
+    _restart(one, _CONDITIONS[str(condition)] + (":1" if value.get("max_attempts") else ""), at)
 
 
 def pids(one: One, value: object) -> None:
@@ -167,12 +175,24 @@ def pids(one: One, value: object) -> None:
 
 
 def _pids(one: One, value: object, at: tuple[str | int, ...]) -> None:
-    whole = _whole(value)
-    if whole <= 0:
+    most = whole(value)
+    if most <= 0:
         one.told.needless(at, "no limit is what there is anyway")
     else:
-        one.entry.put("pids_limit", whole, at)
-        one.told.becomes(at, f"pids_limit: {whole}")
+        _once(one, "pids_limit", most, at)
+        one.told.becomes(at, f"pids_limit: {most}")
+
+
+def may_end(one: One, *, is_awaited: bool) -> None:
+    """Tell of a service that says nothing of restarts, and that may be one which ends: nobody comes to it."""
+    deploy = one.data.get("deploy")
+    is_said = "restart" in one.data or (isinstance(deploy, dict) and "restart_policy" in deploy)
+    is_visited = is_awaited or any(key in one.data for key in ("ports", "expose", "healthcheck")) or one.said.is_site
+    if not (is_said or is_visited or one.is_job or one.database):
+        one.told.differs(
+            one.at("restart"),
+            'it stays up here, and is started again when it ends; if it is to end, write restart: "no"',
+        )
 
 
 def restart(one: One, value: object) -> None:
@@ -198,97 +218,6 @@ def _restart(one: One, spelt: str, at: tuple[str | int, ...]) -> None:
             one.told.as_is(*at)
 
 
-# Health
-
-
-def healthcheck(one: One, value: object) -> None:
-    """Docker's health command, and by it the path that the proxy asks for."""
-    if one.is_job:
-        one.told.needless(one.at("healthcheck"), "a job ends; its exit status says how it went")
-        return
-    check = mapping(value, "{test: [CMD, pg_isready]}")
-    test = _test(check)
-    if one.database is not None and one.database.is_betrayed(" ".join(test)):
-        one.told.differs(one.at("healthcheck"), "the image's own, since a password would stand in this one")
-        return
-    health: dict[str, object] = {}
-    if test:
-        health["test"] = test
-    if test != ["NONE"]:
-        health |= _times(one, check, has_test=bool(test))
-        _path(one, test or [], health)
-    if health:
-        one.entry.put("health", health, one.at("healthcheck"))
-    for key in check:
-        _check_told(one, key, check[key], health)
-
-
-_SAID = {
-    "timeout": (Outcome.DIFFERS, "5s for all; health.timeout is another thing, the time that a release has"),
-    "start_interval": (Outcome.NEEDLESS, "a release asks at its own pace"),
-}
-
-
-def _check_told(one: One, key: str, value: object, health: dict[str, object]) -> None:
-    at = one.at("healthcheck", key)
-    if key in _SAID:
-        one.told.say(at, *_SAID[key])
-    elif key == "retries" and value != health.get("retries", value):
-        one.told.differs(at, f"health.retries: {_MOST_RETRIES}, the most")
-    elif key == "disable":
-        one.told.say(
-            at, *((Outcome.BECOMES, "health: {test: [NONE]}") if value else (Outcome.NEEDLESS, "it is so anyway"))
-        )
-    elif key in ("test", "interval", "retries", "start_period"):
-        one.told.becomes(at, f"health.{key}")
-    else:
-        one.told.cannot(at, "it is no key of Compose; correct it, or take it out")
-
-
-def _test(check: dict[str, object]) -> list[str]:
-    if check.get("disable") is True:
-        return ["NONE"]
-    test = check.get("test")
-    if test is None:
-        return []
-    if isinstance(test, str):
-        return ["CMD-SHELL", test] if test.strip() else []
-    words = texts(test, "[CMD, pg_isready]")
-    return words if words != [] else []
-
-
-def _times(one: One, check: dict[str, object], *, has_test: bool) -> dict[str, object]:
-    if not has_test:
-        if set(check) & {"interval", "retries", "start_period"}:
-            one.told.needless(one.at("healthcheck"), "the image's own test keeps its own times")
-        return {}
-    made: dict[str, object] = {}
-    interval = forms.seconds(check.get("interval", "30s"))
-    retries = min(_whole(check.get("retries", 3)), _MOST_RETRIES)
-    begin = forms.seconds(check.get("start_period", "0s"))
-    for key in ("interval", "start_period"):
-        if key in check:
-            made[key] = forms.duration(check[key])
-    if "retries" in check:
-        made["retries"] = retries
-    patience = math.ceil(begin + interval * retries)
-    if patience > _PLENTY:
-        made["timeout"] = min(patience, 3600)
-    return made
-
-
-def _path(one: One, test: list[str], health: dict[str, object]) -> None:
-    """Have the proxy ask for the path that the test asks for, where it is that of the site."""
-    env = one.entry.settings.get("env")
-    site = env.get("http_port") if isinstance(env, dict) else None
-    match = _ASKED.search(" ".join(test))
-    if site is not None and match and (match[2] or "/") != "/" and int(match[1] or 80) == site:
-        health["path"] = match[2]
-
-
-# Order
-
-
 def depends_on(one: One, value: object) -> None:
     """What comes first: jobs that have to end, and applications that have to be there."""
     for other, how in mapping(value, "[db]").items():
@@ -305,3 +234,9 @@ def depends_on(one: One, value: object) -> None:
         else:
             one.entry.put("after", [name], at)
             one.told.becomes(at, f"after: [{name}]")
+        if mapping(how, "{restart: true}").get("restart") is True:
+            one.told.differs(
+                (*at, "restart"), f"it is not started again when {name} is; it has to connect again itself"
+            )
+    if not value:
+        one.told.needless(one.at("depends_on"), "it names nobody")

@@ -6,13 +6,15 @@ import posixpath
 import re
 
 from operations.coming.entries import Parts, content
-from operations.coming.errors import Wrong, mapping, path_of, show
-from operations.coming.files import spelt
-from operations.compose.scene import One
-from settings.references import SecretRef, UserSecretRef
+from operations.coming.errors import Wrong, mapping, path_of, show, text
+from operations.coming.files import joined, spelt
+from operations.compose import forms, hosts
+from operations.compose.scene import One, Scene
+from settings.references import AppRef, SecretRef, UserSecretRef
 
 _SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
 _HOST = ("/", "/proc", "/sys", "/dev", "/var/lib/docker", "/boot", "/etc", "/root", "/usr")
+_FIRST = "/docker-entrypoint-initdb.d"
 _LARGEST = 32_000  # bytes of a file that is written into the stack file
 _A_FILE = re.compile(
     r".*\.(?:conf|cfg|cnf|ini|ya?ml|json|toml|xml|env|sql|sh|pem|crt|cert|key|txt|properties|lua|template|tmpl|htpasswd|"
@@ -20,15 +22,24 @@ _A_FILE = re.compile(
 )
 
 
-def written(service: dict[str, object]) -> list[str]:
-    """The folders of this machine that a service writes to."""
-    listed = service.get("volumes")
-    found = [mapping(one, "{}") for one in (listed if isinstance(listed, list) else [])]
-    return [
-        posixpath.normpath(str(one.get("source")))
-        for one in found
-        if one.get("type") == "bind" and one.get("read_only") is not True
-    ]
+def name_of(scene: Scene, source: str) -> str:
+    """The name here of a volume that compose files name."""
+    name = (scene.project.volumes.get(source) or {}).get("name")
+    return scene.volume_of(str(name), f"volume {name}") if name else scene.volume_of(source, f"the project's {source}")
+
+
+def bound(one: One) -> dict[str, bool]:
+    """The places of this machine that a service mounts, but its own source; whether it writes there."""
+    build = one.data.get("build")
+    context = str(build.get("context")) if isinstance(build, dict) else ""
+    listed = one.data.get("volumes")
+    found: dict[str, bool] = {}
+    for index, item in enumerate(listed if isinstance(listed, list) else []):
+        mount = mapping(item, "{}")
+        path = posixpath.normpath(str(mount.get("source")))
+        if mount.get("type") == "bind" and path != context and not one.told.is_left_out(*one.at("volumes", index)):
+            found[path] = found.get(path, False) or mount.get("read_only") is not True
+    return found
 
 
 def volumes(one: One, value: object) -> None:
@@ -48,14 +59,17 @@ def _mount(one: One, mount: dict[str, object], at: tuple[str | int, ...]) -> Non
     kind, target = str(mount["type"]), posixpath.normpath(str(mount["target"]))
     mode = ":ro" if mount.get("read_only") is True else ""
     source = str(mount.get("source") or "")
+    if one.database is not None and target.startswith(_FIRST):
+        one.told.differs((*at, "target"), "what runs at the first start finds no database of an application yet")
+        one.told.do(f"see what {one.entry.name} runs from {_FIRST}: it runs before the job dbsetup has made databases")
+    _options(one, mount, at)
     if kind == "tmpfs":
-        size = mapping(mount.get("tmpfs"), "{size: 64m}").get("size")
-        one.entry.put("tmpfs", {target: f"size={size}" if size else ""}, at)
+        one.entry.put("tmpfs", {target: _in_memory(mapping(mount.get("tmpfs"), "{size: 64m}"))}, at)
         one.told.becomes(at, f"tmpfs: {{{target}: ...}}")
     elif kind == "volume" and not source and any(target.startswith(f"{known}/") for known in one.sources):
         one.told.needless(at, "it kept a part of the image from being hidden by its own source")
     elif kind == "volume" and not source:
-        name = one.scene.volume_of(f"{one.service}{target.replace('/', '-')}")
+        name = one.scene.volume_of(f"{one.service}{target.replace('/', '-')}", f"{target} of {one.service}")
         one.entry.put("volumes", [f"{name}:{target}{mode}"], at)
         one.told.becomes(at, f"the volume {name}, which outlives its container")
     elif kind == "volume":
@@ -64,6 +78,29 @@ def _mount(one: One, mount: dict[str, object], at: tuple[str | int, ...]) -> Non
         _bind(one, source, target, mode, at)
     else:
         raise Wrong(f"no mount of type {show(kind)} is made here; put its files into the image, or into a volume")
+
+
+def _options(one: One, mount: dict[str, object], at: tuple[str | int, ...]) -> None:
+    """Options of a mount, of which those are told that make another one of it. Raises Wrong."""
+    volume = mapping(mount.get("volume"), "{nocopy: true}")
+    bind = mapping(mount.get("bind"), "{create_host_path: true}")
+    if volume.get("subpath"):
+        raise Wrong(f"a part of a volume is not mounted here; have {volume['subpath']} in a volume of its own")
+    if bind.get("propagation") not in (None, "", "private", "rprivate"):
+        raise Wrong("what is mounted in it on the server later is not seen here; take the propagation out")
+    if volume.get("nocopy") is True:
+        one.told.differs((*at, "volume", "nocopy"), "what the image has there is copied into it while it is empty")
+
+
+def _in_memory(options: dict[str, object]) -> str:
+    """Spell size and mode of a folder in memory as mount does."""
+    found = []
+    if size := options.get("size"):
+        spelt, is_more = forms.mebibytes(size)
+        found.append(f"size={forms.size(size) if is_more else spelt}")
+    if mode := options.get("mode"):
+        found.append(f"mode={mode:o}" if isinstance(mode, int) else f"mode={text(mode, '1777')}")
+    return ",".join(found)
 
 
 def _named(one: One, source: str, target: str, mode: str, at: tuple[str | int, ...]) -> None:
@@ -75,9 +112,11 @@ def _named(one: One, source: str, target: str, mode: str, at: tuple[str | int, .
             "(take driver and driver_opts out)"
         )
     if "bind" in str(options.get("o")) and options.get("device"):
-        _bind(one, str(options["device"]), target, mode, at)
+        _bind(one, joined(one.scene.project.folder, str(options["device"])), target, mode, at)
         return
-    name = one.scene.volume_of(str(known.get("name") or source))
+    if set(options) - {"type"} or options.get("type") not in (None, "none", "local"):
+        raise Wrong(f"volumes.{source}.driver_opts say another kind of volume than there is here; take them out")
+    name = name_of(one.scene, source)
     one.entry.put("volumes", [f"{name}:{target}{mode}"], at)
     if name == source:
         one.told.as_is(*at)
@@ -109,17 +148,33 @@ def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ..
         is_file = kind == "file" or (kind is None and is_named and not source.endswith("/"))
         one.entry.put("volumes", [f"{path}{'' if is_file else '/'}:{target}{mode}"], at)
         one.told.becomes(at, f"the same {'file, which has to be there' if is_file else 'folder, which is made'}")
-        if path != "/etc/localtime":
+        if path != "/etc/localtime" and one.database is None:  # which comes by a dump
             one.told.do(f"copy {path} to the same place on the server, before pulumi up")
     elif kind is None and _A_FILE.fullmatch(path) and not source.endswith("/"):
         raise Wrong(f"{spelt(path, folder)} is not here to be read; put it there, or correct the path")
-    elif mode and path not in one.scene.written:
+    elif (around := _around(one, path)) is not None:
+        whole = spelt(around, folder)
+        raise Wrong(
+            f"it lies in {whole}, which is mounted too, and they would be two volumes here; leave it out by "
+            f"--leave-out '{path_of(*at)}' where a container sees it in {whole} anyway, or put it elsewhere"
+        )
+    elif mode and not one.scene.bound.get(path):
         _kept(one, path, target, at)
     else:
-        name = one.scene.volume_of(re.sub(r"[^A-Za-z0-9]+", "-", spelt(path, folder)).strip("-") or one.service)
+        bare = re.sub(r"[^A-Za-z0-9]+", "-", spelt(path, folder)).strip("-")
+        name = one.scene.volume_of(bare or one.service, f"folder {path}")
         one.entry.put("volumes", [f"{name}:{target}{mode}"], at)
         one.told.becomes(at, f"the volume {name}, which is saved by backups")
         one.scene.copies[name] = spelt(path, folder)
+
+
+def _around(one: One, path: str) -> str | None:
+    """The folder around another one, where both are mounted and one of them is written to."""
+    known, project = one.scene.bound, one.scene.project.folder
+    inside = [other for other in sorted(known) if other == project or other.startswith(f"{project.rstrip('/')}/")]
+    return next(
+        (other for other in inside if path.startswith(f"{other}/") and (known[other] or known.get(path, True))), None
+    )
 
 
 def _is_source(one: One, path: str, target: str, at: tuple[str | int, ...]) -> bool:
@@ -146,6 +201,8 @@ def _kept(one: One, path: str, target: str, at: tuple[str | int, ...]) -> None:
     one.entry.put("files", {target: {"from": there}}, at)
     one.told.becomes(at, f"files: {{{target}: {{from: {there}}}}}")
     one.told.do(f"copy {here} to {there} of this checkout")
+    if len(one.scene.names) > 1:
+        one.told.do(f"write into reach of {one.entry.name} whom what lies in {there} names; it reaches nobody else")
 
 
 def _file(one: One, path: str, target: str, at: tuple[str | int, ...]) -> None:
@@ -153,9 +210,23 @@ def _file(one: One, path: str, target: str, at: tuple[str | int, ...]) -> None:
     if len(text.encode()) > _LARGEST:
         _kept(one, path, target, at)
         return
-    made = {"content": content([text])} | ({"mode": "0555"} if text.startswith("#!") else {})
+    made = {"content": _referred(one, text, at)} | ({"mode": "0555"} if text.startswith("#!") else {})
     one.entry.put("files", {target: made}, at)
-    one.told.becomes(at, f"files: {{{target}: ...}}, with the text of {spelt(path, one.scene.project.folder)}")
+    said = f"files: {{{target}: ...}}, with the text of {spelt(path, one.scene.project.folder)}"
+    if any(is_written and path.startswith(f"{other}/") for other, is_written in one.scene.bound.items()):
+        one.told.differs(at, f"{said} as it is now: what is written to its folder later is not seen")
+    else:
+        one.told.becomes(at, said)
+
+
+def _referred(one: One, text: str, at: tuple[str | int, ...]) -> str:
+    """A file's text, in which references stand for other services, so that it reaches them by their names here."""
+    for host in dict.fromkeys(text[place.start : place.end] for place in hosts.places(text, one.client.others)):
+        if host != one.client.hosts[host]:
+            one.told.differs((*at, host), f"it is called {one.client.hosts[host]} now, and so in that file")
+    parts = hosts.referred(text, one.client.others)
+    one.client.met |= {part.name for part in parts if isinstance(part, AppRef)}
+    return content(parts)
 
 
 def tmpfs(one: One, value: object) -> None:
@@ -177,7 +248,7 @@ def configs(one: One, value: object) -> None:
         if text is None:
             one.told.cannot(at, f"configs.{name} has no text here; give it file: or content: in the compose file")
         else:
-            one.entry.put("files", {target: _owned({"content": content([text])}, item)}, at)
+            one.entry.put("files", {target: _owned({"content": _referred(one, text, at)}, item)}, at)
             one.told.becomes(at, f"files: {{{target}: ...}}")
 
 
@@ -193,7 +264,8 @@ def secrets(one: One, value: object) -> None:
         target = str(item.get("target") or name)
         target = target if target.startswith("/") else f"/run/secrets/{target}"
         one.entry.put("files", {target: _owned({"content": content(_secret(one, name, known))}, item)}, at)
-        one.told.becomes(at, f"files: {{{target}: ...}}")
+        is_cut = (_text(one, known) or "").endswith("\n")
+        one.told.becomes(at, f"files: {{{target}: ...}}" + (", without the end of its last line" if is_cut else ""))
 
 
 def _secret(one: One, name: str, known: dict[str, object]) -> Parts:

@@ -27,6 +27,7 @@ def convert(one: One, value: object) -> None:
     ports = [mapping(port, '"8080:80"') for port in (value if isinstance(value, list) else [])]
     left = {index for index in range(len(ports)) if one.told.is_left_out(*one.at("ports", index))}
     webs = [index for index, port in enumerate(ports) if index not in left and _is_site(one, port)]
+    webs.sort(key=lambda index: _is_closed(ports[index].get("host_ip")))
     wished = one.said.port
     chosen = next((index for index in webs if ports[index]["target"] == wished), None)
     if chosen is None and not wished:
@@ -35,8 +36,17 @@ def convert(one: One, value: object) -> None:
     for index, port in enumerate(ports):
         if index in left:
             one.told.left_out(*one.at("ports", index))
+        elif index == chosen and _is_closed(port.get("host_ip")) and not sites.is_named(one):
+            one.told.cannot(
+                one.at("ports", index),
+                f"{port['host_ip']} let nobody in from outside, and a site is everybody's; name its domain by --domain "
+                f"{one.service}=example.com if a proxy led visitors there, or leave it out by --leave-out "
+                f"'services.{one.service}.ports[{index}]'",
+            )
         elif index == chosen:
             sites.site(one, int(str(port["target"])), one.at("ports", index))
+        elif index in webs and chosen is not None and port["target"] == ports[chosen]["target"]:
+            one.told.needless(one.at("ports", index), "it is the port of the site already")
         elif index in webs:
             _further(one, index, int(str(port["target"])), has_site=has_site)
         else:
@@ -98,6 +108,15 @@ def _is_site(one: One, port: object) -> bool:
         return False
     # Another port of the machine in front of 22, 25 or 5432 does not make it another program.
     return bool(_NUMBER.fullmatch(target)) and 0 < int(target) < 65536 and int(target) not in _NO_WEB | _INSIDE
+
+
+def _is_closed(address: object) -> bool:
+    """Whether nobody reaches an address from outside."""
+    try:
+        known = ip_address(str(address))
+    except ValueError:
+        return address == "localhost"
+    return not known.is_global and not known.is_unspecified
 
 
 def _is_local(address: object) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from operations.coming.errors import Key, Problem, SourceError, Wrong, mapping, path_of, show
-from operations.coming.files import Files
+from operations.coming.files import Files, joined
 from operations.compose.merging import clean
 from operations.compose.reading import SHARED, Data, Reading
 from settings.errors import did_you_mean
@@ -54,12 +54,13 @@ def load(
     env_files: Sequence[str] = (),
     profiles: Sequence[str] = (),
 ) -> Project:
-    """Read files (absolute paths; a folder stands for the compose file in it, and its override) as one project.
+    """Read files (absolute paths; a folder stands for the compose file in it and its override, or for those that
+    COMPOSE_FILE names) as one project.
 
     `environment` wins over `env_files`, for which `.env` beside the first file stands when none is named. Raises
     SourceError with every problem.
     """
-    chosen = [found for path in paths for found in _chosen(path, files)]
+    chosen = [found for path in paths for found in _chosen(path, files, environment, env_files)]
     folder = posixpath.dirname(chosen[0])
     reading = Reading(files, folder, environment, env_files)
     try:
@@ -71,9 +72,13 @@ def load(
         raise SourceError([Problem(where, str(error))]) from error
 
 
-def _chosen(path: str, files: Files) -> list[str]:
+def _chosen(path: str, files: Files, environment: Mapping[str, str], env_files: Sequence[str]) -> list[str]:
     if files.kind(path) != "folder":
         return [path]
+    known = Reading(files, path, environment, env_files).environment
+    if named := known.get("COMPOSE_FILE"):
+        parts = named.split(known.get("COMPOSE_PATH_SEPARATOR") or ":")
+        return [joined(path, part) for part in parts if part]
     here = [posixpath.join(path, name) for name in NAMES if files.kind(posixpath.join(path, name)) == "file"]
     if not here:
         raise SourceError([Problem(path, f"holds no {' or '.join(NAMES)}; name the file")])
@@ -92,6 +97,8 @@ def _project(reading: Reading, model: Data, profiles: Sequence[str]) -> Project:
     for service, entry in mapping(clean(model.get("services")), "services:").items():
         data = mapping(entry, "image: NAME")
         wanted = _list(data.pop("profiles", None))
+        if "" in wanted:  # as `${NAME:-}` leaves it: none has to be active
+            wanted = []
         if wanted and "*" not in profiles and not {str(profile) for profile in wanted} & set(profiles):
             made.inactive[service] = [str(profile) for profile in wanted]
         else:

@@ -43,8 +43,12 @@ class Scene:
     jobs: set[str] = field(default_factory=set)  # services that run to their end
     servers: dict[str, Server] = field(default_factory=dict)  # of databases, by application
     folders: dict[str, str] = field(default_factory=dict)  # of images/, by context
+    builders: dict[str, str] = field(default_factory=dict)  # who builds the image that a service names
     copies: dict[str, str] = field(default_factory=dict)  # folders that become volumes, by volume
-    written: set[str] = field(default_factory=set)  # folders that some service writes to
+    bound: dict[str, bool] = field(
+        default_factory=dict
+    )  # what services mount of this machine; whether one writes there
+    volumes: dict[str, str] = field(default_factory=dict)  # what each volume holds, by its name here
     sites: dict[str, str] = field(default_factory=dict)  # application by domain
     used: dict[str, set[str]] = field(default_factory=dict)  # names of databases, by server
     middlewares: Parts = field(default_factory=dict)  # of Traefik, which any service may name
@@ -60,11 +64,15 @@ class Scene:
         bare = f"{self.wish.prefix}-{bare}" if self.wish.prefix else bare
         return (bare if bare[:1].isalpha() else f"x-{bare}")[:40].rstrip("-")
 
-    def volume_of(self, text: str) -> str:
-        """Spell the name of a volume."""
+    def volume_of(self, text: str, holds: str) -> str:
+        """Spell the name of a volume. What holds something else has another: a volume `data`, and a folder ./data."""
         bare = re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-._")
         bare = f"{self.wish.prefix}-{bare}" if self.wish.prefix else bare
-        return bare if len(bare) > 1 else f"{bare or 'x'}-data"
+        name = base = bare if len(bare) > 1 else f"{bare or 'x'}-data"
+        number = 2
+        while self.volumes.setdefault(name, holds) != holds:
+            name, number = f"{base}-{number}", number + 1
+        return name
 
 
 @dataclass

@@ -154,6 +154,11 @@ def by_words(one: One, *, is_site: bool = False) -> bool:
     return True
 
 
+def is_named(one: One) -> bool:
+    """Whether somebody says under which domain visitors reach it: the caller, its proxy, or itself."""
+    return bool(_domains(one)[1])
+
+
 def _domains(one: One) -> tuple[list[str], str]:
     """The domains of its site, and what has said them; nothing where nobody has."""
     if wished := one.scene.wish.domains.get(one.service, ""):

@@ -19,6 +19,8 @@ def given(one: One) -> dict[str, str]:
             found[name] = text(value, "value")
         elif name in one.scene.project.environment:
             found[name] = one.scene.project.environment[name]
+        else:
+            found.pop(name, None)  # named without a value, it is taken away from what files say
     return found
 
 
@@ -34,6 +36,8 @@ def environment(one: One, _: object) -> None:
     if one.database is not None:
         variable = one.database.admin_variable.lower()
         one.entry.put("env", {variable: f"_{one.entry.name}^adminpass"}, one.at("environment"))
+    for name, app in one.client.given.items():
+        one.told.becomes(_at(one, name, said), f"the generated password of its database in {app}")
     for name, value in one.client.changed.items():
         one.told.differs(
             _at(one, name, said), f"{show(value)} is another name now: role and database are both called as db says"
@@ -66,7 +70,7 @@ def _is_kept(one: One, name: str, value: str, said: dict[str, object]) -> bool:
 def _is_anothers(one: One, name: str, value: str) -> bool:
     """Whether a variable of a shared file holds a password that this service has no use for."""
     known = [server for server in one.scene.servers.values() if value in server.passwords]
-    if not known or not databases.says_password(name):
+    if not known or not databases.says_password(name) or not databases.is_of_database(name):
         return False
     uses = one.client.linked | {app for text in one.environment.values() if (app := one.client.hosts.get(text))}
     return databases.says_root(name) or not any(server.app in uses for server in known)
@@ -91,21 +95,35 @@ def env_file(one: One, value: object) -> None:
 
 
 def links(one: One, value: object) -> None:
-    """Other names of other services."""
+    """Other services by other names, which Compose starts before."""
+    needed = mapping(one.data.get("depends_on"), "[db]")
     for index, item in enumerate(texts(value, "db")):
         service, _, alias = item.partition(":")
         at = one.at("links", index)
+        if one.told.is_left_out("services", service):
+            one.told.left_out(*at)
+            continue
         if service not in one.scene.names:
             raise Wrong(f"{show(service)} is not a service; correct the name", index)
         name = one.scene.names[service]
-        if alias in ("", service, name):
+        if service not in needed and name not in one.client.uses:
+            one.entry.put("after", [name], at)
+        if alias not in ("", service, name):
+            one.told.differs(at, f"{alias} is called {name} now: in environment that is changed, elsewhere change it")
+        elif service in needed:
             one.told.needless(at, "containers find each other by name, and reach whom they name")
         else:
-            one.told.differs(at, f"{alias} is called {name} now: in environment that is changed, elsewhere change it")
+            one.told.becomes(at, f"after: [{name}]" if name not in one.client.uses else f"db of {name}")
 
 
 def reach(one: One) -> None:
-    """Open the way to those that it comes after and names nowhere."""
+    """Open the way to those that it comes after and names nowhere; tell of those that it may name."""
+    said = mapping(one.data.get("environment"), "{NAME: value}")
+    known = one.client.linked | one.client.met
+    for name, value in one.client.unsure.items():
+        app = one.client.hosts[value]
+        if value != app or app not in known:
+            one.told.differs(_at(one, name, said), f"{value} stays text; if it means the host, write ${app} afterwards")
     unnamed = sorted(one.client.linked - one.client.met - set(one.client.uses) - {one.entry.name})
     if unnamed and "reach" in Application.model_fields:
         one.entry.put("reach", unnamed, one.at("depends_on" if "depends_on" in one.data else "links"))

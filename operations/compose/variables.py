@@ -69,8 +69,8 @@ def _until(template: str, environment: Mapping[str, str], *, closing: bool, dept
             done += value
         elif name := _NAME.match(template):
             done, template = done + _value(name[0], environment), template[name.end() :]
-        else:
-            raise Wrong('holds a "$" that begins no variable; write "$$" for the plain sign')
+        else:  # `$)`, `$1` and a `$` at the end are text
+            done += "$"
     return done, ""
 
 
@@ -128,7 +128,8 @@ def _value(name: str, environment: Mapping[str, str]) -> str:
 def parse(source: str, environment: Mapping[str, str], *, raw: bool = False) -> dict[str, str | None]:
     """Read a file of variables: what each is set to, None for one that is only named. Raises Wrong with the line.
 
-    `raw`: values are taken as they stand, quotes and `$` too, as `format: raw` of an `env_file` says.
+    A variable of `environment` wins over one that the file itself sets further up, as Compose has it. `raw`: values are
+    taken as they stand, quotes and `$` too, as `format: raw` of an `env_file` says.
     """
     found: dict[str, str | None] = {}
     at, number = 0, 1
@@ -155,12 +156,12 @@ def parse(source: str, environment: Mapping[str, str], *, raw: bool = False) -> 
             stop = _closing(source, begin)
             if stop is None:
                 raise Wrong(f"line {number - 1}: the quote of {name} is not closed; close it")
-            found[name] = _quoted(source[begin + 1 : stop], value[0], {**environment, **_set(found)}, number - 1)
+            found[name] = _quoted(source[begin + 1 : stop], value[0], {**_set(found), **environment}, number - 1)
             following = source.find("\n", stop)
             at = len(source) if following < 0 else following + 1
             number += source.count("\n", begin, stop)
         else:
-            found[name] = _replaced(_bare(value), {**environment, **_set(found)}, number - 1)
+            found[name] = _replaced(_bare(value), {**_set(found), **environment}, number - 1)
     return found
 
 
@@ -169,8 +170,10 @@ def _set(found: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def _bare(value: str) -> str:
-    """Without a comment, which begins with a blank and `#`, and without blanks around."""
-    return re.split(r"(?:^|\s)#", value, maxsplit=1)[0].strip()
+    """Without a comment, which begins with a blank and `#` behind something, and without blanks around: `A=#f00` is a
+    colour.
+    """
+    return value.partition(" #")[0].strip()
 
 
 def _closing(source: str, begin: int) -> int | None:

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from operations.coming.entries import Parts
 from operations.coming.secrets import Secrets, is_secret
-from operations.compose import databases
+from operations.compose import databases, hosts
 from operations.compose.databases import Server
 from settings.references import AppRef, SecretRef, UserSecretRef
 
@@ -43,11 +43,25 @@ class Client:
     linked: set[str] = field(default_factory=set)  # applications it depends on
     uses: dict[str, str] = field(default_factory=dict)
     changed: dict[str, str] = field(default_factory=dict)  # what it called a role or database, by variable
+    unsure: dict[str, str] = field(default_factory=dict)  # what is a host's name and may mean it, by variable
+    given: dict[str, str] = field(default_factory=dict)  # the database server whose password it is now, by variable
+    _holding: dict[str, set[str]] = field(default_factory=dict)  # variables that hold a server's password, by server
+    _calling: dict[str, set[str]] = field(default_factory=dict)  # and its role
     met: set[str] = field(default_factory=set)  # applications that its values refer to
+
+    @property
+    def others(self) -> dict[str, str]:
+        """Application by host name, without itself."""
+        return {host: app for host, app in self.hosts.items() if app != self.app}
 
     def read(self, environment: Mapping[str, str]) -> dict[str, Parts]:
         """Return every value with its references."""
         self._find(environment)
+        for app in self.uses:
+            server = self.servers[app]
+            admins = ("root",) if server.engine == databases.MYSQL else ("postgres",)
+            self._holding[app] = databases.nearest(environment, server.passwords, databases.says_password)
+            self._calling[app] = databases.nearest(environment, {server.user, *admins}, databases.says_user)
         return {name: self._value(name, value) for name, value in environment.items()}
 
     # Which database
@@ -60,7 +74,7 @@ class Client:
                 if app in self.servers:
                     named[app] = match["path"] or named.get(app, "")
         here = {app for value in environment.values() if (app := self._host_of(value)) in self.servers}
-        for app in sorted(here | (self.linked & set(self.servers)) | set(named)):
+        for app in sorted((here | (self.linked & set(self.servers)) | set(named)) - {self.app}):
             server = self.servers[app]
             knows = any(value in server.passwords for value in environment.values())
             if app not in named and app not in here and not knows:
@@ -105,11 +119,12 @@ class Client:
             server = self.servers[app]
             # Whatever it was, the role has one password now.
             is_own = databases.is_of_database(name) and len(self.uses) == 1
-            if databases.says_password(name) and value and (value in server.passwords or is_own) and value[0] != "/":
+            is_password = name in self._holding.get(app, ()) or (is_own and databases.says_password(name))
+            if is_password and value and value[0] != "/":
                 self.met.add(app)
+                self.given[name] = app
                 return [self._password(app)]
-            admins = ("root",) if server.engine == databases.MYSQL else ("postgres",)
-            if databases.says_user(name) and value and (value in (server.user, *admins) or is_own):
+            if value and (name in self._calling.get(app, ()) or (is_own and databases.says_user(name))):
                 return self._renamed(name, value, database)
             if databases.says_database(name) and value and databases.usable(server, value, self.app) == database:
                 return self._renamed(name, value, database)
@@ -184,10 +199,15 @@ class Client:
         if value in self.hosts and _SAYS_HOST.search(name):
             self.met.add(self.hosts[value])
             return [AppRef(self.hosts[value])]
+        is_database = value in self.uses.values() or databases.says_database(name) or self.app in self.servers
+        if value in self.others and not is_database:
+            self.unsure[name] = value
         items = re.split(r"([,;\s]+)", value)
         if not all(_HOST_PORT.fullmatch(item) for item in items[::2]):
-            return [value]
-        parts: Parts = []
+            parts = hosts.referred(value, self.others)
+            self.met |= {part.name for part in parts if isinstance(part, AppRef)}
+            return parts
+        parts = []
         for item in items:
             match = _HOST_PORT.fullmatch(item)
             app = self.hosts.get(match["host"]) if match else None

@@ -63,6 +63,14 @@ KEYS = [
      ("memory", "50m")),
     ("deploy: {resources: {reservations: {memory: 20M}}}", "deploy.resources.reservations", N, None),
     ("deploy: {restart_policy: {condition: on-failure}}", "deploy.restart_policy", A, ("restart", "on-failure")),
+    ("deploy: {restart_policy: {condition: always}}", "deploy.restart_policy", A, ("restart", "always")),
+    ("deploy: {restart_policy: {condition: unless-stopped}}\nrestart: always", "deploy.restart_policy", N,
+     ("restart", None)),
+    ("deploy: {restart_policy: {condition: on-failure, max_attempts: 3}}", "deploy.restart_policy", D,
+     ("restart", "on-failure")),
+    ("depends_on: []", "depends_on", N, ("after", None)),
+    ("depends_on: {job: {condition: service_started, restart: true}}", "depends_on.job.restart", D,
+     ("after", ["job"])),
     ("deploy: {placement: {constraints: [x]}}", "deploy.placement", N, None),
     ("healthcheck: {test: pg_isready, interval: 5s, retries: 5, start_period: 1m}", "healthcheck.test", B,
      ("health", {"test": ["CMD-SHELL", "pg_isready"], "interval": "5s", "start_period": "60s", "retries": 5,
@@ -121,6 +129,14 @@ REFUSED = [
     ("gpus: all", "gpus", "take it out"),
     ("deploy: {replicas: 3}", "deploy.replicas", "write web twice, by two names"),
     ("scale: 0", "scale", "leave the service out by --leave-out services.web"),
+    ("extra_hosts: ['ldap:192.0.2.1', 'ldap:192.0.2.2']", "extra_hosts.ldap", "leave one of 192.0.2.1, 192.0.2.2"),
+    (
+        "mem_limit: 1g\ndeploy: {resources: {limits: {memory: 2g}}}",
+        "mem_limit",
+        "another key for it says 2g; leave one",
+    ),
+    ("cpus: 1\ndeploy: {resources: {limits: {cpus: '2'}}}", "cpus", "another key for it says 2; leave one"),
+    ("pids_limit: 1\ndeploy: {resources: {limits: {pids: 2}}}", "pids_limit", "another key for it says 2; leave one"),
     ("platform: linux/arm64", "platform", "name an image of that"),
     ("external_links: ['redis_1:redis']", "external_links[0]", "convert them together"),
     ("volumes_from: [other]", "volumes_from", "write the volumes of that service here as well"),
@@ -145,7 +161,8 @@ REFUSED = [
 def service(text):
     image = "" if text.startswith(("image", "build")) else "image: registry.example.com/x\n"
     lines = "\n".join(f"    {line}" for line in (image + text).splitlines())
-    return f"services:\n  web:\n{lines}\nvolumes: {{data: }}\n"
+    other = "  job: {image: y}\n" if "job:" in text else ""
+    return f"services:\n  web:\n{lines}\n{other}volumes: {{data: }}\n"
 
 
 @pytest.mark.parametrize(("text", "where", "outcome", "setting"), KEYS, ids=[text for text, *_ in KEYS])
@@ -481,6 +498,41 @@ def test_what_is_left_out_has_to_be_there():
         converted("services: {web: {image: x}}", leave_out=("services.web.prots",))
     done = converted("services: {web: {image: x, depends_on: [db]}, db: {image: y}}", leave_out=("services.db",))
     assert [one.name for one in done.entries] == ["web"]
+
+
+def test_a_service_that_may_end_and_does_not_say_so_is_told():
+    done = converted(
+        "services: {buckets: {image: mc, depends_on: [store]}, store: {image: y}, web: {image: x, expose: [80]}, "
+        "worker: {image: x, restart: always}, db: {image: 'postgres:16', environment: {POSTGRES_PASSWORD: x}}}"
+    )
+    told = {path: words for path, (outcome, words) in verdicts(done).items() if outcome is D}
+    assert list(told) == ["services.buckets.restart"]
+    assert 'if it is to end, write restart: "no"' in told["services.buckets.restart"]
+
+
+LEFT_OUT = """
+services:
+  edge: {image: traefik:3, volumes: [/run/docker.sock:/x]}
+  web:
+    image: x
+    extra_hosts: ["ldap:192.0.2.1", "host.docker.internal:host-gateway"]
+    devices: [/dev/net/tun, /dev/fuse, /dev/kvm]
+    sysctls: {kernel.shmmax: 1}
+    deploy: {resources: {limits: {memory: 50M, cpus: '0.5'}}}
+"""
+
+
+def test_what_is_left_out_is_not_written_whatever_it_is_an_item_of():
+    paths = ("extra_hosts['host.docker.internal']", "devices[1]", "sysctls['kernel.shmmax']",
+             "deploy.resources.limits.memory")  # fmt: skip
+    paths = ("services.edge", "services.edge.volumes[0]", *(f"services.web.{path}".replace("'", '"') for path in paths))
+    done = converted(LEFT_OUT, leave_out=paths)
+    assert refused(done) == {}
+    made = entry(done, "web")
+    assert made["extra_hosts"] == {"ldap": "192.0.2.1"}
+    assert made["devices"] == ["/dev/net/tun", "/dev/kvm"]
+    assert made["cpus"] == "0.5"
+    assert not {"sysctls", "memory"} & made.keys()
 
 
 def test_a_folder_that_one_writes_and_another_reads_is_one_volume():

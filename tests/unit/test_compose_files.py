@@ -17,6 +17,11 @@ from operations.compose.scene import Wish
 HERE = Path(__file__).parent / "compose_files"
 DOCS = Path(__file__).parents[2] / "docs" / "from-compose.md"
 PROFILES = {"ghost": ("activitypub",)}
+# Of those that a proxy on the machine itself led to, and that say nothing of their domains.
+DOMAINS = {
+    "nextcloud": {"app": "cloud.example.com"},
+    "mastodon": {"streaming": "social.example.com/api/v1/streaming"},
+}
 ALL = sorted(path.name for path in HERE.iterdir() if path.is_dir())
 # Words that these files need and the stack file does not have; empty once it has them all.
 NOT_YET = {"files", "dockerfile"} - set(settings.Application.model_fields)
@@ -29,7 +34,7 @@ HUSH = re.compile(
 
 def done_with(name):
     made = project.load([str(HERE / name)], Disk(), {}, profiles=PROFILES.get(name, ()))
-    return convert.convert(made, Disk(), Wish(), {})
+    return convert.convert(made, Disk(), Wish(domains=DOMAINS.get(name, {})), {})
 
 
 def counted(name):

@@ -24,6 +24,8 @@ SET = {"A": "a", "EMPTY": "", "B": "b"}
         ("$$A $${A} $$$A", "$A ${A} $a"),
         ("${NONE:-}", ""),
         ("${NONE:-a b:c?d-e+f}", "a b:c?d-e+f"),
+        ("5 $", "5 $"),
+        ("^(a|$A)?$|$(id)$1", "^(a|a)?$|$(id)$1"),
     ],
 )
 def test_variables_are_replaced_as_compose_does(template, text):
@@ -36,7 +38,6 @@ def test_variables_are_replaced_as_compose_does(template, text):
         ("${NONE}", "the variable NONE is not set; set it in .env, or by --env-file FILE (NONE= for an empty one)"),
         ("${NONE?it is the site's name}", "needs the variable NONE: it is the site's name; set it in .env"),
         ("${EMPTY:?}", "needs the variable EMPTY; set it in .env"),
-        ("5 $", 'begins no variable; write "$$"'),
         ("${}", 'without the name of a variable; write "$${"'),
         ("${A", 'is not closed; write "${A}"'),
         ("${A:-b", 'is not closed; write "}"'),
@@ -62,6 +63,10 @@ def test_files_of_variables_are_read_as_compose_reads_them():
         "DOLLAR": "a$b",
     }  # fmt: skip
     assert variables.parse("A='x' $B # c\n", {}, raw=True) == {"A": "'x' $B # c"}
+    source = "COLOUR=#f00\nBLANK= #f00 #c\nTAB=a\t#b\nHASHED=$2y$10$/x\nOWN=1\nOF=$OWN\n"
+    assert variables.parse(source, {"OWN": "2"}) == {
+        "COLOUR": "#f00", "BLANK": "#f00", "TAB": "a\t#b", "HASHED": "$2y$10$/x", "OWN": "1", "OF": "2",
+    }  # fmt: skip
     with pytest.raises(Wrong, match="line 2: the quote of B is not closed"):
         variables.parse("A=1\nB='x\n", {})
     with pytest.raises(Wrong, match="line 1 sets no variable; write NAME=value"):
@@ -83,7 +88,7 @@ def test_yaml_is_read_as_compose_reads_it_not_as_python_does():
 def test_anchors_and_merge_keys_are_followed_and_those_without_an_end_are_refused():
     made = read(
         "x-a: &a {image: x, user: root}\nx-b: &b {user: '1', tty: true}\n"
-        "services: {web: {<<: [*a, *b], tty: false}, job: {<<: *a}}"
+        "services: {web: {<<: [*a, *b], tty: false}, job: {!!merge <<: *a}}"
     )
     assert made.services == {"web": {"image": "x", "user": "root", "tty": False}, "job": {"image": "x", "user": "root"}}
     laughs = "".join(f"x-{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10)}]\n" for n in range(1, 12))
@@ -181,6 +186,13 @@ def test_a_folder_stands_for_its_compose_file_and_the_override_in_it():
         "x/docker-compose.override.yml": "services: {web: {image: b}}",
     }
     assert read(files, paths=("x",)).services == {"web": {"image": "b", "user": "1"}}
+    named = {
+        **files,
+        "x/.env": "COMPOSE_FILE=docker-compose.yml:more/b.yml${NONE:-}\n",
+        "x/more/b.yml": "services: {b: {image: c}}",
+    }
+    assert list(read(named, paths=("x",)).services) == ["web", "b"]
+    assert read(named, paths=("x",)).services["web"]["image"] == "a"
     assert "holds no compose.yaml or" in "".join(problems({"x/a.txt": ""}, paths=("x",)).values())
 
 
@@ -235,6 +247,7 @@ def test_profiles_choose_services_and_what_is_not_chosen_needs_no_variables():
     assert "NONE" in "".join(problems(source, profiles=("debug",)).values())
     assert list(read(source, profiles=("*",), environment={"NONE": "z"}).services) == ["web", "debug", "tool"]
     assert list(read(source, environment={"COMPOSE_PROFILES": "tools", "NONE": "z"}).services) == ["web", "tool"]
+    assert list(read("services: {web: {image: x, profiles: ['${OFF:-}']}}").services) == ["web"]
     needs = "services: {web: {image: x, depends_on: [db]}, db: {image: y, profiles: [data]}}"
     assert "is of profile data" in problems(needs)["services.web.depends_on.db"]
 
@@ -270,6 +283,8 @@ def test_files_of_before_2016_are_services_themselves():
         (["8080:80"], [{"target": "80", "published": "8080", "protocol": "tcp"}]),
         (["127.0.0.1:53:53/udp"], [{"target": "53", "published": "53", "host_ip": "127.0.0.1", "protocol": "udp"}]),
         (["127.0.0.1::80"], [{"target": "80", "host_ip": "127.0.0.1", "protocol": "tcp"}]),
+        ([":443:443"], [{"target": "443", "published": "443", "protocol": "tcp"}]),
+        (["::80"], [{"target": "80", "protocol": "tcp"}]),
         (["[::1]:80:81"], [{"target": "81", "published": "80", "host_ip": "::1", "protocol": "tcp"}]),
         (["6000-6010:7000-7010"], [{"target": "7000-7010", "published": "6000-6010", "protocol": "tcp"}]),
     ],

@@ -256,3 +256,26 @@ def test_a_port_that_only_looks_like_a_number_is_told(port):
     assert refused(of_labels(HOST, PORT.replace("8000", port)))
     assert converted(f"services: {{web: {{image: x, group_add: ['{port}']}}}}")
     assert refused(converted(f"services: {{web: {{image: x, expose: ['{port}'], labels: ['{HOST}']}}}}"))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "[::1]", "192.168.1.5", "100.64.0.9"])
+def test_what_nobody_reached_from_outside_is_no_site_unless_somebody_names_its_domain(address):
+    port = f"ports: ['{address}:9090:9090']"
+    found = refused(converted(f"services: {{web: {{image: x, {port}}}}}"))
+    assert "name its domain by --domain web=example.com" in found["services.web.ports[0]"]
+    left = converted(f"services: {{web: {{image: x, {port}}}}}", leave_out=("services.web.ports[0]",))
+    assert refused(left) == {}
+    assert "env" not in entry(left, "web")
+    named = [
+        converted(f"services: {{web: {{image: x, {port}}}}}", domains={"web": "shop.example.org"}),
+        converted(f"services: {{web: {{image: x, {port}, environment: {{BASE_URL: 'https://shop.example.org'}}}}}}"),
+    ]
+    for done in named:
+        assert refused(done) == {}
+        assert entry(done, "web")["env"] == {"domains": ["shop.example.org"], "http_port": 9090}
+
+
+def test_all_addresses_are_everybody_s():
+    done = converted("services: {web: {image: x, ports: ['127.0.0.1:80:80', '0.0.0.0:80:80', '[::]:80:80']}}")
+    assert refused(done) == {}
+    assert entry(done, "web")["env"]["http_port"] == 80

@@ -1,0 +1,69 @@
+"""What nobody may read in a stack file, in the files that are written into it: private keys, secrets, passwords.
+
+Makes: `settle`, once every service has said its secrets. Leaves alone: files that are kept beside the stack file.
+"""
+
+from __future__ import annotations
+
+import re
+
+from operations.coming.entries import Path, content
+from operations.compose.commands import WOULD_STAND
+from operations.compose.scene import One
+from settings.references import Reference, SecretRef, UserSecretRef
+
+_PRIVATE = re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----")
+_SHORTEST = 8  # characters; shorter ones stand in texts by chance
+
+
+def settle(one: One) -> None:
+    """Put references into the files of a service, and tell what none can stand in. Words (`changeme`) stand for
+    themselves, and are left.
+    """
+    _told(one)
+    files = one.entry.settings.get("files")
+    for target, made in files.items() if isinstance(files, dict) else ():
+        text = made.get("content") if isinstance(made, dict) else None
+        at = one.entry.source_of(("files", target))
+        if not isinstance(text, str) or at is None:
+            continue
+        if _PRIVATE.search(text):
+            secret = one.scene.secrets.name(f"{one.entry.name}_{target.rpartition('/')[2]}", text)
+            made["content"] = content([UserSecretRef(secret)])
+            one.told.becomes(at, f"files: {{{target}: ...}}, a secret, since a private key is in it")
+        else:
+            made["content"] = _referred(one, text, at)
+
+
+def _told(one: One) -> None:
+    """Refuse secrets and passwords in commands, whichever service says that they are."""
+    health = one.entry.settings.get("health")
+    said = {word: one.entry.settings.get(word) for word in ("command", "entrypoint")}
+    said |= {"health": health.get("test") if isinstance(health, dict) else None}
+    known = {value: f"the secret {name}" for name, value in one.scene.secrets.values.items()}
+    for app, server in one.scene.servers.items():
+        known |= dict.fromkeys(server.passwords, f"the password of {app}, which is a generated one now,")
+    for word, words in said.items():
+        line = " ".join(words) if isinstance(words, list) else ""
+        found = next((name for value, name in known.items() if _is_told(value) and value in line), None)
+        at = one.entry.source_of((word,))
+        if found and at is not None:
+            one.told.cannot(at, f"{found} {WOULD_STAND}")
+
+
+def _is_told(value: str) -> bool:
+    return len(value) >= _SHORTEST and not value.isalpha()
+
+
+def _referred(one: One, text: str, at: Path) -> str:
+    known: dict[str, Reference] = {value: UserSecretRef(name) for name, value in one.scene.secrets.values.items()}
+    for app, database in one.client.uses.items():
+        known |= dict.fromkeys(one.scene.servers[app].passwords, SecretRef(app, database, "password"))
+    for value, reference in sorted(known.items(), key=lambda item: -len(item[0])):
+        spelt = content([value])
+        if not _is_told(value) or spelt not in text:
+            continue
+        text = content([reference]).join(re.split(rf"(?<![\w{{^]){re.escape(spelt)}(?!\w)", text))
+        if isinstance(reference, SecretRef):
+            one.told.differs(at, f"the password of {reference.application} in it is the generated one now")
+    return text

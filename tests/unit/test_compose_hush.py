@@ -1,0 +1,57 @@
+"""What nobody may read stands in no stack file, also where it came in a file."""
+
+import pytest
+
+from tests.unit.compose_kit import converted, entry, refused, verdicts
+
+KEY = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQ\n-----END EC PRIVATE KEY-----\n"
+SHOP = """
+services:
+  db: {image: "postgres:16", environment: {POSTGRES_USER: shop, POSTGRES_PASSWORD: n0t-for-all, POSTGRES_DB: shop}}
+  web:
+    image: x
+    environment: {DB_HOST: db, DB_PASSWORD: n0t-for-all, ADMIN_PASSWORD: password}
+    volumes: ["./tls.key:/tls.key:ro", "./app.yml:/app.yml:ro"]
+    configs: [mail]
+  mail: {image: y, environment: {SMTP_PASSWORD: letters-99}}
+configs: {mail: {content: "pass letters-99 letters-999"}}
+"""
+
+
+def test_keys_passwords_and_secrets_in_files_are_references():
+    done = converted({"compose.yaml": SHOP, "tls.key": KEY, "app.yml": "password: n0t-for-all\n"})
+    assert refused(done) == {}
+    assert entry(done, "web")["files"] == {
+        "/tls.key": {"content": "${_secrets^web_tls_key}"},
+        "/app.yml": {"content": "password: ${_db:shop^password}\n"},
+        "/mail": {"content": "pass ${_secrets^mail_smtp_password} letters-999"},
+    }
+    assert done.secrets["web_tls_key"] == KEY
+    assert "the password of db in it is the generated one now" in verdicts(done)["services.web.volumes[1]"][1]
+    assert "n0t-for-all" not in str(done.sections)
+    assert "MHcCAQ" not in str(done.sections)
+
+
+def test_a_database_that_is_named_in_a_file_alone_is_made_too():
+    server = "db: {image: 'postgres:16', environment: {POSTGRES_PASSWORD: n0t-for-all, POSTGRES_DB: shop}}"
+    files = {
+        "compose.yaml": f"services: {{{server}, web: {{image: x, volumes: ['./app.yml:/app.yml:ro']}}}}",
+        "app.yml": "database: {host: db, password: n0t-for-all}\n",
+    }
+    done = converted(files)
+    assert entry(done, "web")["db"] == ["db:shop"]
+    assert entry(done, "web")["files"]["/app.yml"]["content"] == (
+        "database: {host: ${$db}, password: ${_db:shop^password}}\n"
+    )
+    assert any("into the configuration of web" in step for step in done.told.todo)
+
+
+@pytest.mark.parametrize("key", ["command", "entrypoint", "healthcheck"])
+def test_a_secret_in_a_command_is_told_whoever_says_that_it_is_one(key):
+    value = "{test: [CMD, ping, -a, h0rse-battery]}" if key == "healthcheck" else "[serve, --pass, h0rse-battery]"
+    first = f"cache: {{image: x, {key}: {value}}}"
+    found = refused(converted(f"services: {{{first}, web: {{image: y, environment: {{CACHE_PASS: h0rse-battery}}}}}}"))
+    assert "would stand in it for all to read" in found[f"services.cache.{key}"]
+    server = "db: {image: 'postgres:16', environment: {POSTGRES_PASSWORD: h0rse-battery}}"
+    found = refused(converted(f"services: {{{first}, {server}}}"))
+    assert "which is a generated one now, would stand" in found[f"services.cache.{key}"]

@@ -1,0 +1,20 @@
+"""Images are what they were: built where they were built."""
+
+from tests.unit.compose_kit import converted, entry, refused, verdicts
+
+SHOP = """
+services:
+  web: {build: {context: ./app, target: web}, image: shop/app}
+  worker: {image: "shop/app:latest", command: work, volumes: ["./app:/code"]}
+  tool: {image: "shop/app:1"}
+"""
+
+
+def test_what_one_service_builds_is_built_for_those_that_name_its_image_and_not_pulled():
+    done = converted(SHOP)
+    assert refused(done) == {}
+    assert entry(done, "worker")["build_dir"] == entry(done, "web")["build_dir"] == "App"
+    assert entry(done, "worker")["target"] == "web"
+    assert not {"image", "volumes"} & entry(done, "worker").keys()
+    assert verdicts(done)["services.worker.image"][1] == "it is what web builds"
+    assert entry(done, "tool")["image"] == "shop/app:1"
