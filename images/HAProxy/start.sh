@@ -25,7 +25,7 @@ if ! mkdir -p "$run" 2>/dev/null || ! [ -w "$config" ] || ! [ -w "$run" ]; then
     exit 1
 fi
 
-id=$(cat /proc/sys/kernel/random/uuid)
+id=$(cut -c-8 /proc/sys/kernel/random/uuid)
 master=$run/master.$id.sock
 network=$(readlink /proc/self/ns/net)
 echo "$master" > /dev/shm/proxy.master
