@@ -73,8 +73,10 @@ class Door(pulumi.ComponentResource):
             security_opts=["no-new-privileges:true"],
             log_driver="json-file",
             log_opts=LOG_OPTIONS,
-            # The image's own asks HAProxy.
-            healthcheck=docker.ContainerHealthcheckArgs(tests=["NONE"]),
+            # The image's own asks HAProxy. What is left out here Docker takes from there, and it would be a change.
+            healthcheck=docker.ContainerHealthcheckArgs(
+                tests=["NONE"], interval="30s", timeout="5s", start_period="1s", retries=3
+            ),
             networks_advanced=[network],
             ports=list(ports),
             labels=container_labels(
