@@ -9,9 +9,9 @@ visitors to it, a command that drains the release when it goes. A release goes l
               one, when what it still serves has ended -> verdict -> remove it
 
 It stops first where two containers can't run side by side: published ports, a static address, a volume that it
-writes to, `stateful`; but for the proxy, whose images know how. The command that awaits is named after the one that happens, so that a preview says which.
-A release that does not come up fails the update with the container's last log lines; a rolling one leaves
-the old container serving.
+writes to, `stateful`; but for the proxy, whose image knows how. The command that awaits is named after the one that
+happens, so that a preview says which. A release that does not come up fails the update with the container's last log
+lines; a rolling one leaves the old container serving.
 """
 
 from __future__ import annotations

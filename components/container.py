@@ -136,8 +136,8 @@ def limits(
 
 
 def ways(neighbours: Neighbours) -> dict[str, str]:
-    """The labels that say whom a container reaches. All are always said: those of the image would be the container's otherwise. A container without `REACH` is older
-    than the filter, and let be until it is replaced.
+    """The labels that say whom a container reaches. All are always said: those of the image would be the container's
+    otherwise. A container without `REACH` is older than the filter, and let be until it is replaced.
     """
     reached = ",".join(neighbours.reached) or NOBODY
     return {PROXY: "false", REACH: reached, VISITED: "true" if neighbours.is_visited else "false"}

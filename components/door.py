@@ -2,9 +2,9 @@
 
 Makes a docker.Container that sleeps, and holds what visitors come to: the static address, the published ports, the
 alias. The containers of the proxy join its network, so that the next one can serve before the last one has stopped
-(images/HAProxy/start.sh). Before it a command that has whatever container of the proxy holds these itself let go: one of
-before there were doors. It is another one when ports, addresses or whom the proxy reaches are, never for an image: it
-runs the proxy's first one on its server, under a name of its own.
+(images/HAProxy/start.sh). Before it comes a command that stops whatever container of the proxy holds these itself, one
+of before there were doors. It is another one when ports, addresses or whom the proxy reaches are, never for an image:
+it runs the proxy's first one on its server, under a name of its own.
 Leaves alone: that the proxy joins it again after a restart, to which the host sees (playbooks/roles/door).
 """
 

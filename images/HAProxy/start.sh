@@ -167,6 +167,7 @@ if [ "$beside" ]; then haproxy-ask "$run/admin.sock" "show servers state" | move
 haproxy -W -S "$master,mode,660" ${beside:+-x "$run/admin.sock"} -f "$live" 9>&- &
 haproxy=$!
 
+# shellcheck disable=SC2329 # as below
 is_current() { read -r current _ 2>/dev/null < "$run/proxy" && [ "$current" = "$id" ]; }
 
 # Stopping closes the ports at once, so what still runs gets a few seconds, not the hour a reload would give it; unless

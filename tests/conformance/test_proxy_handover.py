@@ -1,4 +1,4 @@
-"""One proxy after another, as start.sh of images/HAProxy does it in one network: nobody is refused, nothing breaks off."""
+"""One proxy after another, as start.sh of images/HAProxy has it in one network: nobody is refused, nothing cut."""
 
 from __future__ import annotations
 

@@ -50,7 +50,9 @@ def _has(one: dict[str, Any], wanted: str) -> bool:
     return key in labels and (not has_value or labels[key] == value)
 
 
-def container(id_: str, resource: str, joins: str = "", *, pid: int = 0, error: str = "", **labels: str) -> dict[str, Any]:
+def container(
+    id_: str, resource: str, joins: str = "", *, pid: int = 0, error: str = "", **labels: str
+) -> dict[str, Any]:
     """As `docker inspect` has it; without a `pid` it does not run."""
     return {
         "Id": id_,

@@ -2,8 +2,8 @@
 
 Pure: nothing here asks or changes anything (apiary-neighbours does). A container says by its labels what it is
 (`apiary.resource`), whom it names (`apiary.reach`), whether the proxy leads to it (`apiary.visited`) and whether it is
-the proxy (`apiary.proxy`), or the door that has the proxy's network (`apiary.door`, the proxy's name). The ways are between ports of the bridge, so that no address counts: somebody else
-might take it.
+the proxy (`apiary.proxy`), or the door that has the proxy's network (`apiary.door`, the proxy's name). The ways are
+between ports of the bridge, so that no address counts: somebody else might take it.
 """
 
 from __future__ import annotations

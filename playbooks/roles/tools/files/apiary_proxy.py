@@ -1,8 +1,8 @@
 """What the host's tools share: Docker on this host, and the admin socket of the proxy container.
 
 The proxy is the running container labelled `apiary.proxy=true`, its addresses are those of the container whose network
-it has joined; its socket is reached where its volume lies on the host, so that nothing has to be run in it. Standard library only. Raises HostError with one line for
-a person.
+it has joined; its socket is reached where its volume lies on the host, so that nothing has to be run in it. Standard
+library only. Raises HostError with one line for a person.
 """
 
 from __future__ import annotations
