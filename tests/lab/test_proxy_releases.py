@@ -57,7 +57,7 @@ def test_releases_of_the_proxy_refuse_no_connection_and_break_no_download(hive: 
     hive.expect_nothing_left()
     hive.expect_no_changes()
     # Reloads go to the one that serves, and it has them all.
-    done = hive.beside("hasetup", HSTS="1")
+    done = hive.beside("hasetup", METRICS_FROM="192.0.2.1")
     assert "has reloaded the configuration" in done.stdout, done.stdout + done.stderr
     hive.on_server(f"docker start -a {hive.job('hasetup')}")
 
