@@ -360,7 +360,7 @@ class Application(Container):
     @property
     def has_door(self) -> bool:
         """Whether its network outlives its containers: of the proxy of images/, two of which can serve in one."""
-        return self.ipv6_web and self.build_dir == "HAProxy" and not self.stateful
+        return self.ipv6_web and self.build_dir == "HAProxy"
 
     @property
     def is_rolling(self) -> bool:
@@ -370,7 +370,7 @@ class Application(Container):
         IPv4 address, by which the firewall knows it), nothing they write to. With a door these are the door's.
         """
         if self.has_door:
-            return True
+            return not self.stateful
         writes = any(not mount.read_only for mount in self.mounts)
         shared = not (self.ports or self.private or self.ipv6_web or self.static_ipv6 or self.stateful or writes)
         return self.ipv4 and shared

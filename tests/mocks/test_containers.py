@@ -201,11 +201,18 @@ def test_the_proxy_serves_in_the_network_of_a_door_that_its_releases_leave_alone
     assert released == "apiary-await haproxy-id --timeout 60 && apiary-door handover haproxy-id --limit 60"
 
 
-@pytest.mark.parametrize("more", [{"stateful": True}, {"build_dir": "Echo"}])
-def test_a_proxy_that_can_t_serve_beside_another_has_no_door(
-    stack_file: dict[str, Any], program: Any, more: dict[str, Any]
+def test_a_proxy_of_which_two_must_never_run_is_stopped_first_behind_the_same_door(
+    stack_file: dict[str, Any], program: Any
 ) -> None:
-    stack_file["applications"]["haproxy"] |= more
+    stack_file["applications"]["haproxy"]["stateful"] = True
+    graph = program(stack_file, secret_keys=("secrets",))
+    proxy = graph.one(CONTAINER, "haproxy")
+    assert (proxy.delete_before_replace, proxy.inputs["networkMode"]) == (True, "container:haproxy-door-id")
+    assert graph.one(COMMAND, "haproxy-stop-first-release")
+
+
+def test_another_image_that_takes_the_web_address_has_no_door(stack_file: dict[str, Any], program: Any) -> None:
+    stack_file["applications"]["haproxy"]["build_dir"] = "Echo"
     graph = program(stack_file, secret_keys=("secrets",))
     proxy = graph.one(CONTAINER, "haproxy")
     assert proxy.delete_before_replace is True
