@@ -28,7 +28,7 @@ fi
 id=$(cut -c-8 /proc/sys/kernel/random/uuid)
 master=$run/master.$id.sock
 network=$(readlink /proc/self/ns/net)
-echo "$master" > /dev/shm/proxy.master
+rm -f /dev/shm/proxy.master
 
 # Not by the volume alone: one that serves in another network has other listeners, at whatever addresses.
 beside=
@@ -187,7 +187,7 @@ trap 'kill -USR2 "$haproxy" 2>/dev/null || :' HUP USR2
 
 answers=
 for _ in $(seq 300); do
-    if healthy.sh; then
+    if haproxy-ask "$master" "@1 show info" | grep -q '^Uptime'; then
         answers=yes
         break
     fi
@@ -199,6 +199,8 @@ if [ "$answers" ] || [ -z "$beside" ]; then
     # By rename: no reload ever finds none.
     ln -sf "${master##*/}" "$run/.master.$id" && mv -fT "$run/.master.$id" "$run/master.sock"
     echo "$id $network" > "$run/.proxy.$id" && mv -f "$run/.proxy.$id" "$run/proxy"
+    # Healthy from here on: whoever stops the other one then finds that it knows.
+    echo "$master" > /dev/shm/proxy.master
     for left in "$run"/master.*.sock; do # by one that was killed
         haproxy-ask "$left" "show proc" >/dev/null || rm -f "$left"
     done
