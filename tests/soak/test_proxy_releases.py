@@ -23,7 +23,7 @@ def test_many_releases_of_the_proxy_refuse_no_connection_and_break_no_download(w
     hosts = ["echo.example.net", "example.com"]
     for number in range(ROUNDS):
         before = whole.container("haproxy")
-        with Visitors(whole, hosts, KINDS, download_seconds=20) as visitors:
+        with Visitors(whole, hosts, KINDS, download_seconds=10) as visitors:
             new_image(whole, f"release {number} of many")
             whole.up()
         assert whole.container("haproxy") != before
