@@ -5,11 +5,13 @@ visitors to it, a command that drains the release when it goes. A release goes l
 
   rolling     new container -> await (healthy) -> verdict (verdict.py) -> drain the old one -> remove it
   stop first  remove the old container with its grace period -> new container -> await -> verdict
+  the proxy   new container, in the network of its door (door.py), serving beside the old one -> await -> stop the old
+              one, when what it still serves has ended -> verdict -> remove it
 
 It stops first where two containers can't run side by side: published ports, a static address, a volume that it
-writes to, `stateful`. The command that awaits is named after the one that happens, so that a preview says which.
-A release that does not come up fails the update with the container's last log lines; a rolling one leaves
-the old container serving.
+writes to, `stateful`; but for the proxy, whose image knows how. The command that awaits is named after the one that
+happens, so that a preview says which. A release that does not come up fails the update with the container's last log
+lines; a rolling one leaves the old container serving.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_docker as docker
@@ -25,6 +28,7 @@ from pulumi_command import remote
 import settings
 from components.container import container, limits, renamed
 from components.docker_access import DockerAccess
+from components.door import Door, joined
 from components.host import Host
 from components.image import Image
 from components.labels import PROXY
@@ -32,7 +36,7 @@ from components.monitoring import Monitoring
 from settings import Neighbours
 from settings.entries import first
 
-# A download that is longer than this is cut by a release.
+# A download that is longer than this is cut by a release, the proxy's too.
 DRAIN_SECONDS = 60
 
 
@@ -65,6 +69,24 @@ class Application(pulumi.ComponentResource):
         opts = pulumi.ResourceOptions.merge(renamed(args.settings), opts)
         super().__init__("apiary:docker:Application", name, None, opts)
         own = args.settings
+        network, ports = _network(name, own, host), _ports(own, host)
+        where: dict[str, Any] = {"network": network, "ports": ports}
+        if own.has_door:
+            door = Door(
+                f"{name}-door",
+                own,
+                args.neighbours,
+                image,
+                host,
+                network=network,
+                ports=ports,
+                opts=renamed(own, "-door"),
+            )
+            where = {
+                "network": None,
+                "network_mode": pulumi.Output.concat("container:", door.container.id),
+                **joined(own),
+            }
         self.container = container(
             name,
             "applications",
@@ -75,30 +97,9 @@ class Application(pulumi.ComponentResource):
             image=image,
             host=host,
             stop_first=not own.is_rolling,
-            network=docker.ContainerNetworksAdvancedArgs(
-                name=host.network.id,
-                aliases=[name],
-                ipv6_address=_static_ipv6(name, host),
-                ipv4_address=_fixed_ipv4(name, own, host),
-            ),
             labels={PROXY: "true"} if own.ipv6_web else None,
             restart=own.restart,
-            ports=[
-                # IPv4 alone: over IPv6 the container is reached on its own address.
-                docker.ContainerPortArgs(
-                    internal=port.container,
-                    external=port.host,
-                    protocol=port.proto,
-                    ip="0.0.0.0",  # noqa: S104
-                )
-                for port in own.published
-            ]
-            + [
-                docker.ContainerPortArgs(
-                    internal=port.container, external=port.host, protocol=port.proto, ip=host.private_ip
-                )
-                for port in own.private_published
-            ],
+            **where,
             healthcheck=_healthcheck(own.health),
             # The rest of `health` is a question to the container, and makes no other one of it.
             optional=[own.health.model_dump(include={"test", "interval", "retries", "start_period"})],
@@ -110,7 +111,11 @@ class Application(pulumi.ComponentResource):
             f"{name}-{'rolling' if own.is_rolling else 'stop-first'}-release",
             connection=host.server.connection.command(),
             create=pulumi.Output.concat(
-                "apiary-await ", self.container.id, " ", shlex.join(["--timeout", str(own.health.timeout), *question])
+                "apiary-await ",
+                self.container.id,
+                " ",
+                shlex.join(["--timeout", str(own.health.timeout), *question]),
+                *([" && apiary-door handover ", self.container.id, f" --limit {DRAIN_SECONDS}"] * own.has_door),
             ),
             # Another limit, or another way to connect, is no reason to prove it again; another question is.
             update="true",
@@ -137,6 +142,31 @@ class Application(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[released], deleted_with=host.server.instance),
             )
         self.register_outputs({"container": self.container.name})
+
+
+def _network(name: str, own: settings.Application, host: Host) -> docker.ContainerNetworksAdvancedArgs:
+    return docker.ContainerNetworksAdvancedArgs(
+        name=host.network.id,
+        aliases=[name],
+        ipv6_address=_static_ipv6(name, host),
+        ipv4_address=_fixed_ipv4(name, own, host),
+    )
+
+
+def _ports(own: settings.Application, host: Host) -> list[docker.ContainerPortArgs]:
+    return [
+        # IPv4 alone: over IPv6 the container is reached on its own address.
+        docker.ContainerPortArgs(
+            internal=port.container,
+            external=port.host,
+            protocol=port.proto,
+            ip="0.0.0.0",  # noqa: S104
+        )
+        for port in own.published
+    ] + [
+        docker.ContainerPortArgs(internal=port.container, external=port.host, protocol=port.proto, ip=host.private_ip)
+        for port in own.private_published
+    ]
 
 
 def _static_ipv6(name: str, host: Host) -> pulumi.Output[str] | None:

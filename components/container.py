@@ -26,14 +26,15 @@ from settings.options import NEVER_APPLIED, arguments, missed
 LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
 
 
-def renamed(settings: Container) -> pulumi.ResourceOptions:
+def renamed(settings: Container, tail: str = "") -> pulumi.ResourceOptions:
     """Options of a component whose container had another name before.
 
     What the component is made of takes part in it, since all of that is called `NAME` or `NAME-...`. Without
-    this a new component would be made before the old one goes, and find its port or address taken.
+    this a new component would be made before the old one goes, and find its port or address taken. `tail` is what the
+    component's own name adds to the container's.
     """
     old = settings.renamed_from
-    return pulumi.ResourceOptions(aliases=[pulumi.Alias(name=old)] if old else None)
+    return pulumi.ResourceOptions(aliases=[pulumi.Alias(name=f"{old}{tail}")] if old else None)
 
 
 def container(
@@ -48,7 +49,7 @@ def container(
     host: Host,
     stop_first: bool,
     opts: pulumi.ResourceOptions,
-    network: docker.ContainerNetworksAdvancedArgs,
+    network: docker.ContainerNetworksAdvancedArgs | None,
     labels: Mapping[str, str] | None = None,
     optional: Sequence[object] = (),
     folders: Sequence[docker.ContainerVolumeArgs] = (),
@@ -57,8 +58,9 @@ def container(
     """A container of `settings` on `host`, under Pulumi's automatic name.
 
     `kind` is `applications` or `jobs`. With `stop_first` a replacement removes the old container before it
-    makes the new one; without it both run side by side until all of the update has succeeded. `optional` are
-    further settings that replace the container when they are taken away. `folders` are mounted beside its own volumes.
+    makes the new one; without it both run side by side until all of the update has succeeded. `network` is None when
+    `more` says whose it joins. `optional` are further settings that replace the container when they are taken away.
+    `folders` are mounted beside its own volumes.
     """
     sent, files_of_it = files(name, settings, contents, host, opts.parent)
     inputs: dict[str, Any] = dict(
@@ -74,22 +76,21 @@ def container(
             for mount in settings.mounts
         ]
         + [*folders, *files_of_it],
-        networks_advanced=[network],
+        networks_advanced=[network] if network else None,
         labels=container_labels(
             f"{kind}.{name}",
             host.server.instance.id,
             {
                 **settings.labels,
-                **_ways(neighbours),
+                **ways(neighbours),
                 **(labels or {}),
-                OPTIONS: _digest(missed(settings, optional)),
+                OPTIONS: digest(missed(settings, optional)),
             },
         ),
         security_opts=["no-new-privileges:true"],
         log_driver="json-file",
         log_opts=LOG_OPTIONS,
-        **arguments(settings),
-        **more,
+        **{**arguments(settings), **more},
     )
     volumes = {mount.name for mount in settings.mounts if mount.name}
     filled = {id(one): one for volume, one in host.filled.items() if volume in volumes}
@@ -134,15 +135,16 @@ def limits(
     return [limited]
 
 
-def _ways(neighbours: Neighbours) -> dict[str, str]:
-    """All are always said: those of the image would be the container's otherwise. A container without `REACH` is older
-    than the filter, and let be until it is replaced.
+def ways(neighbours: Neighbours) -> dict[str, str]:
+    """The labels that say whom a container reaches. All are always said: those of the image would be the container's
+    otherwise. A container without `REACH` is older than the filter, and let be until it is replaced.
     """
     reached = ",".join(neighbours.reached) or NOBODY
     return {PROXY: "false", REACH: reached, VISITED: "true" if neighbours.is_visited else "false"}
 
 
-def _digest(options: Sequence[object]) -> str:
+def digest(options: Sequence[object]) -> str:
+    """What a label says of settings that the plugin would not miss."""
     return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -17,6 +17,8 @@ PROXY = "apiary.proxy"
 # Whom a container may reach on its server, and whether the proxy may reach it (playbooks/roles/neighbours).
 REACH, NOBODY = "apiary.reach", "-"
 VISITED = "apiary.visited"
+# On a container whose network another one serves in: the name of that one (door.py).
+DOOR = "apiary.door"
 # Digest of what the Docker plugin would leave as it was when it is taken out of the stack file.
 OPTIONS = "apiary.options"
 

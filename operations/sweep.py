@@ -72,6 +72,8 @@ def servers(pulumi: Pulumi, state: State, swept: Swept) -> None:
 def images(pulumi: Pulumi, state: State) -> list[str]:
     """Remove images that the stack built and no longer uses, on every server of the state that answers."""
     wanted = {str(image.outputs.get("tag")) for image in state.of_type(IMAGE)}
+    # A door's has a name of its own.
+    wanted |= {str(one.inputs.get("image")) for one in state.of_type(CONTAINER) if not one.doomed}
     done = []
     for server in state.servers():
         if server.instance is None or not any(resource.type == CONTAINER for resource in state.on(server)):

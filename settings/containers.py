@@ -264,7 +264,7 @@ class Application(Container):
         default=False,
         description="Whether two must never run at once: the old one stops before the new one starts. "
         "So it is anyway with published or private ports, an address of its own, `ipv4: false`, or a volume that it "
-        "writes to.",
+        "writes to; but for the proxy of build_dir HAProxy.",
         examples=[True],
     )
     database: Engine | None = Field(
@@ -358,12 +358,19 @@ class Application(Container):
         return port if 1 <= port <= 65535 else None
 
     @property
+    def has_door(self) -> bool:
+        """Whether its network outlives its containers: of the proxy of images/, two of which can serve in one."""
+        return self.ipv6_web and self.build_dir == "HAProxy"
+
+    @property
     def is_rolling(self) -> bool:
         """Whether a release starts the new container before the old one stops.
 
         Nothing may be theirs exclusively: no published port, no address of their own (one without IPv4 has a fixed
-        IPv4 address, by which the firewall knows it), nothing they write to.
+        IPv4 address, by which the firewall knows it), nothing they write to. With a door these are the door's.
         """
+        if self.has_door:
+            return not self.stateful
         writes = any(not mount.read_only for mount in self.mounts)
         shared = not (self.ports or self.private or self.ipv6_web or self.static_ipv6 or self.stateful or writes)
         return self.ipv4 and shared

@@ -221,6 +221,8 @@ def missed(options: Options, more: Sequence[object] = ()) -> list[object]:
     return [*always, *more, *([others] if others else [])]
 
 
+# Arguments that belong to a network, which a container that joins another one's has from there.
+OF_NETWORK = ("hostname", "hosts", "dns")
 # Arguments of which the plugin reports a change in place and does nothing.
 NEVER_APPLIED = sorted(
     {"healthcheck"} | {name for row in rows() if not row.docker.is_applied for name in row.docker.arguments}

@@ -16,7 +16,11 @@ VERDICT = "apiary:docker:Verdict"
 STACK = "pulumi:pulumi:Stack"
 # When nothing is said.
 BACKUP, DRILL = "17 2 * * *", "0 5 * * 0"
-KINDS = {"apiary:docker:Application": "application", "apiary:docker:Job": "job"}
+KINDS = {
+    "apiary:docker:Application": "application",
+    "apiary:docker:Door": "application",
+    "apiary:docker:Job": "job",
+}
 
 
 @dataclass(frozen=True)

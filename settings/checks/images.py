@@ -6,6 +6,7 @@ Bee2 has the same words for other things, and what it made of them would be gree
 import re
 
 from settings.checks.common import Placed, applications_on, placed
+from settings.containers import Application
 from settings.draft import Draft
 from settings.errors import show
 
@@ -39,6 +40,7 @@ def check(draft: Draft) -> None:
     for one in placed(draft):
         _section(draft, one)
         _user(draft, one)
+        _door(draft, one)
         if one.container.build_dir == _DBSETUP:
             _databases(draft, one)
         if one.container.build_dir == _HASETUP:
@@ -92,6 +94,16 @@ def _user(draft: Draft, one: Placed) -> None:
 
 def _is_daemon(command: list[str] | None) -> bool:
     return not command or command[0].startswith("-") or command[0] in _DAEMONS
+
+
+def _door(draft: Draft, one: Placed) -> None:
+    """Report an application by the name of the door (components/door.py)."""
+    app, name = one.container, f"{one.name}-door"
+    if isinstance(app, Application) and app.has_door and name in draft.stack.applications:
+        draft.report(
+            f"{name} is what holds the addresses and ports of the proxy {one.name}; call this one something else",
+            *("applications", name),
+        )
 
 
 def _databases(draft: Draft, one: Placed) -> None:

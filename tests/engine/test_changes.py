@@ -322,19 +322,57 @@ def under(new: str, old: str, steps: list[Step]) -> list[Step]:
 STOPPED_FIRST_UNDER_ANOTHER_NAME = ("delete-replaced", "create-replacement", "replace")
 
 
+def at_the_door(name: str) -> list[Step]:
+    """The order in which a proxy and its door are others: two doors can't have one address."""
+    return [
+        ("delete-replaced", f"docker:Container {name}"),
+        ("delete-replaced", f"docker:Container {name}-door"),
+        ("create-replacement", f"docker:Container {name}-door"),
+        ("create-replacement", f"docker:Container {name}"),
+        ("create-replacement", f"command:Command {name}-rolling-release"),
+    ]
+
+
 def test_a_renamed_proxy_goes_before_its_port_and_address_are_taken_again(
     elsewhere: Elsewhere, edited: dict[str, Any]
 ) -> None:
     renamed(edited["config"], "applications", "haproxy", "front")
     edited["config"]["apiary:jobs"]["hasetup"]["env"]["haproxy_container"] = "$front"
-    assert operations(under("front", "haproxy", elsewhere(edited).steps())) == {
-        **container("front", STOPPED_FIRST),
-        "command:Command front-stop-first-release": STOPPED_FIRST_UNDER_ANOTHER_NAME,
-        # Who shares its volume has to know both names, should it move.
-        **{f"command:Command {name}-carried": UPDATED for name in ("front", "hasetup")},
-        **job("hasetup"),
-        **judged(STOPPED_FIRST),
+    steps = under("front", "haproxy", elsewhere(edited).steps())
+    assert [step for step in steps if step in at_the_door("front")] == at_the_door("front")
+    plan = operations(steps)
+    assert set(plan) == {
+        *(name for _, name in at_the_door("front")),
+        "command:Command front-door-prepared",
+        *job("hasetup"),
+        *judged(STOPPED_FIRST),
+        *(f"command:Command {name}-carried" for name in ("front", "hasetup")),
     }
+    assert {name: how for name, how in plan.items() if "hasetup-" in name or name.endswith("hasetup")} == {
+        **job("hasetup"),
+        # Who shares its volume has to know both names, should it move.
+        "command:Command hasetup-carried": UPDATED,
+    }
+    assert plan["command:Command front-carried"] == UPDATED
+
+
+def test_a_release_of_the_proxy_comes_up_beside_the_old_one_and_leaves_its_door_alone(
+    elsewhere: Elsewhere, edited: dict[str, Any]
+) -> None:
+    edited["config"]["apiary:applications"]["haproxy"]["env"] = {"version": "2"}
+    assert operations(elsewhere(edited).steps()) == {
+        **container("haproxy", BESIDE),
+        "command:Command haproxy-rolling-release": BESIDE,
+        **judged(BESIDE),
+    }
+
+
+def test_another_port_of_the_proxy_is_another_door_and_the_old_one_goes_first(
+    elsewhere: Elsewhere, edited: dict[str, Any]
+) -> None:
+    edited["config"]["apiary:applications"]["haproxy"]["ports"].append("8443:8443")
+    steps = elsewhere(edited).steps()
+    assert [step for step in steps if step in at_the_door("haproxy")] == at_the_door("haproxy")
 
 
 def test_what_is_renamed_is_replaced_in_its_own_way_and_keeps_what_it_had(

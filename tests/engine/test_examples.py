@@ -35,5 +35,6 @@ def test_an_example_is_planned_with_all_that_it_runs(workplace: Workplace, examp
     )
     planned = State.of_plan(project.plan())
     config = yaml.safe_load(text)["config"]
-    wanted = {*config["apiary:applications"], *config["apiary:jobs"]}
+    # Of what is public, the proxy has a door.
+    wanted = {*config["apiary:applications"], *config["apiary:jobs"], "haproxy-door"}
     assert {one.name for one in planned.of_type(CONTAINER)} == wanted

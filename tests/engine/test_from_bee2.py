@@ -28,5 +28,5 @@ def test_the_converted_sample_is_planned_with_all_that_it_runs(workplace: Workpl
         )  # fmt: skip
     planned = State.of_plan(project.plan())
     config = yaml.safe_load(text)["config"]
-    wanted = {*config["apiary:applications"], *config["apiary:jobs"]}
+    wanted = {*config["apiary:applications"], *config["apiary:jobs"], "haproxy-door"}
     assert {one.name for one in planned.of_type(CONTAINER)} == wanted

@@ -117,16 +117,16 @@ def test_the_web_address_is_found_after_the_proxy_has_been_replaced(hive: Hive) 
 def test_the_web_address_is_found_when_others_took_ipv4_addresses_while_the_proxy_was_away(hive: Hive) -> None:
     """Docker makes a container's MAC address of its IPv4 one, and the host remembers it for half a minute."""
     hive.expect_served()
-    proxy, echo = hive.container("haproxy"), hive.container("echo")
+    door, echo = hive.container("haproxy-door"), hive.container("echo")
     takers = [f"taker{number}" for number in range(6)]
     run = "docker run --detach --name $name --network $network --entrypoint sleep $image"
     hive.on_server(
-        f"network=$(docker network ls -q --filter label=apiary.stack=apiary-lab); docker stop {proxy}; "
+        f"network=$(docker network ls -q --filter label=apiary.stack=apiary-lab); docker stop {door}; "
         f"image=$(docker inspect --format '{{{{.Image}}}}' {echo}); "
-        f"for name in {' '.join(takers)}; do {run} 300; done; docker start {proxy}"
+        f"for name in {' '.join(takers)}; do {run} 300; done; docker start {door}"
     )
     try:
-        until(lambda: hive.get("http://example.com/", "-4")[0] == 200, 20, "it is served over IPv4")
+        until(lambda: hive.get("http://example.com/", "-4")[0] == 200, 60, "it is served over IPv4")
         started = time.monotonic()
         until(lambda: hive.get("http://example.com/", "-6")[0] == 200, 60, "it is served over IPv6")
         assert time.monotonic() - started < 5

@@ -32,8 +32,10 @@ def expected() -> Ways:
 
 
 def addresses(hive: Hive, container: str) -> dict[int, str]:
-    """Of a container on the stack's network, by family."""
+    """Of a container on the stack's network, by family; the proxy has those of its door."""
     [found] = json.loads(hive.on_server(f"docker inspect {container}"))
+    if (mode := found["HostConfig"]["NetworkMode"]).startswith("container:"):
+        return addresses(hive, mode.removeprefix("container:"))
     [network] = found["NetworkSettings"]["Networks"].values()
     return {family: network[key] for family, key in FAMILIES.items()}
 

@@ -22,14 +22,14 @@ SENT = "command:local:Command"  # with a folder that `ssh` carries
 
 
 def env(container: Registered) -> dict[str, str]:
-    return dict(pair.split("=", 1) for pair in container.inputs["envs"])
+    return dict(pair.split("=", 1) for pair in container.inputs.get("envs", []))
 
 
 def test_a_stateless_application_is_released_beside_the_old_one(graph: Graph) -> None:
     assert graph.one(CONTAINER, "site").delete_before_replace is False
 
 
-@pytest.mark.parametrize("name", ["haproxy", "postgres"])
+@pytest.mark.parametrize("name", ["haproxy-door", "postgres"])
 def test_what_can_t_run_twice_is_stopped_first(graph: Graph, name: str) -> None:
     assert graph.one(CONTAINER, name).delete_before_replace is True
 
@@ -155,16 +155,69 @@ def test_a_range_of_ports_is_published_port_by_port(program: Any, stack_file: di
 def test_containers_join_the_network_by_its_id(graph: Graph) -> None:
     network = graph.one("docker:index/network:Network", "web1")
     for container in graph.of_type(CONTAINER):
+        if container.name == "haproxy":
+            continue  # it joins its door
         joined = container.inputs["networksAdvanced"][0]
         assert joined["name"] == "web1-id"
-        assert joined["aliases"] == [container.name]
+        assert joined["aliases"] == [container.name.removesuffix("-door")]
         assert network.urn in container.property_dependencies["networksAdvanced"]
 
 
 def test_only_the_proxy_has_the_static_web_address(graph: Graph) -> None:
-    addresses = {c.name: c.inputs["networksAdvanced"][0].get("ipv6Address") for c in graph.of_type(CONTAINER)}
-    assert addresses["haproxy"] == "2001:db8:77:1:0:2:0:a"
-    assert [name for name, address in addresses.items() if address] == ["haproxy"]
+    held = [c for c in graph.of_type(CONTAINER) if c.inputs.get("networksAdvanced", [{}])[0].get("ipv6Address")]
+    assert [(c.name, c.inputs["networksAdvanced"][0]["ipv6Address"]) for c in held] == [
+        ("haproxy-door", "2001:db8:77:1:0:2:0:a")
+    ]
+
+
+def test_the_proxy_serves_in_the_network_of_a_door_that_its_releases_leave_alone(
+    stack_file: dict[str, Any], program: Any
+) -> None:
+    options = {"hostname": "front", "extra_hosts": {"a.example.com": "192.0.2.1"}, "nameservers": ["9.9.9.9"]}
+    sysctls = {"net.core.somaxconn": 4096, "kernel.shmmni": 4096}
+    stack_file["applications"]["haproxy"] |= {**options, "sysctls": sysctls, "build_args": {"REFRESHED": "1"}}
+    graph = program(stack_file, secret_keys=("secrets",))
+    door, proxy = graph.one(CONTAINER, "haproxy-door"), graph.one(CONTAINER, "haproxy")
+    assert (door.delete_before_replace, proxy.delete_before_replace) == (True, False)
+    assert proxy.inputs["networkMode"] == "container:haproxy-door-id"
+    # Docker refuses to whom joins what is the network's.
+    of_network = {"networksAdvanced", "ports", "hostname", "hosts", "dns"}
+    assert not of_network & proxy.inputs.keys()
+    assert of_network <= door.inputs.keys()
+    assert proxy.inputs["sysctls"] == {"kernel.shmmni": "4096"}
+    assert door.inputs["sysctls"] == {"net.core.somaxconn": "4096"}
+    assert [port["external"] for port in door.inputs["ports"]] == [80]
+    # Nothing of it is another one with another image.
+    assert proxy.inputs["image"] not in json.dumps(door.inputs)
+    prepared = graph.one(COMMAND, "haproxy-door-prepared")
+    assert (prepared.inputs["create"], prepared.inputs["update"]) == ("apiary-door prepare haproxy", "true")
+    assert prepared.inputs["triggers"] == ["web1-id", "haproxy"]
+    assert prepared.urn in door.dependencies
+    # It is the proxy to the filter between containers, and to nobody else.
+    labels = {one["label"]: one["value"] for one in door.inputs["labels"]}
+    assert (labels["apiary.door"], labels["apiary.proxy"], labels["apiary.reach"]) == ("haproxy", "false", "-")
+    assert labels["apiary.resource"] == "applications.haproxy-door"
+    released = graph.one(COMMAND, "haproxy-rolling-release").inputs["create"]
+    assert released == "apiary-await haproxy-id --timeout 60 && apiary-door handover haproxy-id --limit 60"
+
+
+def test_a_proxy_of_which_two_must_never_run_is_stopped_first_behind_the_same_door(
+    stack_file: dict[str, Any], program: Any
+) -> None:
+    stack_file["applications"]["haproxy"]["stateful"] = True
+    graph = program(stack_file, secret_keys=("secrets",))
+    proxy = graph.one(CONTAINER, "haproxy")
+    assert (proxy.delete_before_replace, proxy.inputs["networkMode"]) == (True, "container:haproxy-door-id")
+    assert graph.one(COMMAND, "haproxy-stop-first-release")
+
+
+def test_another_image_that_takes_the_web_address_has_no_door(stack_file: dict[str, Any], program: Any) -> None:
+    stack_file["applications"]["haproxy"]["build_dir"] = "Echo"
+    graph = program(stack_file, secret_keys=("secrets",))
+    proxy = graph.one(CONTAINER, "haproxy")
+    assert proxy.delete_before_replace is True
+    assert [port["external"] for port in proxy.inputs["ports"]] == [80]
+    assert not graph.of_type("apiary:docker:Door")
 
 
 def test_static_addresses_lie_outside_what_docker_hands_out(graph: Graph) -> None:
@@ -219,7 +272,7 @@ def test_the_verdict_is_the_last_of_an_update_and_knows_what_visitors_come_for(g
     assert set(told["applications"]) == {"site", "shop"}
     # Judged again when any of it is another one, and after all of it is through.
     assert verdict.inputs["triggers"] == ["web1-id", verdict.inputs["stdin"]]
-    for before in ("hasetup-run", "site-rolling-release", "shop-rolling-release", "haproxy-stop-first-release"):
+    for before in ("hasetup-run", "site-rolling-release", "shop-rolling-release", "haproxy-rolling-release"):
         assert graph.one(COMMAND, before).urn in verdict.dependencies
 
 
@@ -360,7 +413,7 @@ def test_a_job_is_made_stopped_and_started_by_the_update(graph: Graph) -> None:
 
 def test_the_proxy_is_set_up_after_all_it_routes_to_is_up(graph: Graph) -> None:
     run = graph.one(COMMAND, "hasetup-run")
-    for release in ("haproxy-stop-first-release", "site-rolling-release", "shop-rolling-release"):
+    for release in ("haproxy-rolling-release", "site-rolling-release", "shop-rolling-release"):
         assert graph.one(COMMAND, release).urn in run.dependencies
     assert graph.one(COMMAND, "postgres-stop-first-release").urn not in run.dependencies
 
@@ -598,7 +651,8 @@ def test_a_renamed_component_is_the_same_under_its_old_name(
     assert len(parts) == 2
     assert all(part.startswith(new) for part in parts)
     # What brings its volumes from another server is known by its old name, too.
-    assert {other.aliases for other in graph if other.aliases and other != component} <= {(f"{old}-carried",)}
+    others = {other.aliases for other in graph if other.aliases and other != component}
+    assert others <= {(f"{old}-carried",), (f"{old}-door",)}
 
 
 def test_a_renamed_application_keeps_the_passwords_that_it_was_set_up_with(

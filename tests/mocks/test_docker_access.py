@@ -46,7 +46,7 @@ def test_it_is_told_before_the_job_runs_so_that_a_run_that_fails_leaves_it_start
     assert told.urn in run.dependencies
     assert run.urn not in told.dependencies
     # Neither what the run waits for: it may take long, or fail.
-    waited = graph.one(COMMAND, "haproxy-stop-first-release").urn
+    waited = graph.one(COMMAND, "haproxy-rolling-release").urn
     assert waited in run.dependencies
     assert waited not in told.dependencies
 

@@ -156,6 +156,13 @@ def test_the_proxy_reaches_the_visited_and_its_visitors_do_not_reach_it():
     assert ways(proxy, end("a", 2, **{"apiary.visited": "true"}), end("db", 3)) == {"haproxy>a"}
 
 
+def test_the_door_of_the_proxy_is_the_proxy_to_the_filter():
+    door = end("haproxy-door", 1, **{"apiary.proxy": "false", "apiary.door": "haproxy"})
+    assert (door.name, door.is_proxy) == ("haproxy", True)
+    asker = end("asker", 4, "haproxy")
+    assert ways(door, end("a", 2, **{"apiary.visited": "true"}), end("db", 3), asker) == {"haproxy>a", "asker>haproxy"}
+
+
 def test_what_the_label_of_an_image_claims_is_taken_back_by_the_container():
     no = {"apiary.proxy": "false", "apiary.visited": "false"}
     proxy = end("haproxy", 1, **{"apiary.proxy": "true"})

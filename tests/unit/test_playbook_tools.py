@@ -439,6 +439,14 @@ def container(**state):
     }
 
 
+def test_who_joined_another_s_network_has_the_addresses_of_that_one(monkeypatch):
+    door = {"NetworkSettings": {"Networks": {"web1": {"IPAddress": "172.30.0.2", "GlobalIPv6Address": WEB}}}}
+    monkeypatch.setattr(proxy, "inspect", lambda name: {"d00r": door}[name])
+    joined = {"HostConfig": {"NetworkMode": "container:d00r"}, "NetworkSettings": {"Networks": {}}}
+    assert proxy.addresses(joined) == ["172.30.0.2", WEB]
+    assert proxy.addresses({**joined, "HostConfig": {"NetworkMode": "web1"}}) == []
+
+
 NOW = datetime.datetime(2026, 1, 1, 0, 0, 10, tzinfo=datetime.UTC)
 
 

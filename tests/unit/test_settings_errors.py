@@ -166,6 +166,12 @@ CASES = [
         '"CAP_CHOWN" is not a capability;',
     ),
     (
+        ("applications", "haproxy-door"),
+        {"build_dir": "NginxStatic"},
+        "applications.haproxy-door",
+        "haproxy-door is what holds the addresses and ports of the proxy haproxy; call this one something else",
+    ),
+    (
         (*BLOG, "health", "interval"),
         "5",
         "applications.blog.health.interval",

@@ -2,8 +2,8 @@
 
 Pure: nothing here asks or changes anything (apiary-neighbours does). A container says by its labels what it is
 (`apiary.resource`), whom it names (`apiary.reach`), whether the proxy leads to it (`apiary.visited`) and whether it is
-the proxy (`apiary.proxy`). The ways are between ports of the bridge, so that no address counts: somebody else
-might take it.
+the proxy (`apiary.proxy`), or the door that has the proxy's network (`apiary.door`, the proxy's name). The ways are
+between ports of the bridge, so that no address counts: somebody else might take it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 TABLE = "bridge apiary"
 SETS = ("known", "elsewhere", "mac", "ipv4", "ipv6", "target", "reach", "answer", "published")
 RESOURCE, REACH, VISITED, PROXY = "apiary.resource", "apiary.reach", "apiary.visited", "apiary.proxy"
+DOOR = "apiary.door"
 NOBODY = "-"  # is reached
 
 Elements = dict[str, set[str]]
@@ -50,10 +51,11 @@ def endpoint(port: str, attached: Mapping[str, Any], listed: Mapping[str, Any]) 
         mac=attached["MacAddress"].lower(),
         ipv4=attached["IPv4Address"].partition("/")[0],
         ipv6=attached["IPv6Address"].partition("/")[0],
-        resource=labels.get(RESOURCE, ""),
+        # At a door is whoever serves in its network.
+        resource=f"applications.{labels[DOOR]}" if DOOR in labels else labels.get(RESOURCE, ""),
         reach=frozenset(labels[REACH].split(",")) - {NOBODY} if REACH in labels else None if is_own else frozenset(),
         is_visited=labels.get(VISITED) == "true",
-        is_proxy=labels.get(PROXY) == "true",
+        is_proxy=labels.get(PROXY) == "true" or DOOR in labels,
         published=tuple(
             sorted(
                 {

@@ -1,8 +1,8 @@
 """What the host's tools share: Docker on this host, and the admin socket of the proxy container.
 
-The proxy is the running container labelled `apiary.proxy=true`; its socket is reached where its volume lies
-on the host, so that nothing has to be run in it. Standard library only. Raises HostError with one line for
-a person.
+The proxy is the running container labelled `apiary.proxy=true`, its addresses are those of the container whose network
+it has joined; its socket is reached where its volume lies on the host, so that nothing has to be run in it. Standard
+library only. Raises HostError with one line for a person.
 """
 
 from __future__ import annotations
@@ -55,7 +55,13 @@ def inspect(container: str) -> dict[str, Any]:
 
 
 def addresses(container: dict[str, Any]) -> list[str]:
-    """Every address of the container, IPv4 first, in canonical spelling."""
+    """Every address of the container, IPv4 first, in canonical spelling; of one that joined another's network, those.
+
+    Raises HostError when that other one is gone.
+    """
+    kind, _, other = str((container.get("HostConfig") or {}).get("NetworkMode") or "").partition(":")
+    if kind == "container":
+        return addresses(inspect(other))
     networks = (container["NetworkSettings"].get("Networks") or {}).values()
     texts = [network.get(key) for key in ("IPAddress", "GlobalIPv6Address") for network in networks]
     return [str(ipaddress.ip_address(text)) for text in texts if text]
