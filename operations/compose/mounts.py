@@ -6,7 +6,7 @@ import posixpath
 import re
 
 from operations.coming.entries import Parts, content
-from operations.coming.errors import Wrong, mapping, path_of, show, text
+from operations.coming.errors import SourceError, Wrong, mapping, path_of, show, text
 from operations.coming.files import joined, spelt
 from operations.compose import forms, hosts
 from operations.compose.scene import One, Scene
@@ -140,7 +140,7 @@ def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ..
     inside = path.startswith(folder.rstrip("/") + "/") or path == folder
     kind = one.scene.files.kind(path)
     if kind == "file" and (inside or not path.startswith("/etc/")):
-        _file(one, path, target, at)
+        _file(one, path, target, mode, at)
     elif path == "/etc/timezone":
         one.told.needless(at, "the server's time zone is its timezone; a container has that of TZ in its environment")
     elif not inside:
@@ -205,8 +205,15 @@ def _kept(one: One, path: str, target: str, at: tuple[str | int, ...]) -> None:
         one.told.do(f"write into reach of {one.entry.name} whom what lies in {there} names; it reaches nobody else")
 
 
-def _file(one: One, path: str, target: str, at: tuple[str | int, ...]) -> None:
-    text = one.scene.files.read(path)
+def _file(one: One, path: str, target: str, mode: str, at: tuple[str | int, ...]) -> None:
+    try:
+        text = one.scene.files.read(path)
+    except SourceError as error:
+        if mode:
+            _kept(one, path, target, at)
+            return
+        here = spelt(path, one.scene.project.folder)
+        raise Wrong(f"{here} is no text; write {here}:{target}:ro if it is only read, or mount its folder") from error
     if len(text.encode()) > _LARGEST:
         _kept(one, path, target, at)
         return
