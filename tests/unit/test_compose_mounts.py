@@ -106,3 +106,13 @@ def test_a_file_that_is_no_text_is_kept_where_it_is_only_read(tmp_path):
     assert "logo.ico is no text; write logo.ico:/b.ico:ro if it is only read" in found["services.web.volumes[1]"]
     assert list(entry(done, "web")["files"]) == ["/a.ico"]
     assert entry(done, "web")["volumes"] == ["data:/data"]
+
+
+def test_a_file_that_a_container_could_write_is_told_since_it_only_reads_it_here():
+    done = converted({
+        "compose.yaml": "services: {web: {image: x, volumes: ['./a.conf:/a.conf', './b.conf:/b.conf:ro']}}",
+        "a.conf": "a", "b.conf": "b",
+    })  # fmt: skip
+    assert verdicts(done)["services.web.volumes[0]"][0] is Outcome.DIFFERS
+    assert "can only read" in verdicts(done)["services.web.volumes[0]"][1]
+    assert verdicts(done)["services.web.volumes[1]"][0] is Outcome.BECOMES
