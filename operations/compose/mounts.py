@@ -136,10 +136,11 @@ def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ..
             f"leave the service out by --leave-out services.{one.service}"
         )
     folder = one.scene.project.folder
-    if _is_source(one, path, target, at):
+    kind = one.scene.files.kind(path)
+    # A file that is only read is configuration, wherever it lies.
+    if not (kind == "file" and mode) and _is_source(one, path, target, at):
         return
     inside = path.startswith(folder.rstrip("/") + "/") or path == folder
-    kind = one.scene.files.kind(path)
     if kind == "file" and (inside or not path.startswith("/etc/")):
         _file(one, path, target, mode, at)
     elif path == "/etc/timezone":

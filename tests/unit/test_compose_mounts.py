@@ -116,3 +116,12 @@ def test_a_file_that_a_container_could_write_is_told_since_it_only_reads_it_here
     assert verdicts(done)["services.web.volumes[0]"][0] is Outcome.DIFFERS
     assert "can only read" in verdicts(done)["services.web.volumes[0]"][1]
     assert verdicts(done)["services.web.volumes[1]"][0] is Outcome.BECOMES
+
+
+def test_a_file_beside_the_source_that_is_only_read_is_a_file():
+    done = converted({
+        "compose.yaml": "services: {web: {build: ./app, volumes: ['./app/a.conf:/etc/a.conf:ro', './app/src:/src']}}",
+        "app/a.conf": "a",
+    })  # fmt: skip
+    assert list(refused(done)) == ["services.web.volumes[1]"]
+    assert entry(done, "web")["files"] == {"/etc/a.conf": {"content": "a"}}
