@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from operations.coming.errors import Wrong, items, mapping, text, texts
-from operations.compose import building, commands, health, limits, mounts, ports, sites, surroundings
+from operations.compose import building, commands, grants, health, limits, mounts, ports, sites, surroundings
 from operations.compose.scene import One
 
 Row = Callable[[One, object], None]
@@ -177,8 +177,8 @@ KEYS: Mapping[str, Row] = {
     "volumes_from": _cannot("write the volumes of that service here as well"),
     "volume_driver": _cannot("volumes lie on the server; take it out", "local"),
     "tmpfs": mounts.tmpfs,
-    "configs": mounts.configs,
-    "secrets": mounts.secrets,
+    "configs": grants.configs,
+    "secrets": grants.secrets,
     "depends_on": limits.depends_on,
     "links": surroundings.links,
     "external_links": _external_links,

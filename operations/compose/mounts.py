@@ -1,16 +1,17 @@
-"""Volumes, bind mounts, configs and secrets: what is data, what is a file, what the server has."""
+"""Volumes and bind mounts: what is data, what is a file, what the server has."""
 
 from __future__ import annotations
 
 import posixpath
 import re
 
-from operations.coming.entries import Parts, content
-from operations.coming.errors import Wrong, mapping, path_of, show, text
+from operations.coming.entries import content
+from operations.coming.errors import SourceError, Wrong, mapping, path_of, show, text
 from operations.coming.files import joined, spelt
+from operations.coming.told import Outcome
 from operations.compose import forms, hosts
 from operations.compose.scene import One, Scene
-from settings.references import AppRef, SecretRef, UserSecretRef
+from settings.references import AppRef
 
 _SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
 _HOST = ("/", "/proc", "/sys", "/dev", "/var/lib/docker", "/boot", "/etc", "/root", "/usr")
@@ -135,12 +136,13 @@ def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ..
             f"leave the service out by --leave-out services.{one.service}"
         )
     folder = one.scene.project.folder
-    if _is_source(one, path, target, at):
+    kind = one.scene.files.kind(path)
+    # A file that is only read is configuration, wherever it lies.
+    if not (kind == "file" and mode) and _is_source(one, path, target, at):
         return
     inside = path.startswith(folder.rstrip("/") + "/") or path == folder
-    kind = one.scene.files.kind(path)
     if kind == "file" and (inside or not path.startswith("/etc/")):
-        _file(one, path, target, at)
+        _file(one, path, target, mode, at)
     elif path == "/etc/timezone":
         one.told.needless(at, "the server's time zone is its timezone; a container has that of TZ in its environment")
     elif not inside:
@@ -205,21 +207,30 @@ def _kept(one: One, path: str, target: str, at: tuple[str | int, ...]) -> None:
         one.told.do(f"write into reach of {one.entry.name} whom what lies in {there} names; it reaches nobody else")
 
 
-def _file(one: One, path: str, target: str, at: tuple[str | int, ...]) -> None:
-    text = one.scene.files.read(path)
+def _file(one: One, path: str, target: str, mode: str, at: tuple[str | int, ...]) -> None:
+    try:
+        text = one.scene.files.read(path)
+    except SourceError as error:
+        if mode:
+            _kept(one, path, target, at)
+            return
+        here = spelt(path, one.scene.project.folder)
+        raise Wrong(f"{here} is no text; write {here}:{target}:ro if it is only read, or mount its folder") from error
     if len(text.encode()) > _LARGEST:
         _kept(one, path, target, at)
         return
-    made = {"content": _referred(one, text, at)} | ({"mode": "0555"} if text.startswith("#!") else {})
+    made = {"content": referred(one, text, at)} | ({"mode": "0555"} if text.startswith("#!") else {})
     one.entry.put("files", {target: made}, at)
     said = f"files: {{{target}: ...}}, with the text of {spelt(path, one.scene.project.folder)}"
+    if not mode:
+        said += ", which the container can only read"
     if any(is_written and path.startswith(f"{other}/") for other, is_written in one.scene.bound.items()):
-        one.told.differs(at, f"{said} as it is now: what is written to its folder later is not seen")
+        one.told.differs(at, f"{said}; what is written to its folder later is not seen")
     else:
-        one.told.becomes(at, said)
+        one.told.say(at, Outcome.BECOMES if mode else Outcome.DIFFERS, said)
 
 
-def _referred(one: One, text: str, at: tuple[str | int, ...]) -> str:
+def referred(one: One, text: str, at: tuple[str | int, ...]) -> str:
     """A file's text, in which references stand for other services, so that it reaches them by their names here."""
     for host in dict.fromkeys(text[place.start : place.end] for place in hosts.places(text, one.client.others)):
         if host != one.client.hosts[host]:
@@ -235,68 +246,3 @@ def tmpfs(one: One, value: object) -> None:
         path, _, options = str(item).partition(":")
         one.entry.put("tmpfs", {path: options}, one.at("tmpfs", index))
     one.told.as_is(*one.at("tmpfs"))
-
-
-def configs(one: One, value: object) -> None:
-    """Configs: files with the text that they have now."""
-    for index, item in enumerate(value if isinstance(value, list) else []):
-        at = one.at("configs", index)
-        name = str(item["source"])
-        known = one.scene.project.configs.get(name, {})
-        target = str(item.get("target") or f"/{name}")
-        text = _text(one, known)
-        if text is None:
-            one.told.cannot(at, f"configs.{name} has no text here; give it file: or content: in the compose file")
-        else:
-            one.entry.put("files", {target: _owned({"content": _referred(one, text, at)}, item)}, at)
-            one.told.becomes(at, f"files: {{{target}: ...}}")
-
-
-def secrets(one: One, value: object) -> None:
-    """Secrets: files with references to the stack's secrets, or to a database's password."""
-    for index, item in enumerate(value if isinstance(value, list) else []):
-        at = one.at("secrets", index)
-        name = str(item["source"])
-        if one.database is not None and name in one.database.secrets:
-            one.told.needless(at, "its administrator's password is generated")
-            continue
-        known = one.scene.project.secrets.get(name, {})
-        target = str(item.get("target") or name)
-        target = target if target.startswith("/") else f"/run/secrets/{target}"
-        one.entry.put("files", {target: _owned({"content": content(_secret(one, name, known))}, item)}, at)
-        is_cut = (_text(one, known) or "").endswith("\n")
-        one.told.becomes(at, f"files: {{{target}: ...}}" + (", without the end of its last line" if is_cut else ""))
-
-
-def _secret(one: One, name: str, known: dict[str, object]) -> Parts:
-    text = (_text(one, known) or "").rstrip("\n")
-    for app, server in one.scene.servers.items():
-        if (name in server.secrets or (text and text in server.passwords)) and app in one.client.uses:
-            return [SecretRef(app, one.client.uses[app], "password")]
-    if not text:
-        one.told.do(f"secrets.{name} of the compose file has no value here; set secrets.{name} by hand")
-    return [UserSecretRef(one.scene.secrets.name(name, text))]
-
-
-def _text(one: One, known: dict[str, object]) -> str | None:
-    if isinstance(known.get("content"), str):
-        return str(known["content"])
-    if isinstance(known.get("environment"), str):
-        return one.scene.project.environment.get(str(known["environment"]))
-    path = known.get("file")
-    if isinstance(path, str) and one.scene.files.kind(path) == "file":
-        return one.scene.files.read(path)
-    return None
-
-
-def _owned(made: dict[str, object], item: dict[str, object]) -> dict[str, object]:
-    mode = item.get("mode")
-    if mode is not None:
-        # An unquoted 0440 is read as a number.
-        digits = f"{mode:04o}" if isinstance(mode, int) else str(mode)
-        if not re.fullmatch(r"0?[0-7]{3}", digits):
-            raise Wrong(f'{show(mode)} is not a mode; write mode: "0440"')
-        made["mode"] = digits.zfill(4)
-    if item.get("uid") is not None or item.get("gid") is not None:
-        made["user"] = f"{item.get('uid') or 0}:{item.get('gid') or 0}"
-    return made

@@ -96,6 +96,9 @@ def _project(reading: Reading, model: Data, profiles: Sequence[str]) -> Project:
     made = Project(str(name), reading.folder, reading.environment)
     for service, entry in mapping(clean(model.get("services")), "services:").items():
         data = mapping(entry, "image: NAME")
+        build = data.get("build")
+        if isinstance(build, dict):
+            build.setdefault("context", reading.folder)
         wanted = _list(data.pop("profiles", None))
         if "" in wanted:  # as `${NAME:-}` leaves it: none has to be active
             wanted = []

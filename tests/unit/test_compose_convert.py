@@ -143,7 +143,7 @@ REFUSED = [
     ("domainname: example.com", "domainname", "write the whole name into hostname"),
     ("command: 'serve \"x'", "command", "has a quote that is not closed"),
     ("command: []", "command", "write what shall run"),
-    ("build: {dockerfile_inline: FROM x}", "build", "write the folder with the Dockerfile"),
+    ("build: {dockerfile_inline: FROM x}", "build.dockerfile_inline", "write it into a Dockerfile in the context"),
     ("build: {context: ., args: {API_TOKEN: t0ps3cret}}", "build.args.API_TOKEN", "have the program read it later"),
     ("comand: x", "comand", 'did you mean "command"?'),
     ("healthcheck: {test: [CMD, x], intervall: 1s}", "healthcheck.intervall", "correct it, or take it out"),

@@ -48,10 +48,31 @@ def test_a_database_that_is_named_in_a_file_alone_is_made_too():
 
 @pytest.mark.parametrize("key", ["command", "entrypoint", "healthcheck"])
 def test_a_secret_in_a_command_is_told_whoever_says_that_it_is_one(key):
-    value = "{test: [CMD, ping, -a, h0rse-battery]}" if key == "healthcheck" else "[serve, --pass, h0rse-battery]"
+    value = "{test: [CMD, ping, -a, h0rse-battery]}" if key == "healthcheck" else "[serve, -a, h0rse-battery]"
     first = f"cache: {{image: x, {key}: {value}}}"
     found = refused(converted(f"services: {{{first}, web: {{image: y, environment: {{CACHE_PASS: h0rse-battery}}}}}}"))
     assert "would stand in it for all to read" in found[f"services.cache.{key}"]
     server = "db: {image: 'postgres:16', environment: {POSTGRES_PASSWORD: h0rse-battery}}"
     found = refused(converted(f"services: {{{first}, {server}}}"))
     assert "which is a generated one now, would stand" in found[f"services.cache.{key}"]
+
+
+@pytest.mark.parametrize(
+    ("command", "flag"),
+    [
+        ("redis-server --requirepass h0rse-battery --appendonly yes", "--requirepass"),
+        ("[serve, --api-key=h0rse-battery]", "--api-key"),
+        ("[serve, --secret-token, h0rse-battery]", "--secret-token"),
+        ("[sh, -c, 'redis-server --requirepass $$REDIS_PASSWORD']", None),
+        ("[serve, --password, $$PASSWORD, --token-file, /run/t, --password-stdin, --pass, --quiet]", None),
+    ],
+)
+def test_an_option_of_a_command_that_says_a_secret_is_told(command, flag):
+    found = refused(converted(f"services: {{cache: {{image: x, command: {command}}}}}"))
+    assert list(found) == (["services.cache.command"] if flag else [])
+    assert flag is None or f"what {flag} says would stand in it for all to read" in found["services.cache.command"]
+
+
+def test_what_redis_asks_of_its_clients_is_a_secret():
+    done = converted("services: {web: {image: x, environment: {REDIS_AUTH: h0rse-battery}}}")
+    assert done.secrets == {"web_redis_auth": "h0rse-battery"}

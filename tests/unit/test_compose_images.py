@@ -18,3 +18,14 @@ def test_what_one_service_builds_is_built_for_those_that_name_its_image_and_not_
     assert not {"image", "volumes"} & entry(done, "worker").keys()
     assert verdicts(done)["services.worker.image"][1] == "it is what web builds"
     assert entry(done, "tool")["image"] == "shop/app:1"
+
+
+def test_what_is_built_without_a_context_is_built_from_the_project_s_folder_and_not_from_that_of_an_override():
+    files = {
+        "compose.yaml": "services: {web: {build: ./app}, own: {build: {target: x}}}",
+        "more.yaml": "services: {web: {build: {target: y}}}",
+    }
+    done = converted(files, paths=("compose.yaml", "more.yaml"))
+    assert refused(done) == {}
+    assert (entry(done, "web")["build_dir"], entry(done, "web")["target"]) == ("App", "y")
+    assert (entry(done, "own")["build_dir"], entry(done, "own")["target"]) == ("Shop", "x")

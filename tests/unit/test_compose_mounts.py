@@ -2,7 +2,10 @@
 
 import pytest
 
+from operations.coming.files import Disk
 from operations.coming.told import Outcome
+from operations.compose import convert, project
+from operations.compose.scene import Wish
 from tests.unit.compose_kit import converted, entry, refused, verdicts
 
 
@@ -88,3 +91,37 @@ def test_a_volume_that_is_a_folder_of_the_project_is_that_folder():
 def test_a_secret_s_last_line_end_is_told():
     files = {"compose.yaml": "services: {web: {image: x, secrets: [s]}}\nsecrets: {s: {file: ./s}}", "s": "hush-hush\n"}
     assert "without the end of its last line" in verdicts(converted(files))["services.web.secrets[0]"][1]
+
+
+def test_a_file_that_is_no_text_is_kept_where_it_is_only_read(tmp_path):
+    (tmp_path / "logo.ico").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "compose.yaml").write_text(
+        "services: {web: {image: x, volumes: ['./logo.ico:/a.ico:ro', './logo.ico:/b.ico', 'data:/data']}}\n"
+        "volumes: {data: }"
+    )
+    made = project.load([str(tmp_path / "compose.yaml")], Disk(), {})
+    done = convert.convert(made, Disk(), Wish(), {})
+    found = refused(done)
+    assert list(found) == ["services.web.volumes[1]"]
+    assert "logo.ico is no text; write logo.ico:/b.ico:ro if it is only read" in found["services.web.volumes[1]"]
+    assert list(entry(done, "web")["files"]) == ["/a.ico"]
+    assert entry(done, "web")["volumes"] == ["data:/data"]
+
+
+def test_a_file_that_a_container_could_write_is_told_since_it_only_reads_it_here():
+    done = converted({
+        "compose.yaml": "services: {web: {image: x, volumes: ['./a.conf:/a.conf', './b.conf:/b.conf:ro']}}",
+        "a.conf": "a", "b.conf": "b",
+    })  # fmt: skip
+    assert verdicts(done)["services.web.volumes[0]"][0] is Outcome.DIFFERS
+    assert "can only read" in verdicts(done)["services.web.volumes[0]"][1]
+    assert verdicts(done)["services.web.volumes[1]"][0] is Outcome.BECOMES
+
+
+def test_a_file_beside_the_source_that_is_only_read_is_a_file():
+    done = converted({
+        "compose.yaml": "services: {web: {build: ./app, volumes: ['./app/a.conf:/etc/a.conf:ro', './app/src:/src']}}",
+        "app/a.conf": "a",
+    })  # fmt: skip
+    assert list(refused(done)) == ["services.web.volumes[1]"]
+    assert entry(done, "web")["files"] == {"/etc/a.conf": {"content": "a"}}

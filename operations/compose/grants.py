@@ -1,0 +1,76 @@
+"""Configs and secrets of a service: files with the text that they have now, or with references."""
+
+from __future__ import annotations
+
+import re
+
+from operations.coming.entries import Parts, content
+from operations.coming.errors import Wrong, show
+from operations.compose.mounts import referred
+from operations.compose.scene import One
+from settings.references import SecretRef, UserSecretRef
+
+
+def configs(one: One, value: object) -> None:
+    """Configs: files with the text that they have now."""
+    for index, item in enumerate(value if isinstance(value, list) else []):
+        at = one.at("configs", index)
+        name = str(item["source"])
+        known = one.scene.project.configs.get(name, {})
+        target = str(item.get("target") or f"/{name}")
+        text = _text(one, known)
+        if text is None:
+            one.told.cannot(at, f"configs.{name} has no text here; give it file: or content: in the compose file")
+        else:
+            one.entry.put("files", {target: _owned({"content": referred(one, text, at)}, item)}, at)
+            one.told.becomes(at, f"files: {{{target}: ...}}")
+
+
+def secrets(one: One, value: object) -> None:
+    """Secrets: files with references to the stack's secrets, or to a database's password."""
+    for index, item in enumerate(value if isinstance(value, list) else []):
+        at = one.at("secrets", index)
+        name = str(item["source"])
+        if one.database is not None and name in one.database.secrets:
+            one.told.needless(at, "its administrator's password is generated")
+            continue
+        known = one.scene.project.secrets.get(name, {})
+        target = str(item.get("target") or name)
+        target = target if target.startswith("/") else f"/run/secrets/{target}"
+        one.entry.put("files", {target: _owned({"content": content(_secret(one, name, known))}, item)}, at)
+        is_cut = (_text(one, known) or "").endswith("\n")
+        one.told.becomes(at, f"files: {{{target}: ...}}" + (", without the end of its last line" if is_cut else ""))
+
+
+def _secret(one: One, name: str, known: dict[str, object]) -> Parts:
+    text = (_text(one, known) or "").rstrip("\n")
+    for app, server in one.scene.servers.items():
+        if (name in server.secrets or (text and text in server.passwords)) and app in one.client.uses:
+            return [SecretRef(app, one.client.uses[app], "password")]
+    if not text:
+        one.told.do(f"secrets.{name} of the compose file has no value here; set secrets.{name} by hand")
+    return [UserSecretRef(one.scene.secrets.name(name, text))]
+
+
+def _text(one: One, known: dict[str, object]) -> str | None:
+    if isinstance(known.get("content"), str):
+        return str(known["content"])
+    if isinstance(known.get("environment"), str):
+        return one.scene.project.environment.get(str(known["environment"]))
+    path = known.get("file")
+    if isinstance(path, str) and one.scene.files.kind(path) == "file":
+        return one.scene.files.read(path)
+    return None
+
+
+def _owned(made: dict[str, object], item: dict[str, object]) -> dict[str, object]:
+    mode = item.get("mode")
+    if mode is not None:
+        # An unquoted 0440 is read as a number.
+        digits = f"{mode:04o}" if isinstance(mode, int) else str(mode)
+        if not re.fullmatch(r"0?[0-7]{3}", digits):
+            raise Wrong(f'{show(mode)} is not a mode; write mode: "0440"')
+        made["mode"] = digits.zfill(4)
+    if item.get("uid") is not None or item.get("gid") is not None:
+        made["user"] = f"{item.get('uid') or 0}:{item.get('gid') or 0}"
+    return made
