@@ -279,7 +279,8 @@ def tell(report: Report, cells: Mapping[str, Mapping[str, str]]) -> None:
         "Each cell: what is lost of the rows that were confirmed to a visitor, in seconds of writes; then for how long "
         "no row was confirmed, from the moment at which it happens, with an operator who types the next line at once.",
         f"With backups one was taken some {AFTER_SECONDS:.0f} s before: what a dead server, region, state or machine "
-        "loses is what came after the last backup, by the clock up to a day.",
+        "loses is what came after the last backup, by the clock up to a day. Where the state or the machine is lost, "
+        "the old server serves on, and is written to, until `pulumi up` puts another in its place.",
         "The server is a warm one of the lab (`python -m lab up --warm`): it has its packages and the layers of its "
         "images. At Vultr come the minutes that an instance takes, its packages and its image builds.",
     ]
