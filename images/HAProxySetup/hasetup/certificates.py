@@ -109,7 +109,7 @@ def prepare(domains: Sequence[Domain], own: Sequence[Own], folder: Path, loads: 
         lines, notes, replaced = _with_own(secure, own, folder)
         # Of one whose every name the stack file has a certificate for, it is kept for the day when that goes.
         managed = {folder / f"{domain.name}.pem": domain.names for domain in secure if not domain.is_wildcard}
-        managed |= {path: names for path, names in lines.items() if path in managed}
+        managed |= {path: tuple(names) for path, names in lines.items() if path in managed}
         said: dict[Path, str] = {}
         for path, names in managed.items():
             news, said[path] = _mend(path, names, None)
