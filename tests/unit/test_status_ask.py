@@ -63,7 +63,7 @@ class Place:
         visits = "\n".join(
             json.dumps({"domain": "shop.example.com", "family": family, "asked": "ns1", "addresses": [address],
                         "status": 200, "ms": 5, "certificate": {"begins": 0, "ends": 9e9}, "distrust": None,
-                        "error": None, "no_route": False})
+                        "error": None, "nowhere": False, "no_route": False})
             for family, address in (("IPv6", "2001:db8::a"), ("IPv4", "192.0.2.1"))
         )  # fmt: skip
         self.command(
