@@ -217,9 +217,10 @@ def domains_map(stack: Stack, server: str) -> dict[str, Route]:
     """Return what a server's proxy needs of every domain served on it, sorted by domain."""
     tls = serves_https(stack, server)
     routes: dict[str, Route] = {}
-    for name, app in stack.applications_on(server).items():
+    web = set(stack.servers[server].dns.web)
+    for name, app in stack.led_to(server).items():
         for domain, entry in zip(app.domains, app.entries, strict=True):
-            if app.http_port is not None:
+            if app.http_port is not None and (entry.host in web or not app.is_replicated):
                 routes[domain] = _route(stack, name, app, entry, app.http_port, tls=tls)
     return dict(sorted(routes.items()))
 

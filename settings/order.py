@@ -37,7 +37,7 @@ def waits_for(stack: Stack, name: str) -> list[str]:
             case AppRef(other):
                 found.append(other)
             case DomainsAll():
-                served = stack.applications_on(stack.server_of(container))
+                served = stack.led_to(stack.server_of(container))
                 found += [other for other, application in served.items() if application.domains]
             case DbMap():
                 found += databases.made_by(stack, name)
