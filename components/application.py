@@ -47,6 +47,7 @@ class ApplicationArgs:
     # What it has of its host: access to the jobs it refers to, what it is to watch.
     given: Sequence[DockerAccess | Monitoring] = ()
     after: Sequence[pulumi.Resource] = ()  # what has to be done before it starts: the jobs that make its databases
+    overlay: pulumi.Input[str] | None = None  # the swarm's network, where it is on that too
 
 
 class Application(pulumi.ComponentResource):
@@ -81,6 +82,7 @@ class Application(pulumi.ComponentResource):
                 ipv6_address=_static_ipv6(name, host),
                 ipv4_address=_fixed_ipv4(name, own, host),
             ),
+            overlay=args.overlay,
             labels={PROXY: "true"} if own.ipv6_web else None,
             restart=own.restart,
             ports=[

@@ -19,7 +19,7 @@ from components.files import files
 from components.host import Host
 from components.host_paths import host_paths
 from components.image import Image
-from components.labels import NOBODY, OPTIONS, PROXY, REACH, VISITED, container_labels
+from components.labels import NOBODY, OPTIONS, OVERLAY, PROXY, REACH, VISITED, container_labels
 from settings import Container, Neighbours
 from settings.options import NEVER_APPLIED, arguments, missed
 
@@ -49,6 +49,7 @@ def container(
     stop_first: bool,
     opts: pulumi.ResourceOptions,
     network: docker.ContainerNetworksAdvancedArgs,
+    overlay: pulumi.Input[str] | None = None,
     labels: Mapping[str, str] | None = None,
     optional: Sequence[object] = (),
     folders: Sequence[docker.ContainerVolumeArgs] = (),
@@ -59,6 +60,7 @@ def container(
     `kind` is `applications` or `jobs`. With `stop_first` a replacement removes the old container before it
     makes the new one; without it both run side by side until all of the update has succeeded. `optional` are
     further settings that replace the container when they are taken away. `folders` are mounted beside its own volumes.
+    `overlay` is the id of the swarm's network, of a container that is on that too.
     """
     sent, files_of_it = files(name, settings, contents, host, opts.parent)
     inputs: dict[str, Any] = dict(
@@ -74,13 +76,14 @@ def container(
             for mount in settings.mounts
         ]
         + [*folders, *files_of_it],
-        networks_advanced=[network],
+        networks_advanced=[network, *([docker.ContainerNetworksAdvancedArgs(name=overlay)] if overlay else [])],
         labels=container_labels(
             f"{kind}.{name}",
             host.server.instance.id,
             {
                 **settings.labels,
                 **_ways(neighbours),
+                **({OVERLAY: "true"} if overlay else {}),
                 **(labels or {}),
                 OPTIONS: _digest(missed(settings, optional)),
             },

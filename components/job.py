@@ -51,6 +51,7 @@ class JobArgs:
     neighbours: Neighbours  # whom it may reach on its server
     after: Sequence[pulumi.Resource]  # what has to be up or done before it runs
     startable: bool = False  # whether an application may start it
+    overlay: pulumi.Input[str] | None = None  # the swarm's network, where it is on that too
 
 
 class Job(pulumi.ComponentResource):
@@ -80,6 +81,7 @@ class Job(pulumi.ComponentResource):
             host=host,
             stop_first=True,
             network=docker.ContainerNetworksAdvancedArgs(name=host.network.id, aliases=[name]),
+            overlay=args.overlay,
             restart="no",
             start=False,
             must_run=False,

@@ -17,6 +17,8 @@ PROXY = "apiary.proxy"
 # Whom a container may reach on its server, and whether the proxy may reach it (playbooks/roles/neighbours).
 REACH, NOBODY = "apiary.reach", "-"
 VISITED = "apiary.visited"
+# It is on the swarm's network too, and is started again when Docker has forgotten it (playbooks/roles/swarm).
+OVERLAY = "apiary.overlay"
 # Digest of what the Docker plugin would leave as it was when it is taken out of the stack file.
 OPTIONS = "apiary.options"
 

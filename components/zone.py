@@ -58,12 +58,15 @@ def records(
             case _:
                 return str(plan.data)
 
-    return [
-        Record(plan.name, plan.type, data(plan, server), plan.ttl, plan.priority, _key(plan))
-        for server in stack.servers
-        for plan in settings.dns_records(stack, server)
-        if plan.zone == zone
-    ]
+    found: list[Record] = []
+    for server in stack.servers:
+        for plan in settings.dns_records(stack, server):
+            if plan.zone == zone:
+                # The first of several servers has the record without a key: it stays what it is when others come.
+                taken = any((one.name, one.type, one.key) == (plan.name, plan.type, _key(plan)) for one in found)
+                key = server if taken and plan.data is None else _key(plan)
+                found.append(Record(plan.name, plan.type, data(plan, server), plan.ttl, plan.priority, key))
+    return found
 
 
 def _key(plan: settings.RecordPlan) -> str:

@@ -1,0 +1,293 @@
+"""An application that runs several times over: a service of the swarm, and its releases.
+
+Makes a docker.Service, a secret or a config of the swarm for each of its files, and two commands: one that refuses an
+image that can't be asked for its health, and one that waits until the release is through. A release starts a new
+replica, waits until it is healthy, stops an old one, and so on; where one does not get healthy Swarm takes all of it
+back by itself, and the second command fails with the failed replica's last lines: the old ones serve.
+Images are on every server that a replica may run on before the release begins.
+Leaves alone: the proxies, which find the replicas by name, and what visitors get, which is the verdict's (verdict.py).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_docker as docker
+from pulumi_command import remote
+
+import settings
+from components.files import CHECKOUT, MODE
+from components.image import Image
+from components.labels import RESOURCE, STACK, stack_tag
+from components.swarm import Swarm
+from settings import options
+from settings.container_texts import go_duration
+from settings.containers import Container
+from settings.files import File
+from settings.references import Literal, parts
+
+# How often a replica is asked for its health where nothing else is written: a release waits for the first time.
+INTERVAL = "5s"
+CHECK_TIMEOUT = "5s"
+SPARE_SECONDS = 60
+CONDITIONS = {"no": "none", "on-failure": "on-failure", "always": "any", "unless-stopped": "any"}
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class ReplicatedArgs:
+    """One application of the stack file, with everything resolved."""
+
+    settings: settings.Application
+    environment: Mapping[str, pulumi.Input[str]]  # by the names that the container knows
+    contents: Mapping[str, pulumi.Input[str]]  # of its files, by their paths
+    elsewhere: Sequence[str]  # servers of the swarm that it must not run on
+    images: Sequence[Image]  # the same one, on each server that it may run on
+    after: Sequence[pulumi.Resource] = ()  # what has to be done before it starts
+
+
+class Replicated(pulumi.ComponentResource):
+    """One application over the servers of a swarm."""
+
+    service: docker.Service
+    release: pulumi.Output[str]  # another one whenever its replicas are
+
+    def __init__(
+        self, name: str, args: ReplicatedArgs, swarm: Swarm, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("apiary:docker:Replicated", name, None, opts)
+        own, manager = args.settings, swarm.manager
+        connection = manager.server.connection.command()
+        tag = args.images[0].tag
+        first: list[pulumi.Resource] = [*args.images, *args.after, *swarm.joined.values()]
+        if own.health.test is None:
+            first.append(
+                remote.Command(
+                    f"{name}-health",
+                    connection=connection,
+                    create=tag.apply(lambda known: f"apiary-replicas checked {shlex.join([name, known])}"),
+                    update="true",
+                    triggers=[tag],
+                    add_previous_output_in_env=False,
+                    opts=pulumi.ResourceOptions(
+                        parent=self, depends_on=list(first), deleted_with=manager.server.instance
+                    ),
+                )
+            )
+        given = self._given(name, args, swarm)
+        inputs: dict[str, Any] = {
+            "task_spec": docker.ServiceTaskSpecArgs(
+                container_spec=_container_spec(own, args.environment, tag, given),
+                networks_advanceds=[docker.ServiceTaskSpecNetworksAdvancedArgs(id=swarm.network.id)],
+                placement=docker.ServiceTaskSpecPlacementArgs(
+                    constraints=[f"node.labels.apiary.server!={server}" for server in sorted(args.elsewhere)]
+                )
+                if args.elsewhere
+                else None,
+                resources=_resources(own),
+                # All four: the plugin sends what is left out as nothing, and reads something else back.
+                restart_policy=docker.ServiceTaskSpecRestartPolicyArgs(
+                    condition=CONDITIONS[own.restart], delay="2s", max_attempts=0, window="0s"
+                ),
+            ),
+            "mode": docker.ServiceModeArgs(replicated=docker.ServiceModeReplicatedArgs(replicas=own.replicas)),
+        }
+        self.service = docker.Service(
+            name,
+            # By which it is found: the name is the alias of all replicas at once.
+            name=name,
+            labels=[
+                docker.ServiceLabelArgs(label=RESOURCE, value=f"applications.{name}"),
+                docker.ServiceLabelArgs(label=STACK, value=stack_tag()),
+            ],
+            # Each replica's own address in the name's answers: there is no other between the proxies and them.
+            endpoint_spec=docker.ServiceEndpointSpecArgs(mode="dnsrr"),
+            update_config=docker.ServiceUpdateConfigArgs(
+                parallelism=1,
+                delay="2s",
+                failure_action="rollback",
+                monitor="5s",
+                max_failure_ratio="0.0",
+                order="start-first",
+            ),
+            rollback_config=docker.ServiceRollbackConfigArgs(
+                parallelism=1,
+                delay="0s",
+                failure_action="pause",
+                monitor="5s",
+                max_failure_ratio="0.0",
+                order="start-first",
+            ),
+            **inputs,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                provider=manager.server.provider,
+                depends_on=first,
+                deleted_with=swarm.network,
+                additional_secret_outputs=["taskSpec"],
+            ),
+        )
+        seconds = int(own.replicas or 1) * (own.health.timeout + own.grace_seconds) + SPARE_SECONDS
+        awaited = remote.Command(
+            f"{name}-replicas-release",
+            connection=connection,
+            create=f"apiary-replicas await {shlex.quote(name)} --timeout {seconds}",
+            # Another limit, or another way to connect, is no reason to prove it again.
+            update="true",
+            # As one value: in a list the Command plugin refuses a secret that is not known yet.
+            triggers=pulumi.Output.all(self.service.id, _digest(inputs)),
+            logging=remote.Logging.STDOUT_AND_STDERR,
+            add_previous_output_in_env=False,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.service], deleted_with=manager.server.instance),
+        )
+        self.release = awaited.id
+        self.register_outputs({"service": self.service.name})
+
+    def _given(self, name: str, args: ReplicatedArgs, swarm: Swarm) -> dict[str, Any]:
+        """Its files: secrets of the swarm where a reference stands for one, else configs. Others are others by name."""
+        own = args.settings
+        found: dict[str, list[Any]] = {"secrets": [], "configs": []}
+        for index, (path, file) in enumerate(own.given_files.items()):
+            text = args.contents[path] if file.source is None else _read(name, path, file)
+            data = pulumi.Output.from_input(text).apply(lambda known: base64.b64encode(known.encode()).decode())
+            opts = pulumi.ResourceOptions(
+                parent=self,
+                provider=swarm.manager.server.provider,
+                depends_on=list(swarm.joined.values()),
+                deleted_with=swarm.network,
+            )
+            if _is_secret(own, path):
+                secret = docker.Secret(f"{name}-{index}", data=pulumi.Output.secret(data), opts=opts)
+                found["secrets"].append(
+                    docker.ServiceTaskSpecContainerSpecSecretArgs(
+                        secret_id=secret.id, secret_name=secret.name, file_name=path, **_owner(own, file)
+                    )
+                )
+            else:
+                config = docker.ServiceConfig(f"{name}-{index}", data=data, opts=opts)
+                found["configs"].append(
+                    docker.ServiceTaskSpecContainerSpecConfigArgs(
+                        config_id=config.id, config_name=config.name, file_name=path, **_owner(own, file)
+                    )
+                )
+        return {kind: files for kind, files in found.items() if files}
+
+
+def _is_secret(own: Container, path: str) -> bool:
+    """Whether a reference in it stands for something that others must not read."""
+    return path in own.contents and any(not isinstance(one, Literal) for one in parts(own.contents[path]))
+
+
+def _read(name: str, path: str, file: File) -> str:
+    """A file of the checkout. Raises pulumi.RunError where it is none that a service can have."""
+    source = CHECKOUT / str(file.source)
+    where = f"applications.{name}.files {path}: {file.source}"
+    if source.is_dir():
+        raise pulumi.RunError(f"{where} is a folder, and a service of Docker gets files alone; write each file of it")
+    try:
+        return source.read_text()
+    except UnicodeDecodeError:
+        raise pulumi.RunError(f"{where} is no text; put it into the image, as replicas have no volumes") from None
+    except OSError as error:
+        raise pulumi.RunError(f"{where}: {error.strerror}; write a file that is there") from None
+
+
+def _owner(own: Container, file: File) -> dict[str, Any]:
+    user = file.user or own.user or ""
+    uid, _, gid = user.partition(":") if user.replace(":", "").isdigit() else ("0", "", "0")
+    return {"file_uid": uid or "0", "file_gid": gid or "0", "file_mode": int(file.mode or MODE, 8)}
+
+
+def _container_spec(
+    own: settings.Application,
+    environment: Mapping[str, pulumi.Input[str]],
+    tag: pulumi.Output[str],
+    given: Mapping[str, Any],
+) -> docker.ServiceTaskSpecContainerSpecArgs:
+    """Its options under the names that services have for them; those that they lack are refused (settings/replicas)."""
+    health = own.health
+    interval = health.interval if health.test is not None and "interval" in health.model_fields_set else INTERVAL
+    return docker.ServiceTaskSpecContainerSpecArgs(
+        image=tag,
+        env=dict(sorted(environment.items())),
+        commands=own.entrypoint or None,
+        args=own.command or None,
+        user=own.user,
+        dir=own.working_dir,
+        hostname=own.hostname,
+        groups=[str(group) for group in own.group_add] or None,
+        labels=[
+            docker.ServiceTaskSpecContainerSpecLabelArgs(label=label, value=str(value))
+            for label, value in sorted(own.labels.items())
+        ]
+        or None,
+        read_only=own.read_only or None,
+        init=own.init,
+        stop_signal=own.stop_signal,
+        stop_grace_period=short_duration(go_duration(1000 * own.grace_seconds)),
+        cap_drops=["ALL"],
+        cap_adds=sorted({f"CAP_{capability}" for capability in own.capabilities}) or None,
+        sysctl={name: str(value) for name, value in sorted(own.sysctls.items())} or None,
+        hosts=[
+            docker.ServiceTaskSpecContainerSpecHostArgs(host=name, ip=own.extra_hosts[name])
+            for name in sorted(own.extra_hosts)
+        ]
+        or None,
+        dns_config=docker.ServiceTaskSpecContainerSpecDnsConfigArgs(nameservers=list(own.nameservers))
+        if own.nameservers
+        else None,
+        mounts=[_tmpfs(path, text) for path, text in sorted(own.tmpfs.items())] or None,
+        # What is left out of it is the image's.
+        healthcheck=docker.ServiceTaskSpecContainerSpecHealthcheckArgs(
+            tests=list(health.test) if health.test else None,
+            interval=short_duration(interval),
+            timeout=CHECK_TIMEOUT if health.test else "0s",
+            start_period=short_duration(health.start_period) if health.test else "0s",
+            retries=health.retries if health.test else 0,
+        ),
+        **given,
+    )
+
+
+def _tmpfs(path: str, text: str) -> docker.ServiceTaskSpecContainerSpecMountArgs:
+    said = dict(part.split("=", 1) for part in text.split(",") if part)
+    units = {"k": 2**10, "m": MIB, "g": 2**30}
+    size = said.get("size", "0")
+    amount = int(size.rstrip("kmg")) * units.get(size[-1], 1)
+    return docker.ServiceTaskSpecContainerSpecMountArgs(
+        type="tmpfs",
+        target=path,
+        tmpfs_options=docker.ServiceTaskSpecContainerSpecMountTmpfsOptionsArgs(
+            size_bytes=amount, mode=int(said.get("mode", "1777"), 8)
+        ),
+    )
+
+
+def _resources(own: options.Options) -> docker.ServiceTaskSpecResourcesArgs | None:
+    if own.memory_mib is None and own.cpus is None:
+        return None
+    return docker.ServiceTaskSpecResourcesArgs(
+        limits=docker.ServiceTaskSpecResourcesLimitsArgs(
+            memory_bytes=(own.memory_mib or 0) * MIB, nano_cpus=round(float(own.cpus or 0) * 1e9)
+        )
+    )
+
+
+def short_duration(text: str) -> str:
+    """A duration as the plugin reads it back of a service: `1m`, where a container has `1m0s`."""
+    text = text.removesuffix("0s") if text.endswith("m0s") else text
+    return text.removesuffix("0m") if text.endswith("h0m") else text
+
+
+def _digest(inputs: Mapping[str, Any]) -> pulumi.Output[str]:
+    """Another one whenever the service is; secret as soon as anything in it is."""
+    return pulumi.Output.from_input(dict(inputs)).apply(
+        lambda known: hashlib.sha256(json.dumps(known, sort_keys=True, default=vars).encode()).hexdigest()[:16]
+    )

@@ -1,0 +1,174 @@
+"""The stack's swarm: its servers, and the network that is theirs together.
+
+Makes one local command for each server that says `swarm`, and one overlay network. The command asks the server what it
+is, and only where it is nothing yet another manager for an invitation, which goes from one to the other through this
+machine and stays nowhere: neither in the state nor on a disk. A swarm begins where no manager knows of one, at the
+first manager of the stack file, and never while a manager can't be asked: it may have it. A server that comes back on
+a new disk takes the place of the one that had its name.
+Leaves alone: the ports between the servers and Docker's settings on them (playbooks/roles/swarm), and what runs there.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+
+import pulumi
+import pulumi_docker as docker
+from pulumi_command import local
+
+import settings
+from components.host import Host
+from components.labels import STACK, stack_tag
+from settings import swarm
+
+# The private network's, of which the overlay's own header takes 50 from what its containers have.
+MTU = "1450"
+ASK = """\
+ask_{name}() {{ ssh -T {options} root@{host} apiary-swarm "$@"; }}
+"""
+# Exit status 3 of apiary-swarm: this server is of no swarm. Any other failure is one.
+JOIN = """\
+set -u
+{asking}
+if ! state=$(ask_{own} state </dev/null); then exit 1; fi
+if [ "$state" = none ]; then
+    invitation= unanswered=
+    for other in {others}; do
+        invitation=$("ask_$other" invite {name} {role} </dev/null) && break
+        [ $? = 3 ] || unanswered="$unanswered $other"
+        invitation=
+    done
+    if [ -n "$invitation" ]; then
+        printf '%s\\n' "$invitation" | ask_{own} join {address} || exit 1
+    elif [ -n "$unanswered" ]; then
+        echo "no manager invites {name}, and of$unanswered it is not known whether they have a swarm (above);" >&2
+        echo "bring them back first, e.g. make revive SERVER=..." >&2
+        exit 1
+    elif [ {name} = {first} ]; then
+        ask_{own} init {address} {pool} </dev/null || exit 1
+    else
+        echo "{first} has not begun a swarm; run it again, {first} comes first" >&2
+        exit 1
+    fi
+    state=$(ask_{own} state </dev/null) || exit 1
+fi
+for other in {managers}; do
+    "ask_$other" known {name} "${{state#* }}" {role} </dev/null && told=1 && break
+done
+[ -n "${{told:-}}" ] || {{ echo "no manager knows {name} now (above); run it again" >&2; exit 1; }}
+ask_{own} cluster </dev/null
+"""
+LEAVE = """\
+{asking}
+for other in {others}; do "ask_$other" dismiss {name} </dev/null && break; done
+ask_{own} leave </dev/null
+"""
+
+
+class Swarm(pulumi.ComponentResource):
+    """One swarm; its services are made by way of its first manager."""
+
+    joined: dict[str, local.Command]  # by server: it is of the swarm then
+    network: docker.Network
+
+    def __init__(
+        self,
+        name: str,
+        stack: settings.Stack,
+        hosts: Mapping[str, Host],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("apiary:docker:Swarm", name, None, opts)
+        managers = swarm.managers(stack)
+        self.joined = {}
+        # The first one begins it, and each further manager is one of those that the next may ask.
+        for server in [*managers, *(other for other in swarm.members(stack) if other not in managers)]:
+            self.joined[server] = self._joined(server, stack, hosts)
+        self.manager = hosts[managers[0]]
+        self.cluster: pulumi.Output[str] = self.joined[managers[0]].stdout.apply(lambda said: said.strip())
+        nets = swarm.nets(stack)
+        self.network = docker.Network(
+            name,
+            driver="overlay",
+            # Containers of one server join it too: the proxies, and whoever names an application with replicas.
+            attachable=True,
+            ipam_configs=[docker.NetworkIpamConfigArgs(subnet=nets["overlay"])],
+            options={"com.docker.network.driver.mtu": MTU},
+            labels=[
+                docker.NetworkLabelArgs(label=STACK, value=stack_tag()),
+                # Of another swarm, after the loss of all managers, all that it held is made anew.
+                docker.NetworkLabelArgs(label="apiary.swarm", value=self.cluster),
+            ],
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                provider=self.manager.server.provider,
+                depends_on=list(self.joined.values()),
+                deleted_with=self.joined[managers[0]],
+                delete_before_replace=True,
+                # Read back they have one more, the network's own number.
+                ignore_changes=["options"],
+            ),
+        )
+        self.register_outputs({"network": self.network.id})
+
+    def _joined(self, server: str, stack: settings.Stack, hosts: Mapping[str, Host]) -> local.Command:
+        managers = swarm.managers(stack)
+        asked = sorted({server, *managers})
+        others = [_word(other) for other in managers if other != server]
+        role = str(stack.servers[server].swarm)
+        asking = _asking(asked, hosts)
+        words = {
+            "own": _word(server),
+            "name": server,
+            "role": role,
+            "first": managers[0],
+            "others": " ".join(others),
+            "managers": " ".join([_word(other) for other in managers]),
+            "address": str(stack.servers[server].private_ip),
+            "pool": swarm.nets(stack)["pool"],
+        }
+        script = asking.apply(lambda known: JOIN.format(asking=known, **words))
+        before = list(self.joined.values())[:1]
+        return local.Command(
+            f"{server}-joined",
+            create=script,
+            # Safe to repeat: another role is given so, and another way to a server is no change at all.
+            update=script,
+            delete=asking.apply(lambda known: LEAVE.format(asking=known, **words)),
+            triggers=[hosts[server].server.instance.id],
+            logging=local.Logging.STDERR,
+            add_previous_output_in_env=False,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[*(hosts[other].bootstrap for other in swarm.members(stack)), *before],
+                deleted_with=hosts[server].server.instance,
+                hide_diffs=["create", "update", "delete"],
+            ),
+        )
+
+
+def _word(server: str) -> str:
+    """A server's name as a shell may call a function by it."""
+    return server.replace("-", "_")
+
+
+def _asking(servers: list[str], hosts: Mapping[str, Host]) -> pulumi.Output[str]:
+    """A shell function for each server, by which its apiary-swarm is run."""
+
+    def spelt(known: list[tuple[str, list[str]]]) -> str:
+        return "".join(
+            ASK.format(
+                name=_word(server),
+                options=shlex.join(
+                    [*options, "-o", "ConnectTimeout=15", "-o", "ConnectionAttempts=5", "-o", "ControlPath=none"]
+                ),
+                host=host,
+            )
+            for server, (host, options) in zip(servers, known, strict=True)
+        )
+
+    ways = [hosts[server].server.connection for server in servers]
+    return pulumi.Output.all(*(pulumi.Output.all(way.host, way.ssh_options()) for way in ways)).apply(
+        lambda known: spelt([(one[0], one[1]) for one in known])
+    )
