@@ -226,7 +226,7 @@ pulumi.export(
         for name, host in hosts.items()
     },
 )
-pulumi.export("sites", sorted(domain for name in stack.servers for domain in settings.domains_map(stack, name)))
+pulumi.export("sites", sorted({domain for name in stack.servers for domain in settings.domains_map(stack, name)}))
 if backups:
     pulumi.export("backups", {name: saved.saved(stack, name).shown() for name in backups})
 pulumi.export("passwords", secrets.shown({"backups": repository.password} if repository else {}))

@@ -195,12 +195,15 @@ def main() -> None:
             "networks": {"type": "list", "elements": "str", "required": True},
             "published": {"type": "list", "elements": "dict", "default": []},
             "ssh_from": {"type": "list", "elements": "str", "default": []},
+            "bridges": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
     options = module.params
     try:
-        wanted = desired(options["interfaces"], options["networks"], options["published"], options["ssh_from"])
+        wanted = desired(
+            options["interfaces"], options["networks"], options["published"], options["ssh_from"], options["bridges"]
+        )
     except (ValueError, KeyError) as error:
         module.fail_json(msg=f"a rule cannot be made: {error}")
     try:

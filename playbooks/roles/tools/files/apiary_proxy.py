@@ -55,8 +55,12 @@ def inspect(container: str) -> dict[str, Any]:
 
 
 def addresses(container: dict[str, Any]) -> list[str]:
-    """Every address of the container, IPv4 first, in canonical spelling."""
+    """Every address of the container that this host reaches it by, IPv4 first, in canonical spelling.
+
+    On a swarm's network it has another one, without a gateway: no host is on that.
+    """
     networks = (container["NetworkSettings"].get("Networks") or {}).values()
+    networks = [network for network in networks if network.get("Gateway") != ""]
     texts = [network.get(key) for key in ("IPAddress", "GlobalIPv6Address") for network in networks]
     return [str(ipaddress.ip_address(text)) for text in texts if text]
 
