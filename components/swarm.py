@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from ipaddress import IPv4Network
 
 import pulumi
 import pulumi_docker as docker
@@ -93,7 +94,10 @@ class Swarm(pulumi.ComponentResource):
             driver="overlay",
             # Containers of one server join it too: the proxies, and whoever names an application with replicas.
             attachable=True,
-            ipam_configs=[docker.NetworkIpamConfigArgs(subnet=nets["overlay"])],
+            # The gateway is Docker's own choice, which is read back; nobody answers there.
+            ipam_configs=[
+                docker.NetworkIpamConfigArgs(subnet=nets["overlay"], gateway=str(IPv4Network(nets["overlay"])[1]))
+            ],
             options={"com.docker.network.driver.mtu": MTU},
             labels=[
                 docker.NetworkLabelArgs(label=STACK, value=stack_tag()),
