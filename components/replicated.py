@@ -130,7 +130,7 @@ class Replicated(pulumi.ComponentResource):
                 parent=self,
                 provider=manager.server.provider,
                 depends_on=first,
-                deleted_with=swarm.network,
+                deleted_with=swarm.first,
                 additional_secret_outputs=["taskSpec"],
             ),
         )
@@ -161,7 +161,7 @@ class Replicated(pulumi.ComponentResource):
                 parent=self,
                 provider=swarm.manager.server.provider,
                 depends_on=list(swarm.joined.values()),
-                deleted_with=swarm.network,
+                deleted_with=swarm.first,
             )
             if _is_secret(own, path):
                 secret = docker.Secret(f"{name}-{index}", data=pulumi.Output.secret(data), opts=opts)

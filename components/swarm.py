@@ -71,6 +71,8 @@ class Swarm(pulumi.ComponentResource):
     """One swarm; its services are made by way of its first manager."""
 
     joined: dict[str, local.Command]  # by server: it is of the swarm then
+    manager: Host
+    first: local.Command  # the manager's
     network: docker.Network
 
     def __init__(
@@ -86,8 +88,8 @@ class Swarm(pulumi.ComponentResource):
         # The first one begins it, and each further manager is one of those that the next may ask.
         for server in [*managers, *(other for other in swarm.members(stack) if other not in managers)]:
             self.joined[server] = self._joined(server, stack, hosts)
-        self.manager = hosts[managers[0]]
-        self.cluster: pulumi.Output[str] = self.joined[managers[0]].stdout.apply(lambda said: said.strip())
+        self.manager, self.first = hosts[managers[0]], self.joined[managers[0]]
+        self.cluster: pulumi.Output[str] = self.first.stdout.apply(lambda said: said.strip())
         nets = swarm.nets(stack)
         self.network = docker.Network(
             name,
@@ -108,7 +110,8 @@ class Swarm(pulumi.ComponentResource):
                 parent=self,
                 provider=self.manager.server.provider,
                 depends_on=list(self.joined.values()),
-                deleted_with=self.joined[managers[0]],
+                # With the first manager's disk goes the swarm, unless others have it: then nothing here is another.
+                deleted_with=self.first,
                 delete_before_replace=True,
                 # Read back they have one more, the network's own number.
                 ignore_changes=["options"],

@@ -126,6 +126,7 @@ _TASK_SPEC: Table = {
     "runtime": Prop("string", computed=True, check=matches("^(container|plugin)$")),
     "networksAdvanceds": Prop(
         "set",
+        force_new=True,  # each part of an element is
         of={
             "name": Prop("string", force_new=True),
             "id": Prop("string", force_new=True),

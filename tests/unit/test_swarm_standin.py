@@ -154,11 +154,13 @@ def test_another_image_environment_or_number_is_an_update_in_place(lab: Lab, eng
 def test_names_in_hosts_and_another_network_replace_a_service_its_name_free_first(lab: Lab, engine: Swarm) -> None:
     inputs = lab.check("Service", **shop())
     made = lab.ask("Create", "Service", properties=inputs)
-    wanted = shop(hosts=[{"host": "h.example", "ip": "192.0.2.10"}])
-    news = lab.check("Service", olds=inputs, **wanted)
-    answer = lab.ask("Diff", "Service", id=made["id"], olds=made["properties"], news=news)
-    assert answer["replaces"] == ["taskSpec"] * len(answer["replaces"]) != []
-    assert answer["deleteBeforeReplace"] is True
+    elsewhere = shop()
+    elsewhere["taskSpec"]["networksAdvanceds"] = [{"id": "another"}]
+    for wanted in (elsewhere, shop(hosts=[{"host": "h.example", "ip": "192.0.2.10"}])):
+        news = lab.check("Service", olds=inputs, **wanted)
+        answer = lab.ask("Diff", "Service", id=made["id"], olds=made["properties"], news=news)
+        assert set(answer["replaces"]) == {"taskSpec"}
+        assert answer["deleteBeforeReplace"] is True
 
 
 def test_what_the_program_does_not_use_is_refused(lab: Lab, engine: Swarm) -> None:
