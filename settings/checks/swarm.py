@@ -9,7 +9,7 @@ from settings.models import Application
 from settings.references import AppRef, DbMap, DomainsAll, JobRef, Reference
 from settings.replicas import refused
 
-UNFINISHED = "a swarm is not made yet; leave it out"
+UNFINISHED = ""
 _TMPFS = re.compile(r"(?:size=\d+[kmg]?|mode=[0-7]{3,4})(?:,(?:size=\d+[kmg]?|mode=[0-7]{3,4}))?")
 
 

@@ -35,6 +35,10 @@ class Docker:
             raise answer
         return answer if isinstance(answer, str) else json.dumps(answer)
 
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        self.asked.append((method, path))
+        return self.answers.get(path.split("?", maxsplit=1)[0])
+
     def told(self, *words: str) -> list[tuple[str, ...]]:
         return [one for one in self.asked if one[: len(words)] == words]
 
@@ -44,6 +48,7 @@ def docker(monkeypatch: pytest.MonkeyPatch) -> Docker:
     made = Docker(info___format=MANAGER)
     for module in (nodes_module, swarm_tool, replicas_tool):
         monkeypatch.setattr(module, "docker", made)
+        monkeypatch.setattr(module, "ask", made.ask)
     monkeypatch.setattr(replicas_tool, "AWAIT_SECONDS", 0)
     monkeypatch.setattr(replicas_tool, "SETTLE_SECONDS", 0)
     return made
@@ -152,8 +157,8 @@ def test_a_release_that_was_taken_back_fails_with_the_failed_replicas_last_lines
     docker: Docker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     docker.answers |= {
-        "service_inspect": [wanted("rollback_completed")], "service_ps": "t1", "node_ls": "n1",
-        "inspect___type": [task("failed", desired="shutdown", Err="task: non-zero exit (1)")],
+        "service_inspect": [wanted("rollback_completed")], "node_ls": "n1",
+        "/tasks": [task("failed", desired="shutdown", Err="task: non-zero exit (1)")],
         "node_inspect": [node("n1", "web1")],
     }  # fmt: skip
     said = type("Done", (), {"returncode": 0, "stdout": "cannot open /etc/echo.yml\n"})
@@ -167,7 +172,7 @@ def test_a_release_that_was_taken_back_fails_with_the_failed_replicas_last_lines
 def test_a_release_that_takes_too_long_fails_with_what_is_missing(
     docker: Docker, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    docker.answers |= {"service_inspect": [wanted()], "service_ps": "t1", "inspect___type": [task("starting")]}
+    docker.answers |= {"service_inspect": [wanted()], "/tasks": [task("starting")]}
     assert replicas_tool.main(["await", "echo", "--timeout", "0"]) == 1
     assert "not through after 0 s: 0 of 2 replicas are healthy" in capsys.readouterr().err
 
