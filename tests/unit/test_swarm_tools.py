@@ -169,6 +169,21 @@ def test_a_release_that_was_taken_back_fails_with_the_failed_replicas_last_lines
     assert "on web1: task: non-zero exit (1)\n  cannot open /etc/echo.yml" in told
 
 
+def test_what_a_failed_replica_said_is_heard_before_swarm_clears_it_away(
+    docker: Docker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = [
+        (wanted("updating"), [task(image="apiary/echo:1")]),
+        (wanted("updating"), [task("failed", desired="shutdown", Err="unhealthy container"), task()]),
+        (wanted("rollback_completed"), [task(image="apiary/echo:1")]),
+    ]
+    monkeypatch.setattr(replicas_tool, "service", lambda _: looks[0][0])
+    monkeypatch.setattr(replicas_tool, "tasks", lambda _: looks.pop(0)[1])
+    monkeypatch.setattr(replicas_tool, "last_lines", lambda failed: [f"said by {failed['Status']['Err']}"])
+    assert replicas_tool.main(["await", "echo"]) == 1
+    assert "said by unhealthy container" in capsys.readouterr().err
+
+
 def test_a_release_that_takes_too_long_fails_with_what_is_missing(
     docker: Docker, capsys: pytest.CaptureFixture[str]
 ) -> None:
