@@ -159,7 +159,7 @@ reverses = {
 applications: dict[str, Application] = {}
 replicated: dict[str, Replicated] = {}
 jobs: dict[str, Job] = {}
-fills: dict[str, pulumi.Resource] = {}  # of databases, by the application that serves them
+fills: dict[str, pulumi.CustomResource] = {}  # of databases, by the application that serves them
 for name in container_order(stack):
     container = stack.containers()[name]
     host = hosts[stack.server_of(container)]
@@ -171,7 +171,12 @@ for name in container_order(stack):
     overlay = joined.network.id if joined and swarm.is_attached(stack, name) else None
     if joined and name in copies:
         elsewhere = [other for other in swarm.members(stack) if other not in swarm.runs_on(stack, name)]
-        spread = ReplicatedArgs(stack.applications[name], variables_of, contents_of, elsewhere, copies[name], after)
+        ends = [{**applications, **replicated, **jobs}[other].done for other in waits_for(stack, name)]
+        ends += [fills[other].id for other in database_servers(stack, name) if other in fills]
+        where = hosts[swarm.runs_on(stack, name)[0]]
+        spread = ReplicatedArgs(
+            stack.applications[name], variables_of, contents_of, elsewhere, copies[name], where, ends
+        )
         replicated[name] = Replicated(name, spread, joined)
     elif name in stack.applications:
         may_start = {job: jobs[job] for job in jobs_named(stack.applications[name])}

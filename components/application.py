@@ -54,6 +54,7 @@ class Application(pulumi.ComponentResource):
     """One application on one host."""
 
     container: docker.Container
+    done: pulumi.Output[str]  # known when its release is proven
 
     def __init__(
         self,
@@ -125,6 +126,7 @@ class Application(pulumi.ComponentResource):
                 deleted_with=host.server.instance,
             ),
         )
+        self.done = released.id
         if args.settings.domains and own.is_rolling:
             # Replaced with the container: its `delete` then names the old container, after everything new is up and
             # before the old one goes. Not its addresses: after a reboot they may be another container's.

@@ -58,6 +58,7 @@ class Job(pulumi.ComponentResource):
     """One job on one host; whatever needs its result depends on this component."""
 
     container: docker.Container
+    done: pulumi.Output[str]  # known when it has run, or, by hand and by the clock alone, when it could
     told: remote.Command | None  # the host knows its container then; None when no application may start it
 
     def __init__(
@@ -89,13 +90,12 @@ class Job(pulumi.ComponentResource):
         )
         self.told = _told(name, args, job, host, self) if args.startable else None
         first = [*([self.told] if self.told else []), *limits(name, args.settings, job, host, self), *args.after]
-        if args.settings.run == "update":
-            self._run(name, args, host, first)
+        self.done = self._run(name, args, host, first).id if args.settings.run == "update" else job.id
         self.register_outputs({"container": job.name})
 
-    def _run(self, name: str, args: JobArgs, host: Host, first: Sequence[pulumi.Resource]) -> None:
+    def _run(self, name: str, args: JobArgs, host: Host, first: Sequence[pulumi.Resource]) -> remote.Command:
         job = self.container
-        remote.Command(
+        return remote.Command(
             f"{name}-run",
             connection=host.server.connection.command(),
             create=job.name.apply(

@@ -24,8 +24,10 @@ from pulumi_command import remote
 
 import settings
 from components.files import CHECKOUT, MODE
+from components.host import Host
 from components.image import Image
 from components.labels import RESOURCE, STACK, stack_tag
+from components.server import apart, later
 from components.swarm import Swarm
 from settings import options
 from settings.container_texts import go_duration
@@ -50,14 +52,15 @@ class ReplicatedArgs:
     contents: Mapping[str, pulumi.Input[str]]  # of its files, by their paths
     elsewhere: Sequence[str]  # servers of the swarm that it must not run on
     images: Sequence[Image]  # the same one, on each server that it may run on
-    after: Sequence[pulumi.Resource] = ()  # what has to be done before it starts
+    checked: Host  # one of these servers, on which the image is looked at
+    after: Sequence[pulumi.Output[Any]] = ()  # each known when it is done: what comes before
 
 
 class Replicated(pulumi.ComponentResource):
     """One application over the servers of a swarm."""
 
     service: docker.Service
-    release: pulumi.Output[str]  # another one whenever its replicas are
+    done: pulumi.Output[str]  # known when its release is through, and another one for each
 
     def __init__(
         self, name: str, args: ReplicatedArgs, swarm: Swarm, opts: pulumi.ResourceOptions | None = None
@@ -65,22 +68,20 @@ class Replicated(pulumi.ComponentResource):
         super().__init__("apiary:docker:Replicated", name, None, opts)
         own, manager = args.settings, swarm.manager
         connection = manager.server.connection.command()
-        tag = args.images[0].tag
-        first: list[pulumi.Resource] = [*args.images, *args.after, *swarm.joined.values()]
+        # What it waits for is of single servers, and the service is not: it must not go with one of them.
+        waits = [*(image.command.id for image in args.images), *args.after]
+        tag = later(apart(args.images[0].tag), waits)
         if own.health.test is None:
-            first.append(
-                remote.Command(
-                    f"{name}-health",
-                    connection=connection,
-                    create=tag.apply(lambda known: f"apiary-replicas checked {shlex.join([name, known])}"),
-                    update="true",
-                    triggers=[tag],
-                    add_previous_output_in_env=False,
-                    opts=pulumi.ResourceOptions(
-                        parent=self, depends_on=list(first), deleted_with=manager.server.instance
-                    ),
-                )
+            checked = remote.Command(
+                f"{name}-health",
+                connection=args.checked.server.connection.command(),
+                create=tag.apply(lambda known: f"apiary-replicas checked {shlex.join([name, known])}"),
+                update="true",
+                triggers=[tag],
+                add_previous_output_in_env=False,
+                opts=pulumi.ResourceOptions(parent=self, deleted_with=args.checked.server.instance),
             )
+            tag = later(tag, [checked.id])
         given = self._given(name, args, swarm)
         inputs: dict[str, Any] = {
             "task_spec": docker.ServiceTaskSpecArgs(
@@ -129,8 +130,8 @@ class Replicated(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 provider=manager.server.provider,
-                depends_on=first,
-                deleted_with=swarm.first,
+                depends_on=list(swarm.joined.values()),
+                deleted_with=swarm.begun,
                 additional_secret_outputs=["taskSpec"],
             ),
         )
@@ -147,7 +148,7 @@ class Replicated(pulumi.ComponentResource):
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.service], deleted_with=manager.server.instance),
         )
-        self.release = awaited.id
+        self.done = awaited.id
         self.register_outputs({"service": self.service.name})
 
     def _given(self, name: str, args: ReplicatedArgs, swarm: Swarm) -> dict[str, Any]:
@@ -161,7 +162,7 @@ class Replicated(pulumi.ComponentResource):
                 parent=self,
                 provider=swarm.manager.server.provider,
                 depends_on=list(swarm.joined.values()),
-                deleted_with=swarm.first,
+                deleted_with=swarm.begun,
             )
             if _is_secret(own, path):
                 secret = docker.Secret(f"{name}-{index}", data=pulumi.Output.secret(data), opts=opts)

@@ -5,6 +5,8 @@ is, and only where it is nothing yet another manager for an invitation, which go
 machine and stays nowhere: neither in the state nor on a disk. A swarm begins where no manager knows of one, at the
 first manager of the stack file, and never while a manager can't be asked: it may have it. A server that comes back on
 a new disk takes the place of the one that had its name.
+To the engine nothing of it depends on an instance, although it waits for all of them: what is of the swarm goes on when
+a server of it dies, and reviving that one must not take the rest down first.
 Leaves alone: the ports between the servers and Docker's settings on them (playbooks/roles/swarm), and what runs there.
 """
 
@@ -21,6 +23,7 @@ from pulumi_command import local
 import settings
 from components.host import Host
 from components.labels import STACK, stack_tag
+from components.server import apart, later
 from settings import swarm
 
 # The private network's, of which the overlay's own header takes 50 from what its containers have.
@@ -60,10 +63,12 @@ done
 [ -n "${{told:-}}" ] || {{ echo "no manager knows {name} now (above); run it again" >&2; exit 1; }}
 ask_{own} cluster </dev/null
 """
+# Not from the instance that has taken the place of the one that joined. Of a dead one the others forget.
 LEAVE = """\
 {asking}
+if there=$({ssh} cat /etc/apiary/instance </dev/null) && [ "$there" != {instance} ]; then exit 0; fi
 for other in {others}; do "ask_$other" dismiss {name} </dev/null && break; done
-ask_{own} leave </dev/null
+ask_{own} leave </dev/null || true
 """
 
 
@@ -71,8 +76,8 @@ class Swarm(pulumi.ComponentResource):
     """One swarm; its services are made by way of its first manager."""
 
     joined: dict[str, local.Command]  # by server: it is of the swarm then
-    manager: Host
-    first: local.Command  # the manager's
+    manager: Host  # the first one, by which services are made
+    begun: local.Command  # another one, and all that the swarm had is gone
     network: docker.Network
 
     def __init__(
@@ -88,8 +93,15 @@ class Swarm(pulumi.ComponentResource):
         # The first one begins it, and each further manager is one of those that the next may ask.
         for server in [*managers, *(other for other in swarm.members(stack) if other not in managers)]:
             self.joined[server] = self._joined(server, stack, hosts)
-        self.manager, self.first = hosts[managers[0]], self.joined[managers[0]]
-        self.cluster: pulumi.Output[str] = self.first.stdout.apply(lambda said: said.strip())
+        self.manager = hosts[managers[0]]
+        number = apart(self.joined[managers[0]].stdout).apply(lambda said: said.strip())
+        self.begun = local.Command(
+            f"{name}-begun",
+            create="true",
+            triggers=[number],
+            add_previous_output_in_env=False,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(self.joined.values())),
+        )
         nets = swarm.nets(stack)
         self.network = docker.Network(
             name,
@@ -103,15 +115,13 @@ class Swarm(pulumi.ComponentResource):
             options={"com.docker.network.driver.mtu": MTU},
             labels=[
                 docker.NetworkLabelArgs(label=STACK, value=stack_tag()),
-                # Of another swarm, after the loss of all managers, all that it held is made anew.
-                docker.NetworkLabelArgs(label="apiary.swarm", value=self.cluster),
+                docker.NetworkLabelArgs(label="apiary.swarm", value=number),
             ],
             opts=pulumi.ResourceOptions(
                 parent=self,
                 provider=self.manager.server.provider,
                 depends_on=list(self.joined.values()),
-                # With the first manager's disk goes the swarm, unless others have it: then nothing here is another.
-                deleted_with=self.first,
+                deleted_with=self.begun,
                 delete_before_replace=True,
                 # Read back they have one more, the network's own number.
                 ignore_changes=["options"],
@@ -124,7 +134,11 @@ class Swarm(pulumi.ComponentResource):
         asked = sorted({server, *managers})
         others = [_word(other) for other in managers if other != server]
         role = str(stack.servers[server].swarm)
-        asking = _asking(asked, hosts)
+        # The servers themselves, of which the engine must not know; and the first begins before the others join.
+        waits = [hosts[other].bootstrap.command.id for other in swarm.members(stack)]
+        waits += [one.id for one in list(self.joined.values())[:1]]
+        asking = later(apart(_asking(asked, hosts)), waits)
+        instance = apart(hosts[server].server.instance.id)
         words = {
             "own": _word(server),
             "name": server,
@@ -136,23 +150,27 @@ class Swarm(pulumi.ComponentResource):
             "pool": swarm.nets(stack)["pool"],
         }
         script = asking.apply(lambda known: JOIN.format(asking=known, **words))
-        before = list(self.joined.values())[:1]
         return local.Command(
             f"{server}-joined",
             create=script,
             # Safe to repeat: another role is given so, and another way to a server is no change at all.
             update=script,
-            delete=asking.apply(lambda known: LEAVE.format(asking=known, **words)),
-            triggers=[hosts[server].server.instance.id],
+            delete=pulumi.Output.all(asking, instance).apply(
+                lambda known: LEAVE.format(
+                    asking=known[0], instance=shlex.quote(known[1]), ssh=_way(known[0], server), **words
+                )
+            ),
+            triggers=[instance],
             logging=local.Logging.STDERR,
             add_previous_output_in_env=False,
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                depends_on=[*(hosts[other].bootstrap for other in swarm.members(stack)), *before],
-                deleted_with=hosts[server].server.instance,
-                hide_diffs=["create", "update", "delete"],
-            ),
+            opts=pulumi.ResourceOptions(parent=self, hide_diffs=["create", "update", "delete"]),
         )
+
+
+def _way(asking: str, server: str) -> str:
+    """How a server is reached, for another command than apiary-swarm."""
+    [line] = [line for line in asking.splitlines() if line.startswith(f"ask_{_word(server)}()")]
+    return line.partition("{ ")[2].partition(" apiary-swarm ")[0]
 
 
 def _word(server: str) -> str:

@@ -51,7 +51,7 @@ class Verdict(pulumi.ComponentResource):
                 | {
                     application: {
                         "container": "",
-                        "release": made.release,
+                        "release": made.done,
                         "sites": {domain: route for domain, route in args.sites.items() if route["app"] == application},
                     }
                     for application, made in args.replicated.items()

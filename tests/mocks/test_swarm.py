@@ -46,6 +46,23 @@ def joined(graph: Graph, server: str) -> Registered:
     return graph.one("command:local:Command", f"{server}-joined")
 
 
+def needs(graph: Graph, one: Registered) -> set[str]:
+    """All that goes before it, directly or not, as the engine knows it."""
+    found: set[str] = set()
+    pending = [one.urn]
+    while pending:
+        resource = graph.by_urn(pending.pop())
+        provider = resource.provider.rpartition("::")[0]
+        of_it = {*resource.dependencies, resource.deleted_with, *([provider] if provider in graph_urns(graph) else [])}
+        pending += of_it - found - {""}
+        found |= of_it - {""}
+    return found
+
+
+def graph_urns(graph: Graph) -> set[str]:
+    return {one.urn for one in graph}
+
+
 def networks(graph: Graph, name: str) -> list[str]:
     found = graph.one("docker:index/container:Container", name).inputs["networksAdvanced"]
     return [one["name"] for one in found]
@@ -100,11 +117,13 @@ def test_images_are_on_every_server_before_a_release_begins(raw: dict[str, Any],
     raw["applications"]["shop"]["servers"] = ["web1", "web3"]
     graph = program(raw)
     found = service(graph)
-    built = {one.name for one in graph if one.type == "command:local:Command" and one.urn in found.dependencies}
     images = {one.name for one in graph.of_type("apiary:docker:Image") if one.name.endswith("/Notes")}
-    assert images == {"web1/Notes", "web3/Notes"} <= built
+    assert images == {"web1/Notes", "web3/Notes"}
     assert found.inputs["taskSpec"]["placement"] == {"constraints": ["node.labels.apiary.server!=web2"]}
-    assert graph.one("command:remote:Command", "shop-health").urn in found.dependencies
+    names = [one.name for one in graph]
+    assert max(names.index("web1/Notes"), names.index("web3/Notes")) < names.index("shop-health")
+    assert found.name == "shop"
+    assert graph.resources.index(graph.one("command:remote:Command", "shop-health")) < graph.resources.index(found)
 
 
 def test_every_server_has_the_very_same_image_of_a_branch(raw: dict[str, Any], program: Any) -> None:
@@ -126,9 +145,13 @@ def test_who_is_on_the_swarms_network(raw: dict[str, Any], program: Any) -> None
 def test_servers_join_one_after_the_first_and_no_token_is_in_the_state(raw: dict[str, Any], program: Any) -> None:
     graph = program(raw)
     first = joined(graph, "web1")
-    for server in ("web2", "web3"):
-        assert first.urn in joined(graph, server).dependencies
-        assert joined(graph, server).deleted_with == graph.one("vultr:index/instance:Instance", server).urn
+    service_and_more = [
+        *graph.of_type("docker:index/service:Service"),
+        graph.one("docker:index/network:Network", "swarm"),
+    ]
+    for one in (*(joined(graph, server) for server in ("web1", "web2", "web3")), *service_and_more):
+        # Else reviving one server would take the others' down with it first.
+        assert not needs(graph, one) & {of.urn for of in graph.of_type("vultr:index/instance:Instance")}, one.urn
     assert "ask_web1 init 192.168.150.11 10.201.0.0/18" in first.inputs["create"]
     assert first.inputs["create"] == first.inputs["update"]
     assert "SWMTKN" not in json.dumps([one.inputs for one in graph], default=str)
