@@ -166,12 +166,13 @@ for name in container_order(stack):
     image = image_of(name)
     variables_of, contents_of = environment(name, stack, secrets, all_sites), contents(name, stack, secrets, all_sites)
     beside = settings.neighbours(stack, name)
-    after: list[pulumi.Resource] = [{**applications, **replicated, **jobs}[other] for other in waits_for(stack, name)]
+    before: dict[str, Application | Replicated | Job] = {**applications, **replicated, **jobs}
+    after: list[pulumi.Resource] = [before[other] for other in waits_for(stack, name)]
     after += [fills[other] for other in database_servers(stack, name) if other in fills]
     overlay = joined.network.id if joined and swarm.is_attached(stack, name) else None
     if joined and name in copies:
         elsewhere = [other for other in swarm.members(stack) if other not in swarm.runs_on(stack, name)]
-        ends = [{**applications, **replicated, **jobs}[other].done for other in waits_for(stack, name)]
+        ends = [before[other].done for other in waits_for(stack, name)]
         ends += [fills[other].id for other in database_servers(stack, name) if other in fills]
         where = hosts[swarm.runs_on(stack, name)[0]]
         spread = ReplicatedArgs(

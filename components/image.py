@@ -224,7 +224,12 @@ class Images:
         resource = f"{name}/{source.resource_name()}"
         if resource not in self._made:
             self._made[resource] = Image(
-                resource, source, host, self._registries.get(name), found=like and like.found, is_spread=is_spread
+                resource,
+                source,
+                host,
+                self._registries.get(name),
+                found=like.found if like else None,
+                is_spread=is_spread,
             )
         return self._made[resource]
 

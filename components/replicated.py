@@ -157,7 +157,9 @@ class Replicated(pulumi.ComponentResource):
         found: dict[str, list[Any]] = {"secrets": [], "configs": []}
         for index, (path, file) in enumerate(own.given_files.items()):
             text = args.contents[path] if file.source is None else _read(name, path, file)
-            data = pulumi.Output.from_input(text).apply(lambda known: base64.b64encode(known.encode()).decode())
+            data: pulumi.Output[str] = pulumi.Output.from_input(text).apply(
+                lambda known: base64.b64encode(known.encode()).decode()
+            )
             opts = pulumi.ResourceOptions(
                 parent=self,
                 provider=swarm.manager.server.provider,
@@ -165,7 +167,7 @@ class Replicated(pulumi.ComponentResource):
                 deleted_with=swarm.begun,
             )
             if _is_secret(own, path):
-                secret = docker.Secret(f"{name}-{index}", data=pulumi.Output.secret(data), opts=opts)
+                secret = docker.Secret(f"{name}-{index}", data=_secret(data), opts=opts)
                 found["secrets"].append(
                     docker.ServiceTaskSpecContainerSpecSecretArgs(
                         secret_id=secret.id, secret_name=secret.name, file_name=path, **_owner(own, file)
@@ -179,6 +181,10 @@ class Replicated(pulumi.ComponentResource):
                     )
                 )
         return {kind: files for kind, files in found.items() if files}
+
+
+def _secret(data: pulumi.Output[str]) -> pulumi.Output[str]:
+    return pulumi.Output.secret(data)  # type: ignore[arg-type]
 
 
 def _is_secret(own: Container, path: str) -> bool:

@@ -29,8 +29,11 @@ from settings import swarm
 # The private network's, of which the overlay's own header takes 50 from what its containers have.
 MTU = "1450"
 ASK = """\
-ask_{name}() {{ ssh -T {options} root@{host} apiary-swarm "$@"; }}
+ask_{name}() {{ ssh -T {patience} {options} root@{host} apiary-swarm "$@"; }}
 """
+PATIENT = "-o ConnectTimeout=15 -o ConnectionAttempts=5"
+# Whoever leaves may be gone already, and the others with it.
+BRIEF = "-o ConnectTimeout=5 -o ConnectionAttempts=1"
 # Exit status 3 of apiary-swarm: this server is of no swarm. Any other failure is one.
 JOIN = """\
 set -u
@@ -157,7 +160,10 @@ class Swarm(pulumi.ComponentResource):
             update=script,
             delete=pulumi.Output.all(asking, instance).apply(
                 lambda known: LEAVE.format(
-                    asking=known[0], instance=shlex.quote(known[1]), ssh=_way(known[0], server), **words
+                    asking=known[0].replace(PATIENT, BRIEF),
+                    instance=shlex.quote(known[1]),
+                    ssh=_way(known[0].replace(PATIENT, BRIEF), server),
+                    **words,
                 )
             ),
             triggers=[instance],
@@ -185,9 +191,8 @@ def _asking(servers: list[str], hosts: Mapping[str, Host]) -> pulumi.Output[str]
         return "".join(
             ASK.format(
                 name=_word(server),
-                options=shlex.join(
-                    [*options, "-o", "ConnectTimeout=15", "-o", "ConnectionAttempts=5", "-o", "ControlPath=none"]
-                ),
+                patience=PATIENT,
+                options=shlex.join([*options, "-o", "ControlPath=none"]),
                 host=host,
             )
             for server, (host, options) in zip(servers, known, strict=True)

@@ -9,15 +9,11 @@ from settings.models import Application
 from settings.references import AppRef, DbMap, DomainsAll, JobRef, Reference
 from settings.replicas import refused
 
-UNFINISHED = ""
 _TMPFS = re.compile(r"(?:size=\d+[kmg]?|mode=[0-7]{3,4})(?:,(?:size=\d+[kmg]?|mode=[0-7]{3,4}))?")
 
 
 def check(draft: Draft) -> None:
     """Report a swarm that can't be, replicas that can't be spread, and whoever would not reach them."""
-    for name, server in draft.stack.servers.items():
-        if server.swarm is not None and UNFINISHED:
-            draft.report(UNFINISHED, "servers", name, "swarm")
     _managers(draft)
     _network(draft)
     for one in placed(draft):

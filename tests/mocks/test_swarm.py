@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from settings.checks import swarm as checks
 from tests.mocks import program
 from tests.mocks.program import Graph, Registered
 from tests.mocks.test_private import told
@@ -19,7 +18,6 @@ MANAGER = "pulumi:providers:docker"
 
 @pytest.fixture(autouse=True)
 def made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "UNFINISHED", "")
     monkeypatch.setitem(program.PREFIXES, "web3", "2001:db8:77:5")
 
 

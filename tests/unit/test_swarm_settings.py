@@ -8,7 +8,6 @@ import pytest
 
 import settings
 from settings import swarm
-from settings.checks import swarm as checks
 from settings.neighbours import neighbours
 from settings.order import waits_for
 from settings.replicas import REFUSED
@@ -17,11 +16,6 @@ from tests.unit.test_settings_errors import put, report
 
 SHOP = ("applications", "shop")
 CERTIFICATE = {"certificate_shared": "_secrets^wildcard"}
-
-
-@pytest.fixture(autouse=True)
-def made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "UNFINISHED", "")
 
 
 def server(number: int, **more: Any) -> dict[str, Any]:
