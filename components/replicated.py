@@ -10,7 +10,6 @@ Leaves alone: the proxies, which find the replicas by name, and what visitors ge
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import shlex
@@ -23,17 +22,14 @@ import pulumi_docker as docker
 from pulumi_command import remote
 
 import settings
-from components.files import CHECKOUT, MODE
 from components.host import Host
 from components.image import Image
 from components.labels import RESOURCE, STACK, stack_tag
+from components.replicated_files import given
 from components.server import apart, later
 from components.swarm import Swarm
 from settings import options
 from settings.container_texts import go_duration
-from settings.containers import Container
-from settings.files import File
-from settings.references import Literal, parts
 
 # How often a replica is asked for its health where nothing else is written: a release waits for the first time.
 INTERVAL = "5s"
@@ -82,10 +78,10 @@ class Replicated(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self, deleted_with=args.checked.server.instance),
             )
             tag = later(tag, [checked.id])
-        given = self._given(name, args, swarm)
+        files = given(name, own, args.contents, swarm, self)
         inputs: dict[str, Any] = {
             "task_spec": docker.ServiceTaskSpecArgs(
-                container_spec=_container_spec(own, args.environment, tag, given),
+                container_spec=_container_spec(own, args.environment, tag, files),
                 networks_advanceds=[docker.ServiceTaskSpecNetworksAdvancedArgs(id=swarm.network.id)],
                 placement=docker.ServiceTaskSpecPlacementArgs(
                     constraints=[f"node.labels.apiary.server!={server}" for server in sorted(args.elsewhere)]
@@ -151,72 +147,12 @@ class Replicated(pulumi.ComponentResource):
         self.done = awaited.id
         self.register_outputs({"service": self.service.name})
 
-    def _given(self, name: str, args: ReplicatedArgs, swarm: Swarm) -> dict[str, Any]:
-        """Its files: secrets of the swarm where a reference stands for one, else configs. Others are others by name."""
-        own = args.settings
-        found: dict[str, list[Any]] = {"secrets": [], "configs": []}
-        for index, (path, file) in enumerate(own.given_files.items()):
-            text = args.contents[path] if file.source is None else _read(name, path, file)
-            data: pulumi.Output[str] = pulumi.Output.from_input(text).apply(
-                lambda known: base64.b64encode(known.encode()).decode()
-            )
-            opts = pulumi.ResourceOptions(
-                parent=self,
-                provider=swarm.manager.server.provider,
-                depends_on=list(swarm.joined.values()),
-                deleted_with=swarm.begun,
-            )
-            if _is_secret(own, path):
-                secret = docker.Secret(f"{name}-{index}", data=_secret(data), opts=opts)
-                found["secrets"].append(
-                    docker.ServiceTaskSpecContainerSpecSecretArgs(
-                        secret_id=secret.id, secret_name=secret.name, file_name=path, **_owner(own, file)
-                    )
-                )
-            else:
-                config = docker.ServiceConfig(f"{name}-{index}", data=data, opts=opts)
-                found["configs"].append(
-                    docker.ServiceTaskSpecContainerSpecConfigArgs(
-                        config_id=config.id, config_name=config.name, file_name=path, **_owner(own, file)
-                    )
-                )
-        return {kind: files for kind, files in found.items() if files}
-
-
-def _secret(data: pulumi.Output[str]) -> pulumi.Output[str]:
-    return pulumi.Output.secret(data)  # type: ignore[arg-type]
-
-
-def _is_secret(own: Container, path: str) -> bool:
-    """Whether a reference in it stands for something that others must not read."""
-    return path in own.contents and any(not isinstance(one, Literal) for one in parts(own.contents[path]))
-
-
-def _read(name: str, path: str, file: File) -> str:
-    """A file of the checkout. Raises pulumi.RunError where it is none that a service can have."""
-    source = CHECKOUT / str(file.source)
-    where = f"applications.{name}.files {path}: {file.source}"
-    if source.is_dir():
-        raise pulumi.RunError(f"{where} is a folder, and a service of Docker gets files alone; write each file of it")
-    try:
-        return source.read_text()
-    except UnicodeDecodeError:
-        raise pulumi.RunError(f"{where} is no text; put it into the image, as replicas have no volumes") from None
-    except OSError as error:
-        raise pulumi.RunError(f"{where}: {error.strerror}; write a file that is there") from None
-
-
-def _owner(own: Container, file: File) -> dict[str, Any]:
-    user = file.user or own.user or ""
-    uid, _, gid = user.partition(":") if user.replace(":", "").isdigit() else ("0", "", "0")
-    return {"file_uid": uid or "0", "file_gid": gid or "0", "file_mode": int(file.mode or MODE, 8)}
-
 
 def _container_spec(
     own: settings.Application,
     environment: Mapping[str, pulumi.Input[str]],
     tag: pulumi.Output[str],
-    given: Mapping[str, Any],
+    files: Mapping[str, Any],
 ) -> docker.ServiceTaskSpecContainerSpecArgs:
     """Its options under the names that services have for them; those that they lack are refused (settings/replicas)."""
     health = own.health
@@ -259,7 +195,7 @@ def _container_spec(
             start_period=short_duration(health.start_period) if health.test else "0s",
             retries=health.retries if health.test else 0,
         ),
-        **given,
+        **files,
     )
 
 

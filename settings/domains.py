@@ -21,6 +21,10 @@ QUOTE = '"'
 PROVIDER_TTL = 300  # seconds, of the records that the provider puts into a new zone: its name servers
 PROVIDER_NAMESERVERS = ("ns1.vultr.com", "ns2.vultr.com")
 
+# Containers that the proxy knows of one application (images/HAProxySetup/hasetup/config.py), and those beside replicas:
+# the new one of a release, and those of a server that has just died.
+USUAL_SLOTS, SPARE_SLOTS = 8, 8
+
 Source = Literal["ipv4", "host_ipv6", "web_ipv6", "own_ipv6", "private_ip", "literal"]
 
 
@@ -35,6 +39,7 @@ class Route(TypedDict):
     tls: bool  # whether it is served over https
     site: NotRequired[Told]  # what the proxy does for its visitors, where that is not the usual
     visited: NotRequired[Visited]  # what visitors are asked for, where that is not `path`
+    slots: NotRequired[int]  # how many containers of it there may be at a time, where that is more than the usual
 
 
 class Moved(TypedDict):
@@ -233,6 +238,8 @@ def _route(stack: Stack, name: str, app: Application, entry: Entry, port: int, *
         route["site"] = told
     if visited := entry.visited(path, strip=app.site.strip):
         route["visited"] = visited
+    if app.replicas is not None and (slots := app.replicas + SPARE_SLOTS) > USUAL_SLOTS:
+        route["slots"] = slots
     return route
 
 

@@ -79,6 +79,16 @@ def test_an_application_with_replicas_is_served_by_every_proxy_its_domain_leads_
         assert ("shop", "AAAA", "web_ipv6") in web
 
 
+def test_the_proxies_are_told_how_many_replicas_there_may_be():
+    raw = three()
+    assert settings.domains_map(loaded(raw), "web2")["shop.example.net"]["slots"] == 12
+    del raw["applications"]["shop"]["replicas"]
+    put(raw, (*SHOP, "server"), "web1")
+    for number in (2, 3):
+        put(raw, ("servers", f"web{number}", "dns", "web"), [])
+    assert "slots" not in settings.domains_map(loaded(raw), "web1")["shop.example.net"]
+
+
 def test_servers_narrow_where_replicas_run_and_not_who_leads_there():
     raw = three()
     put(raw, (*SHOP, "servers"), ["web3", "web1"])
