@@ -82,7 +82,7 @@ def test_an_application_with_replicas_is_served_by_every_proxy_its_domain_leads_
 def test_the_proxies_are_told_how_many_replicas_there_may_be():
     raw = three()
     assert settings.domains_map(loaded(raw), "web2")["shop.example.net"]["slots"] == 12
-    del raw["applications"]["shop"]["replicas"]
+    del raw["applications"]["shop"]["replicas"], raw["applications"]["worker"]
     put(raw, (*SHOP, "server"), "web1")
     for number in (2, 3):
         put(raw, ("servers", f"web{number}", "dns", "web"), [])
