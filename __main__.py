@@ -24,6 +24,7 @@ from components.archive import read_folder
 from components.backups import Backups, Repository
 from components.bootstrap import Bootstrap, BootstrapArgs, variables
 from components.carried import Carried
+from components.certificates import Account
 from components.docker_access import DockerAccess
 from components.environment import Secrets, contents, environment
 from components.host import Host
@@ -41,6 +42,7 @@ from components.volumes import Volumes, names_on
 from components.vpc import Vpc
 from components.zone import Zone, records
 from settings import saved, swarm
+from settings.domains import shared
 from settings.order import (
     container_order,
     database_servers,
@@ -80,6 +82,8 @@ secrets = Secrets("secrets", stack)
 playbooks = read_folder(PLAYBOOKS, ["**/__pycache__"])
 registries: dict[str, Registries] = {}
 images = Images(IMAGES, stack.secrets, registries)
+
+account = Account("certificates", stack) if any(shared(stack, server) for server in stack.servers) else None
 
 vpcs = {region: Vpc(region, subnet) for region, subnet in stack.private_nets().items()}
 
@@ -165,6 +169,7 @@ for name in container_order(stack):
     host = hosts[stack.server_of(container)]
     image = image_of(name)
     variables_of, contents_of = environment(name, stack, secrets, all_sites), contents(name, stack, secrets, all_sites)
+    variables_of |= account.told(name, hosts) if account else {}
     beside = settings.neighbours(stack, name)
     before: dict[str, Application | Replicated | Job] = {**applications, **replicated, **jobs}
     after: list[pulumi.Resource] = [before[other] for other in waits_for(stack, name)]

@@ -271,6 +271,15 @@ def serves_https(stack: Stack, server: str) -> bool:
     )
 
 
+def shared(stack: Stack, server: str) -> dict[str, list[str]]:
+    """Return the domains of a server that lead to others too, sorted, with those."""
+    others = {name: set(there.dns.web) for name, there in stack.servers.items() if name != server}
+    found = {
+        domain: [name for name, web in others.items() if domain in web] for domain in stack.servers[server].dns.web
+    }
+    return {domain: found[domain] for domain in sorted(found) if found[domain]}
+
+
 def zones_served(stack: Stack, server: str) -> set[str]:
     """Return the zones whose records visitors of a server's sites need."""
     return {zone_for(stack, parse_entry(domain).host)[0] for domain in proxy_map(stack, server)}

@@ -8,6 +8,7 @@ from settings.domains import enclosing_zone, www_of
 from settings.draft import Draft
 from settings.errors import Key, did_you_mean, show
 from settings.models import Application, Dns
+from settings.order import gets_certificates
 from settings.site import Site
 
 
@@ -174,9 +175,10 @@ def _unusable(password: str) -> str | None:
 
 
 def _own_certificates(draft: Draft, listed: dict[str, list[str]]) -> None:
-    """Report names without a certificate: an authority gives none over http for those below a domain, and none for a
-    domain of several servers, of which it asks any.
+    """Report names without a certificate: an authority gives none over http for those below a domain, and of a domain
+    of several servers it asks any, so each has to have the job that answers it.
     """
+    getting = {one.server for one in placed(draft) if gets_certificates(one.container)}
     setups = [one for one in placed(draft) if one.section == "jobs" and one.container.env.get("domains") == "all"]
     for server, name, app in _led(draft):
         https = any(
@@ -195,12 +197,12 @@ def _own_certificates(draft: Draft, listed: dict[str, list[str]]) -> None:
                     f"jobs.{job}.env: {{certificate_wildcard: _secrets^NAME}} (docs/certificates.md)",
                     "applications", name, "env", "domains", index,
                 )  # fmt: skip
-            elif len(listed.get(entry.host, [])) > 1 and https and not given and draft.whole("jobs"):
-                job = here[0].name if here else "hasetup"
+            elif getting & set(listed.get(entry.host, [])) and server not in getting and draft.whole("jobs"):
                 draft.report(
-                    f"{server} is one of several that {show(entry.host)} leads to, and an authority asks any of them: "
-                    f"certificates of several servers are not made yet; give your own at each: jobs.{job}.env: "
-                    "{certificate_shared: _secrets^NAME} (docs/certificates.md), or list it at one server",
+                    f"{server} is one of several that {show(entry.host)} leads to, and an authority asks any of them, "
+                    f"but no job of {server} gets certificates, and its proxy would answer wrongly; add one beside its "
+                    f"HAProxySetup: {{server: {server}, build_dir: CertBot, env: {{domains: all, ...}}, ...}} "
+                    "(docs/certificates.md), or list it at one server",
                     "applications", name, "env", "domains", index,
                 )  # fmt: skip
 

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import yaml
 
+from lab.paths import CHECKOUT
 from tests.lab.hive import LABEL, Hive, until
 
 pytestmark = pytest.mark.soak
@@ -172,6 +174,34 @@ def test_a_bad_release_is_taken_back_and_says_what_the_failed_replica_said(three
     expect_no_failures(result)
     three.up()
     assert replicas(three, "web1") == REPLICAS
+
+
+def test_every_server_serves_a_certificate_whichever_the_authority_asks(three: Hive) -> None:
+    given = yaml.safe_load((CHECKOUT / "Pulumi.lab.yaml").read_text())["config"]["apiary:jobs"]["certbot"]["env"]
+    with three.changed() as settings:
+        for number, server in enumerate(SERVERS, 1):
+            settings["apiary:applications"][f"proxy{number}"]["ports"] = [80, 443]
+            settings["apiary:jobs"][f"certbot{number}"] = {
+                "server": server,
+                "build_dir": "CertBot",
+                "after": [f"hasetup{number}"],
+                "env": {
+                    "domains": "all",
+                    "haproxy_container": f"$proxy{number}",
+                    "directory": given["directory"],
+                    "directory_ca": given["directory_ca"],
+                    "strict": True,
+                },
+                "volumes": ["haproxycfg:/etc/haproxy", "letsencrypt:/etc/letsencrypt"],
+            }
+        three.up()
+        for address in addresses(three, *SERVERS):
+            place = f"[{address}]" if ":" in address else address
+            family = "-6" if ":" in address else "-4"
+            status, body = three.get(f"https://{HOST}/", family, "--resolve", f"{HOST}:443:{place}")
+            assert status == 200, f"{address}: {status} {body}"
+        assert "PRIVATE KEY" not in three.output_of("stack", "export")
+    three.up()
 
 
 def test_a_rebooted_server_comes_back_with_its_proxy(three: Hive) -> None:

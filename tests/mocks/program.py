@@ -104,6 +104,7 @@ class Providers(mocks.Mocks):
             case "tls:index/privateKey:PrivateKey":
                 computed = {
                     "privateKeyOpenssh": pulumi.Output.secret(f"private key {args.name}\n"),
+                    "privateKeyPem": pulumi.Output.secret(f"private key in PEM of {args.name}"),
                     "publicKeyOpenssh": f"ssh-ed25519 {args.name}\n",
                 }
             case "vultr:index/objectStorage:ObjectStorage":

@@ -11,7 +11,7 @@ import pytest
 from tests.mocks import program
 from tests.mocks.program import Graph, Registered
 from tests.mocks.test_private import told
-from tests.unit.test_swarm_settings import three
+from tests.unit.test_swarm_settings import certbot, three
 
 MANAGER = "pulumi:providers:docker"
 
@@ -173,6 +173,21 @@ def test_every_server_of_a_domain_has_records_of_its_own(raw: dict[str, Any], pr
         "example.net/shop/AAAA", "example.net/shop/AAAA/web2", "example.net/shop/AAAA/web3",
     ]  # fmt: skip
     assert web["example.net/shop/AAAA/web3"].startswith("2001:db8:77:5:")
+
+
+def test_all_jobs_for_certificates_of_one_name_have_one_account(raw: dict[str, Any], program: Any) -> None:
+    for number in (1, 2, 3):
+        del raw["jobs"][f"hasetup{number}"]["env"]["certificate_shared"]
+        raw["jobs"][f"certbot{number}"] = certbot(number)
+    graph = program(raw)
+    key = graph.one("tls:index/privateKey:PrivateKey", "certificates")
+    assert (key.inputs["algorithm"], key.inputs["rsaBits"]) == ("RSA", 2048)
+    for number, others in ((1, [2, 3]), (2, [1, 3])):
+        job = graph.one("docker:index/container:Container", f"certbot{number}")
+        told = dict(line.split("=", 1) for line in job.inputs["envs"])
+        assert told["ACCOUNT_KEY"] == "private key in PEM of certificates"
+        assert len(json.loads(told["PEERS"])["shop.example.net"]) == len(others)
+        assert "envs" in job.secret_inputs | job.secret_outputs
 
 
 def test_each_server_judges_its_own_proxy_once_the_release_is_through(raw: dict[str, Any], program: Any) -> None:

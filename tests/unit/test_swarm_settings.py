@@ -8,6 +8,7 @@ import pytest
 
 import settings
 from settings import swarm
+from settings.domains import shared
 from settings.neighbours import neighbours
 from settings.order import waits_for
 from settings.replicas import REFUSED
@@ -224,12 +225,31 @@ def test_a_domain_of_several_servers_is_of_the_swarm_and_of_replicas():
     assert '"shop.example.net" is listed at' in report(raw)["servers.web1.dns.web[1]"]
 
 
-def test_a_domain_of_several_servers_brings_its_certificate():
+def certbot(number: int) -> dict[str, Any]:
+    return {
+        "server": f"web{number}", "build_dir": "CertBot", "after": [f"hasetup{number}"],
+        "env": {"domains": "all", "haproxy_container": f"$proxy{number}", "email": "hostmaster@example.com"},
+        "volumes": ["haproxycfg:/etc/haproxy", "letsencrypt:/etc/letsencrypt"],
+    }  # fmt: skip
+
+
+def test_a_domain_of_several_servers_has_the_job_for_certificates_on_each_or_on_none():
     raw = three()
-    del raw["jobs"]["hasetup2"]["env"]["certificate_shared"]
+    for number in (1, 2, 3):
+        del raw["jobs"][f"hasetup{number}"]["env"]["certificate_shared"]
+    loaded(raw)
+    for number in (1, 3):
+        put(raw, ("jobs", f"certbot{number}"), certbot(number))
     found = report(raw)["applications.shop.env.domains[0]"]
     assert "web2 is one of several" in found
-    assert "jobs.hasetup2.env: {certificate_shared: _secrets^NAME}" in found
-    for number in (1, 2, 3):  # without https none is needed
-        put(raw, ("applications", f"proxy{number}", "ports"), [80])
-    loaded(raw)
+    assert "no job of web2 gets certificates" in found
+    put(raw, ("jobs", "certbot2"), certbot(2))
+    # All proxies know the domain before the first of them asks.
+    assert {"hasetup1", "hasetup2", "hasetup3"} <= set(waits_for(loaded(raw), "certbot2"))
+
+
+def test_which_domains_lead_to_which_others():
+    raw = three()
+    put(raw, ("servers", "web1", "dns", "web"), ["shop.example.net", "alone.example.net"])
+    assert shared(loaded(raw), "web1") == {"shop.example.net": ["web2", "web3"]}
+    assert shared(loaded(good()), "web1") == {}
