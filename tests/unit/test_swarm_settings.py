@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+import yaml
 
 import settings
+from lab.paths import CHECKOUT
 from settings import swarm
 from settings.domains import shared
 from settings.neighbours import neighbours
@@ -253,3 +256,12 @@ def test_which_domains_lead_to_which_others():
     put(raw, ("servers", "web1", "dns", "web"), ["shop.example.net", "alone.example.net"])
     assert shared(loaded(raw), "web1") == {"shop.example.net": ["web2", "web3"]}
     assert shared(loaded(good()), "web1") == {}
+
+
+def test_what_the_documents_show_is_a_stack_file_without_a_mistake():
+    [shown] = re.findall(
+        r"^```yaml\n(config:.*?)^```", (CHECKOUT / "docs" / "scale.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    config = yaml.safe_load(shown)["config"]
+    stack = loaded({key.removeprefix("apiary:"): value for key, value in config.items()})
+    assert swarm.runs_on(stack, "shop") == ["web1", "web2", "web3"]
