@@ -166,11 +166,11 @@ def _container_spec(
         dir=own.working_dir,
         hostname=own.hostname,
         groups=[str(group) for group in own.group_add] or None,
+        # The image says whose stack it is of; what Swarm starts and stops is nobody's else to look after (make heal).
         labels=[
             docker.ServiceTaskSpecContainerSpecLabelArgs(label=label, value=str(value))
-            for label, value in sorted(own.labels.items())
-        ]
-        or None,
+            for label, value in sorted({**own.labels, STACK: f"{stack_tag()}, by its swarm"}.items())
+        ],
         read_only=own.read_only or None,
         init=own.init,
         stop_signal=own.stop_signal,

@@ -16,6 +16,7 @@ import pulumi_docker as docker
 
 import settings
 from components.files import CHECKOUT, MODE
+from components.labels import STACK, stack_tag
 from components.swarm import Swarm
 from settings.containers import Container
 from settings.files import File
@@ -41,14 +42,24 @@ def given(
             deleted_with=swarm.begun,
         )
         if _is_secret(own, path):
-            secret = docker.Secret(f"{name}-{index}", data=_secret(data), opts=opts)
+            secret = docker.Secret(
+                f"{name}-{index}",
+                data=_secret(data),
+                labels=[docker.SecretLabelArgs(label=STACK, value=stack_tag())],
+                opts=opts,
+            )
             found["secrets"].append(
                 docker.ServiceTaskSpecContainerSpecSecretArgs(
                     secret_id=secret.id, secret_name=secret.name, file_name=path, **_owner(own, file)
                 )
             )
         else:
-            config = docker.ServiceConfig(f"{name}-{index}", data=data, opts=opts)
+            config = docker.ServiceConfig(
+                f"{name}-{index}",
+                data=data,
+                labels=[docker.ServiceConfigLabelArgs(label=STACK, value=stack_tag())],
+                opts=opts,
+            )
             found["configs"].append(
                 docker.ServiceTaskSpecContainerSpecConfigArgs(
                     config_id=config.id, config_name=config.name, file_name=path, **_owner(own, file)

@@ -9,6 +9,7 @@ from typing import Any
 
 CONTAINER = "docker:index/container:Container"
 NETWORK = "docker:index/network:Network"
+OF_SWARM = ("docker:index/service:Service", "docker:index/secret:Secret", "docker:index/serviceConfig:ServiceConfig")
 PROVIDER = "pulumi:providers:docker"
 INSTANCE = "vultr:index/instance:Instance"
 RESERVED_IP = "vultr:index/reservedIp:ReservedIp"

@@ -80,6 +80,8 @@ def test_a_service_has_what_the_application_says(raw: dict[str, Any], program: A
     assert found.inputs["updateConfig"]["failureAction"] == "rollback"
     assert spec["stopGracePeriod"] == "1m"  # as it is read back, where a container has 1m0s
     assert spec["capDrops"] == ["ALL"]
+    # Else heal would take what Swarm has started for something that an update has left behind.
+    assert spec["labels"] == [{"label": "apiary.stack", "value": "apiary-test, by its swarm"}]
     assert spec["mounts"] == [
         {"type": "tmpfs", "target": "/scratch", "tmpfsOptions": {"sizeBytes": 16 * 2**20, "mode": 0o1777}}
     ]
