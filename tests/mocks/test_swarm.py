@@ -7,7 +7,9 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 
+from lab.paths import CHECKOUT
 from tests.mocks import program
 from tests.mocks.program import Graph, Registered
 from tests.mocks.test_private import told
@@ -190,6 +192,17 @@ def test_all_jobs_for_certificates_of_one_name_have_one_account(raw: dict[str, A
         assert told["ACCOUNT_KEY"] == "private key in PEM of certificates"
         assert len(json.loads(told["PEERS"])["shop.example.net"]) == len(others)
         assert "envs" in job.secret_inputs | job.secret_outputs
+
+
+def test_the_example_is_declared_whole(program: Any) -> None:
+    config = yaml.safe_load((CHECKOUT / "examples" / "three-servers.yaml").read_text())["config"]
+    graph = program({key.removeprefix("apiary:"): value for key, value in config.items()})
+    assert service(graph).inputs["taskSpec"]["containerSpec"]["env"]["DB_HOST"] == "192.168.150.20"
+    names = [one.name for one in graph]
+    # Its database is made, and filled from a backup where there is one, before it starts.
+    assert max(names.index("dbsetup-run"), names.index("postgres-fill")) < names.index(
+        "shop", names.index("shop-health")
+    )
 
 
 def test_each_server_judges_its_own_proxy_once_the_release_is_through(raw: dict[str, Any], program: Any) -> None:
