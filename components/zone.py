@@ -59,13 +59,17 @@ def records(
                 return str(plan.data)
 
     found: list[Record] = []
+    taken: set[tuple[str, str, str]] = set()
     for server in stack.servers:
-        for plan in settings.dns_records(stack, server):
+        there = settings.dns_records(stack, server)
+        for plan in settings.dns_records(stack, server, even_drained=True):
             if plan.zone == zone:
                 # The first of several servers has the record without a key: it stays what it is when others come.
-                taken = any((one.name, one.type, one.key) == (plan.name, plan.type, _key(plan)) for one in found)
-                key = server if taken and plan.data is None else _key(plan)
-                found.append(Record(plan.name, plan.type, data(plan, server), plan.ttl, plan.priority, key))
+                key = _key(plan)
+                key = server if plan.data is None and (plan.name, plan.type, key) in taken else key
+                taken.add((plan.name, plan.type, key))
+                if plan in there:
+                    found.append(Record(plan.name, plan.type, data(plan, server), plan.ttl, plan.priority, key))
     return found
 
 

@@ -124,8 +124,8 @@ def www_of(stack: Stack, host: str) -> Www:
     return min(serving, key=lambda one: bool(one[0]))[1].site.www if serving else "bare"
 
 
-def dns_records(stack: Stack, server: str) -> list[RecordPlan]:
-    """Return a server's DNS records, in a stable order.
+def dns_records(stack: Stack, server: str, *, even_drained: bool = False) -> list[RecordPlan]:
+    """Return a server's DNS records, in a stable order; with `even_drained` those too that it lacks meanwhile.
 
     The records of `zones` belong to the first server with a name in the zone (else to the first server), so
     that the lists of all servers together hold every record once.
@@ -139,6 +139,7 @@ def dns_records(stack: Stack, server: str) -> list[RecordPlan]:
         *(
             _derived(stack, name, kind, source)
             for domain in stack.servers[server].web_domains
+            if even_drained or not stack.servers[server].drain
             for name in (domain, *([] if domain in bare else [f"www.{domain}"]))
             for kind, source in (_HOST if is_nat else _WEB)
         ),
@@ -272,8 +273,8 @@ def serves_https(stack: Stack, server: str) -> bool:
 
 
 def shared(stack: Stack, server: str) -> dict[str, list[str]]:
-    """Return the domains of a server that lead to others too, sorted, with those."""
-    others = {name: set(there.dns.web) for name, there in stack.servers.items() if name != server}
+    """Return the domains of a server that lead to others too, sorted, with those; whoever is being emptied is none."""
+    others = {name: set(there.dns.web) for name, there in stack.servers.items() if name != server and not there.drain}
     found = {
         domain: [name for name, web in others.items() if domain in web] for domain in stack.servers[server].dns.web
     }

@@ -131,6 +131,12 @@ class Server(Settings):
         "them, or `worker`. With `private_ip`, by which its servers speak with each other. Left out: no part of one.",
         examples=["manager"],
     )
+    drain: bool = Field(
+        default=False,
+        description="Whether a server of the swarm is being emptied, before it goes: no record of `dns.web` leads to "
+        "it any more, and replicas run on the others. Its proxy serves on whoever still comes, for as long as a `ttl`.",
+        examples=[True],
+    )
     ipv6: Annotated[Ipv6, BeforeValidator(_spelt_out)] = Field(
         default_factory=Ipv6,
         description="Whether the server's /64 is reserved, and how it is divided; or `nat`, for private addresses.",

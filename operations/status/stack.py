@@ -100,7 +100,7 @@ def wanted(stack: str, tag: str, state: State, config: Mapping[str, Any]) -> Wan
         stack,
         tag,
         servers,
-        tuple(sorted(_together(_sites(state)), key=lambda site: (site.server, site.domain))),
+        tuple(sorted(_together(_sites(state), machines), key=lambda site: (site.server, site.domain))),
         tuple(_containers(state, servers, settings.get("jobs") or {})),
         tuple(sorted(f"{how} {resource.name}" for how, resource in state.pending)),
         _schedule(settings.get("backups")),
@@ -146,9 +146,11 @@ def _sites(state: State) -> Iterable[Site]:
                 )  # fmt: skip
 
 
-def _together(sites: Iterable[Site]) -> Iterable[Site]:
-    """Each site with the other servers that have the same one: its replicas are behind all of them."""
-    found = list(sites)
+def _together(sites: Iterable[Site], machines: Mapping[str, Any]) -> Iterable[Site]:
+    """Each site with the other servers that have the same one: its replicas are behind all of them. To a server that is
+    being emptied none leads any more.
+    """
+    found = [site for site in sites if not (machines.get(site.server) or {}).get("drain")]
     for site in found:
         others = [one for one in found if one.domain == site.domain and one.server != site.server]
         families = {family for one in others for family in one.addresses}

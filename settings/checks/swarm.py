@@ -16,6 +16,7 @@ def check(draft: Draft) -> None:
     """Report a swarm that can't be, replicas that can't be spread, and whoever would not reach them."""
     _managers(draft)
     _network(draft)
+    _drained(draft)
     for one in placed(draft):
         app = one.container
         if isinstance(app, Application) and app.is_replicated:
@@ -70,6 +71,27 @@ def _network(draft: Draft) -> None:
                 f"{server.region}; leave swarm out here, or make a stack of its own there",
                 *at,
             )
+
+
+def _drained(draft: Draft) -> None:
+    """Report a server that is to be emptied, and has what nobody else would answer for."""
+    servers = draft.stack.servers
+    kept = [name for name, server in servers.items() if server.swarm is not None and not server.drain]
+    for name, server in servers.items():
+        at = ("servers", name, "drain")
+        if not server.drain or not draft.whole("servers", name, "swarm"):
+            continue
+        if server.swarm is None:
+            draft.report("it is no server of the swarm, whose replicas could move; leave it out", *at)
+        elif not kept:
+            draft.report("no server of the swarm would be left for its replicas; leave it out at one", *at)
+        for domain in server.web_domains:
+            if kept and not any(domain in servers[other].web_domains for other in kept):
+                draft.report(
+                    f"{show(domain)} leads to no other server of the swarm, and would lead nowhere; list it in "
+                    f"servers.{kept[0]}.dns.web too, or leave drain out",
+                    *at,
+                )
 
 
 def _replicated(draft: Draft, one: Placed, app: Application) -> None:

@@ -179,6 +179,19 @@ def test_every_server_of_a_domain_has_records_of_its_own(raw: dict[str, Any], pr
     assert web["example.net/shop/AAAA/web3"].startswith("2001:db8:77:5:")
 
 
+def test_a_server_that_is_emptied_loses_its_records_and_no_other_changes(raw: dict[str, Any], program: Any) -> None:
+    def web(graph: Graph) -> dict[str, str]:
+        records = graph.of_type("vultr:index/dnsRecord:DnsRecord")
+        return {one.name: one.inputs["data"] for one in records if one.name.startswith("example.net/shop/")}
+
+    before = web(program(raw))
+    raw["servers"]["web1"]["drain"] = True
+    graph = program(raw)
+    assert web(graph) == {name: data for name, data in before.items() if "/web" in name}
+    assert '"${state#* }" manager drain </dev/null' in joined(graph, "web1").inputs["create"]
+    assert '"${state#* }" manager active </dev/null' in joined(graph, "web2").inputs["create"]
+
+
 def test_all_jobs_for_certificates_of_one_name_have_one_account(raw: dict[str, Any], program: Any) -> None:
     for number in (1, 2, 3):
         del raw["jobs"][f"hasetup{number}"]["env"]["certificate_shared"]

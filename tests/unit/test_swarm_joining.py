@@ -70,7 +70,8 @@ class Region:
         asking = "".join(ASK.format(name=one, patience=PATIENT, options="-i key", host=one) for one in SERVERS)
         words = {
             "own": server, "name": server, "role": "manager", "others": " ".join(others), "address": "192.168.150.11",
-            "managers": " ".join(SERVERS), "instance": f"instance-of-{server}", "ssh": f"ssh -T root@{server}",
+            "availability": "active", "managers": " ".join(SERVERS), "instance": f"instance-of-{server}",
+            "ssh": f"ssh -T root@{server}",
         }  # fmt: skip
         return subprocess.run(
             ["/bin/sh", "-c", script.format(asking=asking, **WORDS, **{**words, **more})],
@@ -95,7 +96,7 @@ def test_the_first_manager_begins_where_nobody_has_a_swarm_and_the_others_join_i
     assert "web1 apiary-swarm init 192.168.150.11 10.201.0.0/18" in region.log()
     joined = region.run(JOIN, "web2")
     assert joined.returncode == 0, joined.stderr
-    assert "web1 apiary-swarm known web2 id-of-web2 manager" in region.log()
+    assert "web1 apiary-swarm known web2 id-of-web2 manager active" in region.log()
     assert "SWMTKN" not in "".join([*region.log(), joined.stdout, joined.stderr])
 
 
@@ -112,7 +113,7 @@ def test_the_first_manager_on_a_new_disk_joins_the_others_and_begins_no_second_s
     done = region.run(JOIN, "web1")
     assert done.returncode == 0, done.stderr
     assert not any(" init " in line for line in region.log())
-    assert "web1 apiary-swarm known web1 id-of-web1 manager" in region.log()
+    assert "web1 apiary-swarm known web1 id-of-web1 manager active" in region.log()
 
 
 def test_no_swarm_is_begun_while_a_manager_cant_be_asked(region: Region) -> None:

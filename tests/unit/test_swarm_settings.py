@@ -251,6 +251,36 @@ def test_a_domain_of_several_servers_has_the_job_for_certificates_on_each_or_on_
     assert {"hasetup1", "hasetup2", "hasetup3"} <= set(waits_for(loaded(raw), "certbot2"))
 
 
+def test_a_server_that_is_emptied_has_no_record_and_serves_on():
+    raw = three()
+    put(raw, ("servers", "web2", "drain"), True)
+    stack = loaded(raw)
+    assert not any(one.name in ("shop", "www.shop") for one in settings.dns_records(stack, "web2"))
+    assert any(one.name == "shop" for one in settings.dns_records(stack, "web3"))
+    assert list(settings.domains_map(stack, "web2")) == ["shop.example.net"]
+    # An authority asks it no more; it asks for itself all the same.
+    assert shared(stack, "web1") == {"shop.example.net": ["web3"]}
+    assert shared(stack, "web2") == {"shop.example.net": ["web1", "web3"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({("servers", "web2", "dns", "web"): ["alone.example.net"]}, '"alone.example.net" leads to no other server'),
+        (
+            {("servers", "web1", "drain"): True, ("servers", "web3", "drain"): True},
+            "no server of the swarm would be left",
+        ),
+        ({("servers", "web2", "swarm"): None, ("servers", "web2", "dns", "web"): []}, "it is no server of the swarm"),
+    ],
+)
+def test_what_cant_be_emptied(change: dict[tuple[str, ...], Any], message: str) -> None:
+    raw = three()
+    for path, value in {("servers", "web2", "drain"): True, **change}.items():
+        put(raw, path, value)
+    assert report(raw)["servers.web2.drain"].startswith(message)
+
+
 def test_which_domains_lead_to_which_others():
     raw = three()
     put(raw, ("servers", "web1", "dns", "web"), ["shop.example.net", "alone.example.net"])

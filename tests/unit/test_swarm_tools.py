@@ -94,6 +94,12 @@ def test_a_server_that_comes_back_takes_the_place_of_what_had_its_name(
     assert docker.asked.index(("node", "demote", "n2")) < docker.asked.index(("node", "rm", "--force", "n2"))
 
 
+def test_a_node_has_its_servers_name_its_role_and_runs_replicas_or_not(docker: Docker) -> None:
+    assert swarm_tool.main(["known", "web2", "n2", "worker", "drain"]) == 0
+    [update] = docker.told("node", "update")
+    assert update[2:] == ("--label-add", "apiary.server=web2", "--role", "worker", "--availability", "drain", "n2")
+
+
 def test_without_a_quorum_the_remedy_is_named(docker: Docker, capsys: pytest.CaptureFixture[str]) -> None:
     done = type("Done", (), {"returncode": 1, "stdout": "", "stderr": "The swarm does not have a leader."})
     with pytest.MonkeyPatch.context() as patch:
