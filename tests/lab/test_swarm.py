@@ -204,6 +204,24 @@ def test_every_server_serves_a_certificate_whichever_the_authority_asks(three: H
     three.up()
 
 
+def test_a_server_is_emptied_without_a_failed_request(three: Hive) -> None:
+    with load(three, *SERVERS) as result, three.changed() as settings:
+        settings["apiary:servers"]["web2"]["drain"] = True
+        three.up()
+        running = "docker ps -q --filter name=^echo\\."
+        until(lambda: three.on_server(running, server="web2") == "", 60, "no replica runs on web2")
+        until(lambda: replicas(three, "web1") == REPLICAS, 60, "all run elsewhere")
+        told = three.prober("getent", "ahosts", HOST).stdout
+        assert three.outputs()["servers"]["web2"]["ipv4"] not in told
+        assert three.outputs()["servers"]["web3"]["ipv4"] in told
+        # Who still has its address is served.
+        for address in addresses(three, "web2"):
+            assert asked(three, address)[0] == 200
+    expect_no_failures(result)
+    three.up()
+    assert three.outputs()["servers"]["web2"]["ipv4"] in three.prober("getent", "ahosts", HOST).stdout
+
+
 def test_a_rebooted_server_comes_back_with_its_proxy(three: Hive) -> None:
     three.reboot("web3")
     for address in addresses(three, "web3"):
