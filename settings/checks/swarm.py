@@ -85,6 +85,13 @@ def _drained(draft: Draft) -> None:
             draft.report("it is no server of the swarm, whose replicas could move; leave it out", *at)
         elif not kept:
             draft.report("no server of the swarm would be left for its replicas; leave it out at one", *at)
+        for app_name, app in draft.stack.applications.items():
+            if kept and name in app.servers and not set(app.servers) & set(kept):
+                where = draft.written("applications", app_name, "servers")
+                draft.report(
+                    f"replicas of {app_name} could move nowhere; name another server in {where}, or leave drain out",
+                    *at,
+                )
         for domain in server.web_domains:
             if kept and not any(domain in servers[other].web_domains for other in kept):
                 draft.report(

@@ -271,6 +271,10 @@ def test_a_server_that_is_emptied_has_no_record_and_serves_on():
             {("servers", "web1", "drain"): True, ("servers", "web3", "drain"): True},
             "no server of the swarm would be left",
         ),
+        (
+            {(*SHOP, "servers"): ["web2"]},
+            "replicas of shop could move nowhere; name another server in applications.shop",
+        ),
         ({("servers", "web2", "swarm"): None, ("servers", "web2", "dns", "web"): []}, "it is no server of the swarm"),
     ],
 )
