@@ -24,6 +24,7 @@ from components.archive import read_folder
 from components.backups import Backups, Repository
 from components.bootstrap import Bootstrap, BootstrapArgs, variables
 from components.carried import Carried
+from components.certificates import Account
 from components.docker_access import DockerAccess
 from components.environment import Secrets, contents, environment
 from components.host import Host
@@ -32,13 +33,16 @@ from components.job import Job, JobArgs
 from components.monitoring import Monitoring, MonitoringArgs
 from components.network import Network, subnets
 from components.registries import Registries
+from components.replicated import Replicated, ReplicatedArgs
 from components.reverse import Reverse
 from components.server import Server, ServerArgs
+from components.swarm import Swarm
 from components.verdict import Verdict, VerdictArgs
 from components.volumes import Volumes, names_on
 from components.vpc import Vpc
 from components.zone import Zone, records
-from settings import saved
+from settings import saved, swarm
+from settings.domains import shared
 from settings.order import (
     container_order,
     database_servers,
@@ -79,6 +83,8 @@ playbooks = read_folder(PLAYBOOKS, ["**/__pycache__"])
 registries: dict[str, Registries] = {}
 images = Images(IMAGES, stack.secrets, registries)
 
+account = Account("certificates", stack) if any(shared(stack, server) for server in stack.servers) else None
+
 vpcs = {region: Vpc(region, subnet) for region, subnet in stack.private_nets().items()}
 
 servers = {
@@ -114,8 +120,19 @@ for name in saved.keeper_first(stack):
     hosts[name] = Host(server, bootstrap, network, volumes, plan, wanted.private_ip, static, filled)
 
 
+joined = Swarm("swarm", stack, hosts) if swarm.members(stack) else None
+# Of an application with replicas: the very same image, on each server that may run one.
+copies: dict[str, list[Image]] = {}
+for name, site in swarm.replicated(stack).items():
+    first, *others = swarm.runs_on(stack, name)
+    image = images.of(site, first, hosts[first])
+    copies[name] = [image, *(images.of(site, other, hosts[other], image) for other in others)]
+
+
 def image_of(name: str) -> Image:
     """The image of a container, on the server where that runs."""
+    if name in copies:
+        return copies[name][0]
     wanted = stack.containers()[name]
     return images.of(wanted, stack.server_of(wanted), hosts[stack.server_of(wanted)])
 
@@ -126,9 +143,11 @@ for name, command in moved.items():
 
 # By server, what comes before the records that lead visitors to it: all that its sites are made of.
 visited: dict[str, list[pulumi.Output[str]]] = {name: [] for name in hosts}
-for name, site in stack.applications.items():
-    if site.domains:
-        visited[stack.server_of(site)] += [image_of(name).command.id, *([moved[name].id] if name in moved else [])]
+for server_name, its_images in visited.items():
+    for name, site in stack.led_to(server_name).items():
+        if site.domains:
+            its_images.extend(one.command.id for one in copies.get(name) or [image_of(name)])
+            its_images.extend([moved[name].id] if name in moved else [])
 all_sites = [one for server in visited.values() for one in server]
 
 zones = {
@@ -142,29 +161,46 @@ reverses = {
 }
 
 applications: dict[str, Application] = {}
+replicated: dict[str, Replicated] = {}
 jobs: dict[str, Job] = {}
-fills: dict[str, pulumi.Resource] = {}  # of databases, by the application that serves them
+fills: dict[str, pulumi.CustomResource] = {}  # of databases, by the application that serves them
 for name in container_order(stack):
     container = stack.containers()[name]
     host = hosts[stack.server_of(container)]
     image = image_of(name)
     variables_of, contents_of = environment(name, stack, secrets, all_sites), contents(name, stack, secrets, all_sites)
+    variables_of |= account.told(name, hosts) if account else {}
     beside = settings.neighbours(stack, name)
-    after: list[pulumi.Resource] = [{**applications, **jobs}[other] for other in waits_for(stack, name)]
+    before: dict[str, Application | Replicated | Job] = {**applications, **replicated, **jobs}
+    after: list[pulumi.Resource] = [before[other] for other in waits_for(stack, name)]
     after += [fills[other] for other in database_servers(stack, name) if other in fills]
-    if name in stack.applications:
+    overlay = joined.network.id if joined and swarm.is_attached(stack, name) else None
+    if joined and name in copies:
+        elsewhere = [other for other in swarm.members(stack) if other not in swarm.runs_on(stack, name)]
+        ends = [before[other].done for other in waits_for(stack, name)]
+        ends += [fills[other].id for other in database_servers(stack, name) if other in fills]
+        where = hosts[swarm.runs_on(stack, name)[0]]
+        spread = ReplicatedArgs(
+            stack.applications[name], variables_of, contents_of, elsewhere, copies[name], where, ends
+        )
+        replicated[name] = Replicated(name, spread, joined)
+    elif name in stack.applications:
         may_start = {job: jobs[job] for job in jobs_named(stack.applications[name])}
         given: list[DockerAccess | Monitoring] = [DockerAccess(name, may_start, host)] if may_start else []
         if name in settings.monitors(stack).values():
             ipv4 = {other: there.server.ipv4 for other, there in hosts.items()}
             given.append(Monitoring(name, MonitoringArgs(stack, after, ipv4), host))
-        wanted_application = ApplicationArgs(stack.applications[name], variables_of, contents_of, beside, given, after)
+        wanted_application = ApplicationArgs(
+            stack.applications[name], variables_of, contents_of, beside, given, after, overlay
+        )
         applications[name] = Application(name, wanted_application, image, host)
         if (there := backups.get(stack.server_of(container))) and name in there.databases:
             fills[name] = there.fill(name, applications[name])
     else:
         after += [zones[zone] for zone in zones_before(stack, name)]
-        wanted_job = JobArgs(stack.jobs[name], variables_of, contents_of, beside, after, name in startable(stack))
+        wanted_job = JobArgs(
+            stack.jobs[name], variables_of, contents_of, beside, after, name in startable(stack), overlay
+        )
         jobs[name] = Job(name, wanted_job, image, host)
 
 verdicts: dict[str, Verdict] = {}
@@ -173,8 +209,10 @@ for name, host in hosts.items():
     setups = [jobs[job] for job in proxy_setups(stack, name)]
     if (sites or redirects) and setups:
         proxies = [applications[other] for other, app in stack.applications_on(name).items() if app.ipv6_web]
-        served = {other: applications[other] for other, app in stack.applications_on(name).items() if app.domains}
-        verdicts[name] = Verdict(name, VerdictArgs(sites, redirects, served, [*proxies, *setups]), host)
+        led = [other for other, app in stack.led_to(name).items() if app.domains]
+        served = {other: applications[other] for other in led if other in applications}
+        spread_over = {other: replicated[other] for other in led if other in replicated}
+        verdicts[name] = Verdict(name, VerdictArgs(sites, redirects, served, spread_over, [*proxies, *setups]), host)
 
 for name, there in backups.items():
     on_it: list[pulumi.Resource] = [{**applications, **jobs}[other] for other in stack.containers_on(name)]
@@ -199,7 +237,7 @@ pulumi.export(
         for name, host in hosts.items()
     },
 )
-pulumi.export("sites", sorted(domain for name in stack.servers for domain in settings.domains_map(stack, name)))
+pulumi.export("sites", sorted({domain for name in stack.servers for domain in settings.domains_map(stack, name)}))
 if backups:
     pulumi.export("backups", {name: saved.saved(stack, name).shown() for name in backups})
 pulumi.export("passwords", secrets.shown({"backups": repository.password} if repository else {}))

@@ -51,12 +51,14 @@ class ApplicationArgs:
     # What it has of its host: access to the jobs it refers to, what it is to watch.
     given: Sequence[DockerAccess | Monitoring] = ()
     after: Sequence[pulumi.Resource] = ()  # what has to be done before it starts: the jobs that make its databases
+    overlay: pulumi.Input[str] | None = None  # the swarm's network, where it is on that too
 
 
 class Application(pulumi.ComponentResource):
     """One application on one host."""
 
     container: docker.Container
+    done: pulumi.Output[str]  # known when its release is proven
 
     def __init__(
         self,
@@ -70,7 +72,7 @@ class Application(pulumi.ComponentResource):
         super().__init__("apiary:docker:Application", name, None, opts)
         own = args.settings
         network, ports = _network(name, own, host), _ports(own, host)
-        where: dict[str, Any] = {"network": network, "ports": ports}
+        where: dict[str, Any] = {"network": network, "overlay": args.overlay, "ports": ports}
         if own.has_door:
             door = Door(
                 f"{name}-door",
@@ -80,6 +82,7 @@ class Application(pulumi.ComponentResource):
                 host,
                 network=network,
                 ports=ports,
+                overlay=args.overlay,
                 opts=renamed(own, "-door"),
             )
             where = {
@@ -128,6 +131,7 @@ class Application(pulumi.ComponentResource):
                 deleted_with=host.server.instance,
             ),
         )
+        self.done = released.id
         if args.settings.domains and own.is_rolling:
             # Replaced with the container: its `delete` then names the old container, after everything new is up and
             # before the old one goes. Not its addresses: after a reboot they may be another container's.

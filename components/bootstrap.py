@@ -18,6 +18,7 @@ import settings
 from components import cargo
 from components.archive import Archive
 from components.server import Server
+from settings import swarm
 
 # Long lines are folded, because a line over 64 KiB stalls the log; the status of the script is kept.
 RUN = """\
@@ -125,7 +126,8 @@ def variables(
             **more,
             # Left out where there is none, so that nothing is another for a stack without.
             **({"apiary_monitor": True} if server in settings.monitors(stack) else {}),
-            "apiary_git": any(container.git for container in stack.containers_on(server).values()),
+            **_swarm(stack, server),
+            "apiary_git": any(container.git for container in _may_run_on(stack, server).values()),
             "apiary_registry_mirrors": list(wanted.registry_mirrors),
             **({"apiary_registry_authorities": authorities} if authorities else {}),
             **({"apiary_data": {"device": f"virtio-{disk}"}} if disk is not None else {}),
@@ -134,9 +136,24 @@ def variables(
     return pulumi.Output.all(instance_id, host_ipv6, plan, backups or {}, mount_id).apply(lambda known: build(*known))
 
 
+def _swarm(stack: settings.Stack, server: str) -> dict[str, Any]:
+    """The other servers of its swarm, and the network by which its replicas get out; nothing where it is of none."""
+    members = swarm.members(stack)
+    if server not in members:
+        return {}
+    peers = sorted(str(stack.servers[other].private_ip) for other in members if other != server)
+    return {"apiary_swarm": {"gateway": swarm.nets(stack)["gateway"], "peers": peers}}
+
+
+def _may_run_on(stack: settings.Stack, server: str) -> dict[str, settings.Container]:
+    """The containers of a server, and those with replicas that it may get."""
+    spread = {name: app for name, app in swarm.replicated(stack).items() if server in swarm.runs_on(stack, name)}
+    return {**stack.containers_on(server), **spread}
+
+
 def _stop_seconds(stack: settings.Stack, server: str) -> int | None:
     """How long a shutdown has to wait for the server's containers; None where Debian's own limit is enough."""
-    seconds = max((one.grace_seconds for one in stack.containers_on(server).values()), default=0) + SPARE_STOP_SECONDS
+    seconds = max((one.grace_seconds for one in _may_run_on(stack, server).values()), default=0) + SPARE_STOP_SECONDS
     return seconds if seconds > DEBIANS_STOP_SECONDS else None
 
 

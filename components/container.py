@@ -19,7 +19,7 @@ from components.files import files
 from components.host import Host
 from components.host_paths import host_paths
 from components.image import Image
-from components.labels import NOBODY, OPTIONS, PROXY, REACH, VISITED, container_labels
+from components.labels import NOBODY, OPTIONS, OVERLAY, PROXY, REACH, VISITED, container_labels
 from settings import Container, Neighbours
 from settings.options import NEVER_APPLIED, arguments, missed
 
@@ -50,6 +50,7 @@ def container(
     stop_first: bool,
     opts: pulumi.ResourceOptions,
     network: docker.ContainerNetworksAdvancedArgs | None,
+    overlay: pulumi.Input[str] | None = None,
     labels: Mapping[str, str] | None = None,
     optional: Sequence[object] = (),
     folders: Sequence[docker.ContainerVolumeArgs] = (),
@@ -59,8 +60,9 @@ def container(
 
     `kind` is `applications` or `jobs`. With `stop_first` a replacement removes the old container before it
     makes the new one; without it both run side by side until all of the update has succeeded. `network` is None when
-    `more` says whose it joins. `optional` are further settings that replace the container when they are taken away.
-    `folders` are mounted beside its own volumes.
+    `more` says whose it joins. `overlay` is the id of the swarm's network, of a container that is on that too.
+    `optional` are further settings that replace the container when they are taken away. `folders` are mounted beside
+    its own volumes.
     """
     sent, files_of_it = files(name, settings, contents, host, opts.parent)
     inputs: dict[str, Any] = dict(
@@ -76,13 +78,14 @@ def container(
             for mount in settings.mounts
         ]
         + [*folders, *files_of_it],
-        networks_advanced=[network] if network else None,
+        networks_advanced=networks(network, overlay),
         labels=container_labels(
             f"{kind}.{name}",
             host.server.instance.id,
             {
                 **settings.labels,
                 **ways(neighbours),
+                **({OVERLAY: "true"} if overlay else {}),
                 **(labels or {}),
                 OPTIONS: digest(missed(settings, optional)),
             },
@@ -133,6 +136,15 @@ def limits(
         opts=pulumi.ResourceOptions(parent=parent, deleted_with=host.server.instance),
     )
     return [limited]
+
+
+def networks(
+    own: docker.ContainerNetworksAdvancedArgs | None, overlay: pulumi.Input[str] | None
+) -> list[docker.ContainerNetworksAdvancedArgs] | None:
+    """The networks of a container: its server's, and the swarm's of that id; None for one that joins another's."""
+    if own is None:
+        return None
+    return [own, *([docker.ContainerNetworksAdvancedArgs(name=overlay)] if overlay else [])]
 
 
 def ways(neighbours: Neighbours) -> dict[str, str]:

@@ -1,10 +1,11 @@
 """The door: the network of a proxy, which outlives the proxy's releases.
 
 Makes a docker.Container that sleeps, and holds what visitors come to: the static address, the published ports, the
-alias. The containers of the proxy join its network, so that the next one can serve before the last one has stopped
-(images/HAProxy/start.sh). Before it comes a command that stops whatever container of the proxy holds these itself, one
-of before there were doors. It is another one when ports, addresses or whom the proxy reaches are, never for an image:
-it runs the proxy's first one on its server, under a name of its own.
+alias, and the swarm's network where the proxy is on that. The containers of the proxy join its network, so that the
+next one can serve before the last one has stopped (images/HAProxy/start.sh). Before it comes a command that stops
+whatever container of the proxy holds these itself, one of before there were doors. It is another one when ports,
+addresses, networks or whom the proxy reaches are, never for an image: it runs the proxy's first one on its server,
+under a name of its own.
 Leaves alone: that the proxy joins it again after a restart, to which the host sees (playbooks/roles/door).
 """
 
@@ -19,10 +20,10 @@ import pulumi_docker as docker
 from pulumi_command import remote
 
 import settings
-from components.container import LOG_OPTIONS, digest, ways
+from components.container import LOG_OPTIONS, digest, networks, ways
 from components.host import Host
 from components.image import Image
-from components.labels import DOOR, OPTIONS, container_labels
+from components.labels import DOOR, OPTIONS, OVERLAY, container_labels
 from settings import Neighbours
 from settings.options import NEVER_APPLIED, OF_NETWORK, arguments
 
@@ -45,9 +46,13 @@ class Door(pulumi.ComponentResource):
         *,
         network: docker.ContainerNetworksAdvancedArgs,
         ports: Sequence[docker.ContainerPortArgs],
+        overlay: pulumi.Input[str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """`name` is the proxy's with `-door`, `own` are the proxy's settings, `image` is its image."""
+        """`name` is the proxy's with `-door`, `own` are the proxy's settings, `image` is its image.
+
+        `overlay` is the id of the swarm's network, of a proxy that answers for replicas.
+        """
         super().__init__("apiary:docker:Door", name, None, opts)
         proxy = name.removesuffix("-door")
         prepared = remote.Command(
@@ -77,12 +82,17 @@ class Door(pulumi.ComponentResource):
             healthcheck=docker.ContainerHealthcheckArgs(
                 tests=["NONE"], interval="30s", timeout="5s", start_period="1s", retries=3
             ),
-            networks_advanced=[network],
+            networks_advanced=networks(network, overlay),
             ports=list(ports),
             labels=container_labels(
                 f"applications.{name}",
                 host.server.instance.id,
-                {**ways(neighbours), DOOR: proxy, OPTIONS: digest([own.hostname])},
+                {
+                    **ways(neighbours),
+                    **({OVERLAY: "true"} if overlay else {}),
+                    DOOR: proxy,
+                    OPTIONS: digest([own.hostname]),
+                },
             ),
             **of_network(own),
             opts=pulumi.ResourceOptions(

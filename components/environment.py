@@ -16,7 +16,7 @@ import pulumi_random as random
 
 import settings
 from components.server import later
-from settings import databases
+from settings import databases, swarm
 from settings.git_texts import secret_name
 from settings.order import proxy_setups
 from settings.references import Part, SecretRef, Text
@@ -135,9 +135,15 @@ class Lookup:
         self._sites = sites
 
     def host(self, application: str) -> pulumi.Output[str]:
-        """The application's alias on the network; from another server, the private address it is published on."""
-        here, there = (self._stack.server_of(self._stack.containers()[name]) for name in (self._asker, application))
-        return pulumi.Output.from_input(application if here == there else str(self._stack.servers[there].private_ip))
+        """The application's alias on the network; from another server, the private address it is published on.
+
+        With replicas it has its alias on the swarm's network, and is on no server more than on another.
+        """
+        asker, asked = (self._stack.containers()[name] for name in (self._asker, application))
+        spread = swarm.replicated(self._stack)
+        here, there = self._stack.server_of(asker), self._stack.server_of(asked)
+        is_near = application in spread or (self._asker not in spread and here == there)
+        return pulumi.Output.from_input(application if is_near else str(self._stack.servers[there].private_ip))
 
     def job(self, job: str) -> pulumi.Output[str]:
         """The job's own name: that of its container changes with the job, and would change the asker as well."""
@@ -201,7 +207,7 @@ def _site_passwords(asker: str, stack: settings.Stack) -> dict[str, pulumi.Input
         return {}
     given = {
         name: {user: stack.secrets[secret] for user, secret in sorted(app.site.secret_names.items())}
-        for name, app in sorted(stack.applications_on(server).items())
+        for name, app in sorted(stack.led_to(server).items())
         if app.site.password and app.domains
     }
     return {"PASSWORDS": pulumi.Output.secret(json.dumps(given))} if given else {}

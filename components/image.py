@@ -74,10 +74,18 @@ case {tag} in *@*) docker image rm "$(docker image inspect --format '{{{{.Id}}}}
 docker image rm {tag}"""
 
 
+# Of replicas Swarm keeps some that have ended.
+ENDED = """\
+docker ps --all --quiet --filter ancestor={tag} --filter status=exited --filter label=com.docker.swarm.task |
+    xargs --no-run-if-empty docker rm >/dev/null
+"""
+
+
 class Image(pulumi.ComponentResource):
     """One image on one server; containers of `tag` depend on this component."""
 
     tag: pulumi.Output[str]
+    found: pulumi.Output[str] | None  # the commit or the digest that it is of; None of a folder
     command: remote.Command | local.Command  # done when the image is on the server
 
     def __init__(
@@ -86,13 +94,20 @@ class Image(pulumi.ComponentResource):
         source: BuiltImage | GitImage | NamedImage,
         host: Host,
         registries: Registries | None,
+        *,
+        found: pulumi.Output[str] | None = None,
+        is_spread: bool = False,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """`registries` are those that the server is logged in to, if there are any."""
+        """`registries` are those that the server is logged in to, if there are any. `found` is the commit or the digest
+        that another server has looked up, and that is to be the same on this one. `is_spread`: replicas run of it.
+        """
         super().__init__("apiary:docker:Image", name, None, opts)
         server = host.server
         first: list[pulumi.Resource] = [host.bootstrap, *([registries.command] if registries else [])]
         opts = pulumi.ResourceOptions(parent=self, depends_on=first, deleted_with=server.instance)
+        self.found = found
+        self._remove = (ENDED if is_spread else "") + REMOVE
         match source:
             case BuiltImage():
                 self.tag = pulumi.Output.from_input(source.tag())
@@ -113,12 +128,12 @@ class Image(pulumi.ComponentResource):
                     opts=opts,
                 )
             case GitImage():
-                commit = self._commit(name, source, server, opts)
+                commit = self.found = found or self._commit(name, source, server, opts)
                 self.tag = commit.apply(source.tag)
                 build = commit.apply(lambda found: BUILD_GIT.format(options=source.options(found)))
                 self.command = self._fetch(name, build, _secretly(source.told()), server, opts)
             case NamedImage():
-                self.tag = self._digest(name, source, server, opts)
+                self.tag = self.found = found or self._digest(name, source, server, opts)
                 pull = self.tag.apply(lambda tag: PULL.format(tag=shlex.quote(tag)))
                 self.command = self._fetch(name, pull, None, server, opts)
         self.register_outputs({"tag": self.tag})
@@ -147,7 +162,7 @@ class Image(pulumi.ComponentResource):
 
     def _removal(self, server: Server) -> pulumi.Output[str]:
         return pulumi.Output.all(self.tag, server.instance.id).apply(
-            lambda known: undo(known[1], REMOVE.format(tag=shlex.quote(known[0])))
+            lambda known: undo(known[1], self._remove.format(tag=shlex.quote(known[0])))
         )
 
     def _commit(self, name: str, source: GitImage, server: Server, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
@@ -202,12 +217,20 @@ class Images:
         self._contexts: dict[tuple[str, str], Archive] = {}
         self._made: dict[str, Image] = {}
 
-    def of(self, container: settings.Container, name: str, host: Host) -> Image:
-        """The image of `container` on `host`, the server `name`."""
+    def of(self, container: settings.Container, name: str, host: Host, like: Image | None = None) -> Image:
+        """The image of `container` on `host`, the server `name`; the very same as `like`, where that is given."""
+        is_spread = isinstance(container, settings.Application) and container.is_replicated
         source = self._source(container)
         resource = f"{name}/{source.resource_name()}"
         if resource not in self._made:
-            self._made[resource] = Image(resource, source, host, self._registries.get(name))
+            self._made[resource] = Image(
+                resource,
+                source,
+                host,
+                self._registries.get(name),
+                found=like.found if like else None,
+                is_spread=is_spread,
+            )
         return self._made[resource]
 
     def _source(self, container: settings.Container) -> BuiltImage | GitImage | NamedImage:

@@ -51,12 +51,14 @@ class JobArgs:
     neighbours: Neighbours  # whom it may reach on its server
     after: Sequence[pulumi.Resource]  # what has to be up or done before it runs
     startable: bool = False  # whether an application may start it
+    overlay: pulumi.Input[str] | None = None  # the swarm's network, where it is on that too
 
 
 class Job(pulumi.ComponentResource):
     """One job on one host; whatever needs its result depends on this component."""
 
     container: docker.Container
+    done: pulumi.Output[str]  # known when it has run, or, by hand and by the clock alone, when it could
     told: remote.Command | None  # the host knows its container then; None when no application may start it
 
     def __init__(
@@ -80,6 +82,7 @@ class Job(pulumi.ComponentResource):
             host=host,
             stop_first=True,
             network=docker.ContainerNetworksAdvancedArgs(name=host.network.id, aliases=[name]),
+            overlay=args.overlay,
             restart="no",
             start=False,
             must_run=False,
@@ -87,13 +90,12 @@ class Job(pulumi.ComponentResource):
         )
         self.told = _told(name, args, job, host, self) if args.startable else None
         first = [*([self.told] if self.told else []), *limits(name, args.settings, job, host, self), *args.after]
-        if args.settings.run == "update":
-            self._run(name, args, host, first)
+        self.done = self._run(name, args, host, first).id if args.settings.run == "update" else job.id
         self.register_outputs({"container": job.name})
 
-    def _run(self, name: str, args: JobArgs, host: Host, first: Sequence[pulumi.Resource]) -> None:
+    def _run(self, name: str, args: JobArgs, host: Host, first: Sequence[pulumi.Resource]) -> remote.Command:
         job = self.container
-        remote.Command(
+        return remote.Command(
             f"{name}-run",
             connection=host.server.connection.command(),
             create=job.name.apply(

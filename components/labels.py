@@ -19,6 +19,8 @@ REACH, NOBODY = "apiary.reach", "-"
 VISITED = "apiary.visited"
 # On a container whose network another one serves in: the name of that one (door.py).
 DOOR = "apiary.door"
+# It is on the swarm's network too, and is started again when Docker has forgotten it (playbooks/roles/swarm).
+OVERLAY = "apiary.overlay"
 # Digest of what the Docker plugin would leave as it was when it is taken out of the stack file.
 OPTIONS = "apiary.options"
 

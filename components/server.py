@@ -17,7 +17,7 @@ import shlex
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import ediri_vultr as vultr
 import pulumi
@@ -29,6 +29,8 @@ from components.access import Access
 from components.connection import Connection
 from components.labels import stack_tag
 from components.vpc import Vpc
+
+T = TypeVar("T")
 
 ANYWHERE = {"v4": "0.0.0.0/0", "v6": "::/0"}
 
@@ -245,6 +247,11 @@ def user_data(private_key: str, public_key: str) -> str:
         "ssh_pwauth": False,
     }
     return f"#cloud-config\n{json.dumps(config, sort_keys=True)}\n"
+
+
+def apart(value: pulumi.Output[T]) -> pulumi.Output[T]:
+    """The same value, of which the engine is not told whose it is: what is made of it does not go with that."""
+    return pulumi.Output(set(), value.future(), value.is_known(), value.is_secret())  # type: ignore[arg-type]
 
 
 def undo(instance: str, command: str) -> str:

@@ -18,6 +18,7 @@ from pulumi_command import remote
 from components.application import Application
 from components.host import Host
 from components.job import Job
+from components.replicated import Replicated
 from settings.domains import Moved, Route
 
 
@@ -28,6 +29,7 @@ class VerdictArgs:
     sites: Mapping[str, Route]  # by domain
     redirects: Mapping[str, Moved]  # by domain
     applications: Mapping[str, Application]  # those that serve them, by name
+    replicated: Mapping[str, Replicated]  # those of them that have replicas, which only visitors are asked for
     proxy: Sequence[Application | Job]  # the proxy, and the jobs that tell it of the domains
 
 
@@ -45,6 +47,14 @@ class Verdict(pulumi.ComponentResource):
                         "sites": {domain: route for domain, route in args.sites.items() if route["app"] == application},
                     }
                     for application, made in args.applications.items()
+                }
+                | {
+                    application: {
+                        "container": "",
+                        "release": made.done,
+                        "sites": {domain: route for domain, route in args.sites.items() if route["app"] == application},
+                    }
+                    for application, made in args.replicated.items()
                 },
                 **({"redirects": args.redirects} if args.redirects else {}),
             },
@@ -62,7 +72,7 @@ class Verdict(pulumi.ComponentResource):
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=[*args.applications.values(), *args.proxy],
+                depends_on=[*args.applications.values(), *args.replicated.values(), *args.proxy],
                 deleted_with=host.server.instance,
             ),
         )

@@ -58,12 +58,19 @@ def records(
             case _:
                 return str(plan.data)
 
-    return [
-        Record(plan.name, plan.type, data(plan, server), plan.ttl, plan.priority, _key(plan))
-        for server in stack.servers
-        for plan in settings.dns_records(stack, server)
-        if plan.zone == zone
-    ]
+    found: list[Record] = []
+    taken: set[tuple[str, str, str]] = set()
+    for server in stack.servers:
+        there = settings.dns_records(stack, server)
+        for plan in settings.dns_records(stack, server, even_drained=True):
+            if plan.zone == zone:
+                # The first of several servers has the record without a key: it stays what it is when others come.
+                key = _key(plan)
+                key = server if plan.data is None and (plan.name, plan.type, key) in taken else key
+                taken.add((plan.name, plan.type, key))
+                if plan in there:
+                    found.append(Record(plan.name, plan.type, data(plan, server), plan.ttl, plan.priority, key))
+    return found
 
 
 def _key(plan: settings.RecordPlan) -> str:

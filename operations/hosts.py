@@ -123,13 +123,18 @@ class Host:
         return "ready" in self.run("sh", "-c", READY, "-", instance)
 
     def sweep(self, tag: str, known: Iterable[str]) -> list[str]:
-        """Remove the stack's containers and networks whose ids are not `known`; says what it removed."""
+        """Remove the stack's containers and networks whose ids are not `known`, and on a manager of a swarm what is the
+        swarm's; says what it removed.
+        """
         known = frozenset(known)
-        done = []
+        decides = "true" in self.run("docker", "info", "--format", "{{.Swarm.ControlAvailable}}")
+        done = self._sweep_swarm(tag, known) if decides else []
         for kind, listing in (("container", ["ps", "--all"]), ("network", ["network", "ls"])):
             names = "{{.ID}} {{.Names}}" if kind == "container" else "{{.ID}} {{.Name}}"
+            # A swarm's network is one on all of its servers, and only a manager removes it.
+            only = ["--filter", "scope=local"] if kind == "network" and not decides else []
             lines = self.run(
-                "docker", *listing, "--no-trunc", "--filter", f"label={STACK_LABEL}={tag}", "--format", names
+                "docker", *listing, "--no-trunc", "--filter", f"label={STACK_LABEL}={tag}", *only, "--format", names
             ).splitlines()
             for id_, _, name in (line.partition(" ") for line in lines):
                 if id_ in known:
@@ -140,6 +145,20 @@ class Host:
                 else:
                     self.run("docker", "network", "rm", id_)
                 done.append(f"{kind} {name}")
+        return done
+
+    def _sweep_swarm(self, tag: str, known: frozenset[str]) -> list[str]:
+        """Services first: what they use can't go before."""
+        done = []
+        for kind in ("service", "secret", "config"):
+            listed = self.run(
+                "docker", kind, "ls", "--filter", f"label={STACK_LABEL}={tag}", "--format", "{{.ID}} {{.Name}}"
+            )
+            for short, _, name in (line.partition(" ") for line in listed.splitlines()):
+                # Listed are the first letters of ids.
+                if not any(id_.startswith(short) for id_ in known):
+                    self.run("docker", kind, "rm", short)
+                    done.append(f"{kind} {name}")
         return done
 
     def prune_images(self, tag: str, wanted: Iterable[str]) -> list[str]:

@@ -9,6 +9,8 @@ from typing import Any
 
 CONTAINER = "docker:index/container:Container"
 NETWORK = "docker:index/network:Network"
+SERVICE = "docker:index/service:Service"
+OF_SWARM = (SERVICE, "docker:index/secret:Secret", "docker:index/serviceConfig:ServiceConfig")
 PROVIDER = "pulumi:providers:docker"
 INSTANCE = "vultr:index/instance:Instance"
 RESERVED_IP = "vultr:index/reservedIp:ReservedIp"

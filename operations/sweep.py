@@ -8,7 +8,7 @@ from operations import lost
 from operations.account import Account
 from operations.cli import OperationError, Pulumi, say
 from operations.hosts import Host, Refused, Unreachable, ensure_key
-from operations.state import CONTAINER, FIREWALL, IMAGE, NETWORK, Server, State
+from operations.state import CONTAINER, FIREWALL, IMAGE, NETWORK, OF_SWARM, Server, State
 
 
 @dataclass
@@ -49,9 +49,9 @@ def account(pulumi: Pulumi, state: State, *, remove_asked: bool, release_ips: bo
 
 
 def servers(pulumi: Pulumi, state: State, swept: Swept) -> None:
-    """Sweep containers and networks on every server of the state that answers."""
+    """Sweep containers and networks on every server of the state that answers, and services by a manager of a swarm."""
     ensure_key(pulumi, state)
-    known = state.ids(CONTAINER) | state.ids(NETWORK)
+    known = {id_ for kind in (CONTAINER, NETWORK, *OF_SWARM) for id_ in state.ids(kind)}
     for server in state.servers():
         if server.instance is None:
             continue

@@ -171,6 +171,25 @@ def _private(variables: Variables) -> list[str]:
     return errors
 
 
+def _swarm(variables: Variables) -> list[str]:
+    swarm = variables.get("apiary_swarm")
+    if swarm is None:
+        return []
+    errors: list[str] = []
+    try:
+        ipaddress.IPv4Network(swarm.get("gateway"))
+    except ValueError:
+        errors.append(f"apiary_swarm.gateway: {swarm.get('gateway')!r} is not an IPv4 network")
+    for index, peer in enumerate(swarm.get("peers", [])):
+        try:
+            ipaddress.IPv4Address(peer)
+        except ValueError:
+            errors.append(f"apiary_swarm.peers[{index}]: {peer!r} is not an IPv4 address")
+    if variables.get("apiary_private_ip") is None:
+        errors.append("apiary_private_ip: missing, but the server is of a swarm")
+    return errors
+
+
 def _backups(variables: Variables) -> list[str]:
     errors: list[str] = []
     if not isinstance(variables.get("apiary_backups", False), bool):
@@ -219,6 +238,7 @@ def check(variables: Variables, ssh_client: str | None = None) -> None:
     errors += _ipv6_only(variables)
     errors += _own_address(variables)
     errors += _nat(variables)
+    errors += _swarm(variables)
     errors += _backups(variables)
     errors += _data(variables)
     errors += _ssh_from(variables, ssh_client)
@@ -237,12 +257,16 @@ def daemon(variables: Variables) -> dict[str, Any]:
         "ipv6": True,
         "fixed-cidr-v6": variables["apiary_bridge_subnet"],
         "ip6tables": False,
-        "live-restore": True,
+        # A server of a swarm can't have it (dockerd refuses both).
+        "live-restore": variables.get("apiary_swarm") is None,
         "userland-proxy": False,
         "log-driver": "json-file",
         "log-opts": LOG_OPTIONS,
         "builder": {"gc": {"enabled": True, "defaultKeepStorage": BUILD_CACHE}},
     }
+    if variables.get("apiary_swarm") is not None:
+        # Of a plain container it is an option; a service has none.
+        settings["no-new-privileges"] = True
     mirrors = variables.get("apiary_registry_mirrors", [])
     if mirrors:
         settings["registry-mirrors"] = mirrors

@@ -43,10 +43,12 @@ def placed(stack: Stack, name: str) -> dict[str, str]:
 
 
 def together(stack: Stack, name: str) -> list[str]:
-    """Return the containers of its server that share a volume with it, itself among them, in the order of the file."""
+    """Return the containers of its server that share a volume with it, itself among them, in the order of the file;
+    none of one with replicas, which has no server of its own.
+    """
     server = stack.server_of(stack.containers()[name])
     beside = stack.containers_on(server)
-    return list(_sharing(beside[name], beside.items()))
+    return list(_sharing(beside[name], beside.items())) if name in beside else []
 
 
 def _sharing(container: Container, others: Iterable[tuple[str, Container]]) -> Iterable[str]:

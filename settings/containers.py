@@ -22,6 +22,7 @@ from settings.entries import parse as parse_entry
 from settings.files import File
 from settings.kinds import Settings
 from settings.references import Reference, ReferenceSyntaxError, Value, parse, parse_text, parts
+from settings.replicas import Replicas
 from settings.site import Site
 from settings.sources import Source
 
@@ -213,8 +214,8 @@ class Health(Settings):
         return None if test is None else container_texts.health_test(test)
 
 
-class Application(Container):
-    """A container that stays up. Its network alias is its name."""
+class Application(Container, Replicas):
+    """A container that stays up, or several of it. Its network alias is its name."""
 
     drill: DrillSetting = Field(
         default_factory=Drill,
@@ -373,7 +374,7 @@ class Application(Container):
             return not self.stateful
         writes = any(not mount.read_only for mount in self.mounts)
         shared = not (self.ports or self.private or self.ipv6_web or self.static_ipv6 or self.stateful or writes)
-        return self.ipv4 and shared
+        return self.is_replicated or (self.ipv4 and shared)
 
 
 class Job(Container):

@@ -21,6 +21,10 @@ QUOTE = '"'
 PROVIDER_TTL = 300  # seconds, of the records that the provider puts into a new zone: its name servers
 PROVIDER_NAMESERVERS = ("ns1.vultr.com", "ns2.vultr.com")
 
+# Containers that the proxy knows of one application (images/HAProxySetup/hasetup/config.py), and those beside replicas:
+# the new one of a release, and those of a server that has just died.
+USUAL_SLOTS, SPARE_SLOTS = 8, 8
+
 Source = Literal["ipv4", "host_ipv6", "web_ipv6", "own_ipv6", "private_ip", "literal"]
 
 
@@ -35,6 +39,7 @@ class Route(TypedDict):
     tls: bool  # whether it is served over https
     site: NotRequired[Told]  # what the proxy does for its visitors, where that is not the usual
     visited: NotRequired[Visited]  # what visitors are asked for, where that is not `path`
+    slots: NotRequired[int]  # how many containers of it there may be at a time, where that is more than the usual
 
 
 class Moved(TypedDict):
@@ -119,8 +124,8 @@ def www_of(stack: Stack, host: str) -> Www:
     return min(serving, key=lambda one: bool(one[0]))[1].site.www if serving else "bare"
 
 
-def dns_records(stack: Stack, server: str) -> list[RecordPlan]:
-    """Return a server's DNS records, in a stable order.
+def dns_records(stack: Stack, server: str, *, even_drained: bool = False) -> list[RecordPlan]:
+    """Return a server's DNS records, in a stable order; with `even_drained` those too that it lacks meanwhile.
 
     The records of `zones` belong to the first server with a name in the zone (else to the first server), so
     that the lists of all servers together hold every record once.
@@ -134,6 +139,7 @@ def dns_records(stack: Stack, server: str) -> list[RecordPlan]:
         *(
             _derived(stack, name, kind, source)
             for domain in stack.servers[server].web_domains
+            if even_drained or not stack.servers[server].drain
             for name in (domain, *([] if domain in bare else [f"www.{domain}"]))
             for kind, source in (_HOST if is_nat else _WEB)
         ),
@@ -217,9 +223,10 @@ def domains_map(stack: Stack, server: str) -> dict[str, Route]:
     """Return what a server's proxy needs of every domain served on it, sorted by domain."""
     tls = serves_https(stack, server)
     routes: dict[str, Route] = {}
-    for name, app in stack.applications_on(server).items():
+    web = set(stack.servers[server].dns.web)
+    for name, app in stack.led_to(server).items():
         for domain, entry in zip(app.domains, app.entries, strict=True):
-            if app.http_port is not None:
+            if app.http_port is not None and (entry.host in web or not app.is_replicated):
                 routes[domain] = _route(stack, name, app, entry, app.http_port, tls=tls)
     return dict(sorted(routes.items()))
 
@@ -232,6 +239,8 @@ def _route(stack: Stack, name: str, app: Application, entry: Entry, port: int, *
         route["site"] = told
     if visited := entry.visited(path, strip=app.site.strip):
         route["visited"] = visited
+    if app.replicas is not None and (slots := app.replicas + SPARE_SLOTS) > USUAL_SLOTS:
+        route["slots"] = slots
     return route
 
 
@@ -261,6 +270,15 @@ def serves_https(stack: Stack, server: str) -> bool:
         if app.ipv6_web
         for port in app.published
     )
+
+
+def shared(stack: Stack, server: str) -> dict[str, list[str]]:
+    """Return the domains of a server that lead to others too, sorted, with those; whoever is being emptied is none."""
+    others = {name: set(there.dns.web) for name, there in stack.servers.items() if name != server and not there.drain}
+    found = {
+        domain: [name for name, web in others.items() if domain in web] for domain in stack.servers[server].dns.web
+    }
+    return {domain: found[domain] for domain in sorted(found) if found[domain]}
 
 
 def zones_served(stack: Stack, server: str) -> set[str]:

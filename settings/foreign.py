@@ -81,10 +81,8 @@ _PORT = Foreign(
     "env",
 )
 _EXPOSE = _do("nothing has to be exposed: containers of a server reach every port; leave it out")
-_DEPLOY = _do(
-    "write its limits as memory and cpus; there is one container of each, replaced without a gap where it can be"
-)
-_REPLICAS = _do("there is one container of each; leave it out")
+_DEPLOY = _do("write its limits as memory and cpus, and how many of it as replicas, which want a swarm (docs/scale.md)")
+_REPLICAS = _is("replicas", "replicas: 3", without="a job is one container; leave it out")
 _VOLUMES = _is("volumes", 'volumes: ["data:/var/lib/data"]')
 _CLOCK = _do('a scheduler runs jobs by the clock: build_dir: JobScheduler, env: {run_x: +job, when_x: "30 4 * * *"}')
 _NO_LIMIT = _do("is not supported: containers have Docker's own limits; leave it out")

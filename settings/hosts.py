@@ -125,6 +125,18 @@ class Server(Settings):
         description="Its address on the private network (VPC) of the stack's servers in its region, a /24 around it.",
         examples=["192.168.150.10"],
     )
+    swarm: Literal["manager", "worker"] | None = Field(
+        default=None,
+        description="What it is in the stack's swarm, over which `replicas` are spread: `manager`, one or three of "
+        "them, or `worker`. With `private_ip`, by which its servers speak with each other. Left out: no part of one.",
+        examples=["manager"],
+    )
+    drain: bool = Field(
+        default=False,
+        description="Whether a server of the swarm is being emptied, before it goes: no record of `dns.web` leads to "
+        "it any more, and replicas run on the others. Its proxy serves on whoever still comes, for as long as a `ttl`.",
+        examples=[True],
+    )
     ipv6: Annotated[Ipv6, BeforeValidator(_spelt_out)] = Field(
         default_factory=Ipv6,
         description="Whether the server's /64 is reserved, and how it is divided; or `nat`, for private addresses.",

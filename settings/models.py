@@ -6,6 +6,9 @@ made from these lines. Leaves alone: whatever needs more than one setting (`chec
 (`loading`).
 """
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 from pydantic import Field
 
 from settings import kinds as k
@@ -38,6 +41,9 @@ __all__ = [
     "Stack",
     "Zone",
 ]
+
+
+C = TypeVar("C", bound=Container)
 
 
 class Stack(Settings):
@@ -88,20 +94,36 @@ class Stack(Settings):
         return {**self.applications, **self.jobs}
 
     def server_of(self, container: Container) -> str:
-        """Name of the server a container runs on."""
+        """Name of the server a container runs on; of replicas, the manager that is told of them (`swarm.runs_on`)."""
+        if isinstance(container, Application) and container.is_replicated:
+            managers = [name for name, server in self.servers.items() if server.swarm == "manager"]
+            return [*managers, *self.servers][0]
         return container.server or next(iter(self.servers))
 
     def containers_on(self, server: str) -> dict[str, Container]:
-        """The applications and jobs of a server by name, applications first."""
-        return {name: made for name, made in self.containers().items() if self.server_of(made) == server}
+        """The applications and jobs of a server by name, applications first, those with replicas left out."""
+        return {**self.applications_on(server), **_on(self, self.jobs, server)}
 
     def applications_on(self, server: str) -> dict[str, Application]:
-        """The applications of a server by name."""
-        return {name: app for name, app in self.applications.items() if self.server_of(app) == server}
+        """The applications of a server by name, those with replicas left out."""
+        own = {name: app for name, app in self.applications.items() if not app.is_replicated}
+        return _on(self, own, server)
+
+    def led_to(self, server: str) -> dict[str, Application]:
+        """The applications that a server's proxy may lead to, by name: its own, and those with replicas of a domain
+        that the server answers for.
+        """
+        web = set(self.servers[server].dns.web)
+        return {
+            name: app
+            for name, app in self.applications.items()
+            if (any(entry.host in web for entry in app.entries) if app.is_replicated else self.server_of(app) == server)
+        }
 
     def registries_on(self, server: str) -> dict[str, Registry]:
         """The registries that a server may need, by host: of its images, and all where it builds any."""
-        there = self.containers_on(server).values()
+        spread = [app for app in self.applications.values() if app.is_replicated and self.servers[server].swarm]
+        there = [*self.containers_on(server).values(), *spread]
         return {
             host: registry
             for host, registry in self.registries.items()
@@ -122,3 +144,7 @@ class Stack(Settings):
         return {
             server.region: str(private_net(server.private_ip)) for server in self.servers.values() if server.private_ip
         }
+
+
+def _on(stack: Stack, containers: Mapping[str, C], server: str) -> dict[str, C]:
+    return {name: made for name, made in containers.items() if stack.server_of(made) == server}

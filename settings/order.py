@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from settings import databases
-from settings.domains import zones_served
+from settings.domains import shared, zones_served
 from settings.models import Container, Job, Stack
 from settings.monitors import is_monitor, servers_watched
 from settings.references import AppRef, DbMap, DomainsAll, JobRef
@@ -37,11 +37,20 @@ def waits_for(stack: Stack, name: str) -> list[str]:
             case AppRef(other):
                 found.append(other)
             case DomainsAll():
-                served = stack.applications_on(stack.server_of(container))
+                served = stack.led_to(stack.server_of(container))
                 found += [other for other, application in served.items() if application.domains]
             case DbMap():
                 found += databases.made_by(stack, name)
+    if gets_certificates(container):
+        # Of a domain of several servers an authority asks any: all of their proxies have to be told of it.
+        others = {one for named in shared(stack, stack.server_of(container)).values() for one in named}
+        found += [job for server in sorted(others) for job in proxy_setups(stack, server)]
     return sorted(set(found) - {name})
+
+
+def gets_certificates(container: Container) -> bool:
+    """Whether it is the job that gets a server's certificates."""
+    return isinstance(container, Job) and container.build_dir == CERTIFICATES and DomainsAll() in container.referred
 
 
 def zones_before(stack: Stack, name: str) -> list[str]:

@@ -20,6 +20,7 @@ from settings.hosts import Data, Dns, DockerIpv6, Ipv6, Record, Server, Zone
 from settings.kinds import Kind, Settings
 from settings.models import Stack
 from settings.options import Options
+from settings.replicas import Replicas
 from settings.site import RateLimit, Site
 from settings.sources import Git, Registry, Source
 
@@ -61,6 +62,7 @@ _SECTIONS: tuple[tuple[str, type[Settings]], ...] = (
     ("`applications.NAME` and `jobs.NAME`, how they run", Options),
     ("`applications.NAME.git` and `jobs.NAME.git`", Git),
     ("`applications.NAME`", Application),
+    ("`applications.NAME`, its replicas", Replicas),
     ("`applications.NAME.health`", Health),
     ("`applications.NAME.site`", Site),
     ("`applications.NAME.site.rate_limit`", RateLimit),

@@ -19,8 +19,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 # Hives side by side, each with the modules that use it one after another and leave it as they found it, but for the
 # monitor, which stays in the hive of two servers at the end: the whole one of Pulumi.lab.yaml, a small one
-# (lab/stacks/spine.yaml) that is broken and brought back, another that is looked at and changed, and one of two servers
-# (lab/stacks/two.yaml).
+# (lab/stacks/spine.yaml) that is broken and brought back, another that is looked at and changed, one of two servers
+# (lab/stacks/two.yaml), and one of three that are a swarm (lab/stacks/swarm.yaml).
 HIVES = {
     "whole": [
         "test_whole",
@@ -52,6 +52,7 @@ HIVES = {
     "moves": ["test_moves"],
     "moves data": ["test_moves_data"],
     "copies": ["test_copies"],
+    "swarm": ["test_swarm"],
     "bee2": ["test_bee2_move"],
     "examples": ["test_examples"],
     "no hive": ["test_region", "test_down", "test_stores", "test_backup_places"],
@@ -68,6 +69,7 @@ TURNS = [
     "moves",
     "moves data",
     "copies",
+    "swarm",
     "bee2",
     "examples",
     "engine",

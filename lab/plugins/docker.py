@@ -1,4 +1,4 @@
-"""Stand-in of the Pulumi docker plugin: Container, Network, Volume and the provider.
+"""Stand-in of the Pulumi docker plugin: Container, Network, Volume, what a swarm has (docker_swarm.py), the provider.
 
 Talks to a Docker engine over its unix socket or over ssh, as the official plugin does. Images are not
 covered.
@@ -11,6 +11,7 @@ import time
 from lab.plugins.docker_containers import Container
 from lab.plugins.docker_engine import EngineError
 from lab.plugins.docker_provider import WAIT_FIRST, DockerPlugin, DockerResource, wait_until_removed
+from lab.plugins.docker_swarm import Secret, Service, ServiceConfig
 from lab.plugins.docker_tables import NETWORK, VOLUME
 from provider.protocol.base import Context, Failure, Plugin, Props
 
@@ -160,4 +161,4 @@ class Volume(DockerResource):
 
 def plugin(version: str) -> Plugin:
     """The plugin that reports `version`."""
-    return DockerPlugin(version, [Container(), Network(), Volume()])
+    return DockerPlugin(version, [Container(), Network(), Volume(), Service(), Secret(), ServiceConfig()])

@@ -50,12 +50,14 @@ def duration_text(ns: int) -> str:
     return f"{minutes}m{seconds}" if minutes else seconds
 
 
-def _matches(pattern: str) -> Callable[[Value], str | None]:
+def matches(pattern: str) -> Callable[[Value], str | None]:
+    """A check: text that holds the pattern."""
     compiled = re.compile(pattern)
     return lambda v: None if compiled.search(str(v)) else f"'{v}' doesn't match the pattern '{pattern}'"
 
 
-def _at_least(least: int) -> Callable[[Value], str | None]:
+def at_least(least: int) -> Callable[[Value], str | None]:
+    """A check: a number that is not lower."""
     return lambda v: None if int(v) >= least else f"'{v}' cannot be lower than {least}"
 
 
@@ -65,7 +67,8 @@ def _absolute(value: Value) -> str | None:
     return f"'{value}' must be an absolute path"
 
 
-def _duration(value: Value) -> str | None:
+def duration(value: Value) -> str | None:
+    """A check: a duration in Go's spelling, not negative."""
     try:
         ns = duration_ns(str(value))
     except ValueError:
@@ -109,7 +112,7 @@ def _new(kind: str, **flags: Value) -> Prop:
 
 
 LABELS: Table = {"label": _new("string", required=True), "value": _new("string", required=True)}
-RATE: Table = {"path": _text(required=True), "rate": Prop("int", required=True, check=_at_least(0))}
+RATE: Table = {"path": _text(required=True), "rate": Prop("int", required=True, check=at_least(0))}
 
 CONTAINER: Table = {
     "attach": Prop("bool", default=False),
@@ -120,10 +123,10 @@ CONTAINER: Table = {
     "command": _new("list", computed=True),
     "containerLogs": _text(computed=True, output=True),
     "containerReadRefreshTimeoutMilliseconds": Prop("int", default=15000),
-    "cpuPeriod": Prop("int", check=_at_least(0)),
-    "cpuQuota": Prop("int", check=_at_least(0)),
-    "cpuSet": _text(check=_matches(r"^\d+([,-]\d+)*$")),
-    "cpuShares": Prop("int", check=_at_least(0)),
+    "cpuPeriod": Prop("int", check=at_least(0)),
+    "cpuQuota": Prop("int", check=at_least(0)),
+    "cpuSet": _text(check=matches(r"^\d+([,-]\d+)*$")),
+    "cpuShares": Prop("int", check=at_least(0)),
     "cpus": _new("string"),
     "destroyGraceSeconds": Prop("int"),
     "deviceReadBps": Prop("set", of=RATE),
@@ -162,12 +165,12 @@ CONTAINER: Table = {
         computed=True,
         max_one=True,
         of={
-            "interval": _text(default="0s", check=_duration),
-            "retries": Prop("int", default=0, check=_at_least(0)),
-            "startInterval": _text(default="0s", check=_duration),
-            "startPeriod": _text(default="0s", check=_duration),
+            "interval": _text(default="0s", check=duration),
+            "retries": Prop("int", default=0, check=at_least(0)),
+            "startInterval": _text(default="0s", check=duration),
+            "startPeriod": _text(default="0s", check=duration),
             "tests": Prop("list"),
-            "timeout": _text(default="0s", check=_duration),
+            "timeout": _text(default="0s", check=duration),
         },
     ),
     "hostname": _new("string", computed=True),
@@ -180,22 +183,22 @@ CONTAINER: Table = {
     "logOpts": _new("map"),
     "logs": Prop("bool", default=False),
     "maxRetryCount": Prop("int"),
-    "memory": Prop("int", check=_at_least(0)),
-    "memoryReservation": Prop("int", default=0, check=_at_least(0)),
-    "memorySwap": Prop("int", check=_at_least(-1)),
+    "memory": Prop("int", check=at_least(0)),
+    "memoryReservation": Prop("int", default=0, check=at_least(0)),
+    "memorySwap": Prop("int", check=at_least(-1)),
     "mounts": _new(
         "set",
         of={
             "bindOptions": Prop(
                 "list",
                 max_one=True,
-                of={"propagation": _text(check=_matches(r"^(private|rprivate|shared|rshared|slave|rslave)$"))},
+                of={"propagation": _text(check=matches(r"^(private|rprivate|shared|rshared|slave|rslave)$"))},
             ),
             "readOnly": Prop("bool"),
             "source": _text(),
             "target": _text(required=True),
             "tmpfsOptions": _new("list", max_one=True, of={"mode": Prop("int"), "sizeBytes": Prop("int")}),
-            "type": _text(required=True, check=_matches(r"^(bind|volume|tmpfs)$")),
+            "type": _text(required=True, check=matches(r"^(bind|volume|tmpfs)$")),
             "volumeOptions": Prop(
                 "list",
                 max_one=True,
@@ -232,7 +235,7 @@ CONTAINER: Table = {
         of={
             "aliases": _new("set"),
             "driverOpts": _new("set"),
-            "gwPriority": _new("int", check=_at_least(0)),
+            "gwPriority": _new("int", check=at_least(0)),
             "ipv4Address": _new("string"),
             "ipv6Address": _new("string"),
             "linkLocalIps": _new("set"),
@@ -256,11 +259,11 @@ CONTAINER: Table = {
     "publishAllPorts": _new("bool"),
     "readOnly": _new("bool", default=False),
     "removeVolumes": Prop("bool", default=True),
-    "restart": _text(default="no", check=_matches(r"^(no|on-failure|always|unless-stopped)$")),
+    "restart": _text(default="no", check=matches(r"^(no|on-failure|always|unless-stopped)$")),
     "rm": Prop("bool", default=False),
     "runtime": _new("string", computed=True),
     "securityOpts": _new("set", computed=True),
-    "shmSize": _new("int", computed=True, check=_at_least(0)),
+    "shmSize": _new("int", computed=True, check=at_least(0)),
     "start": Prop("bool", default=True),
     "stdinOpen": _new("bool", default=False),
     "stopSignal": _new("string", computed=True),
@@ -284,7 +287,7 @@ CONTAINER: Table = {
             "contentBase64": _new("string"),
             "executable": _new("bool", default=False),
             "file": _new("string", required=True),
-            "permissions": _new("string", check=_matches(r"^0[0-7]{3}$")),
+            "permissions": _new("string", check=matches(r"^0[0-7]{3}$")),
             "source": _new("string"),
             "sourceHash": _new("string"),
         },
@@ -298,7 +301,7 @@ CONTAINER: Table = {
             "fromContainer": _new("string"),
             "hostPath": _new("string", check=_absolute),
             "readOnly": _new("bool"),
-            "selinuxRelabel": _new("string", check=_matches(r"^(z|Z)$")),
+            "selinuxRelabel": _new("string", check=matches(r"^(z|Z)$")),
             "volumeName": _new("string"),
         },
     ),

@@ -106,7 +106,9 @@ def _replicas(one: One, value: object, at: tuple[str | int, ...]) -> None:
         one.told.cannot(at, f"nothing of it runs; leave the service out by --leave-out services.{one.service}")
     else:
         one.told.cannot(
-            at, f"there is one container of each; leave this out, or write {one.service} twice, by two names"
+            at,
+            f"on one server there is one container of each; leave this out, or write {one.service} twice, by two "
+            "names, or spread it over several servers by replicas (docs/scale.md)",
         )
 
 

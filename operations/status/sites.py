@@ -62,10 +62,10 @@ def _visit(site: Site, family: str, visit: Mapping[str, Any] | None, why: str) -
         return f"no answer ({why})"
     if visit["no_route"]:
         return ""
-    leads = site.addresses.get(family)
-    if leads and visit["addresses"] and visit["addresses"] != [leads]:
+    leads = site.leads(family)
+    if leads and visit["addresses"] and sorted(visit["addresses"]) != leads:
         by = visit["asked"] or "the resolver here"
-        return f"leads to {', '.join(visit['addresses'])} instead of {leads} (says {by})"
+        return f"leads to {', '.join(visit['addresses'])} instead of {', '.join(leads)} (says {by})"
     if visit["error"]:
         return str(visit["error"])
     if visit["nowhere"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from operations.state import CONTAINER, DOMAIN, Server, State
@@ -36,6 +36,12 @@ class Site:
     addresses: Mapping[str, str]  # "IPv6", "IPv4" -> where it should lead
     application: str = ""
     host: str = ""  # by which it is asked for, where it is not called so
+    beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # family -> the other servers that it leads to
+
+    def leads(self, family: str) -> list[str]:
+        """Every address that it should lead to over a family, sorted; none where that is not known."""
+        own = self.addresses.get(family)
+        return sorted({own, *self.beside.get(family, ())}) if own else []
 
     @property
     def asked(self) -> str:
@@ -98,7 +104,7 @@ def wanted(stack: str, tag: str, state: State, config: Mapping[str, Any]) -> Wan
         stack,
         tag,
         servers,
-        tuple(sorted(_sites(state), key=lambda site: (site.server, site.domain))),
+        tuple(sorted(_together(_sites(state), machines), key=lambda site: (site.server, site.domain))),
         tuple(_containers(state, servers, settings.get("jobs") or {})),
         tuple(sorted(f"{how} {resource.name}" for how, resource in state.pending)),
         _schedule(settings.get("backups")),
@@ -142,6 +148,20 @@ def _sites(state: State) -> Iterable[Site]:
                     str(visited.get("path", route["path"])), serves, bool(route["tls"]), leads, name,
                     name_of(entry.asked, route.get("site")),
                 )  # fmt: skip
+
+
+def _together(sites: Iterable[Site], machines: Mapping[str, Any]) -> Iterable[Site]:
+    """Each site with the other servers that have the same one: its replicas are behind all of them. To a server that is
+    being emptied none leads any more.
+    """
+    found = [site for site in sites if not (machines.get(site.server) or {}).get("drain")]
+    for site in found:
+        others = [one for one in found if one.domain == site.domain and one.server != site.server]
+        families = {family for one in others for family in one.addresses}
+        beside = {
+            family: tuple(one.addresses[family] for one in others if one.addresses.get(family)) for family in families
+        }
+        yield replace(site, beside=beside) if others else site
 
 
 def _containers(state: State, servers: Iterable[Server], jobs: Mapping[str, Any]) -> Iterable[Container]:

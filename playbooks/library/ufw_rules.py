@@ -4,6 +4,7 @@
     ufw_rules:
       interfaces: [ens3, enp6s0]                     # the public one, and the private one if there is one
       networks: ["2001:db8:1:2:0:2::/96", ...]       # containers' networks, either family
+      bridges: []                                    # containers' bridges besides those that Docker calls br-...
       published: [{address, proto, port, last}]      # containers' public IPv6 addresses; ports from `port` to `last`
       ssh_from: []                                   # addresses or networks; empty: from anywhere
 
@@ -49,7 +50,11 @@ class Rule:
 
 
 def desired(
-    interfaces: Sequence[str], networks: Iterable[str], published: Iterable[Mapping[str, Any]], ssh_from: Iterable[str]
+    interfaces: Sequence[str],
+    networks: Iterable[str],
+    published: Iterable[Mapping[str, Any]],
+    ssh_from: Iterable[str],
+    bridges: Iterable[str] = (),
 ) -> list[Rule]:
     """The rules of a web host, in the order in which they are safe to add.
 
@@ -63,7 +68,7 @@ def desired(
     rules += [
         # Whatever address a container asks from, a link-local or a forged one too.
         Rule(f"host closed on {bridge}", ("deny", "in", "on", bridge, "from", "any", "to", "any"), first=True)
-        for bridge in BRIDGES
+        for bridge in (*BRIDGES, *bridges)
     ]
     for text in networks:
         network = str(ipaddress.ip_network(text, strict=False))
@@ -190,12 +195,15 @@ def main() -> None:
             "networks": {"type": "list", "elements": "str", "required": True},
             "published": {"type": "list", "elements": "dict", "default": []},
             "ssh_from": {"type": "list", "elements": "str", "default": []},
+            "bridges": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
     options = module.params
     try:
-        wanted = desired(options["interfaces"], options["networks"], options["published"], options["ssh_from"])
+        wanted = desired(
+            options["interfaces"], options["networks"], options["published"], options["ssh_from"], options["bridges"]
+        )
     except (ValueError, KeyError) as error:
         module.fail_json(msg=f"a rule cannot be made: {error}")
     try:

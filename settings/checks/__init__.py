@@ -25,6 +25,7 @@ from settings.checks import (
     schedule,
     sources,
     storage,
+    swarm,
 )
 from settings.draft import Draft
 
@@ -55,3 +56,4 @@ def check(
     backups.check(draft)
     drills.check(draft)
     storage.check(draft)
+    swarm.check(draft)

@@ -105,7 +105,7 @@ def _server(draft: Draft, one: Placed) -> None:
         if one.container.server not in servers and draft.names["servers"]:
             remedy = did_you_mean(one.container.server, servers)
             draft.report(f"{show(one.container.server)} is not a server; {remedy}", one.section, one.name, "server")
-    elif len(servers) > 1 and draft.whole(one.section, one.name, "server"):
+    elif len(servers) > 1 and not _is_spread(one) and draft.whole(one.section, one.name, "server"):
         known = ", ".join(sorted(servers))
         draft.report(
             f"missing; with several servers every container names its own: {known}",
@@ -178,7 +178,7 @@ def _order(draft: Draft) -> None:
             elif other not in known:
                 remedy = did_you_mean(other, known - {one.name})
                 draft.report(f"{show(other)} is neither an application nor a job; {remedy}", *at)
-        if draft.stack.servers and one.server in draft.stack.servers:
+        if draft.stack.servers and (one.server in draft.stack.servers or _is_spread(one)):
             for other in waits_for(draft.stack, one.name):
                 if other in draft.stack.jobs and draft.stack.jobs[other].run == "manual":
                     there = draft.written(one.section, one.name)
@@ -193,6 +193,10 @@ def _order(draft: Draft) -> None:
         )
 
 
+def _is_spread(one: Placed) -> bool:
+    return isinstance(one.container, Application) and one.container.is_replicated
+
+
 def _needs(draft: Draft, name: str) -> list[str]:
     """Return what a container comes after; nothing while its environment has errors of its own."""
     if not draft.stack.servers:
@@ -200,7 +204,7 @@ def _needs(draft: Draft, name: str) -> list[str]:
     known = {
         one.name
         for one in placed(draft)
-        if one.server in draft.stack.servers
+        if (one.server in draft.stack.servers or _is_spread(one))
         and all(draft.whole(one.section, one.name, key) for key in ("env", "environment", "files"))
     }
     if name not in known:

@@ -1,14 +1,14 @@
 """Checks of domains: who lists them, who serves them."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 
 from settings import entries
-from settings.checks.common import Placed, applications_on, placed, server_of
+from settings.checks.common import Placed, applications_on, led_to, placed, readable
 from settings.domains import enclosing_zone, www_of
 from settings.draft import Draft
 from settings.errors import Key, did_you_mean, show
 from settings.models import Application, Dns
+from settings.order import gets_certificates
 from settings.site import Site
 
 
@@ -32,20 +32,20 @@ def check(draft: Draft) -> None:
         if isinstance(one.container, Application):
             _http_port(draft, one.name, one.container)
             _site(draft, one.name, one.container)
-    _own_certificates(draft)
+    _own_certificates(draft, listed)
 
 
-def _listed(draft: Draft) -> dict[str, str]:
-    """Check the names under every `dns`; return the server of each web domain."""
+def _listed(draft: Draft) -> dict[str, list[str]]:
+    """Check the names under every `dns`; return the servers of each web domain: several where they are of the swarm."""
     seen: dict[str, str] = {}
-    web: dict[str, str] = {}
+    web: dict[str, list[str]] = {}
     for kind, domain, at in _names(draft):
         _name(draft, domain, kind, at)
-        if first := seen.get(domain):
+        if (first := seen.get(domain)) and not (".dns.web[" in first and _shares(draft, at, web.get(domain, []))):
             draft.report(f"{show(domain)} is listed at {first} already; leave one out", *at)
         seen.setdefault(domain, draft.written(*at))
         if kind == "web":
-            web.setdefault(domain, str(at[1]))
+            web.setdefault(domain, []).append(str(at[1]))
     for server_name, server in draft.stack.servers.items():
         if server.dns.private and server.private_ip is None and draft.whole("servers", server_name, "private_ip"):
             at_private = ("servers", server_name, "dns", "private")
@@ -54,6 +54,16 @@ def _listed(draft: Draft) -> dict[str, str]:
         if (shadow := seen.get(f"www.{domain}")) and ".web[" not in shadow:
             draft.problems_at(shadow, f'"www.{domain}" leads to the web domain {show(domain)} already; leave it out')
     return web
+
+
+def _shares(draft: Draft, at: tuple[Key, ...], others: list[str]) -> bool:
+    """Whether a domain may lead to one more server: one of the swarm, as the others are."""
+    together = [str(at[1]), *others]
+    return (
+        at[2:4] == ("dns", "web")
+        and len(set(together)) == len(together)
+        and all(draft.stack.servers[name].swarm is not None for name in together)
+    )
 
 
 def _names(draft: Draft) -> Iterator[tuple[str, str, tuple[Key, ...]]]:
@@ -85,7 +95,7 @@ def _served_domain(
     text: str,
     at: tuple[Key, ...],
     *,
-    listed: dict[str, str],
+    listed: dict[str, list[str]],
     served: dict[str, str],
 ) -> None:
     try:
@@ -102,9 +112,7 @@ def _served_domain(
         draft.report(f"{show(text)} is served by {first} already; leave one out", *at)
     served.setdefault(text, draft.written("applications", one.name))
     if host in listed:
-        if one.server is not None and listed[host] != one.server:
-            message = f"{show(host)} leads to {listed[host]}, but this application runs on {one.server}"
-            draft.report(f"{message}; move the domain or the application", *at)
+        _leads_here(draft, one, host, at, listed[host])
     elif all(draft.whole("servers", name, "dns", "web") for name in draft.names["servers"]) and draft.names["servers"]:
         server = one.server or "NAME"
         remedy = did_you_mean(host, listed)
@@ -112,19 +120,31 @@ def _served_domain(
         draft.report(f"no server answers for {show(host)}: it is not in servers.{server}.dns.web; {hint}", *at)
 
 
-def _readable(app: Application) -> list[tuple[int, entries.Entry]]:
-    """The entries of its domains that can be read, with their places."""
-    found = []
-    for index, text in enumerate(app.domains):
-        with suppress(ValueError):
-            found.append((index, entries.check(text)))
-    return found
+def _leads_here(draft: Draft, one: Placed, host: str, at: tuple[Key, ...], servers: list[str]) -> None:
+    """Report a domain that leads to a server which the application is not on."""
+    if isinstance(one.container, Application) and one.container.is_replicated:
+        for server in servers:
+            if draft.stack.servers[server].swarm is None and draft.whole("servers", server, "swarm"):
+                draft.report(
+                    f"{show(host)} leads to {server}, which is no server of the swarm; write "
+                    f"servers.{server}.swarm: worker, or list the domain at one that is",
+                    *at,
+                )
+    elif one.server is not None and one.server not in servers:
+        message = f"{show(host)} leads to {servers[0]}, but this application runs on {one.server}"
+        draft.report(f"{message}; move the domain or the application", *at)
+    elif one.server is not None and len(servers) > 1:
+        draft.report(
+            f"{show(host)} leads to {' and '.join(servers)}, but this application runs on {one.server} alone; write "
+            "replicas in place of server, or list the domain at that server only",
+            *at,
+        )
 
 
 def _site(draft: Draft, name: str, app: Application) -> None:
     """Report what is said of a site and can't be for its domains, and passwords that nobody has set."""
     at = ("applications", name, "site")
-    known = _readable(app)
+    known = readable(app)
     if app.site.strip and known and not any(entry.below for _, entry in known):
         draft.report(
             "there is no path to take off; write one behind a domain, as in env.domains: "
@@ -154,27 +174,44 @@ def _unusable(password: str) -> str | None:
     return "is of more than 256 bytes" if len(password.encode()) > 256 else None
 
 
-def _own_certificates(draft: Draft) -> None:
-    """Report names below a domain without a certificate: an authority gives none for them over http."""
+def _own_certificates(draft: Draft, listed: dict[str, list[str]]) -> None:
+    """Report names without a certificate: an authority gives none over http for those below a domain, and of a domain
+    of several servers it asks any, so each has to have the job that answers it.
+    """
+    getting = {one.server for one in placed(draft) if gets_certificates(one.container)}
     setups = [one for one in placed(draft) if one.section == "jobs" and one.container.env.get("domains") == "all"]
-    for name, app in draft.stack.applications.items():
-        server = server_of(draft, "applications", name, app)
+    for server, name, app in _led(draft):
         https = any(
             (port.host, port.proto) == (443, "tcp")
-            for proxy in (applications_on(draft, server).values() if server else ())
+            for proxy in applications_on(draft, server).values()
             if proxy.ipv6_web
             for port in proxy.published
         )
-        keys = {key for one in setups if one.server in (server, None) for key in one.container.env}
-        given = any(key.startswith("certificate_") for key in keys)
-        for index, entry in _readable(app):
+        here = [one for one in setups if one.server in (server, None)]
+        given = any(key.startswith("certificate_") for one in here for key in one.container.env)
+        for index, entry in readable(app):
             if entry.is_wildcard and https and not given and draft.whole("jobs"):
-                job = setups[0].name if setups else "hasetup"
+                job = here[0].name if here else setups[0].name if setups else "hasetup"
                 draft.report(
                     f"no authority gives a certificate for {show(entry.host)} over http; give your own: "
                     f"jobs.{job}.env: {{certificate_wildcard: _secrets^NAME}} (docs/certificates.md)",
                     "applications", name, "env", "domains", index,
                 )  # fmt: skip
+            elif getting & set(listed.get(entry.host, [])) and server not in getting and draft.whole("jobs"):
+                draft.report(
+                    f"{server} is one of several that {show(entry.host)} leads to, and an authority asks any of them, "
+                    f"but no job of {server} gets certificates, and its proxy would answer wrongly; add one beside its "
+                    f"HAProxySetup: {{server: {server}, build_dir: CertBot, env: {{domains: all, ...}}, ...}} "
+                    "(docs/certificates.md), or list it at one server",
+                    "applications", name, "env", "domains", index,
+                )  # fmt: skip
+
+
+def _led(draft: Draft) -> Iterator[tuple[str, str, Application]]:
+    """Yield each server with the applications that it leads to."""
+    for server in draft.stack.servers:
+        for name, app in led_to(draft, server).items():
+            yield server, name, app
 
 
 def _http_port(draft: Draft, name: str, app: Application) -> None:

@@ -5,7 +5,7 @@ Bee2 has the same words for other things, and what it made of them would be gree
 
 import re
 
-from settings.checks.common import Placed, applications_on, placed
+from settings.checks.common import Placed, applications_on, led_to, placed
 from settings.containers import Application
 from settings.draft import Draft
 from settings.errors import show
@@ -134,7 +134,7 @@ def _unserved(draft: Draft, server: str) -> None:
         return
     if not draft.whole("jobs"):
         return
-    names = [name for name, app in apps.items() if app.domains]
+    names = [name for name, app in led_to(draft, server).items() if app.domains]
     proxy = next(name for name, app in apps.items() if app.ipv6_web)
     places = [("applications", name, "env", "domains") for name in names]
     for at in [*places, *([("servers", server, "redirects")] if draft.stack.servers[server].redirects else [])]:
@@ -149,7 +149,7 @@ def _unpublished(draft: Draft, server: str) -> None:
     """Report a proxy whose sites nobody could reach: it would be asked on the server itself, and be green."""
     apps = applications_on(draft, server)
     proxy = next((name for name, app in apps.items() if app.ipv6_web and app.build_dir == _PROXY), None)
-    asked = any(app.domains for app in apps.values()) or draft.stack.servers[server].redirects
+    asked = any(app.domains for app in led_to(draft, server).values()) or draft.stack.servers[server].redirects
     if proxy is None or not asked:
         return
     at = ("applications", proxy)

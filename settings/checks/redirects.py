@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from settings.checks.common import applications_on
+from settings.checks.common import led_to, readable
 from settings.draft import Draft
 from settings.errors import did_you_mean, show
 from settings.redirects import Redirect, parse
@@ -18,7 +18,7 @@ def check(draft: Draft) -> None:
     known = {(one.host, one.path): one for one in lines.values()}
     for (server, source), one in lines.items():
         at = ("servers", server, "redirects", source)
-        served = {entry.host: name for name, app in applications_on(draft, server).items() for entry in app.entries}
+        served = {entry.host: name for name, app in led_to(draft, server).items() for _, entry in readable(app)}
         here = {other.host for (name, _), other in lines.items() if name == server and not other.path}
         if not one.path and one.to.startswith("/"):
             draft.report("is the whole domain, and would lead to itself; write a URL of another one", *at)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from lab.paths import CHECKOUT
-from operations.state import CONTAINER, State
+from operations.state import CONTAINER, SERVICE, State
 from tests.engine.workplace import Workplace
 
 EXAMPLES = sorted((CHECKOUT / "examples").glob("*.yaml"))
@@ -35,6 +35,8 @@ def test_an_example_is_planned_with_all_that_it_runs(workplace: Workplace, examp
     )
     planned = State.of_plan(project.plan())
     config = yaml.safe_load(text)["config"]
+    spread = {name for name, entry in config["apiary:applications"].items() if "replicas" in entry}
     # Of what is public, the proxy has a door.
-    wanted = {*config["apiary:applications"], *config["apiary:jobs"], "haproxy-door"}
+    wanted = {*config["apiary:applications"], *config["apiary:jobs"], "haproxy-door"} - spread
     assert {one.name for one in planned.of_type(CONTAINER)} == wanted
+    assert {one.name for one in planned.of_type(SERVICE)} == spread

@@ -121,6 +121,21 @@ def two(two_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
     return found
 
 
+@pytest.fixture(scope="session")
+def swarm_region(worker_id: str) -> Iterator[Paths]:
+    """The region of the hive that is a swarm."""
+    yield from _region(f"test-{worker_id}-swarm", stack_file=STACKS / "swarm.yaml")
+
+
+@pytest.fixture(scope="session")
+def three(swarm_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
+    """Three servers of a swarm (stacks/swarm.yaml)."""
+    found = Hive.copy_of_the_checkout(swarm_region, tmp_path_factory.mktemp("swarm"), STACKS / "swarm.yaml")
+    found.pulumi("stack", "select", "--create")
+    found.up()
+    return found
+
+
 # One row after another, each confirmed by the disk; after whatever has happened it counts on from what is there.
 WRITER = """\
 #!/bin/sh

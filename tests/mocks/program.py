@@ -104,6 +104,7 @@ class Providers(mocks.Mocks):
             case "tls:index/privateKey:PrivateKey":
                 computed = {
                     "privateKeyOpenssh": pulumi.Output.secret(f"private key {args.name}\n"),
+                    "privateKeyPem": pulumi.Output.secret(f"private key in PEM of {args.name}"),
                     "publicKeyOpenssh": f"ssh-ed25519 {args.name}\n",
                 }
             case "vultr:index/objectStorage:ObjectStorage":
@@ -119,6 +120,8 @@ class Providers(mocks.Mocks):
                     "name": f"{args.name}-1234567",
                     "networkDatas": [{"ipAddress": "172.30.0.130", "globalIpv6Address": "2001:db8:77:1:0:2:8000:1"}],
                 }
+            case "command:local:Command" if args.name.endswith("-joined"):
+                computed = {"stdout": "number-of-the-swarm\n"}
             case "command:remote:Command" if str(args.inputs.get("create")).startswith("apiary-git commit "):
                 computed = {"stdout": f"{COMMIT}\n"}
             case "command:remote:Command" if str(args.inputs.get("create")).startswith("apiary-image digest "):

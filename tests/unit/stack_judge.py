@@ -14,7 +14,7 @@ import yaml
 
 import settings
 from lab.paths import CHECKOUT
-from settings import carried, databases, options, order, saved
+from settings import carried, databases, options, order, saved, swarm
 from settings.references import Reference, SecretRef, Text
 from tests.unit.stack_fuzz import PROJECT, stack_file
 
@@ -98,6 +98,10 @@ def planned(stack: settings.Stack) -> None:
         _server(stack, name)
     for name in wanted:
         _container(stack, name)
+        assert swarm.runs_on(stack, name)
+    if swarm.members(stack):
+        assert swarm.managers(stack)
+        json.dumps(swarm.nets(stack))
     for name in settings.monitors(stack).values():
         json.dumps(settings.watched(stack, name, dict.fromkeys(stack.servers, "192.0.2.1")))
 

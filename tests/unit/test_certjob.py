@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import json
 import os
@@ -10,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "images" / "CertBot"))
 
-from certjob import certificate
+from certjob import account, certificate
 from certjob.authority import Authority, AuthorityError, RefusedError, _problem, _reason, thumbprint
 from certjob.failures import Failures
 from certjob.proxy import Proxy, ProxyError
@@ -417,3 +420,81 @@ def test_each_authority_has_a_folder_of_its_own():
     assert slug(PRODUCTION) == "acme-v02.api.letsencrypt.org-directory"
     assert slug(STAGING) != slug(PRODUCTION)
     assert slug("https://ca.example:14000/../dir") == "ca.example-14000-..-dir"
+
+
+# One account for several servers
+
+
+def account_key() -> str:
+    key = rsa.generate_private_key(65537, 2048)
+    traditional = serialization.PrivateFormat.TraditionalOpenSSL
+    return key.private_bytes(serialization.Encoding.PEM, traditional, serialization.NoEncryption()).decode()
+
+
+def test_a_key_that_is_given_has_the_thumbprint_of_its_jwk():
+    key = account_key()
+    numbers = serialization.load_pem_private_key(key.encode(), None).public_key().public_numbers()  # type: ignore[union-attr]
+    packed = {name: getattr(numbers, name).to_bytes(256 if name == "n" else 3) for name in ("n", "e")}
+    jwk = {name: base64.urlsafe_b64encode(value).decode().rstrip("=") for name, value in packed.items()}
+    assert account.thumbprint_of(key) == thumbprint({**jwk, "kty": "RSA"})
+    with pytest.raises(account.AccountError, match="no private key"):
+        account.thumbprint_of("-----BEGIN PRIVATE KEY-----\nnone\n-----END PRIVATE KEY-----\n")
+
+
+def test_the_account_of_a_given_key_takes_the_place_of_one_made_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    key, asked = account_key(), list[str]()
+    settings = Settings(domains=NAMES, proxy="haproxy", directory="https://acme.example/dir", account_key=key)
+    authority = Authority(settings, tmp_path)
+    account.keep(tmp_path / "accounts" / "acme.example" / "dir" / "another", '{"kty": "EC"}', "{}")
+
+    def register(directory: str, *_: Any) -> tuple[str, str]:
+        asked.append(directory)
+        return '{"kty": "RSA"}', '{"uri": "https://acme.example/account/1"}'
+
+    monkeypatch.setattr(account, "register", register)
+    assert authority.account() == authority.account() == account.thumbprint_of(key)
+    assert asked == ["https://acme.example/dir"]
+    [kept] = (tmp_path / "accounts" / "acme.example" / "dir").iterdir()
+    assert {file.name: oct(file.stat().st_mode & 0o777) for file in kept.iterdir()} == dict.fromkeys(
+        ("meta.json", "private_key.json", "regr.json"), "0o600"
+    )
+
+
+def test_who_has_nothing_to_ask_for_answers_for_the_others_all_the_same(run: Any):
+    key = account_key()
+    run.authority.given = {name: made(*names, days=90) for name, names in NAMES.items()}
+    assert run(settings=Settings(domains=NAMES, proxy="haproxy", account_key=key)).run() == 0
+    assert run.authority.asked == []
+    assert run.proxy.told == [account.thumbprint_of(key)]
+
+
+def test_the_authority_is_not_asked_while_another_server_would_answer_wrongly(
+    run: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    other = PlayedProxy()
+    other.__dict__["silent"] = {"echo.example.net": "it answers with status 404"}
+    addresses: list[str] = []
+    monkeypatch.setattr(PlayedProxy, "at", lambda _, address: addresses.append(address) or other)
+    peers = {"echo.example.net": ("203.0.113.7",)}
+    settings = Settings(domains=NAMES, proxy="haproxy", account_key=account_key(), peers=peers)
+    assert run(settings=settings).run() == 0
+    assert addresses == ["203.0.113.7"]
+    assert run.authority.asked == ["example.com"]
+    assert "203.0.113.7 does not answer it: it answers with status 404; bring that one back" in capsys.readouterr().err
+    other.__dict__["silent"] = {}
+    assert run(settings=settings).run() == 0
+    assert "echo.example.net" in run.authority.given
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"ACCOUNT_KEY": "secret"}, "ACCOUNT_KEY: holds no private key"),
+        ({"PEERS": "203.0.113.7"}, "PEERS: must be a JSON object"),
+        ({"PEERS": '{"example.com": ["web2"]}'}, "PEERS: must be a JSON object"),
+    ],
+)
+def test_what_several_servers_are_told_is_checked(more: dict[str, str], message: str):
+    with pytest.raises(InputError, match=message) as refused:
+        parse({**BASE, **more})
+    assert "secret" not in str(refused.value)

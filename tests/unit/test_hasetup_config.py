@@ -12,8 +12,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "images" / "HAProxySetup"))
 
 from hasetup import access
 from hasetup.access import Access
-from hasetup.config import SLOTS, page, render
-from hasetup.domains import InputError, parse_container, parse_domains, parse_hsts, parse_networks
+from hasetup.config import page, render
+from hasetup.domains import SLOTS, InputError, parse_container, parse_domains, parse_hsts, parse_networks
 
 GOLDEN = Path(__file__).with_name("test_hasetup_golden.cfg")
 HIVE = {
@@ -282,6 +282,13 @@ def test_no_name_is_looked_up_by_libc_which_blocks_on_absent_ones():
 def test_slots_hold_a_release_and_its_failed_predecessors():
     assert f"server-template echo- {SLOTS} echo:9000 check" in render(domains())
     assert SLOTS >= 4
+
+
+def test_an_application_with_replicas_has_as_many_slots_as_it_is_told():
+    told = {"echo.example.net": {"app": "echo", "port": 9000, "slots": 20}}
+    assert "server-template echo- 20 echo:9000 check" in render(domains(told))
+    with pytest.raises(InputError, match=r"slots: 0 is not a number from 1 to 128"):
+        domains({"echo.example.net": {"app": "echo", "port": 9000, "slots": 0}})
 
 
 def test_a_page_that_would_end_its_own_quotes_is_refused():

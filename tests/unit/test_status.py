@@ -611,6 +611,17 @@ def test_what_there_should_be_follows_from_the_state_and_the_stack_file() -> Non
     assert wanted("prod", "apiary-prod", State.of({}), {}).backups is None
 
 
+def test_a_domain_of_several_servers_leads_to_all_of_them() -> None:
+    told = copy.deepcopy(STATE)
+    resources = told["deployment"]["resources"]
+    resources[0]["outputs"]["servers"]["web2"] = {"ipv4": "192.0.2.2", "web_ipv6": "2001:db8::b"}
+    resources.append({**resources[-1], "urn": f"{URN}apiary:docker:Verdict$command:remote:Command::web2-verdict"})
+    first, second = wanted("prod", "apiary-prod", State.of(told), {}).sites
+    assert first.leads("IPv4") == second.leads("IPv4") == ["192.0.2.1", "192.0.2.2"]
+    assert first.leads("IPv6") == ["2001:db8::a", "2001:db8::b"]
+    assert wanted("prod", "apiary-prod", State.of(STATE), {}).sites[0].leads("IPv4") == ["192.0.2.1"]
+
+
 # how it is shown
 
 

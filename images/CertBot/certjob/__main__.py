@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from certjob.account import AccountError
 from certjob.authority import Authority, AuthorityError
 from certjob.certificate import UTC
 from certjob.failures import Failures
@@ -45,7 +46,7 @@ def main(environment: Mapping[str, str], home: Path = Path("/etc/letsencrypt")) 
                 datetime.datetime.now(UTC),
             )
             return run.run()
-    except AuthorityError as error:
+    except (AuthorityError, AccountError) as error:
         print(f"certbot: FAILED: {error}", file=sys.stderr)
     except OSError as error:
         print(

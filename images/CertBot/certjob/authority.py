@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from certjob import account
 from certjob.settings import Settings
 
 SYSTEM_ROOTS = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -79,6 +80,8 @@ class Authority:
 
     def account(self) -> str:
         """The thumbprint of the account's key; the account is made when there is none. Raises AuthorityError."""
+        if self.settings.account_key:
+            return self._given(self.settings.account_key)
         if not self._account_keys():
             email = ["--email", self.settings.email] if self.settings.email else ["--register-unsafely-without-email"]
             eab = self.settings.eab
@@ -88,6 +91,19 @@ class Authority:
                 why = _reason(said, _problem(log)[1])
                 raise AuthorityError(f"{self.settings.directory} gives no account: {why}")
         return thumbprint(json.loads(self._account_keys()[0].read_text()))
+
+    def _given(self, pem: str) -> str:
+        """The account of a key that several servers have; any other one goes: certbot would have to be told which."""
+        settings = self.settings
+        folder = account.folder_of(self.home, settings.directory, pem)
+        if [key.parent for key in self._account_keys()] != [folder]:
+            self.forget_account()
+            try:
+                made = account.register(settings.directory, pem, self._roots, settings.email, settings.eab)
+            except account.AccountError as error:
+                raise AuthorityError(f"{settings.directory} gives no account: {error}") from error
+            account.keep(folder, *made)
+        return account.thumbprint_of(pem)
 
     def forget_account(self) -> None:
         """Have the next `account` make another one."""

@@ -17,7 +17,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from certjob.certificate import Certificate, read
@@ -48,6 +48,10 @@ class Proxy:
     @property
     def _map(self) -> Path:
         return self.root / "acme.map"
+
+    def at(self, address: str) -> Proxy:
+        """Another server's, of which only the door is known."""
+        return replace(self, host=address)
 
     def own(self) -> dict[str, Certificate | None]:
         """name -> certificate, for names that the stack file has a certificate of its own for."""

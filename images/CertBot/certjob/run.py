@@ -11,10 +11,11 @@ import datetime
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from certjob import certificate
+from certjob.account import thumbprint_of
 from certjob.authority import Authority, AuthorityError, RefusedError
 from certjob.certificate import Certificate
 from certjob.failures import Failures
@@ -81,6 +82,10 @@ class Run:
 
     def run(self) -> int:
         """Exit status. Raises AuthorityError when nothing can be had at all."""
+        if self.settings.account_key:
+            # Also where nothing is due: other servers of a name may ask for a certificate now.
+            self._ready()
+            self.proxy.learn(thumbprint_of(self.settings.account_key))
         own = self.proxy.own()
         due: dict[str, tuple[tuple[str, ...], str]] = {}
         for domain, names in self.settings.domains.items():
@@ -95,15 +100,35 @@ class Run:
             silent = self.proxy.answers(
                 {name: None for names in wanted.values() for name in names}, thumbprint, self.proxy_seconds
             )
+            elsewhere = self._silent_elsewhere(wanted, thumbprint)
             for domain, names in wanted.items():
                 if wrong := next((f"{name}: {silent[name]}" for name in names if name in silent), None):
                     self._refused(
                         domain,
                         f"the proxy does not answer its challenge ({wrong}); run hasetup with this domain first",
                     )
+                elif wrong := elsewhere.get(domain):
+                    self._refused(
+                        domain,
+                        f"the authority may ask another server that it leads to, and {wrong}; bring that one back, or "
+                        "take its records out",
+                        pause=False,
+                    )
                 else:
                     self._obtain(domain, names, due[domain][1])
         return self.report.status(self.settings.strict)
+
+    def _silent_elsewhere(self, wanted: Mapping[str, tuple[str, ...]], thumbprint: str) -> dict[str, str]:
+        """Domain -> which of its other servers does not answer for the same account, of those of which one does not."""
+        asked: dict[str, dict[str, str]] = {}
+        for domain in wanted:
+            for address in self.settings.peers.get(domain, ()):
+                asked.setdefault(address, {})[domain] = domain
+        found: dict[str, str] = {}
+        for address, domains in asked.items():
+            silent = self.proxy.at(address).answers(domains, thumbprint, self.proxy_seconds)
+            found |= {domain: f"{address} does not answer it: {said}" for domain, said in silent.items()}
+        return found
 
     def _own(self, domain: str, known: Iterable[Certificate | None]) -> None:
         """A certificate of the stack file is nobody's to renew but its owner's: tell in time."""
@@ -176,9 +201,12 @@ class Run:
                 print(f"certbot: {domain}: {name} has no address in DNS and is left out", file=sys.stderr)
         return {domain: names for domain, names in found.items() if names}
 
-    def _prepare(self) -> str:
+    def _ready(self) -> None:
         if not self.proxy.ready():
             raise AuthorityError("hasetup has not run on this volume yet; write `after: [hasetup]` in this job")
+
+    def _prepare(self) -> str:
+        self._ready()
         self.authority.check()
         thumbprint = self.authority.account()
         self.proxy.learn(thumbprint)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 PRODUCTION = "https://acme-v02.api.letsencrypt.org/directory"
@@ -33,6 +34,8 @@ class Settings:
     eab: tuple[str, str] | None = None  # key id and HMAC key of an external account
     renew_days: int | None = None  # days before its end at which one is renewed; a third of its life when None
     strict: bool = False  # whether a domain that has never had a certificate fails the run
+    account_key: str | None = None  # PEM of an RSA key; of one account for several servers, else one is made here
+    peers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # domain -> addresses of its other servers
 
 
 def parse(environment: Mapping[str, str]) -> Settings:
@@ -61,6 +64,10 @@ def parse(environment: Mapping[str, str]) -> Settings:
     days = values.get("RENEW_DAYS", "")
     if days and not re.fullmatch(r"[0-9]{1,5}", days):
         errors.append(f"RENEW_DAYS: {days!r} is not a number of days")
+    account_key = values.get("ACCOUNT_KEY") or None
+    if account_key and "PRIVATE KEY-----" not in account_key:
+        errors.append("ACCOUNT_KEY: holds no private key; give it one as PEM")
+    peers = _peers(values.get("PEERS"), errors)
     if errors:
         raise InputError("\n".join(errors))
     return Settings(
@@ -72,6 +79,8 @@ def parse(environment: Mapping[str, str]) -> Settings:
         eab=(kid, key) if kid else None,
         renew_days=int(days) if days else None,
         strict=strict,
+        account_key=f"{account_key}\n" if account_key else None,
+        peers=peers,
     )
 
 
@@ -99,6 +108,15 @@ def _domains(text: str | None, errors: list[str]) -> dict[str, tuple[str, ...]]:
         errors.append(f"DOMAINS: no authority gives a certificate to {', '.join(map(repr, bad))}")
     secure = sorted(name for name, value in hosts.items() if value.get("tls") is True)
     return {name: (name, f"www.{name}") if hosts[name].get("www", True) else (name,) for name in secure}
+
+
+def _peers(text: str | None, errors: list[str]) -> dict[str, tuple[str, ...]]:
+    try:
+        raw = json.loads(text or "{}")
+        return {str(name): tuple(str(ipaddress.ip_address(one)) for one in its) for name, its in raw.items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        errors.append(f'PEERS: must be a JSON object such as {{"example.com": ["203.0.113.7"]}}: {error}')
+        return {}
 
 
 def _flag(values: Mapping[str, str], name: str, errors: list[str]) -> bool:

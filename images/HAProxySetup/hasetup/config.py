@@ -16,9 +16,6 @@ from hasetup.domains import Domain
 from hasetup.frontends import HEAD_KIB, HEAD_LINES
 from hasetup.pages import page
 
-# Addresses that one application can have at a time: replicas, twice during a release, and failed releases
-# that wait for the next good one to remove them.
-SLOTS = 8
 # A reload takes the addresses from the saved state, all else comes from the resolver within its first answer.
 # Never `libc`: it blocks the check and the start for seconds for each name that is not there (yet), and it
 # prefers IPv6, where many applications do not listen.
@@ -189,6 +186,6 @@ def _application(domains: Sequence[Domain]) -> list[str]:
         f"    http-check send meth GET uri {domain.path} ver HTTP/1.1 hdr Host {domain.asked}"
         f" hdr User-Agent {rules.AGENT} hdr Connection close",
         f"    http-check expect status {domain.status}",
-        f"    server-template {domain.app}- {SLOTS} {domain.app}:{domain.port} check inter 1s fastinter 500ms"
+        f"    server-template {domain.app}- {domain.slots} {domain.app}:{domain.port} check inter 1s fastinter 500ms"
         f" downinter 500ms rise 1 fall 3 {_RESOLVED}",
     ]

@@ -23,7 +23,12 @@ _CONTAINER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?\Z")
 _PATH = re.compile(r"/[A-Za-z0-9/._~!$&()*+,;=:@%?-]*\Z")
 _STATUSES = re.compile(r"[0-9]{3}(?:-[0-9]{3})?(?:,[0-9]{3}(?:-[0-9]{3})?)*\Z")
 _HSTS = re.compile(r"(?:max-age=)?([0-9]{1,10})((?:; ?(?:includeSubDomains|preload))*)\Z")
-_KEYS = frozenset({"app", "port", "path", "status", "www", "tls", "site", "redirects", "visited"})
+_KEYS = frozenset({"app", "port", "path", "status", "www", "tls", "site", "redirects", "visited", "slots"})
+
+
+# Addresses that one application can have at a time: twice during a release, and failed releases that wait for the next
+# good one to remove them. Of one with replicas it is told.
+SLOTS, MOST_SLOTS = 8, 128
 
 
 class InputError(ValueError):
@@ -45,6 +50,7 @@ class Domain:
     redirects: tuple[tuple[str, str], ...] = ()  # paths that lead elsewhere, and where to
     below: str = ""  # `/api`: this path and all below it; "" is the whole domain
     visited: str = "/"  # the path by which visitors are asked for it
+    slots: int = SLOTS  # how many addresses the application can have at a time
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -119,11 +125,16 @@ def _domain(key: str, value: object, errors: list[str]) -> Domain | None:
     visited = _visited(value.get("visited", {}), path)
     if not (isinstance(visited, str) and _PATH.match(visited)):
         found.append(f"{at}.visited: {visited!r} is not a path")
+    slots = value.get("slots", SLOTS)
+    if type(slots) is not int or not 1 <= slots <= MOST_SLOTS:
+        found.append(f"{at}.slots: {slots!r} is not a number from 1 to {MOST_SLOTS}")
     if found:
         errors += found
         return None
     served = ("", 0) if elsewhere else (str(app), int(str(port)))
-    return Domain(name, *served, str(path), str(status), bool(www), bool(tls), site, leads, below, str(visited))
+    return Domain(
+        name, *served, str(path), str(status), bool(www), bool(tls), site, leads, below, str(visited), int(str(slots))
+    )
 
 
 def _entry(key: str, at: str, found: list[str]) -> tuple[str, str]:

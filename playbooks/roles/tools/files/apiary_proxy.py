@@ -55,14 +55,16 @@ def inspect(container: str) -> dict[str, Any]:
 
 
 def addresses(container: dict[str, Any]) -> list[str]:
-    """Every address of the container, IPv4 first, in canonical spelling; of one that joined another's network, those.
+    """Every address of the container that this host reaches it by, IPv4 first, in canonical spelling.
 
-    Raises HostError when that other one is gone.
+    Of one that joined another's network, those; on a swarm's network it has another one, without a gateway: no host is
+    on that. Raises HostError when the one that it joined is gone.
     """
     kind, _, other = str((container.get("HostConfig") or {}).get("NetworkMode") or "").partition(":")
     if kind == "container":
         return addresses(inspect(other))
     networks = (container["NetworkSettings"].get("Networks") or {}).values()
+    networks = [network for network in networks if network.get("Gateway") != ""]
     texts = [network.get(key) for key in ("IPAddress", "GlobalIPv6Address") for network in networks]
     return [str(ipaddress.ip_address(text)) for text in texts if text]
 

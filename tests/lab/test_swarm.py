@@ -1,0 +1,249 @@
+"""One application on three servers: every one answers, and one less is seen by its own visitors alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import yaml
+
+from lab.paths import CHECKOUT
+from tests.lab.hive import LABEL, Hive, until
+
+pytestmark = pytest.mark.soak
+
+SERVERS = ("web1", "web2", "web3")
+PRIVATE = {"web1": "192.168.150.11", "web2": "192.168.150.12", "web3": "192.168.150.13"}
+PORTS = (2377, 7946)  # between the servers, by TCP
+HOST = "echo.example.net"
+REPLICAS = 4
+
+# Runs in the prober: asks each address again and again, a connection each, until a file is there.
+LOAD = """
+import http.client, json, os, sys, threading, time
+flag, *addresses = sys.argv[1:]
+asked, failed = dict.fromkeys(addresses, 0), {address: [] for address in addresses}
+end = time.monotonic() + 900
+def ask(address):
+    while not os.path.exists(flag) and time.monotonic() < end:
+        asked[address] += 1
+        started = time.time()
+        try:
+            connection = http.client.HTTPConnection(address, 80, timeout=10)
+            connection.request("GET", "/", headers={"Host": "echo.example.net"})
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status != 200:
+                failed[address].append(f"{started:.1f}: status {answer.status}")
+            connection.close()
+        except OSError as error:
+            failed[address].append(f"{started:.1f}: {error!r}")
+        time.sleep(0.03)
+threads = [threading.Thread(target=ask, args=(address,)) for address in addresses]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(json.dumps({"asked": asked, "failed": failed}))
+"""
+
+
+def addresses(three: Hive, *servers: str) -> list[str]:
+    """Where the servers' proxies answer, over both families."""
+    found = three.outputs()["servers"]
+    return [found[server][key] for server in servers for key in ("web_ipv6", "ipv4")]
+
+
+@contextmanager
+def load(three: Hive, *servers: str) -> Iterator[dict[str, Any]]:
+    """Requests to the servers meanwhile; afterwards, by address, how many there were and which failed."""
+    flag, result = f"/tmp/stop-{time.monotonic_ns()}", dict[str, Any]()
+    asking = three.in_prober("python3", "-c", LOAD, flag, *addresses(three, *servers))
+    try:
+        yield result
+    finally:
+        subprocess.run(["docker", "exec", three.paths.name("prober"), "touch", flag], check=True)
+        out, err = asking.communicate(timeout=60)
+    assert asking.returncode == 0, err
+    result |= json.loads(out)
+
+
+def expect_no_failures(result: dict[str, Any]) -> None:
+    assert min(result["asked"].values()) > 100, result["asked"]
+    assert not any(result["failed"].values()), {address: lines[:5] for address, lines in result["failed"].items()}
+
+
+def asked(three: Hive, address: str) -> tuple[int, str]:
+    host = f"[{address}]" if ":" in address else address
+    return three.get(f"http://{host}/", "-6" if ":" in address else "-4", "-H", f"Host: {HOST}")
+
+
+def nodes(three: Hive, server: str) -> dict[str, str]:
+    """What each server is in the swarm, as one of them has it."""
+    told = three.on_server("docker node ls --format '{{.Hostname}} {{.Status}} {{.ManagerStatus}}'", server=server)
+    return dict(line.split(" ", 1) for line in told.splitlines())
+
+
+def replicas(three: Hive, server: str) -> int:
+    """How many run, as a server has it. `docker service ls` counts those of a dead server too."""
+    every = "docker service ps echo --filter desired-state=running --format '{{.CurrentState}}'"
+    return sum(state.startswith("Running") for state in three.on_server(every, server=server).splitlines())
+
+
+def within(three: Hive, container: str, server: str, code: str) -> str:
+    """What a program says that runs in a container."""
+    return three.on_server(f"docker exec -i {container} python3 -", server=server, stdin=code).strip()
+
+
+def test_every_server_answers_over_both_families_with_the_visitors_own_address(three: Hive) -> None:
+    for address in addresses(three, *SERVERS):
+        status, body = asked(three, address)
+        assert status == 200, f"{address}: {status} {body}"
+        assert json.loads(body)["x_forwarded_for"] == [three.own_address("-6" if ":" in address else "-4")]
+
+
+def test_nothing_changes_the_second_time_nor_does_a_refresh_find_anything(three: Hive) -> None:
+    three.expect_no_changes()
+    three.pulumi("preview", "--refresh", "--expect-no-changes")
+    for server in SERVERS:
+        three.expect_bootstrapped(server)
+
+
+def test_one_manager_or_three_know_each_other_by_the_stack_files_names(three: Hive) -> None:
+    assert set(nodes(three, "web2")) == set(SERVERS)
+    assert sorted(said.split()[-1] for said in nodes(three, "web2").values()) == ["Leader", "Reachable", "Reachable"]
+
+
+def test_replicas_are_found_by_name_and_find_what_runs_on_one_server(three: Hive) -> None:
+    asker = three.container("asker", "web2")
+    name = "import os, urllib.request; print(urllib.request.urlopen(f'http://{os.environ[\"ECHO\"]}:8080/').status)"
+    assert within(three, asker, "web2", name) == "200"
+    ask = "import os, urllib.request; print(urllib.request.urlopen(f'http://{os.environ[\"LEDGER\"]}:5432/').status)"
+    for server in SERVERS:
+        for replica in three.on_server("docker ps -q --filter name=^echo\\.", server=server).split():
+            assert within(three, replica, server, ask) == "200", f"a replica on {server}"
+            # Given once in secret and once in plain, each as the stack file says.
+            assert three.on_server(f"docker exec {replica} cat /etc/echo.yml", server=server) == "size: small"
+            mode = three.on_server(f"docker exec {replica} stat -c %a%u /run/keys/echo", server=server)
+            assert mode.strip() == "4000"
+
+
+def test_the_servers_ports_for_each_other_are_open_to_nobody_else(three: Hive) -> None:
+    found = three.outputs()["servers"]
+    outside = [found[server][key] for server in SERVERS for key in ("ipv4", "ipv6", "web_ipv6")]
+    for routed in (False, True):
+        opened = three.scan(outside, routed, [22, 80, *PORTS, 4789, 8404, 8080, 5432])
+        assert {port for _, port in opened} == {22, 80}
+    knock = """
+import socket
+for address in ADDRESSES:
+    for port in PORTS:
+        with socket.socket() as one:
+            one.settimeout(2)
+            if one.connect_ex((address, port)) == 0: print(address, port)
+""".replace("ADDRESSES", str(sorted(PRIVATE.values()))).replace("PORTS", str([22, *PORTS]))
+    for server, container in (("web2", three.container("asker", "web2")), ("web1", three.container("ledger", "web1"))):
+        assert within(three, container, server, knock) == ""
+    replica = three.on_server("docker ps -q --filter name=^echo\\.", server="web1").split()[:1]
+    for one in replica:
+        assert within(three, one, "web1", knock) == ""
+    # The control: the servers themselves.
+    reached = three.on_server("python3 -", server="web2", stdin=knock)
+    assert f"{PRIVATE['web1']} 2377" in reached
+    assert f"{PRIVATE['web3']} 7946" in reached
+
+
+def test_a_good_release_fails_no_request(three: Hive) -> None:
+    with load(three, *SERVERS) as result, three.changed() as settings:
+        settings["apiary:applications"]["echo"]["env"]["release"] = "two"
+        three.up()
+    expect_no_failures(result)
+    three.up()
+
+
+def test_a_bad_release_is_taken_back_and_says_what_the_failed_replica_said(three: Hive) -> None:
+    with load(three, *SERVERS) as result, three.changed() as settings:
+        settings["apiary:applications"]["echo"]["entrypoint"] = ["python3", "/no-such-program.py"]
+        done = three.up(check=False)
+        assert done.status != 0
+        assert "the release was taken back" in done.output
+        assert "/no-such-program.py" in done.output
+    expect_no_failures(result)
+    three.up()
+    assert replicas(three, "web1") == REPLICAS
+
+
+def test_every_server_serves_a_certificate_whichever_the_authority_asks(three: Hive) -> None:
+    given = yaml.safe_load((CHECKOUT / "Pulumi.lab.yaml").read_text())["config"]["apiary:jobs"]["certbot"]["env"]
+    with three.changed() as settings:
+        for number, server in enumerate(SERVERS, 1):
+            settings["apiary:applications"][f"proxy{number}"]["ports"] = [80, 443]
+            settings["apiary:jobs"][f"certbot{number}"] = {
+                "server": server,
+                "build_dir": "CertBot",
+                "after": [f"hasetup{number}"],
+                "env": {
+                    "domains": "all",
+                    "haproxy_container": f"$proxy{number}",
+                    "directory": given["directory"],
+                    "directory_ca": given["directory_ca"],
+                    "strict": True,
+                },
+                "volumes": ["haproxycfg:/etc/haproxy", "letsencrypt:/etc/letsencrypt"],
+            }
+        three.up()
+        for address in addresses(three, *SERVERS):
+            place = f"[{address}]" if ":" in address else address
+            family = "-6" if ":" in address else "-4"
+            status, body = three.get(f"https://{HOST}/", family, "--resolve", f"{HOST}:443:{place}")
+            assert status == 200, f"{address}: {status} {body}"
+        assert "PRIVATE KEY" not in three.output_of("stack", "export")
+    three.up()
+
+
+def test_a_server_is_emptied_without_a_failed_request(three: Hive) -> None:
+    with load(three, *SERVERS) as result, three.changed() as settings:
+        settings["apiary:servers"]["web2"]["drain"] = True
+        three.up()
+        running = "docker ps -q --filter name=^echo\\."
+        until(lambda: three.on_server(running, server="web2") == "", 60, "no replica runs on web2")
+        until(lambda: replicas(three, "web1") == REPLICAS, 60, "all run elsewhere")
+        told = three.prober("getent", "ahosts", HOST).stdout
+        assert three.outputs()["servers"]["web2"]["ipv4"] not in told
+        assert three.outputs()["servers"]["web3"]["ipv4"] in told
+        # Who still has its address is served.
+        for address in addresses(three, "web2"):
+            assert asked(three, address)[0] == 200
+    expect_no_failures(result)
+    three.up()
+    assert three.outputs()["servers"]["web2"]["ipv4"] in three.prober("getent", "ahosts", HOST).stdout
+
+
+def test_a_rebooted_server_comes_back_with_its_proxy(three: Hive) -> None:
+    three.reboot("web3")
+    for address in addresses(three, "web3"):
+        until(lambda one=address: asked(three, one)[0] == 200, 120, f"{address} answers again")
+
+
+def test_a_server_less_is_seen_by_its_own_visitors_alone_and_it_comes_back_as_itself(three: Hive) -> None:
+    """The worst one: it began the swarm, leads it, and is the one by which services are made."""
+    with load(three, "web2", "web3") as result:
+        three.lab("kill", f"{LABEL}web1")
+        until(lambda: replicas(three, "web2") == REPLICAS, 30, "all replicas run elsewhere")
+        assert nodes(three, "web2")["web1"].startswith("Down")
+        three.operations("revive", "web1", "--yes")
+        assert nodes(three, "web2")["web1"].startswith("Ready")
+        assert len(nodes(three, "web2")) == len(SERVERS)
+    expect_no_failures(result)
+    for address in addresses(three, *SERVERS):
+        assert asked(three, address)[0] == 200
+    three.expect_no_changes()
+
+
+def test_it_goes_without_waiting_for_servers_that_are_gone(three: Hive) -> None:
+    started = time.monotonic()
+    three.expect_destroyed()
+    assert time.monotonic() - started < 120

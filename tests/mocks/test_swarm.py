@@ -1,0 +1,228 @@
+"""The swarm as the program declares it: who joins, what is spread, who is on its network."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from lab.paths import CHECKOUT
+from tests.mocks import program
+from tests.mocks.program import Graph, Registered
+from tests.mocks.test_private import told
+from tests.unit.test_swarm_settings import certbot, three
+
+MANAGER = "pulumi:providers:docker"
+
+
+@pytest.fixture(autouse=True)
+def made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(program.PREFIXES, "web3", "2001:db8:77:5")
+
+
+@pytest.fixture
+def raw() -> dict[str, Any]:
+    raw = three()
+    raw["applications"]["shop"] |= {
+        "memory": "64m", "cpus": 0.5, "grace_seconds": 60, "restart": "on-failure", "tmpfs": {"/scratch": "size=16m"},
+        "files": {
+            "/etc/shop.yml": {"content": "currency: EUR", "user": "1000"},
+            "/run/keys/mail": {"content": "${_secrets^wildcard}", "mode": "0400"},
+        },
+    }  # fmt: skip
+    raw["applications"]["shop"]["env"]["db_password"] = "_postgres^password"
+    return raw
+
+
+def service(graph: Graph) -> Registered:
+    [found] = graph.of_type("docker:index/service:Service")
+    return found
+
+
+def joined(graph: Graph, server: str) -> Registered:
+    return graph.one("command:local:Command", f"{server}-joined")
+
+
+def needs(graph: Graph, one: Registered) -> set[str]:
+    """All that goes before it, directly or not, as the engine knows it."""
+    found: set[str] = set()
+    pending = [one.urn]
+    while pending:
+        resource = graph.by_urn(pending.pop())
+        provider = resource.provider.rpartition("::")[0]
+        of_it = {*resource.dependencies, resource.deleted_with, *([provider] if provider in graph_urns(graph) else [])}
+        pending += of_it - found - {""}
+        found |= of_it - {""}
+    return found
+
+
+def graph_urns(graph: Graph) -> set[str]:
+    return {one.urn for one in graph}
+
+
+def networks(graph: Graph, name: str) -> list[str]:
+    found = graph.one("docker:index/container:Container", name).inputs["networksAdvanced"]
+    return [one["name"] for one in found]
+
+
+def test_a_service_has_what_the_application_says(raw: dict[str, Any], program: Any) -> None:
+    found = service(program(raw))
+    spec = found.inputs["taskSpec"]["containerSpec"]
+    assert found.inputs["mode"] == {"replicated": {"replicas": 4}}
+    assert found.inputs["endpointSpec"] == {"mode": "dnsrr"}
+    assert found.inputs["taskSpec"]["networksAdvanceds"] == [{"id": "swarm-id"}]
+    assert found.inputs["taskSpec"]["resources"]["limits"] == {"memoryBytes": 64 * 2**20, "nanoCpus": 500_000_000}
+    assert found.inputs["taskSpec"]["restartPolicy"] == {
+        "condition": "on-failure", "delay": "2s", "maxAttempts": 0, "window": "0s",
+    }  # fmt: skip
+    assert found.inputs["updateConfig"]["order"] == "start-first"
+    assert found.inputs["updateConfig"]["failureAction"] == "rollback"
+    assert spec["stopGracePeriod"] == "1m"  # as it is read back, where a container has 1m0s
+    assert spec["capDrops"] == ["ALL"]
+    # Else heal would take what Swarm has started for something that an update has left behind.
+    assert spec["labels"] == [{"label": "apiary.stack", "value": "apiary-test, by its swarm"}]
+    assert spec["mounts"] == [
+        {"type": "tmpfs", "target": "/scratch", "tmpfsOptions": {"sizeBytes": 16 * 2**20, "mode": 0o1777}}
+    ]
+    assert spec["healthcheck"]["interval"] == "5s"
+    assert spec["env"]["HTTP_PORT"] == "8080"
+    assert spec["env"]["DB_HOST"] == "192.168.150.11"  # what runs on one server, by its private address
+    assert found.secret_outputs == {"taskSpec"}
+
+
+def test_files_are_secrets_where_a_secret_is_in_them_and_configs_else(raw: dict[str, Any], program: Any) -> None:
+    graph = program(raw)
+    spec = service(graph).inputs["taskSpec"]["containerSpec"]
+    [secret], [config] = (
+        graph.of_type("docker:index/secret:Secret"),
+        graph.of_type("docker:index/serviceConfig:ServiceConfig"),
+    )
+    assert secret.secret_inputs == {"data"}
+    assert base64.b64decode(secret.inputs["data"]).decode() == raw["secrets"]["wildcard"]
+    assert base64.b64decode(config.inputs["data"]).decode() == "currency: EUR"
+    assert "name" not in secret.inputs  # another content is another secret beside the one that still runs
+    [mounted] = spec["secrets"]
+    assert (mounted["fileName"], mounted["fileMode"], mounted["fileUid"]) == ("/run/keys/mail", 0o400, "0")
+    [read] = spec["configs"]
+    assert (read["fileName"], read["fileMode"], read["fileUid"], read["fileGid"]) == (
+        "/etc/shop.yml",
+        0o444,
+        "1000",
+        "0",
+    )
+
+
+def test_images_are_on_every_server_before_a_release_begins(raw: dict[str, Any], program: Any) -> None:
+    raw["applications"]["shop"]["servers"] = ["web1", "web3"]
+    graph = program(raw)
+    found = service(graph)
+    images = {one.name for one in graph.of_type("apiary:docker:Image") if one.name.endswith("/Notes")}
+    assert images == {"web1/Notes", "web3/Notes"}
+    assert found.inputs["taskSpec"]["placement"] == {"constraints": ["node.labels.apiary.server!=web2"]}
+    names = [one.name for one in graph]
+    assert max(names.index("web1/Notes"), names.index("web3/Notes")) < names.index("shop-health")
+    assert found.name == "shop"
+    assert graph.resources.index(graph.one("command:remote:Command", "shop-health")) < graph.resources.index(found)
+
+
+def test_every_server_has_the_very_same_image_of_a_branch(raw: dict[str, Any], program: Any) -> None:
+    del raw["applications"]["shop"]["build_dir"]
+    raw["applications"]["shop"]["git"] = {"url": "https://git.example.org/shop.git", "branch": "main"}
+    found = [one.name for one in program(raw).of_type("command:remote:Command") if one.name.endswith("-commit")]
+    assert found == ["web1/https://git.example.org/shop.git#main-commit"]
+
+
+def test_who_is_on_the_swarms_network(raw: dict[str, Any], program: Any) -> None:
+    graph = program(raw)
+    for name in ("proxy1-door", "proxy2-door", "proxy3-door", "worker"):
+        assert networks(graph, name)[1:] == ["swarm-id"]
+        labels = graph.one("docker:index/container:Container", name).inputs["labels"]
+        assert {"label": "apiary.overlay", "value": "true"} in labels
+    assert len(networks(graph, "postgres")) == 1
+
+
+def test_servers_join_one_after_the_first_and_no_token_is_in_the_state(raw: dict[str, Any], program: Any) -> None:
+    graph = program(raw)
+    first = joined(graph, "web1")
+    service_and_more = [
+        *graph.of_type("docker:index/service:Service"),
+        graph.one("docker:index/network:Network", "swarm"),
+    ]
+    for one in (*(joined(graph, server) for server in ("web1", "web2", "web3")), *service_and_more):
+        # Else reviving one server would take the others' down with it first.
+        assert not needs(graph, one) & {of.urn for of in graph.of_type("vultr:index/instance:Instance")}, one.urn
+    assert "ask_web1 init 192.168.150.11 10.201.0.0/18" in first.inputs["create"]
+    assert first.inputs["create"] == first.inputs["update"]
+    assert "SWMTKN" not in json.dumps([one.inputs for one in graph], default=str)
+
+
+def test_a_server_is_told_of_the_others_and_of_nobody_without_a_swarm(
+    raw: dict[str, Any], stack_file: dict[str, Any], program: Any
+) -> None:
+    graph = program(raw)
+    assert told(graph, "web2")["apiary_swarm"] == {
+        "gateway": "10.201.128.0/18", "peers": ["192.168.150.11", "192.168.150.13"],
+    }  # fmt: skip
+    assert "apiary_swarm" not in told(program(stack_file), "web1")
+
+
+def test_every_server_of_a_domain_has_records_of_its_own(raw: dict[str, Any], program: Any) -> None:
+    records = program(raw).of_type("vultr:index/dnsRecord:DnsRecord")
+    web = {one.name: one.inputs["data"] for one in records if one.name.startswith("example.net/shop/")}
+    assert sorted(web) == [
+        "example.net/shop/A", "example.net/shop/A/web2", "example.net/shop/A/web3",
+        "example.net/shop/AAAA", "example.net/shop/AAAA/web2", "example.net/shop/AAAA/web3",
+    ]  # fmt: skip
+    assert web["example.net/shop/AAAA/web3"].startswith("2001:db8:77:5:")
+
+
+def test_a_server_that_is_emptied_loses_its_records_and_no_other_changes(raw: dict[str, Any], program: Any) -> None:
+    def web(graph: Graph) -> dict[str, str]:
+        records = graph.of_type("vultr:index/dnsRecord:DnsRecord")
+        return {one.name: one.inputs["data"] for one in records if one.name.startswith("example.net/shop/")}
+
+    before = web(program(raw))
+    raw["servers"]["web1"]["drain"] = True
+    graph = program(raw)
+    assert web(graph) == {name: data for name, data in before.items() if "/web" in name}
+    assert '"${state#* }" manager drain </dev/null' in joined(graph, "web1").inputs["create"]
+    assert '"${state#* }" manager active </dev/null' in joined(graph, "web2").inputs["create"]
+
+
+def test_all_jobs_for_certificates_of_one_name_have_one_account(raw: dict[str, Any], program: Any) -> None:
+    for number in (1, 2, 3):
+        del raw["jobs"][f"hasetup{number}"]["env"]["certificate_shared"]
+        raw["jobs"][f"certbot{number}"] = certbot(number)
+    graph = program(raw)
+    key = graph.one("tls:index/privateKey:PrivateKey", "certificates")
+    assert (key.inputs["algorithm"], key.inputs["rsaBits"]) == ("RSA", 2048)
+    for number, others in ((1, [2, 3]), (2, [1, 3])):
+        job = graph.one("docker:index/container:Container", f"certbot{number}")
+        told = dict(line.split("=", 1) for line in job.inputs["envs"])
+        assert told["ACCOUNT_KEY"] == "private key in PEM of certificates"
+        assert len(json.loads(told["PEERS"])["shop.example.net"]) == len(others)
+        assert "envs" in job.secret_inputs | job.secret_outputs
+
+
+def test_the_example_is_declared_whole(program: Any) -> None:
+    config = yaml.safe_load((CHECKOUT / "examples" / "three-servers.yaml").read_text())["config"]
+    graph = program({key.removeprefix("apiary:"): value for key, value in config.items()})
+    assert service(graph).inputs["taskSpec"]["containerSpec"]["env"]["DB_HOST"] == "192.168.150.20"
+    names = [one.name for one in graph]
+    # Its database is made, and filled from a backup where there is one, before it starts.
+    assert max(names.index("dbsetup-run"), names.index("postgres-fill")) < names.index(
+        "shop", names.index("shop-health")
+    )
+
+
+def test_each_server_judges_its_own_proxy_once_the_release_is_through(raw: dict[str, Any], program: Any) -> None:
+    graph = program(raw)
+    through = graph.one("command:remote:Command", "shop-replicas-release")
+    assert through.inputs["create"] == "apiary-replicas await shop --timeout 540"
+    for server in ("web1", "web2", "web3"):
+        verdict = graph.one("command:remote:Command", f"{server}-verdict")
+        assert through.urn in verdict.dependencies
+        assert json.loads(verdict.inputs["stdin"])["applications"]["shop"]["container"] == ""

@@ -1,0 +1,214 @@
+"""The stand-ins of what a swarm has, against an engine that keeps what it is sent as a real one does.
+
+The measure is the official plugin's own behaviour, as it was observed: a second run and a refresh change nothing, an
+update is in place, what was rotated is made before the old one goes.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import uuid
+from typing import Any
+
+import pytest
+
+from lab.plugins import docker_swarm
+from lab.plugins.docker import plugin
+from lab.plugins.docker_engine import EngineError
+from lab.plugins.docker_service import short
+from provider.protocol.dispatch import Dispatcher
+
+KINDS = {"Service": "service", "Secret": "secret", "ServiceConfig": "serviceConfig"}
+
+
+POINTERS = ("Init", "MaxAttempts", "Window", "Delay")
+
+
+def lean(value: Any) -> Any:
+    """JSON as Go's omitempty leaves it: nothing that is zero or empty, but for what is behind a pointer there."""
+    if isinstance(value, dict):
+        left = {key: lean(inner) for key, inner in value.items()}
+        return {key: inner for key, inner in left.items() if inner not in (None, "", 0, False, []) or key in POINTERS}
+    return [lean(inner) for inner in value] if isinstance(value, list) else value
+
+
+class Swarm:
+    """An engine's answers about services, secrets and configs."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, dict[str, dict[str, Any]]] = {"services": {}, "secrets": {}, "configs": {}}
+        self.sent: list[tuple[str, str, Any]] = []
+
+    def call(self, method: str, path: str, query: Any = None, body: Any = None) -> Any:
+        self.sent.append((method, path, copy.deepcopy(body)))
+        _, kind, *rest = path.split("/")
+        held = self.held[kind]
+        if rest == ["create"]:
+            if any(one["Spec"]["Name"] == body["Name"] for one in held.values()):
+                raise EngineError(f"Error response from daemon: {body['Name']} already exists", 409)
+            made = uuid.uuid4().hex
+            held[made] = {"ID": made, "Version": {"Index": 1}, "Spec": lean(body)}
+            return {"ID": made}
+        if not rest:
+            return list(held.values())
+        if rest[0] not in held:
+            raise EngineError(f"Error response from daemon: {kind} {rest[0]} not found", 404)
+        if method == "DELETE":
+            del held[rest[0]]
+        elif rest[1:] == ["update"]:
+            assert query == {"version": held[rest[0]]["Version"]["Index"]}
+            held[rest[0]] |= {"Spec": lean(body), "Version": {"Index": query["version"] + 1}}
+        return held.get(rest[0])
+
+
+class Lab:
+    """Drives the plugin as the engine does."""
+
+    def __init__(self) -> None:
+        self.dispatcher = Dispatcher(plugin("5.2.0"))
+
+    def ask(self, verb: str, kind: str, **request: Any) -> Any:
+        urn = f"urn:pulumi:dev::demo::docker:index/{KINDS[kind]}:{kind}::shop"
+        return self.dispatcher.call(verb, {"urn": urn, **request})
+
+    def check(self, kind: str, olds: dict[str, Any] | None = None, **news: Any) -> dict[str, Any]:
+        answer = self.ask("Check", kind, olds=olds or {}, news=news)
+        assert not answer.get("failures"), answer
+        return dict(answer["inputs"])
+
+    def diff(self, kind: str, id: str, olds: Any, news: Any) -> dict[str, str]:
+        answer = self.ask("Diff", kind, id=id, olds=olds, news=news)
+        return {path: entry["kind"] for path, entry in answer["detailedDiff"].items()}
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Swarm:
+    made = Swarm()
+    monkeypatch.setattr(docker_swarm.DockerResource, "engine", lambda *_: made)
+    monkeypatch.setattr(docker_swarm, "WAIT_FIRST", 0)
+    return made
+
+
+@pytest.fixture
+def lab() -> Lab:
+    return Lab()
+
+
+def shop(**container: Any) -> dict[str, Any]:
+    """A service as the program writes it (components/replicated.py)."""
+    pace = {"parallelism": 1, "delay": "2s", "monitor": "5s", "maxFailureRatio": "0.0", "order": "start-first"}
+    return {
+        "name": "shop",
+        "labels": [{"label": "apiary.stack", "value": "apiary-lab"}],
+        "taskSpec": {
+            "containerSpec": {
+                "image": "apiary/echo:123", "env": {"HTTP_PORT": "8080"}, "init": True, "stopGracePeriod": "1m",
+                "capDrops": ["ALL"], "capAdds": ["CAP_NET_BIND_SERVICE"], "readOnly": True,
+                "healthcheck": {"interval": "5s", "timeout": "0s", "startPeriod": "0s"},
+                "mounts": [
+                    {"type": "tmpfs", "target": "/scratch", "tmpfsOptions": {"sizeBytes": 1048576, "mode": 0o1777}}
+                ],
+                "hosts": [{"host": "h.example", "ip": "192.0.2.9"}],
+                **container,
+            },
+            "networksAdvanceds": [{"id": "net"}],
+            "placement": {"constraints": ["node.labels.apiary.server!=web3"]},
+            "resources": {"limits": {"memoryBytes": 67108864, "nanoCpus": 500000000}},
+            "restartPolicy": {"condition": "any", "delay": "2s", "maxAttempts": 0, "window": "0s"},
+        },
+        "mode": {"replicated": {"replicas": 4}},
+        "endpointSpec": {"mode": "dnsrr"},
+        "updateConfig": {**pace, "failureAction": "rollback"},
+        "rollbackConfig": {**pace, "failureAction": "pause"},
+    }  # fmt: skip
+
+
+def test_a_second_run_and_a_refresh_of_a_service_change_nothing(lab: Lab, engine: Swarm) -> None:
+    inputs = lab.check("Service", **shop())
+    made = lab.ask("Create", "Service", properties=inputs)
+    assert lab.diff("Service", made["id"], made["properties"], inputs) == {}
+    read = lab.ask("Read", "Service", id=made["id"], properties=made["properties"], inputs=inputs)
+    assert lab.diff("Service", made["id"], read["properties"], inputs) == {}
+    assert lab.diff("Service", made["id"], read["properties"], read["inputs"]) == {}
+
+
+def test_another_image_environment_or_number_is_an_update_in_place(lab: Lab, engine: Swarm) -> None:
+    inputs = lab.check("Service", **shop())
+    made = lab.ask("Create", "Service", properties=inputs)
+    wanted = shop(image="apiary/echo:456", env={"HTTP_PORT": "8080", "SIZE": "large"})
+    wanted["mode"]["replicated"]["replicas"] = 6
+    news = lab.check("Service", olds=inputs, **wanted)
+    assert lab.diff("Service", made["id"], made["properties"], news) == {
+        "taskSpec.containerSpec.image": "UPDATE",
+        "taskSpec.containerSpec.env.SIZE": "ADD",
+        "mode.replicated.replicas": "UPDATE",
+    }
+    changed = lab.ask("Update", "Service", id=made["id"], olds=made["properties"], news=news)["properties"]
+    assert lab.diff("Service", made["id"], changed, news) == {}
+    spec = engine.held["services"][made["id"]]["Spec"]
+    assert spec["Mode"] == {"Replicated": {"Replicas": 6}}
+    assert spec["TaskTemplate"]["ContainerSpec"]["Env"] == ["HTTP_PORT=8080", "SIZE=large"]
+
+
+def test_names_in_hosts_and_another_network_replace_a_service_its_name_free_first(lab: Lab, engine: Swarm) -> None:
+    inputs = lab.check("Service", **shop())
+    made = lab.ask("Create", "Service", properties=inputs)
+    elsewhere = shop()
+    elsewhere["taskSpec"]["networksAdvanceds"] = [{"id": "another"}]
+    for wanted in (elsewhere, shop(hosts=[{"host": "h.example", "ip": "192.0.2.10"}])):
+        news = lab.check("Service", olds=inputs, **wanted)
+        answer = lab.ask("Diff", "Service", id=made["id"], olds=made["properties"], news=news)
+        assert set(answer["replaces"]) == {"taskSpec"}
+        assert answer["deleteBeforeReplace"] is True
+
+
+def test_what_the_program_does_not_use_is_refused(lab: Lab, engine: Swarm) -> None:
+    for more in ({"convergeConfig": {}}, {"auth": {"serverAddress": "r.example"}}):
+        answer = lab.ask("Check", "Service", olds={}, news={**shop(), **more})
+        assert "Invalid or unknown key" in answer["failures"][0]["reason"]
+
+
+def test_a_name_that_is_taken_is_the_engines_error(lab: Lab, engine: Swarm) -> None:
+    inputs = lab.check("Service", **shop())
+    lab.ask("Create", "Service", properties=inputs)
+    with pytest.raises(Exception, match="shop already exists"):
+        lab.ask("Create", "Service", properties=inputs)
+
+
+@pytest.mark.parametrize(("kind", "plural"), [("Secret", "secrets"), ("ServiceConfig", "configs")])
+def test_another_content_is_another_one_made_before_the_old_one_goes(
+    lab: Lab, engine: Swarm, kind: str, plural: str
+) -> None:
+    old = lab.check(kind, data=base64.b64encode(b"old").decode())
+    made = lab.ask("Create", kind, properties=old)
+    assert lab.diff(kind, made["id"], made["properties"], old) == {}
+    news = lab.check(kind, olds=old, data=base64.b64encode(b"new").decode())
+    answer = lab.ask("Diff", kind, id=made["id"], olds=made["properties"], news=news)
+    assert answer["replaces"] == ["data"]
+    assert not answer.get("deleteBeforeReplace")
+    # The engine asks for a new name for what it makes beside the old one.
+    fresh = lab.check(kind, data=news["data"])
+    assert fresh["name"] != old["name"]
+    lab.ask("Create", kind, properties=fresh)
+    lab.ask("Delete", kind, id=made["id"], properties=made["properties"])
+    assert [base64.b64decode(one["Spec"]["Data"]) for one in engine.held[plural].values()] == [b"new"]
+
+
+def test_of_a_secret_nothing_is_read_back_and_of_a_config_all(lab: Lab, engine: Swarm) -> None:
+    for kind, plural in (("Secret", "secrets"), ("ServiceConfig", "configs")):
+        inputs = lab.check(kind, data=base64.b64encode(b"old").decode())
+        made = lab.ask("Create", kind, properties=inputs)
+        engine.held[plural][made["id"]]["Spec"]["Data"] = base64.b64encode(b"other").decode()
+        read = lab.ask("Read", kind, id=made["id"], properties=made["properties"], inputs=inputs)
+        found = lab.diff(kind, made["id"], read["properties"], inputs)
+        assert found == ({} if kind == "Secret" else {"data": "UPDATE_REPLACE"})
+        del engine.held[plural][made["id"]]
+        assert not lab.ask("Read", kind, id=made["id"], properties=made["properties"], inputs=inputs).get("id")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0s"), (5, "5s"), (60, "1m"), (90, "1m30s"), (3600, "1h"), (3601, "1h0m1s")]
+)
+def test_durations_of_services_lose_the_zeros_at_their_end(seconds: int, text: str) -> None:
+    assert short(seconds * 10**9) == text

@@ -1,0 +1,246 @@
+"""apiary-swarm and apiary-replicas, with Docker's answers as they come."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.scripts import load
+from tests.unit.test_playbook_tools import VARIABLES, ufw_rules, variables
+
+TOOLS = Path(__file__).parents[2] / "playbooks" / "roles" / "swarm" / "files"
+os.environ["APIARY_LIB"] = str(TOOLS)
+nodes_module = load(TOOLS / "apiary_nodes.py")
+swarm_tool = load(TOOLS / "apiary-swarm")
+replicas_tool = load(TOOLS / "apiary-replicas")
+
+MANAGER = {"LocalNodeState": "active", "ControlAvailable": True, "NodeID": "n1", "NodeAddr": "192.168.150.11"}
+
+
+class Docker:
+    """Answers `docker ...`; what it has no answer to is an error."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers = answers
+        self.asked: list[tuple[str, ...]] = []
+
+    def __call__(self, *words: str, stdin: str | None = None) -> str:
+        self.asked.append(words)
+        answer = self.answers.get("_".join(words[:2]).replace("-", "_"), "")
+        if isinstance(answer, Exception):
+            raise answer
+        return answer if isinstance(answer, str) else json.dumps(answer)
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        self.asked.append((method, path))
+        return self.answers.get(path.split("?", maxsplit=1)[0])
+
+    def told(self, *words: str) -> list[tuple[str, ...]]:
+        return [one for one in self.asked if one[: len(words)] == words]
+
+
+@pytest.fixture
+def docker(monkeypatch: pytest.MonkeyPatch) -> Docker:
+    made = Docker(info___format=MANAGER)
+    for module in (nodes_module, swarm_tool, replicas_tool):
+        monkeypatch.setattr(module, "docker", made)
+        monkeypatch.setattr(module, "ask", made.ask)
+    monkeypatch.setattr(replicas_tool, "AWAIT_SECONDS", 0)
+    monkeypatch.setattr(replicas_tool, "SETTLE_SECONDS", 0)
+    return made
+
+
+def node(id: str, name: str, role: str = "manager") -> dict[str, Any]:
+    return {"ID": id, "Spec": {"Role": role, "Labels": {"apiary.server": name}}}
+
+
+@pytest.mark.parametrize(
+    ("swarm", "state"),
+    [
+        ({"LocalNodeState": "inactive"}, "none"),
+        (MANAGER, "manager n1"),
+        ({"LocalNodeState": "active", "ControlAvailable": False, "NodeID": "n2"}, "worker n2"),
+        ({"LocalNodeState": "pending", "NodeID": "n3"}, "worker n3"),
+    ],
+)
+def test_what_a_server_is(docker: Docker, capsys: pytest.CaptureFixture[str], swarm: Any, state: str) -> None:
+    docker.answers["info___format"] = swarm
+    assert swarm_tool.main(["state"]) == 0
+    assert capsys.readouterr().out.strip() == state
+
+
+def test_only_a_manager_invites_and_who_is_none_says_so_by_its_status(docker: Docker) -> None:
+    for swarm in ({"LocalNodeState": "inactive"}, {"LocalNodeState": "active", "NodeID": "n2"}):
+        docker.answers["info___format"] = swarm
+        assert swarm_tool.main(["invite", "web2", "worker"]) == swarm_tool.NO_SWARM
+        assert not docker.told("swarm")
+
+
+def test_a_server_that_comes_back_takes_the_place_of_what_had_its_name(
+    docker: Docker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    docker.answers |= {
+        "node_ls": "n1 n2 n3", "swarm_join_token": "SWMTKN-1-secret\n",
+        "node_inspect": [node("n1", "web1"), node("n2", "web2"), node("n3", "web3", "worker")],
+    }  # fmt: skip
+    assert swarm_tool.main(["invite", "web2", "manager"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"token": "SWMTKN-1-secret", "address": "192.168.150.11:2377"}
+    assert docker.told("node", "demote") == [("node", "demote", "n2")]
+    assert docker.told("node", "rm") == [("node", "rm", "--force", "n2")]
+    assert docker.asked.index(("node", "demote", "n2")) < docker.asked.index(("node", "rm", "--force", "n2"))
+
+
+def test_a_node_has_its_servers_name_its_role_and_runs_replicas_or_not(docker: Docker) -> None:
+    assert swarm_tool.main(["known", "web2", "n2", "worker", "drain"]) == 0
+    [update] = docker.told("node", "update")
+    assert update[2:] == ("--label-add", "apiary.server=web2", "--role", "worker", "--availability", "drain", "n2")
+
+
+def test_without_a_quorum_the_remedy_is_named(docker: Docker, capsys: pytest.CaptureFixture[str]) -> None:
+    done = type("Done", (), {"returncode": 1, "stdout": "", "stderr": "The swarm does not have a leader."})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.undo()
+        patch.setattr(nodes_module.subprocess, "run", lambda *_, **__: done)
+        fresh = load(TOOLS / "apiary_nodes.py")
+        with pytest.raises(fresh.SwarmError, match="apiary-swarm recover ADDRESS"):
+            fresh.docker("node", "ls")
+
+
+def container(id: str, status: str, error: str, restart: str = "unless-stopped") -> dict[str, Any]:
+    policy = {"RestartPolicy": {"Name": restart}}
+    return {"Id": id, "State": {"Status": status, "Error": error}, "HostConfig": policy}
+
+
+def test_containers_that_docker_failed_to_start_are_started_and_no_other(docker: Docker) -> None:
+    docker.answers |= {
+        "ps___all": "a b c d",
+        "inspect_a": [
+            container("a", "exited", "network 4711 not found"),
+            container("b", "exited", ""),  # stopped by somebody
+            container("c", "running", ""),
+            container("d", "created", "Could not attach to network", "no"),
+        ],
+    }
+    assert swarm_tool.forgotten() == ["a"]
+
+
+SPEC = {"ContainerSpec": {"Image": "apiary/echo:2"}, "Resources": {}}
+
+
+def wanted(state: str = "", replicas: int = 2) -> dict[str, Any]:
+    update = {"UpdateStatus": {"State": state, "Message": f"update {state}"}} if state else {}
+    return {"Spec": {"TaskTemplate": SPEC, "Mode": {"Replicated": {"Replicas": replicas}}}, **update}
+
+
+def task(state: str = "running", image: str = "apiary/echo:2", desired: str = "running", **more: Any) -> dict[str, Any]:
+    spec = {**SPEC, "ContainerSpec": {"Image": image}}
+    status = {"State": state, **more}
+    return {"ID": "t1", "CreatedAt": "1", "DesiredState": desired, "Spec": spec, "Status": status, "NodeID": "n1"}
+
+
+@pytest.mark.parametrize(
+    ("service", "tasks", "lacking"),
+    [
+        (wanted(), [task(), task()], None),
+        (wanted("completed"), [task(), task(), task("failed", desired="shutdown")], None),
+        (wanted("updating"), [task(), task()], "update updating"),
+        (wanted(), [task(), task("starting")], "1 of 2 replicas are healthy"),
+        (wanted(), [task(), task(image="apiary/echo:1")], "1 of 2 replicas are healthy"),  # Swarm has not begun yet
+        (wanted(), [task(), task(), task(image="apiary/echo:1")], "2 of 2 replicas are healthy"),  # one more must go
+        (wanted(), [task(), task("rejected", Err="No such image")], "the last that failed: No such image"),
+    ],
+)
+def test_when_a_release_is_through(service: Any, tasks: Any, lacking: str | None) -> None:
+    found = replicas_tool.missing(service, tasks)
+    assert found is None if lacking is None else lacking in found
+
+
+def test_a_release_that_was_taken_back_fails_with_the_failed_replicas_last_lines(
+    docker: Docker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker.answers |= {
+        "service_inspect": [wanted("rollback_completed")], "node_ls": "n1",
+        "/tasks": [task("failed", desired="shutdown", Err="task: non-zero exit (1)")],
+        "node_inspect": [node("n1", "web1")],
+    }  # fmt: skip
+    said = type("Done", (), {"returncode": 0, "stdout": "cannot open /etc/echo.yml\n"})
+    monkeypatch.setattr(replicas_tool.subprocess, "run", lambda *_, **__: said)
+    assert replicas_tool.main(["await", "echo"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("applications.echo: the release was taken back (update rollback_completed)")
+    assert "on web1: task: non-zero exit (1)\n  cannot open /etc/echo.yml" in told
+
+
+def test_what_a_failed_replica_said_is_heard_before_swarm_clears_it_away(
+    docker: Docker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = [
+        (wanted("updating"), [task(image="apiary/echo:1")]),
+        (wanted("updating"), [task("failed", desired="shutdown", Err="unhealthy container"), task()]),
+        (wanted("rollback_completed"), [task(image="apiary/echo:1")]),
+    ]
+    monkeypatch.setattr(replicas_tool, "service", lambda _: looks[0][0])
+    monkeypatch.setattr(replicas_tool, "tasks", lambda _: looks.pop(0)[1])
+    monkeypatch.setattr(replicas_tool, "last_lines", lambda failed: [f"said by {failed['Status']['Err']}"])
+    assert replicas_tool.main(["await", "echo"]) == 1
+    assert "said by unhealthy container" in capsys.readouterr().err
+
+
+def test_a_release_that_takes_too_long_fails_with_what_is_missing(
+    docker: Docker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    docker.answers |= {"service_inspect": [wanted()], "/tasks": [task("starting")]}
+    assert replicas_tool.main(["await", "echo", "--timeout", "0"]) == 1
+    assert "not through after 0 s: 0 of 2 replicas are healthy" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("config", [{}, {"Healthcheck": {"Test": ["NONE"]}}])
+def test_an_image_that_cant_be_asked_is_refused(
+    docker: Docker, capsys: pytest.CaptureFixture[str], config: Any
+) -> None:
+    docker.answers["image_inspect"] = config
+    assert replicas_tool.main(["checked", "echo", "apiary/echo:1"]) == 1
+    assert "has no HEALTHCHECK" in capsys.readouterr().err
+    docker.answers["image_inspect"] = {"Healthcheck": {"Test": ["CMD", "true"]}}
+    assert replicas_tool.main(["checked", "echo", "apiary/echo:1"]) == 0
+
+
+# variables and firewall
+
+SWARM = {
+    **VARIABLES, "apiary_private_ip": "192.168.150.11",
+    "apiary_swarm": {"gateway": "10.201.128.0/18", "peers": ["192.168.150.12"]},
+}  # fmt: skip
+
+
+def test_docker_of_a_swarm_has_no_live_restore_and_no_new_privileges() -> None:
+    assert variables.daemon(VARIABLES)["live-restore"] is True
+    assert "no-new-privileges" not in variables.daemon(VARIABLES)
+    daemon = variables.daemon(SWARM)
+    assert (daemon["live-restore"], daemon["no-new-privileges"]) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"apiary_swarm": {"gateway": "10.201.128.0", "peers": ["web2"]}}, "apiary_swarm.peers[0]: 'web2'"),
+        ({"apiary_swarm": {"gateway": "all"}}, "apiary_swarm.gateway: 'all' is not an IPv4 network"),
+        ({"apiary_private_ip": None}, "apiary_private_ip: missing, but the server is of a swarm"),
+    ],
+)
+def test_a_swarm_that_cant_be_is_refused_on_the_host_too(change: dict[str, Any], message: str) -> None:
+    variables.check(SWARM)
+    with pytest.raises(variables.BadVariables) as refused:
+        variables.check({**SWARM, **change})
+    assert message in str(refused.value)
+
+
+def test_the_replicas_bridge_is_closed_to_the_host_as_the_others_are() -> None:
+    names = [one.comment for one in ufw_rules.desired(["ens3"], ["10.201.128.0/18"], [], [], ["docker_gwbridge"])]
+    assert "host closed on docker_gwbridge" in names
+    assert "host closed from 10.201.128.0/18" in names or "host closed to 10.201.128.0/18" in names
+    assert "host closed on docker_gwbridge" not in [one.comment for one in ufw_rules.desired(["ens3"], [], [], [])]
