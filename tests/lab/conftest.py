@@ -143,8 +143,9 @@ trap 'exit 0' TERM
 number=0
 [ ! -e /rows/rows ] || number=$(wc -l </rows/rows)
 while :; do
-    number=$((number + 1))
-    echo "$number $(date +%s.%N) $HOSTNAME" >>/rows/rows && sync /rows/rows || exit 1
+    # A server that stops ends what still runs all at once, `date` before its shell.
+    number=$((number + 1)) at=$(date +%s.%N) || exit 1
+    echo "$number $at $HOSTNAME" >>/rows/rows && sync /rows/rows || exit 1
     sleep 0.1 & wait $!
 done
 """
