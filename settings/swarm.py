@@ -34,6 +34,11 @@ def managers(stack: Stack) -> list[str]:
     return [name for name, server in stack.servers.items() if server.swarm == "manager"]
 
 
+def is_encrypted(stack: Stack) -> bool:
+    """Whether containers speak encrypted with those of other servers."""
+    return stack.swarm is not None and stack.swarm.encrypted
+
+
 def replicated(stack: Stack) -> dict[str, Application]:
     """Return the applications with replicas by name."""
     return {name: app for name, app in stack.applications.items() if app.is_replicated}
