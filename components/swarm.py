@@ -126,8 +126,8 @@ class Swarm(pulumi.ComponentResource):
                 parent=self,
                 provider=self.manager.server.provider,
                 depends_on=list(self.joined.values()),
+                # A new one comes first: replicas move to it in place, and Docker removes none that a service is on.
                 deleted_with=self.begun,
-                delete_before_replace=True,
                 # Read back they have one more, the network's own number.
                 ignore_changes=["options"],
             ),

@@ -71,4 +71,6 @@ def nets(stack: Stack) -> Nets:
     free = [pool for pool in _POOLS if not any(pool.overlaps(other) for other in taken)]
     pool = (free or _POOLS)[0]
     halves = list(pool.subnets(new_prefix=pool.prefixlen + 2))
-    return Nets(pool=str(halves[0]), overlay=str(next(halves[1].subnets(new_prefix=20))), gateway=str(halves[2]))
+    # An encrypted one beside a plain one, for as long as it takes to move all from one to the other.
+    overlay = list(halves[1].subnets(new_prefix=20))[is_encrypted(stack)]
+    return Nets(pool=str(halves[0]), overlay=str(overlay), gateway=str(halves[2]))

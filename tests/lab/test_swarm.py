@@ -259,6 +259,29 @@ def test_a_server_less_is_seen_by_its_own_visitors_alone_and_it_comes_back_as_it
 
 
 @pytest.mark.soak
+def test_a_worker_comes_and_goes_without_a_failed_request(three: Hive) -> None:
+    with load(three, *addresses(three, *SERVERS)) as result, three.changed() as settings:
+        there = settings["apiary:servers"]
+        there["web4"] = {
+            **{key: value for key, value in there["web3"].items() if key != "dns"},
+            "private_ip": "192.168.150.14",
+            "swarm": "worker",
+        }
+        three.up()
+        assert nodes(three, "web1")["web4"].split() == ["Ready"]
+        settings["apiary:applications"]["echo"] |= {"servers": ["web4"]}
+        three.up()
+        assert len(three.on_server("docker ps -q --filter name=^echo\\.", server="web4").split()) == REPLICAS
+        del settings["apiary:applications"]["echo"]["servers"]
+        three.up()
+        del there["web4"]
+        three.up()
+        assert set(nodes(three, "web1")) == set(SERVERS)
+        assert replicas(three, "web1") == REPLICAS
+    expect_no_failures(result)
+
+
+@pytest.mark.soak
 def test_it_goes_without_waiting_for_servers_that_are_gone(three: Hive) -> None:
     started = time.monotonic()
     three.expect_destroyed()

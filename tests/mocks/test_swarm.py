@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
+from ipaddress import IPv4Network
 from typing import Any
 
 import pytest
@@ -178,6 +179,10 @@ def test_an_encrypted_network_is_another_one_and_every_server_proves_first_that_
 
     plain, encrypted = program(raw), program({**raw, "swarm": {"encrypted": True}})
     assert network(encrypted)["options"] == {**network(plain)["options"], "encrypted": ""}
+    # Both are there for as long as replicas move from one to the other.
+    nets = [IPv4Network(network(graph)["ipamConfigs"][0]["subnet"]) for graph in (plain, encrypted)]
+    assert not nets[0].overlaps(nets[1])
+    assert not encrypted.one("docker:index/network:Network", "swarm").delete_before_replace
     # The labels are what makes another one of it: the options are not compared.
     assert {one["label"] for one in network(encrypted)["labels"]} - {one["label"] for one in network(plain)["labels"]}
     assert "encrypted" not in told(plain, "web2")["apiary_swarm"]
