@@ -210,7 +210,8 @@ def _seen_task(task: Props) -> Props:
             "constraints": placement.get("Constraints") or [],
             "prefs": [one["Spread"]["SpreadDescriptor"] for one in placement.get("Preferences") or []],
             "platforms": [
-                {"architecture": one.get("Architecture", ""), "os": one["OS"]} for one in placement.get("Platforms") or []
+                {"architecture": one.get("Architecture", ""), "os": one.get("OS", "")}
+                for one in placement.get("Platforms") or []
             ],
             "maxReplicas": placement.get("MaxReplicas", 0),
         }

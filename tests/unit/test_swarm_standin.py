@@ -47,24 +47,8 @@ class Swarm:
     def call(self, method: str, path: str, query: Any = None, body: Any = None, *, timeout: float = 1200) -> Any:
         self.sent.append((method, path, copy.deepcopy(body)))
         _, kind, *rest = path.split("/")
-        if kind == "distribution":
-            image = path.removeprefix("/distribution/").removesuffix("/json")
-            if image not in self.registry:
-                raise EngineError("Error response from daemon: unauthorized", 401)
-            platforms = [{"architecture": "amd64", "os": "linux"}, {"architecture": "arm", "os": "linux"}]
-            return {"Descriptor": {"digest": self.registry[image]}, "Platforms": platforms}
-        if kind == "tasks":
-            if not self.held["services"]:
-                raise EngineError("Error response from daemon: service shop not found", 404)
-            states = [{"State": "running", "ContainerStatus": {"ContainerID": id}} for id in self._containers()]
-            return [{"Status": state} for state in [*states, {"State": "shutdown"}, {"State": "pending"}]]
-        if kind == "containers":
-            if rest[0] not in self.running:
-                raise EngineError(f"Error response from daemon: No such container: {rest[0]}", 404)
-            assert not self.held["services"], "waited for before the service has gone"
-            if self.running[rest[0]] > timeout:
-                raise EngineError("context deadline exceeded")
-            return {"StatusCode": 0}
+        if kind not in self.held:
+            return self._besides(kind, path, timeout)
         held = self.held[kind]
         if rest == ["create"]:
             if any(one["Spec"]["Name"] == body["Name"] for one in held.values()):
@@ -83,8 +67,28 @@ class Swarm:
             held[rest[0]] |= {"Spec": lean(body), "Version": {"Index": query["version"] + 1}}
         return held.get(rest[0])
 
-    def _containers(self) -> list[str]:
-        return [*self.elsewhere, *self.running]
+    def _besides(self, kind: str, path: str, timeout: float) -> Any:
+        """What its registry, the swarm's tasks and its own host's containers are to it."""
+        if kind == "distribution":
+            image = path.removeprefix("/distribution/").removesuffix("/json")
+            if image not in self.registry:
+                raise EngineError("Error response from daemon: unauthorized", 401)
+            platforms = [{"architecture": "amd64", "os": "linux"}, {"architecture": "arm", "os": "linux"}]
+            return {"Descriptor": {"digest": self.registry[image]}, "Platforms": platforms}
+        if kind == "tasks":
+            if not self.held["services"]:
+                raise EngineError("Error response from daemon: service shop not found", 404)
+            states = [
+                {"State": "running", "ContainerStatus": {"ContainerID": id}} for id in (*self.elsewhere, *self.running)
+            ]
+            return [{"Status": state} for state in [*states, {"State": "shutdown"}, {"State": "pending"}]]
+        container = path.split("/")[2]
+        if container not in self.running:
+            raise EngineError(f"Error response from daemon: No such container: {container}", 404)
+        assert not self.held["services"], "waited for before the service has gone"
+        if self.running[container] > timeout:
+            raise EngineError("context deadline exceeded")
+        return {"StatusCode": 0}
 
 
 class Lab:
