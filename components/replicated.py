@@ -1,7 +1,8 @@
 """An application that runs several times over: a service of the swarm, and its releases.
 
-Makes a docker.Service, a secret or a config of the swarm for each of its files, and two commands: one that refuses an
-image that can't be asked for its health, and one that waits until the release is through. A release starts a new
+Makes a docker.Service, a secret or a config of the swarm for each of its files, and three commands: one that refuses
+an image that can't be asked for its health, one that waits until the release is through, and one that stops all
+replicas before the service goes. A release starts a new
 replica, waits until it is healthy, stops an old one, and so on; where one does not get healthy Swarm takes all of it
 back by itself, and the second command fails with the failed replica's last lines: the old ones serve.
 Images are on every server that a replica may run on before the release begins.
@@ -145,6 +146,18 @@ class Replicated(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.service], deleted_with=manager.server.instance),
         )
         self.done = awaited.id
+        # The plugin's own removal of a service gives its containers the grace period to be gone, from before they are
+        # told to stop: who takes all of it has it fail, for good, because the service has gone by then.
+        remote.Command(
+            f"{name}-replicas-stop",
+            connection=connection,
+            create="true",
+            update="true",
+            delete=f"apiary-replicas stop {shlex.quote(name)} --timeout {own.grace_seconds + SPARE_SECONDS}",
+            triggers=[self.service.id],
+            add_previous_output_in_env=False,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.service], deleted_with=manager.server.instance),
+        )
         self.register_outputs({"service": self.service.name})
 
 
@@ -208,7 +221,7 @@ def _tmpfs(path: str, text: str) -> docker.ServiceTaskSpecContainerSpecMountArgs
         type="tmpfs",
         target=path,
         tmpfs_options=docker.ServiceTaskSpecContainerSpecMountTmpfsOptionsArgs(
-            size_bytes=amount, mode=int(said.get("mode", "1777"), 8)
+            size_bytes=amount, mode=int(said["mode"], 8) if "mode" in said else None
         ),
     )
 

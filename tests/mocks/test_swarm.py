@@ -86,9 +86,7 @@ def test_a_service_has_what_the_application_says(raw: dict[str, Any], program: A
     assert spec["capDrops"] == ["ALL"]
     # Else heal would take what Swarm has started for something that an update has left behind.
     assert spec["labels"] == [{"label": "apiary.stack", "value": "apiary-test, by its swarm"}]
-    assert spec["mounts"] == [
-        {"type": "tmpfs", "target": "/scratch", "tmpfsOptions": {"sizeBytes": 16 * 2**20, "mode": 0o1777}}
-    ]
+    assert spec["mounts"] == [{"type": "tmpfs", "target": "/scratch", "tmpfsOptions": {"sizeBytes": 16 * 2**20}}]
     assert spec["healthcheck"]["interval"] == "5s"
     assert spec["env"]["HTTP_PORT"] == "8080"
     assert spec["env"]["DB_HOST"] == "192.168.150.11"  # what runs on one server, by its private address
@@ -236,6 +234,15 @@ def test_the_example_is_declared_whole(program: Any) -> None:
     assert max(names.index("dbsetup-run"), names.index("postgres-fill")) < names.index(
         "shop", names.index("shop-health")
     )
+
+
+def test_all_replicas_have_stopped_before_the_service_goes(raw: dict[str, Any], program: Any) -> None:
+    """The plugin waits for the grace period alone, and fails for good where a replica takes all of it."""
+    graph = program(raw)
+    stop = graph.one("command:remote:Command", "shop-replicas-stop")
+    assert stop.inputs["delete"] == "apiary-replicas stop shop --timeout 120"
+    assert stop.inputs["triggers"] == [f"{service(graph).name}-id"]  # with a service that is replaced, too
+    assert service(graph).urn in stop.dependencies
 
 
 def test_each_server_judges_its_own_proxy_once_the_release_is_through(raw: dict[str, Any], program: Any) -> None:

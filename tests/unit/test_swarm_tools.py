@@ -21,6 +21,10 @@ replicas_tool = load(TOOLS / "apiary-replicas")
 MANAGER = {"LocalNodeState": "active", "ControlAvailable": True, "NodeID": "n1", "NodeAddr": "192.168.150.11"}
 
 
+class Turns(list[str]):
+    """One answer after the other."""
+
+
 class Docker:
     """Answers `docker ...`; what it has no answer to is an error."""
 
@@ -33,6 +37,8 @@ class Docker:
         answer = self.answers.get("_".join(words[:2]).replace("-", "_"), "")
         if isinstance(answer, Exception):
             raise answer
+        if isinstance(answer, Turns):
+            return answer.pop(0)
         return answer if isinstance(answer, str) else json.dumps(answer)
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
@@ -196,6 +202,35 @@ def test_a_release_that_takes_too_long_fails_with_what_is_missing(
     docker.answers |= {"service_inspect": [wanted()], "/tasks": [task("starting")]}
     assert replicas_tool.main(["await", "echo", "--timeout", "0"]) == 1
     assert "not through after 0 s: 0 of 2 replicas are healthy" in capsys.readouterr().err
+
+
+def test_what_goes_has_no_container_left_here_before_the_service_is_removed(docker: Docker) -> None:
+    left = ["c1 c2", "c2", ""]
+    docker.answers["ps___all"] = Turns(left)
+    assert replicas_tool.main(["stop", "echo"]) == 0
+    assert docker.asked[0] == ("service", "scale", "--detach", "echo=0")
+    # What has ended would be waited for too.
+    assert len(docker.told("container", "prune")) == 3
+    assert all("label=com.docker.swarm.service.name=echo" in words for words in docker.asked[1:])
+
+
+def test_what_does_not_stop_is_named_and_what_is_not_there_is_stopped(
+    docker: Docker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    docker.answers["ps___all"] = "c1"
+    assert replicas_tool.main(["stop", "echo", "--timeout", "0"]) == 1
+    assert "applications.echo: still here after 0 s: c1" in capsys.readouterr().err
+    docker.answers["service_scale"] = nodes_module.SwarmError(
+        "echo: Error response from daemon: service echo not found"
+    )
+    assert replicas_tool.main(["stop", "echo"]) == 0
+    docker.answers["service_scale"] = nodes_module.SwarmError("the swarm does not have a leader")
+    assert replicas_tool.main(["stop", "echo"]) == 1
+
+
+def test_a_service_that_was_stopped_and_not_removed_is_no_release(docker: Docker) -> None:
+    with pytest.raises(replicas_tool.SwarmError, match="pulumi refresh"):
+        replicas_tool.missing(wanted(replicas=0), [])
 
 
 @pytest.mark.parametrize("config", [{}, {"Healthcheck": {"Test": ["NONE"]}}])
