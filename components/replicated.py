@@ -2,9 +2,9 @@
 
 Makes a docker.Service, a secret or a config of the swarm for each of its files, and three commands: one that refuses
 an image that can't be asked for its health, one that waits until the release is through, and one that stops all
-replicas before the service goes. A release starts a new
-replica, waits until it is healthy, stops an old one, and so on; where one does not get healthy Swarm takes all of it
-back by itself, and the second command fails with the failed replica's last lines: the old ones serve.
+replicas before the service goes. A release starts a new replica, waits until it is healthy, stops an old one, and so
+on; where one does not get healthy Swarm takes all of it back by itself, and the second command fails with the failed
+replica's last lines: the old ones serve.
 Images are on every server that a replica may run on before the release begins.
 Leaves alone: the proxies, which find the replicas by name, and what visitors get, which is the verdict's (verdict.py).
 """
@@ -153,7 +153,10 @@ class Replicated(pulumi.ComponentResource):
             connection=connection,
             create="true",
             update="true",
-            delete=f"apiary-replicas stop {shlex.quote(name)} --timeout {own.grace_seconds + SPARE_SECONDS}",
+            # By its number: a swarm that was begun anew has another service of that name by then.
+            delete=pulumi.Output.concat(
+                "apiary-replicas stop ", self.service.id, f" --timeout {own.grace_seconds + SPARE_SECONDS}"
+            ),
             triggers=[self.service.id],
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.service], deleted_with=manager.server.instance),

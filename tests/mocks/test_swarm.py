@@ -240,7 +240,7 @@ def test_all_replicas_have_stopped_before_the_service_goes(raw: dict[str, Any], 
     """The plugin waits for the grace period alone, and fails for good where a replica takes all of it."""
     graph = program(raw)
     stop = graph.one("command:remote:Command", "shop-replicas-stop")
-    assert stop.inputs["delete"] == "apiary-replicas stop shop --timeout 120"
+    assert stop.inputs["delete"] == f"apiary-replicas stop {service(graph).name}-id --timeout 120"
     assert stop.inputs["triggers"] == [f"{service(graph).name}-id"]  # with a service that is replaced, too
     assert service(graph).urn in stop.dependencies
 

@@ -207,25 +207,23 @@ def test_a_release_that_takes_too_long_fails_with_what_is_missing(
 def test_what_goes_has_no_container_left_here_before_the_service_is_removed(docker: Docker) -> None:
     left = ["c1 c2", "c2", ""]
     docker.answers["ps___all"] = Turns(left)
-    assert replicas_tool.main(["stop", "echo"]) == 0
-    assert docker.asked[0] == ("service", "scale", "--detach", "echo=0")
+    assert replicas_tool.main(["stop", "x1"]) == 0
+    assert docker.asked[0] == ("service", "scale", "--detach", "x1=0")
     # What has ended would be waited for too.
     assert len(docker.told("container", "prune")) == 3
-    assert all("label=com.docker.swarm.service.name=echo" in words for words in docker.asked[1:])
+    assert all("label=com.docker.swarm.service.id=x1" in words for words in docker.asked[1:])
 
 
 def test_what_does_not_stop_is_named_and_what_is_not_there_is_stopped(
     docker: Docker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     docker.answers["ps___all"] = "c1"
-    assert replicas_tool.main(["stop", "echo", "--timeout", "0"]) == 1
-    assert "applications.echo: still here after 0 s: c1" in capsys.readouterr().err
-    docker.answers["service_scale"] = nodes_module.SwarmError(
-        "echo: Error response from daemon: service echo not found"
-    )
-    assert replicas_tool.main(["stop", "echo"]) == 0
+    assert replicas_tool.main(["stop", "x1", "--timeout", "0"]) == 1
+    assert "still here after 0 s: docker rm --force c1" in capsys.readouterr().err
+    docker.answers["service_scale"] = nodes_module.SwarmError("x1: Error response from daemon: service x1 not found")
+    assert replicas_tool.main(["stop", "x1"]) == 0
     docker.answers["service_scale"] = nodes_module.SwarmError("the swarm does not have a leader")
-    assert replicas_tool.main(["stop", "echo"]) == 1
+    assert replicas_tool.main(["stop", "x1"]) == 1
 
 
 def test_a_service_that_was_stopped_and_not_removed_is_no_release(docker: Docker) -> None:
