@@ -128,6 +128,20 @@ def test_images_are_on_every_server_before_a_release_begins(raw: dict[str, Any],
     assert graph.resources.index(graph.one("command:remote:Command", "shop-health")) < graph.resources.index(found)
 
 
+def test_other_servers_to_be_spread_over_are_a_release(raw: dict[str, Any], program: Any) -> None:
+    def number() -> int:
+        return int(service(program(raw)).inputs["taskSpec"]["forceUpdate"])
+
+    over_three = number()
+    assert number() == over_three
+    raw["servers"]["web3"]["drain"] = True
+    over_two = number()
+    assert over_two != over_three
+    del raw["servers"]["web3"]["drain"]
+    raw["applications"]["shop"]["servers"] = ["web1", "web2"]
+    assert number() == over_two
+
+
 def test_every_server_has_the_very_same_image_of_a_branch(raw: dict[str, Any], program: Any) -> None:
     del raw["applications"]["shop"]["build_dir"]
     raw["applications"]["shop"]["git"] = {"url": "https://git.example.org/shop.git", "branch": "main"}
