@@ -101,6 +101,10 @@ maintenance: $(VENV)/.ready ## close an application to visitors, or open it: mak
 	@$(call in_stack) $(RUN) -m operations maintenance --stack $(STACK) $(APP) $(if $(filter 1,$(OFF)),--off) \
 		$(if $(LET_IN),--let-in $(LET_IN))
 
+.PHONY: drain
+drain: $(VENV)/.ready ## empty a server of the swarm without a failed request: make drain SERVER=web2 [OFF=1]
+	@$(call in_stack) $(RUN) -m operations drain --stack $(STACK) $(SERVER) $(if $(filter 1,$(OFF)),--off)
+
 .PHONY: backup
 backup: $(VENV)/.ready ## save everything now [SERVER=web1]
 	@$(call in_stack) $(RUN) -m operations backup --stack $(STACK) $(SERVER)

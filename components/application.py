@@ -119,6 +119,8 @@ class Application(pulumi.ComponentResource):
                 " ",
                 shlex.join(["--timeout", str(own.health.timeout), *question]),
                 *([" && apiary-door handover ", self.container.id, f" --limit {DRAIN_SECONDS}"] * own.has_door),
+                # Before the proxy leads visitors to it by its new name.
+                *([f" && apiary-maintenance renamed {own.renamed_from} {name}"] if own.renamed_from else []),
             ),
             # Another limit, or another way to connect, is no reason to prove it again; another question is.
             update="true",

@@ -142,7 +142,9 @@ def _swarm(stack: settings.Stack, server: str) -> dict[str, Any]:
     if server not in members:
         return {}
     peers = sorted(str(stack.servers[other].private_ip) for other in members if other != server)
-    return {"apiary_swarm": {"gateway": swarm.nets(stack)["gateway"], "peers": peers}}
+    # Left out where it is not, so that nothing is another for a swarm of before.
+    more = {"encrypted": True} if swarm.is_encrypted(stack) else {}
+    return {"apiary_swarm": {"gateway": swarm.nets(stack)["gateway"], "peers": peers, **more}}
 
 
 def _may_run_on(stack: settings.Stack, server: str) -> dict[str, settings.Container]:

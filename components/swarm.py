@@ -105,7 +105,7 @@ class Swarm(pulumi.ComponentResource):
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(self.joined.values())),
         )
-        nets = swarm.nets(stack)
+        nets, is_encrypted = swarm.nets(stack), swarm.is_encrypted(stack)
         self.network = docker.Network(
             name,
             driver="overlay",
@@ -115,17 +115,19 @@ class Swarm(pulumi.ComponentResource):
             ipam_configs=[
                 docker.NetworkIpamConfigArgs(subnet=nets["overlay"], gateway=str(IPv4Network(nets["overlay"])[1]))
             ],
-            options={"com.docker.network.driver.mtu": MTU},
+            options={"com.docker.network.driver.mtu": MTU, **({"encrypted": ""} if is_encrypted else {})},
             labels=[
                 docker.NetworkLabelArgs(label=STACK, value=stack_tag()),
                 docker.NetworkLabelArgs(label="apiary.swarm", value=number),
+                # Options are not compared (below); another label makes another network.
+                *([docker.NetworkLabelArgs(label="apiary.encrypted", value="true")] if is_encrypted else []),
             ],
             opts=pulumi.ResourceOptions(
                 parent=self,
                 provider=self.manager.server.provider,
                 depends_on=list(self.joined.values()),
+                # A new one comes first: replicas move to it in place, and Docker removes none that a service is on.
                 deleted_with=self.begun,
-                delete_before_replace=True,
                 # Read back they have one more, the network's own number.
                 ignore_changes=["options"],
             ),

@@ -11,6 +11,7 @@ from operations import (
     adopt,
     backups,
     copies,
+    drain,
     from_bee2,
     from_compose,
     graph,
@@ -71,19 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         return made
 
     verb("up", "make the stack what its file says, creating it if need be", _up)
-    healing = verb("heal", "finish an update that was interrupted, whatever interrupted it", _heal)
-    healing.add_argument("--destroy", action="store_true", help="end with destroy instead of up")
-    healing.add_argument(
-        "--refresh", action="store_true", help="compare with reality also when nothing looks interrupted"
-    )
-    healing.add_argument(
-        "--remove-unexplained", action="store_true",
-        help="also delete servers, firewalls and keys of this stack's name that its state can't explain",
-    )  # fmt: skip
-    healing.add_argument(
-        "--release-ips", action="store_true", help="also release reserved addresses that may have served"
-    )
-    healing.add_argument("--yes", action="store_true", help="also when the stack file now replaces or deletes a server")
+    heal.arguments(verb("heal", "finish an update that was interrupted, whatever interrupted it", _heal))
     adopting = verb(
         "adopt", "take what exists in the account into the state: zones, records, addresses, the SSH key", _adopt
     )
@@ -106,6 +95,9 @@ def _parser() -> argparse.ArgumentParser:
     maintenance.arguments(
         verb("maintenance", "close an application to visitors while you work on it, or open it", _maintenance)
     )
+    emptying = verb("drain", "empty a server of the swarm without a failed request, before it goes", _drain)
+    emptying.add_argument("server")
+    emptying.add_argument("--off", action="store_true", help="have it be one of the others again")
     saving = verb("backup", "save everything now", _backup)
     saving.add_argument("server", nargs="?", help="only this one")
     listing = verb("backups", "list what is saved: of what, when, how large, proved when", _backups)
@@ -168,6 +160,10 @@ def _release(pulumi: Pulumi, said: argparse.Namespace) -> None:
 
 def _maintenance(pulumi: Pulumi, said: argparse.Namespace) -> None:
     maintenance.maintain(pulumi, said.application, said.let_in, off=said.off)
+
+
+def _drain(pulumi: Pulumi, said: argparse.Namespace) -> None:
+    drain.drain(pulumi, said.server, off=said.off)
 
 
 def _backup(pulumi: Pulumi, said: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ whatever nothing proves to be this stack's.
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 
 from operations import guard, recovery, sweep
@@ -25,6 +26,22 @@ class Wish:
     remove_asked: bool = False
     release_ips: bool = False
     yes: bool = False  # also where the stack file now asks for another server
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What the verb is told."""
+    parser.add_argument("--destroy", action="store_true", help="end with destroy instead of up")
+    parser.add_argument(
+        "--refresh", action="store_true", help="compare with reality also when nothing looks interrupted"
+    )
+    parser.add_argument(
+        "--remove-unexplained", action="store_true",
+        help="also delete servers, firewalls and keys of this stack's name that its state can't explain",
+    )  # fmt: skip
+    parser.add_argument(
+        "--release-ips", action="store_true", help="also release reserved addresses that may have served"
+    )
+    parser.add_argument("--yes", action="store_true", help="also when the stack file now replaces or deletes a server")
 
 
 def heal(pulumi: Pulumi, wish: Wish) -> None:

@@ -180,6 +180,8 @@ def _swarm(variables: Variables) -> list[str]:
         ipaddress.IPv4Network(swarm.get("gateway"))
     except ValueError:
         errors.append(f"apiary_swarm.gateway: {swarm.get('gateway')!r} is not an IPv4 network")
+    if not isinstance(swarm.get("encrypted", False), bool):
+        errors.append(f"apiary_swarm.encrypted: {swarm['encrypted']!r} is neither true nor false")
     for index, peer in enumerate(swarm.get("peers", [])):
         try:
             ipaddress.IPv4Address(peer)

@@ -15,13 +15,26 @@ from pydantic import ValidationError
 from settings import container_texts, image_texts, spelling, texts
 from settings.errors import Key, Problem, closest, kind_of, path_of, show
 from settings.foreign import stands_for
-from settings.models import Alerts, Application, Backups, Health, Job, Record, Registry, Server, Settings, Stack, Zone
+from settings.models import (
+    Alerts,
+    Application,
+    Backups,
+    Health,
+    Job,
+    Record,
+    Registry,
+    Server,
+    Settings,
+    Stack,
+    Swarm,
+    Zone,
+)
 from settings.plain import Finding, explain, owner_at, setting_at, spelt, unknown
 
 _DEPTH = 8  # no setting lies deeper; YAML anchors can make data without an end
 _ROUNDS = 20  # each round takes at least one wrong piece out
 _NAMES: Mapping[str, Callable[[str], str]] = {"zones": texts.domain, "registries": image_texts.registry}  # others' own
-SINGLE = ("alerts", "backups")  # sections that are settings themselves, not entries by name
+SINGLE = ("alerts", "backups", "swarm")  # sections that are settings themselves, not entries by name
 _WHOLE_FILE = "(stack file)"  # the path of a problem that has none
 
 M = TypeVar("M", bound=Settings)
@@ -108,6 +121,7 @@ def read(raw: object, name: str, spelt: Mapping[spelling.Path, str] | None = Non
         registries=_entries(sections["registries"], "registries", Registry, draft),
         secrets=_secrets(sections["secrets"], draft),
         alerts=_entry(data["alerts"], ("alerts",), Alerts, draft) if data.get("alerts") is not None else None,
+        swarm=_entry(data["swarm"], ("swarm",), Swarm, draft) if data.get("swarm") is not None else None,
         backups=_entry(data["backups"], ("backups",), Backups, draft) if "backups" in data else None,
     )
     _spellings(raw, spelt or {}, draft)

@@ -110,6 +110,18 @@ class Dns(Settings):
     )
 
 
+class Swarm(Settings):
+    """The network between the servers of the swarm."""
+
+    encrypted: bool = Field(
+        default=False,
+        description="Whether what its containers say to each other is encrypted between the servers (IPsec), which "
+        "costs processor time; a server whose kernel can't is refused. Another value takes all that is on the swarm's "
+        "network down for the length of the update.",
+        examples=[True],
+    )
+
+
 class Server(Settings):
     """One Vultr instance and its addresses."""
 

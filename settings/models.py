@@ -16,7 +16,7 @@ from settings.addresses import private_net
 from settings.alerts import Alerts, Mail, Ntfy
 from settings.backups import Backup, Backups, Keep
 from settings.containers import Application, Container, Health, Job
-from settings.hosts import Data, Dns, Record, Server, Zone
+from settings.hosts import Data, Dns, Record, Server, Swarm, Zone
 from settings.kinds import Settings
 from settings.sources import Git, Registry
 
@@ -39,6 +39,7 @@ __all__ = [
     "Server",
     "Settings",
     "Stack",
+    "Swarm",
     "Zone",
 ]
 
@@ -66,6 +67,11 @@ class Stack(Settings):
     )
     zones: dict[k.Domain, Zone] = Field(
         default_factory=dict, description="Zones by domain name.", examples=[{"example.com": {"ttl": 300}}]
+    )
+    swarm: Swarm | None = Field(
+        default=None,
+        description="The network of the servers that say `swarm`; all defaults when left out.",
+        examples=[{"encrypted": True}],
     )
     alerts: Alerts | None = Field(
         default=None,

@@ -16,7 +16,7 @@ from settings.alerts import Alerts, Mail, Ntfy
 from settings.backups import Backup, Backups, Keep
 from settings.containers import Application, Container, Health, Job
 from settings.drills import Drill, Rehearsal
-from settings.hosts import Data, Dns, DockerIpv6, Ipv6, Record, Server, Zone
+from settings.hosts import Data, Dns, DockerIpv6, Ipv6, Record, Server, Swarm, Zone
 from settings.kinds import Kind, Settings
 from settings.models import Stack
 from settings.options import Options
@@ -75,6 +75,7 @@ _SECTIONS: tuple[tuple[str, type[Settings]], ...] = (
     ("`backups.drill`", Rehearsal),
     ("`zones.DOMAIN`", Zone),
     ("`zones.DOMAIN.records`, each", Record),
+    ("`swarm`", Swarm),
     ("`alerts`", Alerts),
     ("`alerts.mail`", Mail),
     ("`alerts.ntfy`", Ntfy),

@@ -34,6 +34,11 @@ def managers(stack: Stack) -> list[str]:
     return [name for name, server in stack.servers.items() if server.swarm == "manager"]
 
 
+def is_encrypted(stack: Stack) -> bool:
+    """Whether containers speak encrypted with those of other servers."""
+    return stack.swarm is not None and stack.swarm.encrypted
+
+
 def replicated(stack: Stack) -> dict[str, Application]:
     """Return the applications with replicas by name."""
     return {name: app for name, app in stack.applications.items() if app.is_replicated}
@@ -71,4 +76,6 @@ def nets(stack: Stack) -> Nets:
     free = [pool for pool in _POOLS if not any(pool.overlaps(other) for other in taken)]
     pool = (free or _POOLS)[0]
     halves = list(pool.subnets(new_prefix=pool.prefixlen + 2))
-    return Nets(pool=str(halves[0]), overlay=str(next(halves[1].subnets(new_prefix=20))), gateway=str(halves[2]))
+    # An encrypted one beside a plain one, for as long as it takes to move all from one to the other.
+    overlay = list(halves[1].subnets(new_prefix=20))[is_encrypted(stack)]
+    return Nets(pool=str(halves[0]), overlay=str(overlay), gateway=str(halves[2]))

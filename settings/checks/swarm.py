@@ -16,6 +16,7 @@ def check(draft: Draft) -> None:
     """Report a swarm that can't be, replicas that can't be spread, and whoever would not reach them."""
     _managers(draft)
     _network(draft)
+    _options(draft)
     _drained(draft)
     for one in placed(draft):
         app = one.container
@@ -71,6 +72,15 @@ def _network(draft: Draft) -> None:
                 f"{server.region}; leave swarm out here, or make a stack of its own there",
                 *at,
             )
+
+
+def _options(draft: Draft) -> None:
+    """Report options of a swarm that nobody is of."""
+    servers = draft.stack.servers
+    if draft.stack.swarm is None or any(not draft.whole("servers", name, "swarm") for name in draft.names["servers"]):
+        return
+    if not any(server.swarm for server in servers.values()):
+        draft.report("no server is of a swarm; write swarm: manager at one, or at three, or leave this out", "swarm")
 
 
 def _drained(draft: Draft) -> None:

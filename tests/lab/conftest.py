@@ -130,7 +130,9 @@ def swarm_region(worker_id: str) -> Iterator[Paths]:
 
 @pytest.fixture(scope="session")
 def three(swarm_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
-    """The three servers of Pulumi.swarm.yaml, what its application asks, and who asks it, each on one server alone."""
+    """The three servers of Pulumi.swarm.yaml without certificates; what its application asks, and who asks it, run on one
+    server each.
+    """
     found = Hive.copy_of_the_checkout(swarm_region, tmp_path_factory.mktemp("swarm"), SWARM)
     applications = found.settings["apiary:applications"]
     applications["echo"]["env"]["ledger"] = "$ledger"
@@ -141,6 +143,9 @@ def three(swarm_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive
     applications["asker"] = {"server": "web2", "build_dir": "Echo", "env": {"http_port": 8080, "echo": "$echo"}}
     applications["ledger"] = {"server": "web1", "build_dir": "Echo", "private": [5432], "env": {"http_port": 5432}}
     found.settings["apiary:secrets"] = {"echo": "known-to-everybody"}
+    for number in (1, 2, 3):
+        applications[f"proxy{number}"]["ports"] = [80]
+        del found.settings["apiary:jobs"][f"certbot{number}"]
     found.pulumi("stack", "select", "--create")
     found.up()
     return found
@@ -153,8 +158,9 @@ trap 'exit 0' TERM
 number=0
 [ ! -e /rows/rows ] || number=$(wc -l </rows/rows)
 while :; do
-    number=$((number + 1))
-    echo "$number $(date +%s.%N) $HOSTNAME" >>/rows/rows && sync /rows/rows || exit 1
+    # A server that stops ends what still runs all at once, `date` before its shell.
+    number=$((number + 1)) at=$(date +%s.%N) || exit 1
+    echo "$number $at $HOSTNAME" >>/rows/rows && sync /rows/rows || exit 1
     sleep 0.1 & wait $!
 done
 """

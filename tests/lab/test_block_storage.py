@@ -20,7 +20,8 @@ def rows(hive: Hive) -> list[float]:
     """When each row was written that the application has, in its own volume; every one whole and in order."""
     text = hive.on_server(f"docker exec {hive.container('writer', SERVER)} cat /rows/rows", server=SERVER)
     lines = text.splitlines()
-    assert all(len(line.split()) == 3 for line in lines), "a row is torn"
+    torn = [line for line in lines if len(line.split()) != 3]
+    assert not torn, f"rows are torn: {torn}"
     numbers = [int(line.split()[0]) for line in lines]
     assert numbers == list(range(1, len(lines) + 1)), "a row is missing"
     return [float(line.split()[1]) for line in lines]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
+from ipaddress import IPv4Network
 from typing import Any
 
 import pytest
@@ -181,6 +183,24 @@ def test_a_server_is_told_of_the_others_and_of_nobody_without_a_swarm(
         "gateway": "10.201.128.0/18", "peers": ["192.168.150.11", "192.168.150.13"],
     }  # fmt: skip
     assert "apiary_swarm" not in told(program(stack_file), "web1")
+
+
+def test_an_encrypted_network_is_another_one_and_every_server_proves_first_that_it_can(
+    raw: dict[str, Any], program: Any
+) -> None:
+    def network(graph: Graph) -> Mapping[str, Any]:
+        return graph.one("docker:index/network:Network", "swarm").inputs
+
+    plain, encrypted = program(raw), program({**raw, "swarm": {"encrypted": True}})
+    assert network(encrypted)["options"] == {**network(plain)["options"], "encrypted": ""}
+    # Both are there for as long as replicas move from one to the other.
+    nets = [IPv4Network(network(graph)["ipamConfigs"][0]["subnet"]) for graph in (plain, encrypted)]
+    assert not nets[0].overlaps(nets[1])
+    assert not encrypted.one("docker:index/network:Network", "swarm").delete_before_replace
+    # The labels are what makes another one of it: the options are not compared.
+    assert {one["label"] for one in network(encrypted)["labels"]} - {one["label"] for one in network(plain)["labels"]}
+    assert "encrypted" not in told(plain, "web2")["apiary_swarm"]
+    assert all(told(encrypted, server)["apiary_swarm"]["encrypted"] is True for server in ("web1", "web2", "web3"))
 
 
 def test_every_server_of_a_domain_has_records_of_its_own(raw: dict[str, Any], program: Any) -> None:

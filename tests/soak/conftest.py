@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from lab.paths import Paths
-from tests.lab.conftest import hive, region, saved, saved_region, settled, whole, whole_region
+from tests.lab.conftest import (
+    hive,
+    region,
+    saved,
+    saved_region,
+    settled,
+    swarm_region,
+    three,
+    whole,
+    whole_region,
+)
+from tests.soak.rounds import SEED
 
-__all__ = ["changed_region", "hive", "region", "saved", "saved_region", "settled", "whole", "whole_region"]
+__all__ = [
+    "changed_region",
+    "hive",
+    "region",
+    "saved",
+    "saved_region",
+    "settled",
+    "swarm_region",
+    "three",
+    "whole",
+    "whole_region",
+]
+
+
+@pytest.fixture(scope="module")
+def chance() -> random.Random:
+    print(f"SOAK_SEED={SEED}")
+    return random.Random(SEED)  # noqa: S311 - moments, not keys
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.soak.test_soak import ROUNDS, SEED
+from tests.soak.rounds import ROUNDS
 from tests.unit.backups_server import PACKAGE, Server, make, use_true_restic
 from tests.unit.test_backups_postgresql import cluster, databases, psql
 from tests.unit.test_backups_restore import program
@@ -123,12 +123,6 @@ def host(cluster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     for name in databases():
         psql(f'DROP DATABASE "{name}" WITH (FORCE)')
     psql("DROP ROLE shop")
-
-
-@pytest.fixture(scope="module")
-def chance() -> random.Random:
-    print(f"SOAK_SEED={SEED}")
-    return random.Random(SEED)  # noqa: S311 - moments, not keys
 
 
 @pytest.mark.parametrize("words", [["run"], ["prune"], ["restore"], ["fill", "--databases", "postgres"]], ids=" ".join)

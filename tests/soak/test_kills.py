@@ -20,7 +20,7 @@ from lab.shell import docker
 from tests.lab.hive import Hive, until
 from tests.lab.test_backups import expect_kept, keep, rows, serves
 from tests.lab.test_heal import UP
-from tests.soak.test_soak import ROUNDS, SEED
+from tests.soak.rounds import ROUNDS
 
 pytestmark = pytest.mark.timeout(12 * 3600)
 
@@ -55,12 +55,6 @@ docker exec $(docker ps -q --filter label=apiary.resource=applications.postgres)
   psql -U postgres -Atc "select datname from pg_database where datname like 'apiary%'"
 true
 """
-
-
-@pytest.fixture(scope="module")
-def chance() -> random.Random:
-    print(f"SOAK_SEED={SEED}")
-    return random.Random(SEED)  # noqa: S311 - moments, not keys
 
 
 @pytest.fixture(scope="module")

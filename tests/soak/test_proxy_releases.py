@@ -12,7 +12,7 @@ import pytest
 from tests.lab.hive import Hive
 from tests.lab.test_proxy_releases import new_image
 from tests.lab.visitors import Visitors
-from tests.soak.test_soak import ROUNDS
+from tests.soak.rounds import ROUNDS
 
 pytestmark = pytest.mark.timeout(6 * 3600)
 KINDS = ("fresh", "kept", "h2", "download")

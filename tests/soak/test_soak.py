@@ -5,10 +5,8 @@ SOAK_ROUNDS is how many of each (20 when it is not given), SOAK_SEED repeats a r
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
-import time
 from signal import SIGINT, SIGKILL
 
 import pytest
@@ -17,18 +15,11 @@ from tests.lab.hive import PORTS, UP_SECONDS, Hive
 from tests.lab.test_firewall import every_address, intended
 from tests.lab.test_heal import DESTROY, UP, expect_healed
 from tests.lab.test_logs import lines_lost
+from tests.soak.rounds import ROUNDS
 
 pytestmark = pytest.mark.timeout(6 * 3600)
 
-ROUNDS = int(os.environ.get("SOAK_ROUNDS", "20"))
-SEED = int(os.environ.get("SOAK_SEED", str(int(time.time()))))
 HOW = ([SIGKILL], [SIGKILL], [SIGINT], [SIGINT, SIGINT])
-
-
-@pytest.fixture
-def chance() -> random.Random:
-    print(f"SOAK_SEED={SEED}")
-    return random.Random(SEED)  # noqa: S311 - moments, not keys
 
 
 def kill_somewhere(hive: Hive, chance: random.Random, arguments: list[str], seconds: float) -> None:

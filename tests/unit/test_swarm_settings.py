@@ -299,3 +299,13 @@ def test_what_the_documents_show_is_a_stack_file_without_a_mistake():
     config = yaml.safe_load(shown)["config"]
     stack = loaded({key.removeprefix("apiary:"): value for key, value in config.items()})
     assert swarm.runs_on(stack, "shop") == ["web1", "web2", "web3"]
+
+
+def test_options_of_a_swarm_that_nobody_is_of_are_refused() -> None:
+    assert not swarm.is_encrypted(settings.load(three(), name="test"))
+    assert swarm.is_encrypted(settings.load({**three(), "swarm": {"encrypted": True}}, name="test"))
+    found = three()
+    for one in found["servers"].values():
+        del one["swarm"]
+    message = "no server is of a swarm; write swarm: manager at one, or at three, or leave this out"
+    assert report({**found, "swarm": {"encrypted": True}})["swarm"] == message

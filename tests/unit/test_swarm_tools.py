@@ -211,6 +211,29 @@ def test_an_image_that_cant_be_asked_is_refused(
     assert replicas_tool.main(["checked", "echo", "apiary/echo:1"]) == 0
 
 
+# encryption
+
+UNSHARE = """#!/bin/sh
+case "$4" in *"$LACKS"*) echo "Error: Requested AEAD algorithm not found." >&2; exit 2 ;; esac
+"""
+
+
+@pytest.mark.parametrize(("lacks", "told"), [("rfc4106", "AES-GCM"), ("-m bpf", "xt_bpf"), ("-m policy", "xt_policy")])
+def test_a_kernel_that_cant_encrypt_is_refused_with_what_it_lacks(
+    lacks: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "unshare").write_text(UNSHARE)
+    (tmp_path / "unshare").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("LACKS", lacks)
+    assert swarm_tool.main(["encryption"]) == 1
+    said = capsys.readouterr().err
+    assert told in said
+    assert said.count("Requested AEAD algorithm not found;") + said.count("not found. Leave out swarm:") == 1
+    monkeypatch.setenv("LACKS", "nothing of it")
+    assert swarm_tool.main(["encryption"]) == 0
+
+
 # variables and firewall
 
 SWARM = {
@@ -231,6 +254,7 @@ def test_docker_of_a_swarm_has_no_live_restore_and_no_new_privileges() -> None:
     [
         ({"apiary_swarm": {"gateway": "10.201.128.0", "peers": ["web2"]}}, "apiary_swarm.peers[0]: 'web2'"),
         ({"apiary_swarm": {"gateway": "all"}}, "apiary_swarm.gateway: 'all' is not an IPv4 network"),
+        ({"apiary_swarm": {**SWARM["apiary_swarm"], "encrypted": "yes"}}, "apiary_swarm.encrypted: 'yes' is neither"),
         ({"apiary_private_ip": None}, "apiary_private_ip: missing, but the server is of a swarm"),
     ],
 )

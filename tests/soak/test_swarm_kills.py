@@ -1,0 +1,51 @@
+"""Servers of a swarm killed at random, with releases between, while visitors come over both families.
+
+SOAK_ROUNDS is how many (20 when it is not given, about an hour), SOAK_SEED repeats a run; the seed is printed.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+
+import pytest
+
+from tests.lab.hive import LABEL, Hive, until
+from tests.lab.test_swarm import REPLICAS, SERVERS, addresses, expect_no_failures, load, replicas
+from tests.soak.rounds import ROUNDS
+
+pytestmark = pytest.mark.timeout(6 * 3600)
+
+
+def elsewhere(three: Hive, killed: str, asked: str) -> float:
+    """Kill a server; the seconds until all of its replicas run elsewhere, as another one is asked."""
+    started = time.monotonic()
+    three.lab("kill", f"{LABEL}{killed}")
+    until(lambda: replicas(three, asked, but=killed) == REPLICAS, 30, "all replicas run elsewhere")
+    return time.monotonic() - started
+
+
+def test_a_server_killed_at_random_is_seen_by_nobody_who_tries_the_next_address(
+    three: Hive, chance: random.Random
+) -> None:
+    seen, whole = Counter[str](), addresses(three, *SERVERS)
+    for number in range(ROUNDS):
+        killed = chance.choice(SERVERS)
+        others = [server for server in SERVERS if server != killed]
+        with load(three, *addresses(three, *others), ",".join(whole)) as result:
+            started = time.monotonic()
+            moved = elsewhere(three, killed, others[0])
+            three.operations("revive", killed, "--yes")
+            back = time.monotonic() - started
+        expect_no_failures(result)
+        seen.update(result["asked"])
+        with load(three, *whole) as result:
+            three.settings["apiary:applications"]["echo"]["env"]["release"] = f"round {number}"
+            three.up()
+        expect_no_failures(result)
+        seen.update(result["asked"])
+        print(f"round {number}: {killed} killed; replicas elsewhere after {moved:.0f} s, back after {back:.0f} s",
+              flush=True)  # fmt: skip
+    print(f"{sum(seen.values())} visits, none failed", flush=True)
+    three.expect_no_changes()
