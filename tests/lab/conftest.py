@@ -130,8 +130,8 @@ def swarm_region(worker_id: str) -> Iterator[Paths]:
 
 @pytest.fixture(scope="session")
 def three(swarm_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
-    """The three servers of Pulumi.swarm.yaml without certificates; what its application asks, and who asks it, run on one
-    server each.
+    """The servers of Pulumi.swarm.yaml, without certificates; and what its application asks and who asks it, each on one
+    of them alone.
     """
     found = Hive.copy_of_the_checkout(swarm_region, tmp_path_factory.mktemp("swarm"), SWARM)
     applications = found.settings["apiary:applications"]
