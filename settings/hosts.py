@@ -116,8 +116,8 @@ class Swarm(Settings):
     encrypted: bool = Field(
         default=False,
         description="Whether what its containers say to each other is encrypted between the servers (IPsec), which "
-        "costs processor time; a server whose kernel can't is refused. Another value takes all that is on the swarm's "
-        "network down for the length of the update.",
+        "costs processor time; a server whose kernel can't is refused. Another value makes another network: the proxies "
+        "that are on it refuse visitors for some seconds of the update.",
         examples=[True],
     )
 
