@@ -130,7 +130,7 @@ def swarm_region(worker_id: str) -> Iterator[Paths]:
 
 @pytest.fixture(scope="session")
 def three(swarm_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
-    """The servers of Pulumi.swarm.yaml, without certificates; what its application asks, and who asks it, on one each."""
+    """The servers of Pulumi.swarm.yaml, without certificates; what `echo` asks, and who asks it, on one each."""
     found = Hive.copy_of_the_checkout(swarm_region, tmp_path_factory.mktemp("swarm"), SWARM)
     applications = found.settings["apiary:applications"]
     applications["echo"]["env"]["ledger"] = "$ledger"
