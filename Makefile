@@ -5,7 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 
-# The stack that a verb works on. The stack `lab` lives in the lab, every other one at Vultr.
+# The stack that a verb works on. Whose API key is `lab` lives in the lab, in a region of its own; any other at Vultr.
 STACK ?= lab
 PYTHON ?= python3
 VENV := .venv
@@ -20,15 +20,15 @@ help: ## list the verbs
 # --- the two commands ---------------------------------------------------------------------------------------
 
 .PHONY: up
-up: $(VENV)/.ready ## bring up the lab and the stack in it, and visit the site over IPv6 and IPv4
-	@[ $(STACK) = lab ] || { echo "make up is the lab's; for stack $(STACK): pulumi up --stack $(STACK) (docs/quickstart.md)" >&2; exit 1; }
-	@$(RUN) -m lab up
+up: $(VENV)/.ready ## bring up the lab and the stack in it, and visit the site over IPv6 and IPv4 [STACK=swarm: three servers]
+	@[ -n "$(in_lab)" ] || { echo "make up is the lab's; for stack $(STACK): pulumi up --stack $(STACK) (docs/quickstart.md)" >&2; exit 1; }
+	@$(lab) up
 	@$(call in_stack) $(RUN) -m operations up --stack $(STACK)
-	@$(RUN) -m lab visit
+	@$(lab) visit
 
 .PHONY: browse
 browse: $(VENV)/.ready ## let your own browser reach the lab's sites by their names, and say what to click [PORT=8800]
-	@$(RUN) -m lab browse $(if $(PORT),--port $(PORT))
+	@$(lab) browse $(if $(PORT),--port $(PORT))
 
 .PHONY: test
 test: $(VENV)/.ready ## lint, types and a test of every promise: pure, mocks, engine, conformance, lab
@@ -144,8 +144,10 @@ tested = cli=$$($(RUN) -m lab prepare) && PATH=$(CURDIR)/$(VENV)/bin:$$cli:$$PAT
 # Only YES=1 agrees beforehand to what would be asked.
 agreed = $(if $(filter 1,$(YES)),--yes)
 
-# The lab's stack is reached through the lab's environment.
-in_stack = $(if $(filter lab,$(STACK)),env=$$($(RUN) -m lab env) && eval "$$env" &&)
+# A stack of the lab is reached through its region's environment.
+in_lab = $(shell grep -s '^  vultr:apiKey: lab$$' Pulumi.$(STACK).yaml)
+lab = $(RUN) -m lab $(if $(filter-out lab,$(STACK)),--stack $(STACK))
+in_stack = $(if $(in_lab),env=$$($(lab) env) && eval "$$env" &&)
 
 # --- for work on Apiary itself -------------------------------------------------------------------------------
 

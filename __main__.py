@@ -180,8 +180,9 @@ for name in container_order(stack):
         ends = [before[other].done for other in waits_for(stack, name)]
         ends += [fills[other].id for other in database_servers(stack, name) if other in fills]
         where = hosts[swarm.runs_on(stack, name)[0]]
+        instances = [hosts[other].server.instance.id for other in swarm.spread_over(stack, name)]
         spread = ReplicatedArgs(
-            stack.applications[name], variables_of, contents_of, elsewhere, copies[name], where, ends
+            stack.applications[name], variables_of, contents_of, elsewhere, copies[name], where, instances, ends
         )
         replicated[name] = Replicated(name, spread, joined)
     elif name in stack.applications:

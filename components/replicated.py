@@ -4,7 +4,8 @@ Makes a docker.Service, a secret or a config of the swarm for each of its files,
 an image that can't be asked for its health, one that waits until the release is through, and one that stops all
 replicas before the service goes. A release starts a new replica, waits until it is healthy, stops an old one, and so
 on; where one does not get healthy Swarm takes all of it back by itself, and the second command fails with the failed
-replica's last lines: the old ones serve.
+replica's last lines: the old ones serve. A server that is new, has come back, is emptied or goes is a release too:
+Swarm gives it replicas, and takes them from it while they serve, by no other way.
 Images are on every server that a replica may run on before the release begins.
 Leaves alone: the proxies, which find the replicas by name, and what visitors get, which is the verdict's (verdict.py).
 """
@@ -50,6 +51,7 @@ class ReplicatedArgs:
     elsewhere: Sequence[str]  # servers of the swarm that it must not run on
     images: Sequence[Image]  # the same one, on each server that it may run on
     checked: Host  # one of these servers, on which the image is looked at
+    instances: Sequence[pulumi.Output[str]]  # of the servers that it is spread over
     after: Sequence[pulumi.Output[Any]] = ()  # each known when it is done: what comes before
 
 
@@ -83,6 +85,7 @@ class Replicated(pulumi.ComponentResource):
         inputs: dict[str, Any] = {
             "task_spec": docker.ServiceTaskSpecArgs(
                 container_spec=_container_spec(own, args.environment, tag, files),
+                force_update=pulumi.Output.all(*(apart(one) for one in args.instances)).apply(_number),
                 networks_advanceds=[docker.ServiceTaskSpecNetworksAdvancedArgs(id=swarm.network.id)],
                 placement=docker.ServiceTaskSpecPlacementArgs(
                     constraints=[f"node.labels.apiary.server!={server}" for server in sorted(args.elsewhere)]
@@ -243,6 +246,11 @@ def short_duration(text: str) -> str:
     """A duration as the plugin reads it back of a service: `1m`, where a container has `1m0s`."""
     text = text.removesuffix("0s") if text.endswith("m0s") else text
     return text.removesuffix("0m") if text.endswith("h0m") else text
+
+
+def _number(instances: Sequence[str]) -> int:
+    """Another one for other servers."""
+    return int(hashlib.sha256(" ".join(sorted(instances)).encode()).hexdigest()[:7], 16)
 
 
 def _digest(inputs: Mapping[str, Any]) -> pulumi.Output[str]:

@@ -31,19 +31,20 @@ from lab import (
     visit,
     warm,
 )
-from lab.paths import CHECKOUT, Paths
+from lab.paths import CHECKOUT, Paths, home
 from lab.servers import Servers
 from lab.shell import LabError, docker, exclusive, say, succeeds
 
 STACK_FILE = CHECKOUT / "Pulumi.lab.yaml"
 
 
-def up(paths: Paths, is_warm: bool = False, stack_file: Path = STACK_FILE) -> None:
+def up(paths: Paths, is_warm: bool = False, stack_file: Path | None = None) -> None:
     """Brings up what is missing of the region; quick when nothing is. `is_warm`: as a warm one (warm.py).
 
-    With the stores that the stack file names.
+    With the stores that the stack file names: that of the region's own stack, unless another one is given.
     """
     started = time.monotonic()
+    stack_file = stack_file or _stack_file(paths.stack)
     wanted = stores.wanted_by(stack_file.read_text()) if stack_file.exists() else []
     with exclusive(paths.run / "region.lock", 1200, "lab up"), ThreadPoolExecutor(max_workers=1) as pool:
         prepared = _prepared(paths, wanted, pool)
@@ -194,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb; the process's exit status. Errors are printed, never raised."""
     options = _parser().parse_args(arguments)
     try:
-        return _run(Paths.find(options.dir), options)
+        return _run(Paths.find(options.dir or (options.stack and _home(options.stack))), options)
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
@@ -204,6 +205,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 130
+
+
+def _stack_file(stack: str) -> Path:
+    return CHECKOUT / f"Pulumi.{stack}.yaml"
+
+
+def _home(stack: str) -> Path:
+    if not _stack_file(stack).exists():
+        raise LabError("lab --stack", f"there is no Pulumi.{stack}.yaml", "write it, or name another stack")
+    return home(stack)
 
 
 def _run(paths: Paths, options: argparse.Namespace) -> int:
@@ -241,7 +252,9 @@ def _run(paths: Paths, options: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lab", description="A Vultr region on this machine.")
-    parser.add_argument("--dir", help="the lab's folder (APIARY_LAB_DIR, else .lab of the checkout)")
+    region = parser.add_mutually_exclusive_group()
+    region.add_argument("--dir", help="the region's folder (APIARY_LAB_DIR, else that of the stack lab: .lab)")
+    region.add_argument("--stack", help="the stack whose region it is: each has its own, with what its file names")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     upping = verbs.add_parser("up", help="bring the region up; does only what is missing")
     upping.add_argument(
@@ -321,7 +334,7 @@ def _base_tree(paths: Paths, suite: str) -> Path:
 def _need_probers(paths: Paths, step: str) -> None:
     if not succeeds(["docker", "exec", paths.name("prober"), "true"]):
         docker("version", step=step)
-        raise LabError(step, "the region is not up", "python -m lab up")
+        raise LabError(step, "the region is not up", f"{paths.verb} up")
 
 
 def _pair(word: str, step: str) -> tuple[str, Any]:

@@ -101,7 +101,7 @@ def request(paths: Paths, method: str, path: str, body: dict[str, Any] | None = 
     step = f"asking the emulator ({method} {path})"
     known = info(paths)
     if known is None:
-        raise LabError(step, "it does not run", "python -m lab up")
+        raise LabError(step, "it does not run", f"{paths.verb} up")
     data = None if body is None else json.dumps(body).encode()
     call = urllib.request.Request(
         f"http://127.0.0.1:{int(known['control_port'])}{path}",
@@ -116,7 +116,7 @@ def request(paths: Paths, method: str, path: str, body: dict[str, Any] | None = 
     except urllib.error.HTTPError as error:
         raise LabError(step, _message(error)) from None
     except OSError as error:
-        raise LabError(step, str(error), f"read {paths.log / 'api.log'}; python -m lab up restarts it") from None
+        raise LabError(step, str(error), f"read {paths.log / 'api.log'}; {paths.verb} up restarts it") from None
     return json.loads(content) if content.strip() else None
 
 
@@ -124,13 +124,14 @@ def environment(paths: Paths) -> dict[str, str]:
     """The variables with which `pulumi` works on the lab. Raises LabError when the region is not up."""
     known = info(paths)
     if known is None:
-        raise LabError("lab env", "the region is not up", "python -m lab up")
+        raise LabError("lab env", "the region is not up", f"{paths.verb} up")
     proxy, none = f"http://127.0.0.1:{int(known['proxy_port'])}", "127.0.0.1,localhost"
     binaries = f"{CHECKOUT / '.venv' / 'bin'}:{paths.bin}"
     path = os.environ.get("PATH", "/usr/bin:/bin")
     return {
         "PATH": path if path.startswith(binaries) else f"{binaries}:{path}",
         "APIARY_LAB_DIR": str(paths.root),
+        "STACK": paths.stack,  # for `make`
         "PULUMI_HOME": str(paths.pulumi),
         "PULUMI_BACKEND_URL": f"file://{paths.state}?metadata=skip",
         "PULUMI_CONFIG_PASSPHRASE": "lab",

@@ -15,6 +15,12 @@ from lab.shell import LabError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 NAMES = "apiary-lab-"  # how the name of every Docker object of any lab begins
+STACK = "stack-"  # how the folder of another stack's region begins, in that of `lab`
+
+
+def home(stack: str) -> Path:
+    """The tree of a stack's region: `.lab` beside the program; of another stack than `lab`, a folder in it."""
+    return (CHECKOUT / ".lab" / ("" if stack == "lab" else STACK + stack)).resolve()
 
 
 @dataclass(frozen=True)
@@ -28,11 +34,11 @@ class Paths:
 
     @classmethod
     def find(cls, directory: str | Path | None = None) -> Paths:
-        """`directory`, else APIARY_LAB_DIR, else `.lab` beside the program. The tree is created.
+        """`directory`, else APIARY_LAB_DIR, else that of the stack `lab`. The tree is created.
 
         Raises LabError when it can't be.
         """
-        root = Path(directory or os.environ.get("APIARY_LAB_DIR") or CHECKOUT / ".lab").resolve()
+        root = Path(directory or os.environ.get("APIARY_LAB_DIR") or home("lab")).resolve()
         paths = cls(root)
         for folder in (root, paths.cache, paths.run, paths.log, paths.bin, paths.state, paths.pulumi):
             try:
@@ -41,6 +47,17 @@ class Paths:
                 remedy = "make room for it, or name another folder: --dir, or APIARY_LAB_DIR"
                 raise LabError("the lab's own folder", f"{error.filename}: {error.strerror}", remedy) from error
         return paths
+
+    @property
+    def stack(self) -> str:
+        """The stack that lives in it."""
+        name = self.root.name.removeprefix(STACK)
+        return name if self.root == home(name) else "lab"
+
+    @property
+    def verb(self) -> str:
+        """How a verb of this region begins, for what a person is told to type."""
+        return "python -m lab" if self.stack == "lab" else f"python -m lab --stack {self.stack}"
 
     @property
     def hash(self) -> str:
@@ -63,9 +80,10 @@ class Paths:
     def cache(self) -> Path:
         """What is dear to make and safe to keep: survives `down`.
 
-        APIARY_LAB_CACHE lets several labs share one.
+        Regions of one checkout share one; APIARY_LAB_CACHE lets any others do so.
         """
-        return Path(os.environ.get("APIARY_LAB_CACHE") or self.root / "cache").resolve()
+        shared = home("lab") if home("lab") in self.root.parents else self.root
+        return Path(os.environ.get("APIARY_LAB_CACHE") or shared / "cache").resolve()
 
     @property
     def registry(self) -> Path:

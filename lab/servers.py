@@ -52,7 +52,7 @@ class Servers:
             return self.start(spec.id)
         plan = network.load_plan(self._paths)
         if plan is None:
-            raise LabError("creating a server", "the region is not up", "python -m lab up")
+            raise LabError("creating a server", "the region is not up", f"{self._paths.verb} up")
         suite = images.suite_of(spec.os_id)
         is_warm = warm.is_warm(self._paths)
         image = (warm if is_warm else images).server(self._paths, suite)

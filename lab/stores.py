@@ -123,7 +123,7 @@ def ensure(paths: Paths, names: Collection[str]) -> list[str]:
     """These stores built, running and serving; the names of the services that had to be made or started."""
     plan = network.load_plan(paths)
     if plan is None:
-        raise LabError("the region's stores", "the region is not up", "python -m lab up")
+        raise LabError("the region's stores", "the region is not up", f"{paths.verb} up")
     programs = build(paths, names)
     return services.run(paths, [service(paths, plan, name, programs) for name in names], images.tools(paths))
 

@@ -28,7 +28,8 @@ def visit(paths: Paths) -> int:
             failed = True
             say(f"over {family} the site saw {answer['client'] or 'nothing'}, but the prober is {own}")
     if not failed:
-        say("all its sites in your own browser: make browse")
+        more = "" if paths.stack == "lab" else f" STACK={paths.stack}"
+        say(f"all its sites in your own browser: make browse{more}")
     return 1 if failed else 0
 
 
@@ -53,4 +54,4 @@ def _own_address(paths: Paths, flag: str) -> str:
 def _in_prober(paths: Paths, command: list[str]) -> str:
     """What a command prints there. Raises LabError."""
     exec_ = ["docker", "exec", paths.name("prober"), *command]
-    return run(exec_, "lab visit", timeout=SECONDS + 20, remedy="python -m lab up")
+    return run(exec_, "lab visit", timeout=SECONDS + 20, remedy=f"{paths.verb} up")

@@ -52,6 +52,11 @@ def runs_on(stack: Stack, name: str) -> list[str]:
     return [server for server in members(stack) if server in (container.servers or members(stack))]
 
 
+def spread_over(stack: Stack, name: str) -> list[str]:
+    """Return the servers that the replicas of an application are spread over: without those that are being emptied."""
+    return [server for server in runs_on(stack, name) if not stack.servers[server].drain]
+
+
 def is_attached(stack: Stack, name: str) -> bool:
     """Whether a container of one server is on the swarm's network too: the proxy of one of its servers, and whoever
     names an application with replicas.

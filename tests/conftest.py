@@ -20,7 +20,7 @@ from xdist.scheduler import LoadScopeScheduling
 # Hives side by side, each with the modules that use it one after another and leave it as they found it, but for the
 # monitor, which stays in the hive of two servers at the end: the whole one of Pulumi.lab.yaml, a small one
 # (lab/stacks/spine.yaml) that is broken and brought back, another that is looked at and changed, one of two servers
-# (lab/stacks/two.yaml), and one of three that are a swarm (lab/stacks/swarm.yaml).
+# (lab/stacks/two.yaml), and the three of Pulumi.swarm.yaml.
 HIVES = {
     "whole": [
         "test_whole",

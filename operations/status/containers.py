@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from operations.status.report import Answers, Level, Row, Say
-from operations.status.stack import Container, Wanted
+from operations.status.stack import Container, Spread, Wanted
 from operations.status.words import ago, duration, plural
 
 RESTARTED_SECONDS = 3600.0
 DRIFTED = "operations.md#reality-has-drifted"
+SCALE = "scale.md#how-do-i-see-its-replicas"
 
 
 def containers(wanted: Wanted, answers: Answers) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
@@ -44,7 +45,39 @@ def containers(wanted: Wanted, answers: Answers) -> tuple[tuple[Row, ...], tuple
             cells = _job(say, one, there.get(one.id), schedule.get(one.name), facts["time"])
             _refused(say, one, facts)
             jobs.append(Row(one.name, cells, tuple(say.found)))
+    applications += [_replicas(wanted, one, answers) for one in wanted.spread]
     return tuple(jobs), tuple(applications)
+
+
+def _replicas(wanted: Wanted, one: Spread, answers: Answers) -> Row:
+    """How many are healthy and where, by what each server tells of its own: no majority of managers is needed."""
+    say = Say(wanted, "application", one.name)
+    healthy: dict[str, int] = {}
+    silent: list[str] = []
+    others: list[str] = []  # that run, and are not healthy, or not yet
+    for server in wanted.servers:
+        told = (answers.servers[server.name].facts or {}).get("replicas")
+        if told is None and server.name in one.servers:
+            silent.append(server.name)
+        for replica in [replica for replica in told or () if replica["service"] == one.name]:
+            if replica["health"] in (None, "healthy"):
+                healthy[server.name] = healthy.get(server.name, 0) + 1
+            else:
+                others.append(f"one on {server.name} is {replica['health']}")
+    count = sum(healthy.values())
+    log = f"on {one.manager} docker service ps --no-trunc {one.name}"
+    if count < one.replicas:
+        why = [*others, *([f"{' and '.join(silent)} can't be asked"] if silent else [])]
+        says = f"{count} of {plural(one.replicas, 'replica')} are healthy{': ' if why else ''}{', '.join(why)}"
+        say(Level.WRONG, says, log, SCALE)
+    without = [name for name in one.servers if name not in healthy and name not in silent]
+    if count >= one.replicas and without and max(healthy.values()) > 1:
+        line = f"on {one.manager} docker service update --force {one.name}"
+        says = f"none of its replicas is on {' and '.join(without)}, and several are on one server"
+        say(Level.WATCH, says, line, SCALE)
+    where = ", ".join(f"{number} on {name}" for name, number in sorted(healthy.items()))
+    cell = f"{count} of {plural(one.replicas, 'replica')}{', ' if where else ''}{where}"
+    return Row(one.name, (cell,), tuple(say.found))
 
 
 def _refused(say: Say, one: Container, facts: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from operations.state import CONTAINER, DOMAIN, Server, State
+from operations.state import CONTAINER, DOMAIN, SERVICE, Server, State
 from settings.entries import parse as parse_entry
 from settings.site import name_of, statuses
 
@@ -67,6 +67,16 @@ class Container:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """An application with replicas, as the state has it."""
+
+    name: str
+    replicas: int
+    servers: tuple[str, ...]  # that it should run on
+    manager: str  # a server that knows of all of them
+
+
+@dataclass(frozen=True)
 class Schedule:
     """When backups and their rehearsals are due."""
 
@@ -87,6 +97,7 @@ class Wanted:
     pending: tuple[str, ...]  # what an update had begun, and not recorded the end of
     backups: Schedule | None  # None where none are made
     zones: Mapping[str, str]  # server -> time zone of its backups' schedule
+    spread: tuple[Spread, ...] = ()
 
     def sites_on(self, server: str) -> list[Site]:
         return [site for site in self.sites if site.server == server]
@@ -109,6 +120,7 @@ def wanted(stack: str, tag: str, state: State, config: Mapping[str, Any]) -> Wan
         tuple(sorted(f"{how} {resource.name}" for how, resource in state.pending)),
         _schedule(settings.get("backups")),
         {server.name: str((machines.get(server.name) or {}).get("timezone", "Etc/UTC")) for server in servers},
+        tuple(_spread(state, machines, settings.get("applications") or {})),
     )
 
 
@@ -173,3 +185,14 @@ def _containers(state: State, servers: Iterable[Server], jobs: Mapping[str, Any]
             image = str(resource.inputs.get("image") or "")
             by_hand = kind == "job" and (jobs.get(resource.name) or {}).get("run") == "manual"
             yield Container(kind, resource.name, server, resource.id, image, by_hand)
+
+
+def _spread(state: State, machines: Mapping[str, Any], applications: Mapping[str, Any]) -> Iterable[Spread]:
+    roles = {name: (machine or {}).get("swarm") for name, machine in machines.items()}
+    members = [name for name, role in roles.items() if role and not (machines[name] or {}).get("drain")]
+    manager = next((name for name, role in roles.items() if role == "manager"), "a manager")
+    for service in state.of_type(SERVICE):
+        if not service.doomed and not service.gone:
+            narrowed = (applications.get(service.name) or {}).get("servers") or members
+            servers = tuple(name for name in members if name in narrowed)
+            yield Spread(service.name, int(service.inputs["mode"]["replicated"]["replicas"]), servers, manager)

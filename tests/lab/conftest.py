@@ -15,6 +15,7 @@ from tests.conftest import HIVES
 from tests.lab.hive import PROBER, Hive
 
 STACKS = Path(__file__).parent / "stacks"
+SWARM = CHECKOUT / "Pulumi.swarm.yaml"
 
 
 def _region(name: str, is_warm: bool = True, stack_file: Path = STACKS / "spine.yaml") -> Iterator[Paths]:
@@ -124,13 +125,25 @@ def two(two_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
 @pytest.fixture(scope="session")
 def swarm_region(worker_id: str) -> Iterator[Paths]:
     """The region of the hive that is a swarm."""
-    yield from _region(f"test-{worker_id}-swarm", stack_file=STACKS / "swarm.yaml")
+    yield from _region(f"test-{worker_id}-swarm", stack_file=SWARM)
 
 
 @pytest.fixture(scope="session")
 def three(swarm_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
-    """Three servers of a swarm (stacks/swarm.yaml)."""
-    found = Hive.copy_of_the_checkout(swarm_region, tmp_path_factory.mktemp("swarm"), STACKS / "swarm.yaml")
+    """The servers of Pulumi.swarm.yaml, without certificates; what `echo` asks, and who asks it, on one each."""
+    found = Hive.copy_of_the_checkout(swarm_region, tmp_path_factory.mktemp("swarm"), SWARM)
+    applications = found.settings["apiary:applications"]
+    applications["echo"]["env"]["ledger"] = "$ledger"
+    applications["echo"]["files"] = {
+        "/etc/echo.yml": {"content": "size: small"},
+        "/run/keys/echo": {"content": "${_secrets^echo}", "mode": "0400"},
+    }
+    applications["asker"] = {"server": "web2", "build_dir": "Echo", "env": {"http_port": 8080, "echo": "$echo"}}
+    applications["ledger"] = {"server": "web1", "build_dir": "Echo", "private": [5432], "env": {"http_port": 5432}}
+    found.settings["apiary:secrets"] = {"echo": "known-to-everybody"}
+    for number in (1, 2, 3):
+        applications[f"proxy{number}"]["ports"] = [80]
+        del found.settings["apiary:jobs"][f"certbot{number}"]
     found.pulumi("stack", "select", "--create")
     found.up()
     return found

@@ -141,6 +141,14 @@ def test_replicas_are_found_by_name_and_find_what_runs_on_one_server(three: Hive
 
 
 @pytest.mark.soak
+def test_a_proxy_leads_to_the_replicas_on_its_own_server_first(three: Hive) -> None:
+    for server in SERVERS:
+        own = three.on_server("docker ps -q --filter name=^echo\\.", server=server).split()
+        address = three.outputs()["servers"][server]["ipv4"]
+        answered = [json.loads(asked(three, address)[1])["container"] for _ in range(30)]
+        assert sum(one in own for one in answered) >= 25, f"{server} has {own}, and {answered} answered"
+
+
 def test_the_servers_ports_for_each_other_are_open_to_nobody_else(three: Hive) -> None:
     found = three.outputs()["servers"]
     outside = [found[server][key] for server in SERVERS for key in ("ipv4", "ipv6", "web_ipv6")]
@@ -189,23 +197,12 @@ def test_a_bad_release_is_taken_back_and_says_what_the_failed_replica_said(three
 
 @pytest.mark.soak
 def test_every_server_serves_a_certificate_whichever_the_authority_asks(three: Hive) -> None:
-    given = yaml.safe_load((CHECKOUT / "Pulumi.lab.yaml").read_text())["config"]["apiary:jobs"]["certbot"]["env"]
+    whole = yaml.safe_load((CHECKOUT / "Pulumi.swarm.yaml").read_text())["config"]
     with three.changed() as settings:
-        for number, server in enumerate(SERVERS, 1):
-            settings["apiary:applications"][f"proxy{number}"]["ports"] = [80, 443]
-            settings["apiary:jobs"][f"certbot{number}"] = {
-                "server": server,
-                "build_dir": "CertBot",
-                "after": [f"hasetup{number}"],
-                "env": {
-                    "domains": "all",
-                    "haproxy_container": f"$proxy{number}",
-                    "directory": given["directory"],
-                    "directory_ca": given["directory_ca"],
-                    "strict": True,
-                },
-                "volumes": ["haproxycfg:/etc/haproxy", "letsencrypt:/etc/letsencrypt"],
-            }
+        for number in range(1, len(SERVERS) + 1):
+            settings["apiary:applications"][f"proxy{number}"] = whole["apiary:applications"][f"proxy{number}"]
+            certbot = settings["apiary:jobs"][f"certbot{number}"] = whole["apiary:jobs"][f"certbot{number}"]
+            certbot["env"]["strict"] = True
         three.up()
         for address in addresses(three, *SERVERS):
             place = f"[{address}]" if ":" in address else address
@@ -232,6 +229,7 @@ def test_a_server_is_emptied_without_a_failed_request(three: Hive) -> None:
             assert asked(three, address)[0] == 200
     expect_no_failures(result)
     three.up()
+    assert three.on_server(running, server="web2"), "it has replicas again"
     assert three.outputs()["servers"]["web2"]["ipv4"] in three.prober("getent", "ahosts", HOST).stdout
 
 
@@ -252,6 +250,7 @@ def test_a_server_less_is_seen_by_its_own_visitors_alone_and_it_comes_back_as_it
         three.operations("revive", "web1", "--yes")
         assert nodes(three, "web2")["web1"].startswith("Ready")
         assert len(nodes(three, "web2")) == len(SERVERS)
+        assert three.on_server("docker ps -q --filter name=^echo\\.", server="web1"), "it has replicas again"
     expect_no_failures(result)
     for address in addresses(three, *SERVERS):
         assert asked(three, address)[0] == 200

@@ -128,6 +128,20 @@ def test_images_are_on_every_server_before_a_release_begins(raw: dict[str, Any],
     assert graph.resources.index(graph.one("command:remote:Command", "shop-health")) < graph.resources.index(found)
 
 
+def test_other_servers_to_be_spread_over_are_a_release(raw: dict[str, Any], program: Any) -> None:
+    def number() -> int:
+        return int(service(program(raw)).inputs["taskSpec"]["forceUpdate"])
+
+    over_three = number()
+    assert number() == over_three
+    raw["servers"]["web3"]["drain"] = True
+    over_two = number()
+    assert over_two != over_three
+    del raw["servers"]["web3"]["drain"]
+    raw["applications"]["shop"]["servers"] = ["web1", "web2"]
+    assert number() == over_two
+
+
 def test_every_server_has_the_very_same_image_of_a_branch(raw: dict[str, Any], program: Any) -> None:
     del raw["applications"]["shop"]["build_dir"]
     raw["applications"]["shop"]["git"] = {"url": "https://git.example.org/shop.git", "branch": "main"}
@@ -206,7 +220,7 @@ def test_a_server_that_is_emptied_loses_its_records_and_no_other_changes(raw: di
     raw["servers"]["web1"]["drain"] = True
     graph = program(raw)
     assert web(graph) == {name: data for name, data in before.items() if "/web" in name}
-    assert '"${state#* }" manager drain </dev/null' in joined(graph, "web1").inputs["create"]
+    assert '"${state#* }" manager pause web1 web2 web3 </dev/null' in joined(graph, "web1").inputs["create"]
     assert '"${state#* }" manager active </dev/null' in joined(graph, "web2").inputs["create"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -53,7 +54,7 @@ class Engine:
         assert key == "apiary:jobs"
         return "{}"
 
-    def export(self) -> dict[str, Any]:
+    def export(self, **_: Any) -> dict[str, Any]:
         return {"deployment": {"resources": self.resources}}
 
     def run(self, *arguments: str, **_: Any) -> None:
@@ -109,6 +110,47 @@ def test_a_release_looks_the_branch_up_and_leaves_the_rest_to_what_has_changed(
 def test_a_branch_that_has_not_moved_is_said_so(capsys: pytest.CaptureFixture[str]) -> None:
     releases.release(cast(Pulumi, stack()), "shop")
     assert f"nothing new, it is still at {BEFORE}" in capsys.readouterr().out
+
+
+def spread(image: str, **more: Any) -> list[dict[str, Any]]:
+    """An application with replicas: its image on two servers, and to the engine it depends on neither."""
+    shop = f"{PREFIX}apiary:docker:Replicated::shop"
+    secret = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "plaintext": json.dumps(image)}
+    return [
+        resource(
+            "apiary:docker:Image$command:remote:Command", f"{server}/https://x/site.git#main",
+            inputs={"create": "apiary-git build ...", "triggers": [server, image]}, dependencies=[LOOKED_UP["urn"]],
+        )
+        for server in ("web1", "web2")
+    ] + [
+        resource(
+            "apiary:docker:Replicated$docker:index/service:Service", "shop", id="s", parent=shop,
+            inputs={"taskSpec": {"containerSpec": {"image": secret}}}, **more,
+        ),
+        resource("apiary:docker:Replicated$command:remote:Command", "shop-replicas-release", parent=shop),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("after", "said"), [("apiary/site:new", "done, it is"), ("apiary/site:old", "nothing new")])
+def test_replicas_are_released_though_to_the_engine_they_depend_on_no_server(
+    capsys: pytest.CaptureFixture[str], after: str, said: str
+) -> None:
+    def moves(resources: list[dict[str, Any]]) -> None:
+        resources[2:] = spread(after)
+
+    engine = Engine([PROVIDER, LOOKED_UP, *spread("apiary/site:old")], does=moves)
+    releases.release(cast(Pulumi, engine), "shop")
+    assert engine.replaced == [LOOKED_UP["urn"]]
+    targets = [urn.rpartition("::")[2] for option, urn in pairwise(engine.ran[0]) if option == "--target"]
+    assert targets == ["shop", "shop-replicas-release"]
+    assert said in capsys.readouterr().out
+
+
+def test_replicas_are_of_no_single_server() -> None:
+    engine = Engine([PROVIDER, LOOKED_UP, *spread("apiary/site:old")])
+    with pytest.raises(OperationError, match="has replicas, and is of no single server; say release shop"):
+        releases.release(cast(Pulumi, engine), "web1:shop")
+    assert engine.ran == []
 
 
 @pytest.mark.parametrize("verb", [releases.release, jobs.run])

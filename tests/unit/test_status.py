@@ -18,7 +18,7 @@ from operations.status.backups import Due
 from operations.status.drift import changes_of
 from operations.status.findings import report
 from operations.status.report import Answers, Finding, Level, Report, Told
-from operations.status.stack import Container, Schedule, Site, Wanted, wanted
+from operations.status.stack import Container, Schedule, Site, Spread, Wanted, wanted
 from operations.status.words import ago, duration, percent, size
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -718,3 +718,78 @@ def test_every_place_in_the_docs_that_a_finding_names_is_there() -> None:
 )
 def test_words(said: Callable[[], str], words: str) -> None:
     assert said() == words
+
+
+FORUM = Spread("forum", 3, ("web1", "web2"), "web1")
+
+
+def spread(web1: list[str] | None, web2: list[str] | None) -> Report:
+    """With three replicas on two servers, by the health that each tells; None where it can't be asked."""
+    told = {
+        server: Told(None, "No route to host", "silent")
+        if those is None
+        else Told(
+            {
+                **good(),
+                "containers": good()["containers"] if server == "web1" else [],
+                "replicas": [{"service": "forum", "name": f"forum.{number}", "health": one}
+                             for number, one in enumerate(those)],
+            },
+            asked=NOW, answered=NOW,
+        )
+        for server, those in (("web1", web1), ("web2", web2))
+    }  # fmt: skip
+    two = tuple(Server(name, f"urn:{name}", "ssh://root@192.0.2.1:22", (), None) for name in ("web1", "web2"))
+    changed = {
+        "servers": two,
+        "sites": (),
+        "backups": None,
+        "spread": (FORUM,),
+        "zones": dict.fromkeys(told, "Etc/UTC"),
+    }
+    answers = Answers(told, {}, "", Told({"changes": [], "same": 9}), NOW)
+    return report(Wanted(**{**WANTED.__dict__, **changed}), answers)
+
+
+def forum(found: Report) -> tuple[str, list[Finding]]:
+    [row] = [row for section in found.sections for row in section.rows if row.name == "forum"]
+    return row.cells[0], list(row.findings)
+
+
+def test_replicas_are_counted_by_what_each_server_tells_of_its_own() -> None:
+    found = spread(["healthy", "healthy"], ["healthy"])
+    assert found.findings == []
+    assert forum(found) == ("3 of 3 replicas, 2 on web1, 1 on web2", [])
+
+
+def test_fewer_than_there_should_be_are_wrong_and_why_is_told() -> None:
+    cell, [finding] = forum(spread(["healthy", "starting"], ["healthy"]))
+    assert cell == "2 of 3 replicas, 1 on web1, 1 on web2"
+    assert finding.level is Level.WRONG
+    assert finding.says == "2 of 3 replicas are healthy: one on web1 is starting"
+    assert finding.type == "on web1 docker service ps --no-trunc forum"
+    _, [finding] = forum(spread(["healthy", "healthy"], None))
+    assert finding.says == "2 of 3 replicas are healthy: web2 can't be asked"
+    assert forum(spread([], []))[0] == "0 of 3 replicas"
+
+
+def test_a_server_that_none_of_them_is_on_is_to_watch() -> None:
+    _, [finding] = forum(spread(["healthy"] * 3, []))
+    assert finding.level is Level.WATCH
+    assert "none of its replicas is on web2" in finding.says
+    assert finding.type == "on web1 docker service update --force forum"
+    # All are there, whoever does not tell.
+    assert forum(spread(["healthy"] * 3, None))[1] == []
+
+
+def test_which_replicas_there_should_be_and_where() -> None:
+    service = {
+        "urn": "urn:pulumi:prod::apiary::apiary:docker:Replicated$docker:index/service:Service::forum",
+        "type": "docker:index/service:Service", "id": "s", "inputs": {"mode": {"replicated": {"replicas": 3}}},
+    }  # fmt: skip
+    worker = {"swarm": "worker"}
+    servers = {"db1": {}, "web1": {"swarm": "manager"}, "web2": worker, "web3": {**worker, "drain": True}}
+    state = State.of({"deployment": {"resources": [service]}})
+    assert wanted("prod", "apiary-prod", state, {"apiary:servers": servers}).spread == (FORUM,)
+    narrowed = {"apiary:servers": servers, "apiary:applications": {"forum": {"servers": ["web2"]}}}
+    assert wanted("prod", "apiary-prod", state, narrowed).spread[0].servers == ("web2",)

@@ -75,6 +75,16 @@ def test_a_host_that_is_well(commands: Path) -> None:
     assert any(one["path"] == "/" for one in known["file_systems"])
 
 
+def test_replicas_are_told_apart_from_the_stacks_own_containers(commands: Path) -> None:
+    one = told("shop.1.x", "")
+    one["Config"]["Labels"]["com.docker.swarm.service.name"] = "shop"
+    (commands / "inspect").write_text(json.dumps([one]))
+    known = tool.facts("apiary-prod")
+    assert known["replicas"] == [{"service": "shop", "name": "shop.1.x", "health": "healthy"}]
+    [asked] = [line for line in (commands / "asked").read_text().splitlines() if "by its swarm" in line]
+    assert "--all" not in asked
+
+
 def test_what_was_refused_is_told(commands: Path) -> None:
     (commands / "neighbours").write_text('#!/bin/sh\n[ "$1" = refused ] && echo \'[{"from": "applications.shop"}]\'\n')
     (commands / "neighbours").chmod(0o755)

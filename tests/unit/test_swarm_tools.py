@@ -14,7 +14,9 @@ from tests.unit.test_playbook_tools import VARIABLES, ufw_rules, variables
 
 TOOLS = Path(__file__).parents[2] / "playbooks" / "roles" / "swarm" / "files"
 os.environ["APIARY_LIB"] = str(TOOLS)
+load(TOOLS.parents[1] / "tools" / "files" / "apiary_proxy.py")
 nodes_module = load(TOOLS / "apiary_nodes.py")
+nearest = load(TOOLS / "apiary_nearest.py")
 swarm_tool = load(TOOLS / "apiary-swarm")
 replicas_tool = load(TOOLS / "apiary-replicas")
 
@@ -52,8 +54,8 @@ class Docker:
 @pytest.fixture
 def docker(monkeypatch: pytest.MonkeyPatch) -> Docker:
     made = Docker(info___format=MANAGER)
-    for module in (nodes_module, swarm_tool, replicas_tool):
-        monkeypatch.setattr(module, "docker", made)
+    for module in (nodes_module, swarm_tool, replicas_tool, nearest):
+        monkeypatch.setattr(module, "docker", made, raising=False)
         monkeypatch.setattr(module, "ask", made.ask)
     monkeypatch.setattr(replicas_tool, "AWAIT_SECONDS", 0)
     monkeypatch.setattr(replicas_tool, "SETTLE_SECONDS", 0)
@@ -100,10 +102,21 @@ def test_a_server_that_comes_back_takes_the_place_of_what_had_its_name(
     assert docker.asked.index(("node", "demote", "n2")) < docker.asked.index(("node", "rm", "--force", "n2"))
 
 
-def test_a_node_has_its_servers_name_its_role_and_runs_replicas_or_not(docker: Docker) -> None:
-    assert swarm_tool.main(["known", "web2", "n2", "worker", "drain"]) == 0
+def test_a_node_has_its_servers_name_its_role_and_gets_replicas_or_not(docker: Docker) -> None:
+    assert swarm_tool.main(["known", "web2", "n2", "worker", "pause"]) == 0
     [update] = docker.told("node", "update")
-    assert update[2:] == ("--label-add", "apiary.server=web2", "--role", "worker", "--availability", "drain", "n2")
+    assert update[2:] == ("--label-add", "apiary.server=web2", "--role", "worker", "--availability", "pause", "n2")
+
+
+def test_who_is_about_to_leave_gets_no_replica_and_keeps_what_it_has(docker: Docker) -> None:
+    """Drained, it would lose all of them at once."""
+    stranger = {"ID": "n4", "Spec": {"Role": "worker", "Availability": "active"}}  # has just joined
+    found = [node("n1", "web1"), node("n2", "web2"), node("n3", "web3", "worker")]
+    for one in found:
+        one["Spec"]["Availability"] = "active"
+    docker.answers |= {"node_ls": "n1 n2 n3 n4", "node_inspect": [*found, stranger]}
+    assert swarm_tool.main(["known", "web1", "n1", "manager", "active", "web1", "web2"]) == 0
+    assert docker.told("node", "update")[1:] == [("node", "update", "--availability", "pause", "n3")]
 
 
 def test_without_a_quorum_the_remedy_is_named(docker: Docker, capsys: pytest.CaptureFixture[str]) -> None:
@@ -301,3 +314,77 @@ def test_the_replicas_bridge_is_closed_to_the_host_as_the_others_are() -> None:
     assert "host closed on docker_gwbridge" in names
     assert "host closed from 10.201.128.0/18" in names or "host closed to 10.201.128.0/18" in names
     assert "host closed on docker_gwbridge" not in [one.comment for one in ufw_rules.desired(["ens3"], [], [], [])]
+
+
+# As HAProxy 3.0 tells it, less columns that nobody reads.
+STATE = """\
+1
+# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight
+7 app-shop 1 shop-1 10.201.64.5 2 0 1 1
+7 app-shop 2 shop-2 10.201.64.6 2 0 256 1
+7 app-shop 3 shop-3 10.201.64.7 2 0 0 1
+7 app-shop 4 shop-4 - 0 32 256 1
+8 app-blog 1 blog-1 10.200.0.3 2 0 1 1
+"""
+
+
+def replica(address: str) -> dict[str, Any]:
+    networks = {"swarm": {"IPAddress": address}, "docker_gwbridge": {"IPAddress": ""}}
+    return {"Labels": {"com.docker.swarm.task.id": "t"}, "NetworkSettings": {"Networks": networks}}
+
+
+def proxy(folder: Path) -> dict[str, Any]:
+    (folder / "run").mkdir()
+    (folder / "run" / "admin.sock").touch()
+    mounts = [{"Source": str(folder), "Destination": "/etc/haproxy"}]
+    networks = {"NetworkSettings": {"Networks": {"swarm": {"IPAddress": "10.201.64.9"}}}}
+    return {"Labels": {"apiary.proxy": "true"}, "Mounts": mounts, **networks}
+
+
+class Spoken:
+    """An admin socket that notes what it is told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, answer: str = "") -> None:
+        self.told: list[str] = []
+        self.answer = answer
+        monkeypatch.setattr(nearest.Proxy, "ask", lambda _, command: self.ask(command))
+
+    def ask(self, command: str) -> str:
+        if command == "show servers state":
+            return STATE
+        self.told.append(command)
+        return self.answer
+
+
+def test_a_proxy_leads_to_the_replicas_beside_it_and_a_drained_one_stays_drained(
+    docker: Docker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    spoken = Spoken(monkeypatch)
+    docker.answers["/containers/json"] = [replica("10.201.64.5"), replica("10.201.64.7"), proxy(tmp_path)]
+    nearest.prefer()
+    assert spoken.told == [
+        "set server app-shop/shop-1 weight 256",
+        "set server app-shop/shop-2 weight 1",  # it runs on another server now
+        "set server app-shop/shop-4 weight 1",
+    ]
+
+
+def test_without_a_replica_of_its_own_all_are_alike_and_without_a_proxy_nothing_is_asked(
+    docker: Docker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    spoken = Spoken(monkeypatch)
+    docker.answers["/containers/json"] = [replica("10.201.64.5")]
+    nearest.prefer()
+    assert spoken.told == []
+    docker.answers["/containers/json"] = [proxy(tmp_path)]
+    nearest.prefer()
+    assert {command.rpartition(" ")[2] for command in spoken.told} == {"1"}
+
+
+def test_what_a_proxy_refuses_is_told(docker: Docker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    Spoken(monkeypatch, "No such server.")
+    docker.answers["/containers/json"] = [replica("10.201.64.5"), proxy(tmp_path)]
+    with pytest.raises(
+        nodes_module.SwarmError, match=r"refused `set server app-shop/shop-1 weight 256`: No such server"
+    ):
+        nearest.prefer()
