@@ -30,7 +30,7 @@ from components.labels import RESOURCE, STACK, stack_tag
 from components.replicated_files import given
 from components.server import apart, later
 from components.swarm import Swarm
-from settings import options
+from settings import image_texts, options
 from settings.container_texts import go_duration
 
 # How often a replica is asked for its health where nothing else is written: a release waits for the first time.
@@ -69,7 +69,7 @@ class Replicated(pulumi.ComponentResource):
         connection = manager.server.connection.command()
         # What it waits for is of single servers, and the service is not: it must not go with one of them.
         waits = [*(image.command.id for image in args.images), *args.after]
-        tag = later(apart(args.images[0].tag), waits)
+        tag = later(apart(args.images[0].tag).apply(image_texts.shortest), waits)
         if own.health.test is None:
             checked = remote.Command(
                 f"{name}-health",
@@ -87,11 +87,10 @@ class Replicated(pulumi.ComponentResource):
                 container_spec=_container_spec(own, args.environment, tag, files),
                 force_update=pulumi.Output.all(*(apart(one) for one in args.instances)).apply(_number),
                 networks_advanceds=[docker.ServiceTaskSpecNetworksAdvancedArgs(id=swarm.network.id)],
+                # Always, also empty, as the limits and the nameservers: what is left out the plugin lets be as it was.
                 placement=docker.ServiceTaskSpecPlacementArgs(
                     constraints=[f"node.labels.apiary.server!={server}" for server in sorted(args.elsewhere)]
-                )
-                if args.elsewhere
-                else None,
+                ),
                 resources=_resources(own),
                 # All four: the plugin sends what is left out as nothing, and reads something else back.
                 restart_policy=docker.ServiceTaskSpecRestartPolicyArgs(
@@ -133,6 +132,8 @@ class Replicated(pulumi.ComponentResource):
                 depends_on=list(swarm.joined.values()),
                 deleted_with=swarm.begun,
                 additional_secret_outputs=["taskSpec"],
+                # Of an image that a registry has, the plugin asks for these by itself as it makes the service.
+                ignore_changes=["taskSpec.placement.platforms"],
             ),
         )
         seconds = int(own.replicas or 1) * (own.health.timeout + own.grace_seconds) + SPARE_SECONDS
@@ -202,9 +203,7 @@ def _container_spec(
             for name in sorted(own.extra_hosts)
         ]
         or None,
-        dns_config=docker.ServiceTaskSpecContainerSpecDnsConfigArgs(nameservers=list(own.nameservers))
-        if own.nameservers
-        else None,
+        dns_config=docker.ServiceTaskSpecContainerSpecDnsConfigArgs(nameservers=list(own.nameservers)),
         mounts=[_tmpfs(path, text) for path, text in sorted(own.tmpfs.items())] or None,
         # What is left out of it is the image's.
         healthcheck=docker.ServiceTaskSpecContainerSpecHealthcheckArgs(
@@ -232,9 +231,7 @@ def _tmpfs(path: str, text: str) -> docker.ServiceTaskSpecContainerSpecMountArgs
     )
 
 
-def _resources(own: options.Options) -> docker.ServiceTaskSpecResourcesArgs | None:
-    if own.memory_mib is None and own.cpus is None:
-        return None
+def _resources(own: options.Options) -> docker.ServiceTaskSpecResourcesArgs:
     return docker.ServiceTaskSpecResourcesArgs(
         limits=docker.ServiceTaskSpecResourcesLimitsArgs(
             memory_bytes=(own.memory_mib or 0) * MIB, nano_cpus=round(float(own.cpus or 0) * 1e9)

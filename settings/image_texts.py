@@ -34,6 +34,14 @@ def registry_of(text: str) -> str:
     return first if slash and (first == "localhost" or "." in first or ":" in first) else HUB
 
 
+def shortest(text: str) -> str:
+    """An image as Docker itself spells it in a service: `nginx:latest` of `docker.io/library/nginx`."""
+    if registry_of(text) in (HUB, "index.docker.io"):
+        name = re.sub(r"^(?:index\.)?docker\.io/", "", text)
+        text = name.removeprefix("library/") if name.count("/") == 1 else name
+    return text if "@" in text or ":" in text.rpartition("/")[2] else f"{text}:latest"
+
+
 def registry(text: str) -> str:
     """Check the host of a registry: `ghcr.io`, `registry.example.com:5000`, `docker.io`."""
     bare = re.sub(r"^https?://", "", text.strip().lower()).split("/")[0]

@@ -252,8 +252,10 @@ def _seen_container(c: Props) -> Props:
             "retries": check.get("Retries", 0),
         }
     if (dns := c.get("DNSConfig")) is not None:
-        keys = {"nameservers": "Nameservers", "searches": "Search", "options": "Options"}
-        found["dnsConfig"] = {ours: dns.get(theirs) or None for ours, theirs in keys.items()}
+        others = {"searches": "Search", "options": "Options"}
+        found["dnsConfig"] = {"nameservers": dns.get("Nameservers") or []} | {
+            ours: dns.get(theirs) or None for ours, theirs in others.items()
+        }
     return found
 
 

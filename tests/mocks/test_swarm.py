@@ -142,6 +142,18 @@ def test_other_servers_to_be_spread_over_are_a_release(raw: dict[str, Any], prog
     assert number() == over_two
 
 
+def test_an_image_of_a_registry_is_spelt_as_it_is_read_back(raw: dict[str, Any], program: Any) -> None:
+    del raw["applications"]["shop"]["build_dir"]
+    raw["applications"]["shop"] |= {
+        "image": f"docker.io/team/shop@sha256:{'0' * 64}",
+        "health": {"test": ["CMD", "up"]},
+    }
+    found = service(program(raw))
+    assert found.inputs["taskSpec"]["containerSpec"]["image"] == f"team/shop@sha256:{'0' * 64}"
+    # The plugin asks its registry, as it makes the service, and a refresh would find them.
+    assert found.ignore_changes == ("taskSpec.placement.platforms",)
+
+
 def test_every_server_has_the_very_same_image_of_a_branch(raw: dict[str, Any], program: Any) -> None:
     del raw["applications"]["shop"]["build_dir"]
     raw["applications"]["shop"]["git"] = {"url": "https://git.example.org/shop.git", "branch": "main"}
@@ -248,6 +260,16 @@ def test_the_example_is_declared_whole(program: Any) -> None:
     assert max(names.index("dbsetup-run"), names.index("postgres-fill")) < names.index(
         "shop", names.index("shop-health")
     )
+
+
+def test_what_is_taken_away_is_said_to_be_nothing(raw: dict[str, Any], program: Any) -> None:
+    """The plugin keeps what a service had where nothing is said."""
+    for word in ("memory", "cpus"):
+        del raw["applications"]["shop"][word]
+    task = service(program(raw)).inputs["taskSpec"]
+    assert task["placement"] == {"constraints": []}
+    assert task["resources"] == {"limits": {"memoryBytes": 0, "nanoCpus": 0}}
+    assert task["containerSpec"]["dnsConfig"] == {"nameservers": []}
 
 
 def test_all_replicas_have_stopped_before_the_service_goes(raw: dict[str, Any], program: Any) -> None:

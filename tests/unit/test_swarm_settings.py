@@ -12,6 +12,7 @@ import settings
 from lab.paths import CHECKOUT
 from settings import swarm
 from settings.domains import shared
+from settings.image_texts import shortest
 from settings.neighbours import neighbours
 from settings.order import waits_for
 from settings.replicas import REFUSED
@@ -310,3 +311,18 @@ def test_options_of_a_swarm_that_nobody_is_of_are_refused() -> None:
         del one["swarm"]
     message = "no server is of a swarm; write swarm: manager at one, or at three, or leave this out"
     assert report({**found, "swarm": {"encrypted": True}})["swarm"] == message
+
+
+@pytest.mark.parametrize(
+    ("written", "spelt"),
+    [
+        ("nginx", "nginx:latest"),
+        ("docker.io/library/nginx:1", "nginx:1"),
+        ("index.docker.io/team/shop@sha256:1", "team/shop@sha256:1"),
+        ("docker.io/nginx", "nginx:latest"),
+        ("registry.example:5000/shop", "registry.example:5000/shop:latest"),
+        ("apiary/shop:1", "apiary/shop:1"),
+    ],
+)
+def test_the_image_of_a_service_is_spelt_as_docker_does(written: str, spelt: str) -> None:
+    assert shortest(written) == spelt

@@ -7,108 +7,13 @@ update is in place, what was rotated is made before the old one goes.
 from __future__ import annotations
 
 import base64
-import copy
-import uuid
-from typing import Any
 
 import pytest
 
 from lab.plugins import docker_swarm
-from lab.plugins.docker import plugin
-from lab.plugins.docker_engine import EngineError
 from lab.plugins.docker_references import tagged
 from lab.plugins.docker_service import short
-from provider.protocol.dispatch import Dispatcher
-
-KINDS = {"Service": "service", "Secret": "secret", "ServiceConfig": "serviceConfig"}
-
-
-POINTERS = ("Init", "MaxAttempts", "Window", "Delay")
-
-
-def lean(value: Any) -> Any:
-    """JSON as Go's omitempty leaves it: nothing that is zero or empty, but for what is behind a pointer there."""
-    if isinstance(value, dict):
-        left = {key: lean(inner) for key, inner in value.items()}
-        return {key: inner for key, inner in left.items() if inner not in (None, "", 0, False, []) or key in POINTERS}
-    return [lean(inner) for inner in value] if isinstance(value, list) else value
-
-
-class Swarm:
-    """An engine's answers about services, secrets and configs."""
-
-    def __init__(self) -> None:
-        self.held: dict[str, dict[str, dict[str, Any]]] = {"services": {}, "secrets": {}, "configs": {}}
-        self.sent: list[tuple[str, str, Any]] = []
-        self.registry: dict[str, str] = {}  # digests, by the names of images
-        self.running: dict[str, float] = {}  # of containers here, how many seconds they take to be gone
-        self.elsewhere: list[str] = []  # containers of other nodes
-
-    def call(self, method: str, path: str, query: Any = None, body: Any = None, *, timeout: float = 1200) -> Any:
-        self.sent.append((method, path, copy.deepcopy(body)))
-        _, kind, *rest = path.split("/")
-        if kind not in self.held:
-            return self._besides(kind, path, timeout)
-        held = self.held[kind]
-        if rest == ["create"]:
-            if any(one["Spec"]["Name"] == body["Name"] for one in held.values()):
-                raise EngineError(f"Error response from daemon: {body['Name']} already exists", 409)
-            made = uuid.uuid4().hex
-            held[made] = {"ID": made, "Version": {"Index": 1}, "Spec": lean(body)}
-            return {"ID": made}
-        if not rest:
-            return list(held.values())
-        if rest[0] not in held:
-            raise EngineError(f"Error response from daemon: {kind} {rest[0]} not found", 404)
-        if method == "DELETE":
-            del held[rest[0]]
-        elif rest[1:] == ["update"]:
-            assert query == {"version": held[rest[0]]["Version"]["Index"]}
-            held[rest[0]] |= {"Spec": lean(body), "Version": {"Index": query["version"] + 1}}
-        return held.get(rest[0])
-
-    def _besides(self, kind: str, path: str, timeout: float) -> Any:
-        """What its registry, the swarm's tasks and its own host's containers are to it."""
-        if kind == "distribution":
-            image = path.removeprefix("/distribution/").removesuffix("/json")
-            if image not in self.registry:
-                raise EngineError("Error response from daemon: unauthorized", 401)
-            platforms = [{"architecture": "amd64", "os": "linux"}, {"architecture": "arm", "os": "linux"}]
-            return {"Descriptor": {"digest": self.registry[image]}, "Platforms": platforms}
-        if kind == "tasks":
-            if not self.held["services"]:
-                raise EngineError("Error response from daemon: service shop not found", 404)
-            states = [
-                {"State": "running", "ContainerStatus": {"ContainerID": id}} for id in (*self.elsewhere, *self.running)
-            ]
-            return [{"Status": state} for state in [*states, {"State": "shutdown"}, {"State": "pending"}]]
-        container = path.split("/")[2]
-        if container not in self.running:
-            raise EngineError(f"Error response from daemon: No such container: {container}", 404)
-        assert not self.held["services"], "waited for before the service has gone"
-        if self.running[container] > timeout:
-            raise EngineError("context deadline exceeded")
-        return {"StatusCode": 0}
-
-
-class Lab:
-    """Drives the plugin as the engine does."""
-
-    def __init__(self) -> None:
-        self.dispatcher = Dispatcher(plugin("5.2.0"))
-
-    def ask(self, verb: str, kind: str, **request: Any) -> Any:
-        urn = f"urn:pulumi:dev::demo::docker:index/{KINDS[kind]}:{kind}::shop"
-        return self.dispatcher.call(verb, {"urn": urn, **request})
-
-    def check(self, kind: str, olds: dict[str, Any] | None = None, **news: Any) -> dict[str, Any]:
-        answer = self.ask("Check", kind, olds=olds or {}, news=news)
-        assert not answer.get("failures"), answer
-        return dict(answer["inputs"])
-
-    def diff(self, kind: str, id: str, olds: Any, news: Any) -> dict[str, str]:
-        answer = self.ask("Diff", kind, id=id, olds=olds, news=news)
-        return {path: entry["kind"] for path, entry in answer["detailedDiff"].items()}
+from tests.unit.fake_swarm import Lab, Swarm, shop
 
 
 @pytest.fixture
@@ -122,36 +27,6 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Swarm:
 @pytest.fixture
 def lab() -> Lab:
     return Lab()
-
-
-def shop(**container: Any) -> dict[str, Any]:
-    """A service as the program writes it (components/replicated.py)."""
-    pace = {"parallelism": 1, "delay": "2s", "monitor": "5s", "maxFailureRatio": "0.0", "order": "start-first"}
-    return {
-        "name": "shop",
-        "labels": [{"label": "apiary.stack", "value": "apiary-lab"}],
-        "taskSpec": {
-            "containerSpec": {
-                "image": "apiary/echo:123", "env": {"HTTP_PORT": "8080"}, "init": True, "stopGracePeriod": "1m",
-                "capDrops": ["ALL"], "capAdds": ["CAP_NET_BIND_SERVICE"], "readOnly": True,
-                "healthcheck": {"interval": "5s", "timeout": "0s", "startPeriod": "0s"},
-                "mounts": [
-                    {"type": "tmpfs", "target": "/scratch", "tmpfsOptions": {"sizeBytes": 1048576, "mode": 0o770}},
-                    {"type": "tmpfs", "target": "/run", "tmpfsOptions": {"sizeBytes": 1048576}},
-                ],
-                "hosts": [{"host": "h.example", "ip": "192.0.2.9"}],
-                **container,
-            },
-            "networksAdvanceds": [{"id": "net"}],
-            "placement": {"constraints": ["node.labels.apiary.server!=web3"]},
-            "resources": {"limits": {"memoryBytes": 67108864, "nanoCpus": 500000000}},
-            "restartPolicy": {"condition": "any", "delay": "2s", "maxAttempts": 0, "window": "0s"},
-        },
-        "mode": {"replicated": {"replicas": 4}},
-        "endpointSpec": {"mode": "dnsrr"},
-        "updateConfig": {**pace, "failureAction": "rollback"},
-        "rollbackConfig": {**pace, "failureAction": "pause"},
-    }  # fmt: skip
 
 
 def test_a_second_run_and_a_refresh_of_a_service_change_nothing(lab: Lab, engine: Swarm) -> None:
@@ -180,6 +55,30 @@ def test_another_image_environment_or_number_is_an_update_in_place(lab: Lab, eng
     assert spec["Mode"] == {"Replicated": {"Replicas": 6}}
     # The official plugin sends them in any order.
     assert sorted(spec["TaskTemplate"]["ContainerSpec"]["Env"]) == ["HTTP_PORT=8080", "SIZE=large"]
+
+
+def test_what_is_left_out_stays_and_what_is_empty_goes(lab: Lab, engine: Swarm) -> None:
+    inputs = lab.check("Service", **shop(dnsConfig={"nameservers": ["192.0.2.53"]}))
+    made = lab.ask("Create", "Service", properties=inputs)
+    wanted = shop()
+    for word in ("placement", "resources"):
+        del wanted["taskSpec"][word]
+    assert lab.diff("Service", made["id"], made["properties"], lab.check("Service", olds=inputs, **wanted)) == {}
+    wanted = shop(dnsConfig={"nameservers": []})
+    wanted["taskSpec"] |= {
+        "placement": {"constraints": []}, "resources": {"limits": {"memoryBytes": 0, "nanoCpus": 0}},
+    }  # fmt: skip
+    news = lab.check("Service", olds=inputs, **wanted)
+    assert lab.diff("Service", made["id"], made["properties"], news) == {
+        "taskSpec.containerSpec.dnsConfig.nameservers[0]": "DELETE",
+        "taskSpec.placement.constraints[0]": "DELETE",
+        "taskSpec.resources.limits.memoryBytes": "UPDATE",
+        "taskSpec.resources.limits.nanoCpus": "UPDATE",
+    }
+    changed = lab.ask("Update", "Service", id=made["id"], olds=made["properties"], news=news)["properties"]
+    assert lab.diff("Service", made["id"], changed, news) == {}
+    read = lab.ask("Read", "Service", id=made["id"], properties=changed, inputs=news)
+    assert lab.diff("Service", made["id"], read["properties"], read["inputs"]) == {}
 
 
 def test_names_in_hosts_and_another_network_replace_a_service_its_name_free_first(lab: Lab, engine: Swarm) -> None:
