@@ -130,18 +130,18 @@ def test_images_are_on_every_server_before_a_release_begins(raw: dict[str, Any],
     assert graph.resources.index(graph.one("command:remote:Command", "shop-health")) < graph.resources.index(found)
 
 
-def test_other_servers_to_be_spread_over_are_a_release(raw: dict[str, Any], program: Any) -> None:
-    def number() -> int:
-        return int(service(program(raw)).inputs["taskSpec"]["forceUpdate"])
+def test_replicas_are_spread_anew_over_other_servers(raw: dict[str, Any], program: Any) -> None:
+    def triggers() -> list[str]:
+        release = program(raw).one("command:remote:Command", "shop-replicas-release")
+        return [one for one in release.inputs["triggers"] if "web" in one]
 
-    over_three = number()
-    assert number() == over_three
+    assert len(triggers()) == 3
     raw["servers"]["web3"]["drain"] = True
-    over_two = number()
-    assert over_two != over_three
+    over_two = triggers()
+    assert len(over_two) == 2
     del raw["servers"]["web3"]["drain"]
     raw["applications"]["shop"]["servers"] = ["web1", "web2"]
-    assert number() == over_two
+    assert triggers() == over_two
 
 
 def test_every_server_has_the_very_same_image_of_a_branch(raw: dict[str, Any], program: Any) -> None:
@@ -255,7 +255,8 @@ def test_the_example_is_declared_whole(program: Any) -> None:
 def test_each_server_judges_its_own_proxy_once_the_release_is_through(raw: dict[str, Any], program: Any) -> None:
     graph = program(raw)
     through = graph.one("command:remote:Command", "shop-replicas-release")
-    assert through.inputs["create"] == "apiary-replicas await shop --timeout 540"
+    spread = "apiary-replicas spread shop 4 --timeout 540"
+    assert through.inputs["create"] == f"apiary-replicas await shop --timeout 540 && {spread}"
     for server in ("web1", "web2", "web3"):
         verdict = graph.one("command:remote:Command", f"{server}-verdict")
         assert through.urn in verdict.dependencies
