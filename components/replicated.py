@@ -1,10 +1,12 @@
 """An application that runs several times over: a service of the swarm, and its releases.
 
-Makes a docker.Service, a secret or a config of the swarm for each of its files, and two commands: one that refuses an
-image that can't be asked for its health, and one that waits until the release is through. A release starts a new
-replica, waits until it is healthy, stops an old one, and so on; where one does not get healthy Swarm takes all of it
-back by itself, and the second command fails with the failed replica's last lines: the old ones serve. It then spreads
-them evenly, also where only a server is new, has come back, or is not emptied any more: Swarm moves none by itself.
+Makes a docker.Service, a secret or a config of the swarm for each of its files, and three commands: one that refuses
+an image that can't be asked for its health, one that waits until the release is through, and one that stops all
+replicas before the service goes. A release starts a new replica, waits until it is healthy, stops an old one, and so
+on; where one does not get healthy Swarm takes all of it back by itself, and the second command fails with the failed
+replica's last lines: the old ones serve. A server that is new, has come back, is emptied or goes is a release too:
+Swarm gives it replicas, and takes them from it while they serve, by no other way. Each ends with the replicas spread
+evenly: a release replaces one by one, and may leave a server none.
 Images are on every server that a replica may run on before the release begins.
 Leaves alone: the proxies, which find the replicas by name, and what visitors get, which is the verdict's (verdict.py).
 """
@@ -84,6 +86,7 @@ class Replicated(pulumi.ComponentResource):
         inputs: dict[str, Any] = {
             "task_spec": docker.ServiceTaskSpecArgs(
                 container_spec=_container_spec(own, args.environment, tag, files),
+                force_update=pulumi.Output.all(*(apart(one) for one in args.instances)).apply(_number),
                 networks_advanceds=[docker.ServiceTaskSpecNetworksAdvancedArgs(id=swarm.network.id)],
                 placement=docker.ServiceTaskSpecPlacementArgs(
                     constraints=[f"node.labels.apiary.server!={server}" for server in sorted(args.elsewhere)]
@@ -142,16 +145,27 @@ class Replicated(pulumi.ComponentResource):
             # Another limit, or another way to connect, is no reason to prove it again.
             update="true",
             # As one value: in a list the Command plugin refuses a secret that is not known yet.
-            triggers=pulumi.Output.all(self.service.id, _digest(inputs), *(apart(one) for one in args.instances)),
+            triggers=pulumi.Output.all(self.service.id, _digest(inputs)),
             logging=remote.Logging.STDOUT_AND_STDERR,
             add_previous_output_in_env=False,
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                depends_on=[self.service, *swarm.joined.values()],
-                deleted_with=manager.server.instance,
-            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.service], deleted_with=manager.server.instance),
         )
         self.done = awaited.id
+        # The plugin's own removal of a service gives its containers the grace period to be gone, from before they are
+        # told to stop: who takes all of it has it fail, for good, because the service has gone by then.
+        remote.Command(
+            f"{name}-replicas-stop",
+            connection=connection,
+            create="true",
+            update="true",
+            # By its number: a swarm that was begun anew has another service of that name by then.
+            delete=pulumi.Output.concat(
+                "apiary-replicas stop ", self.service.id, f" --timeout {own.grace_seconds + SPARE_SECONDS}"
+            ),
+            triggers=[self.service.id],
+            add_previous_output_in_env=False,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.service], deleted_with=manager.server.instance),
+        )
         self.register_outputs({"service": self.service.name})
 
 
@@ -215,7 +229,7 @@ def _tmpfs(path: str, text: str) -> docker.ServiceTaskSpecContainerSpecMountArgs
         type="tmpfs",
         target=path,
         tmpfs_options=docker.ServiceTaskSpecContainerSpecMountTmpfsOptionsArgs(
-            size_bytes=amount, mode=int(said.get("mode", "1777"), 8)
+            size_bytes=amount, mode=int(said["mode"], 8) if "mode" in said else None
         ),
     )
 
@@ -234,6 +248,11 @@ def short_duration(text: str) -> str:
     """A duration as the plugin reads it back of a service: `1m`, where a container has `1m0s`."""
     text = text.removesuffix("0s") if text.endswith("m0s") else text
     return text.removesuffix("0m") if text.endswith("h0m") else text
+
+
+def _number(instances: Sequence[str]) -> int:
+    """Another one for other servers."""
+    return int(hashlib.sha256(" ".join(sorted(instances)).encode()).hexdigest()[:7], 16)
 
 
 def _digest(inputs: Mapping[str, Any]) -> pulumi.Output[str]:

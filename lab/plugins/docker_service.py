@@ -6,6 +6,9 @@ privileges, generic resources) is in no table, and so refused.
 
 from __future__ import annotations
 
+import random
+
+from lab.plugins.docker_references import tagged
 from lab.plugins.docker_tables import duration_ns, duration_text
 from provider.protocol.base import Props, Value
 
@@ -42,13 +45,15 @@ def _labels(p: Props) -> dict[str, str]:
 
 def _container(c: Props) -> Props:
     check, dns = c.get("healthcheck") or {}, c.get("dnsConfig") or {}
+    env = [f"{name}={value}" for name, value in (c.get("env") or {}).items()]
     return {
-        "Image": c["image"],
+        "Image": tagged(c["image"]),
         "Labels": _labels(c),
         "Command": c.get("commands") or None,
         "Args": c.get("args") or None,
         "Hostname": c.get("hostname") or "",
-        "Env": [f"{name}={value}" for name, value in (c.get("env") or {}).items()],
+        # In any order, as the official plugin sends them: whatever is updated, its replicas may be others after it.
+        "Env": random.sample(env, len(env)),
         "Dir": c.get("dir") or "",
         "User": c.get("user") or "",
         "Groups": c.get("groups") or None,
@@ -125,6 +130,7 @@ def _placement(p: Props) -> Props:
     return {
         "Constraints": p.get("constraints") or None,
         "Preferences": [{"Spread": {"SpreadDescriptor": one}} for one in p.get("prefs") or []] or None,
+        "Platforms": [{"Architecture": one["architecture"], "OS": one["os"]} for one in p.get("platforms") or []],
         "MaxReplicas": p.get("maxReplicas") or 0,
     }
 
@@ -203,6 +209,10 @@ def _seen_task(task: Props) -> Props:
         found["placement"] = {
             "constraints": placement.get("Constraints") or [],
             "prefs": [one["Spread"]["SpreadDescriptor"] for one in placement.get("Preferences") or []],
+            "platforms": [
+                {"architecture": one.get("Architecture", ""), "os": one.get("OS", "")}
+                for one in placement.get("Platforms") or []
+            ],
             "maxReplicas": placement.get("MaxReplicas", 0),
         }
     if networks := task.get("Networks"):
@@ -252,7 +262,8 @@ def _seen_mount(m: Props) -> Props:
         "type": m["Type"], "target": m["Target"], "source": m.get("Source", ""), "readOnly": m.get("ReadOnly", False),
     }  # fmt: skip
     if (tmpfs := m.get("TmpfsOptions")) is not None:
-        found["tmpfsOptions"] = {"sizeBytes": tmpfs.get("SizeBytes", 0), "mode": tmpfs.get("Mode", 0)}
+        # The permissions alone: a sticky bit is lost.
+        found["tmpfsOptions"] = {"sizeBytes": tmpfs.get("SizeBytes", 0), "mode": tmpfs.get("Mode", 0) & 0o777}
     if (bind := m.get("BindOptions")) is not None:
         found["bindOptions"] = {"propagation": bind.get("Propagation") or None}
     return found

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import time
 
 from lab.plugins import docker_service
 from lab.plugins.docker_engine import Engine, EngineError
 from lab.plugins.docker_provider import WAIT_FIRST, DockerResource
+from lab.plugins.docker_references import pinned
 from lab.plugins.docker_swarm_tables import CONFIG, SECRET, SERVICE
+from lab.plugins.docker_tables import duration_ns
 from provider.protocol.base import Context, Failure, Props
 
 
@@ -24,9 +27,10 @@ class Service(DockerResource):
     properties = SERVICE
 
     def make(self, ctx: Context, inputs: Props) -> tuple[str, Props]:
-        engine = self.engine(ctx)
+        engine, spec = self.engine(ctx), docker_service.spec(inputs)
+        _look_up(engine, spec["TaskTemplate"])
         try:
-            id = str(engine.call("POST", "/services/create", body=docker_service.spec(inputs))["ID"])
+            id = str(engine.call("POST", "/services/create", body=spec)["ID"])
         except EngineError as error:
             raise Failure(str(error)) from error
         found = self.look(ctx, id, inputs)
@@ -57,10 +61,56 @@ class Service(DockerResource):
         return found[1] if found else {}
 
     def remove(self, ctx: Context, id: str, state: Props) -> None:
+        """Its containers on the engine's own host have the grace period, and no longer, to be gone."""
+        engine = self.engine(ctx)
+        grace = state["taskSpec"]["containerSpec"].get("stopGracePeriod") or "0s"
         try:
-            self.engine(ctx).call("DELETE", f"/services/{id}")
+            containers = _containers(engine, str(state["name"])) if grace != "0s" else []
+        except EngineError as error:
+            raise Failure(str(error)) from error
+        try:
+            engine.call("DELETE", f"/services/{id}")
         except EngineError as error:
             raise Failure(f"Error deleting service with ID '{id}': {error}") from error
+        for container in containers:
+            _wait_until_gone(engine, container, duration_ns(grace) / 10**9)
+
+
+def _look_up(engine: Engine, task: Props) -> None:
+    """Pin a new service to what its image's registry has; whatever goes wrong leaves it as it is."""
+    spec = task["ContainerSpec"]
+    try:
+        found = engine.call("GET", f"/distribution/{spec['Image']}/json")
+    except EngineError:
+        return
+    spec["Image"] = pinned(spec["Image"], found["Descriptor"]["digest"])
+    if platforms := found.get("Platforms"):
+        # Nodes say armv7l where images say arm.
+        task["Placement"]["Platforms"] = [
+            {"Architecture": "" if one["architecture"] == "arm" else one["architecture"], "OS": one["os"]}
+            for one in platforms
+        ]
+
+
+def _containers(engine: Engine, name: str) -> list[str]:
+    """Those of a service that may still run. Raises EngineError, also where there is no such service."""
+    found = engine.call("GET", "/tasks", {"filters": json.dumps({"service": {name: True}})})
+    states = [one["Status"] for one in found if one["Status"]["State"] != "shutdown"]
+    return [id for one in states if (id := (one.get("ContainerStatus") or {}).get("ContainerID"))]
+
+
+def _wait_until_gone(engine: Engine, id: str, seconds: float) -> None:
+    """Wait for a container, then remove what is left of it. Those of other nodes are not there. Raises Failure."""
+    try:
+        engine.call("POST", f"/containers/{id}/wait", {"condition": "removed"}, timeout=seconds)
+    except EngineError as error:
+        if "No such container" not in str(error):
+            raise Failure(f"error on wait for container with ID '{id}': {error}") from error
+    try:
+        engine.call("DELETE", f"/containers/{id}", {"v": 1, "force": 1})
+    except EngineError as error:
+        if not any(text in str(error) for text in ("No such container", "is already in progress")):
+            raise Failure(f"Error deleting container with ID '{id}': {error}") from error
 
 
 class Given(DockerResource):

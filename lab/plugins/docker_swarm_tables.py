@@ -119,7 +119,14 @@ _TASK_SPEC: Table = {
         computed=True,
     ),
     "placement": _block(
-        {"constraints": Prop("set"), "prefs": Prop("set"), "maxReplicas": _count()},
+        {
+            "constraints": Prop("set"),
+            "prefs": Prop("set"),
+            "maxReplicas": _count(),
+            "platforms": Prop(
+                "set", of={"architecture": Prop("string", required=True), "os": Prop("string", required=True)}
+            ),
+        },
         computed=True,
     ),
     "forceUpdate": _count(computed=True),

@@ -330,8 +330,10 @@ def same(prop: Prop, old: Value, new: Value) -> bool:
 
 def follow(prop: Prop, given: Value, new: Value) -> Value:
     """An input after a refresh found `new`: only what the program had given, with the new values."""
-    if prop.table is not None and isinstance(given, dict) and isinstance(new, dict):
-        return _follow_block(prop.table, given, new)
+    if isinstance(given, dict) and isinstance(new, dict):
+        if prop.table is not None:
+            return _follow_block(prop.table, given, new)
+        return {key: new[key] for key in given if key in new}
     if not isinstance(given, list) or not isinstance(new, list) or contains_unknown(given):
         return new
     if prop.kind == "set":

@@ -9,7 +9,7 @@ from settings.models import Application
 from settings.references import AppRef, DbMap, DomainsAll, JobRef, Reference
 from settings.replicas import refused
 
-_TMPFS = re.compile(r"(?:size=\d+[kmg]?|mode=[0-7]{3,4})(?:,(?:size=\d+[kmg]?|mode=[0-7]{3,4}))?")
+_TMPFS = re.compile(r"(?:size=\d+[kmg]?|mode=0?[0-7]{3})(?:,(?:size=\d+[kmg]?|mode=0?[0-7]{3}))?")
 
 
 def check(draft: Draft) -> None:
@@ -133,7 +133,8 @@ def _replicated(draft: Draft, one: Placed, app: Application) -> None:
     for path, options in app.tmpfs.items():
         if options and not _TMPFS.fullmatch(options):
             draft.report(
-                f"a service of Docker knows size and mode alone, not {show(options)}; write e.g. size=16m,mode=1777",
+                f"a service of Docker knows size and mode alone, of mode the last three digits, not {show(options)}; "
+                "write e.g. size=16m,mode=770; without mode it is the image's folder's, and 1777 where there is none",
                 *at, "tmpfs", path,
             )  # fmt: skip
     for written, reference in app.references:

@@ -192,6 +192,7 @@ def test_what_replicas_cant_have_is_refused_by_its_path_with_the_remedy(word: st
         (("servers",), ["web9"], '"web9" is not a server'),
         (("servers",), ["web1", "web1"], '"web1" stands here already'),
         (("tmpfs",), {"/tmp": "size=16m,noexec"}, "knows size and mode alone"),
+        (("tmpfs",), {"/tmp": "mode=1777"}, "of mode the last three digits"),  # the plugin reads no more back
         (("env", "job"), "+dbsetup", "a job is started on its own server"),
         (("env", "all"), "_dbmap", "is for what serves one server"),
     ],

@@ -16,6 +16,7 @@ import pytest
 from lab.plugins import docker_swarm
 from lab.plugins.docker import plugin
 from lab.plugins.docker_engine import EngineError
+from lab.plugins.docker_references import tagged
 from lab.plugins.docker_service import short
 from provider.protocol.dispatch import Dispatcher
 
@@ -39,10 +40,15 @@ class Swarm:
     def __init__(self) -> None:
         self.held: dict[str, dict[str, dict[str, Any]]] = {"services": {}, "secrets": {}, "configs": {}}
         self.sent: list[tuple[str, str, Any]] = []
+        self.registry: dict[str, str] = {}  # digests, by the names of images
+        self.running: dict[str, float] = {}  # of containers here, how many seconds they take to be gone
+        self.elsewhere: list[str] = []  # containers of other nodes
 
-    def call(self, method: str, path: str, query: Any = None, body: Any = None) -> Any:
+    def call(self, method: str, path: str, query: Any = None, body: Any = None, *, timeout: float = 1200) -> Any:
         self.sent.append((method, path, copy.deepcopy(body)))
         _, kind, *rest = path.split("/")
+        if kind not in self.held:
+            return self._besides(kind, path, timeout)
         held = self.held[kind]
         if rest == ["create"]:
             if any(one["Spec"]["Name"] == body["Name"] for one in held.values()):
@@ -60,6 +66,29 @@ class Swarm:
             assert query == {"version": held[rest[0]]["Version"]["Index"]}
             held[rest[0]] |= {"Spec": lean(body), "Version": {"Index": query["version"] + 1}}
         return held.get(rest[0])
+
+    def _besides(self, kind: str, path: str, timeout: float) -> Any:
+        """What its registry, the swarm's tasks and its own host's containers are to it."""
+        if kind == "distribution":
+            image = path.removeprefix("/distribution/").removesuffix("/json")
+            if image not in self.registry:
+                raise EngineError("Error response from daemon: unauthorized", 401)
+            platforms = [{"architecture": "amd64", "os": "linux"}, {"architecture": "arm", "os": "linux"}]
+            return {"Descriptor": {"digest": self.registry[image]}, "Platforms": platforms}
+        if kind == "tasks":
+            if not self.held["services"]:
+                raise EngineError("Error response from daemon: service shop not found", 404)
+            states = [
+                {"State": "running", "ContainerStatus": {"ContainerID": id}} for id in (*self.elsewhere, *self.running)
+            ]
+            return [{"Status": state} for state in [*states, {"State": "shutdown"}, {"State": "pending"}]]
+        container = path.split("/")[2]
+        if container not in self.running:
+            raise EngineError(f"Error response from daemon: No such container: {container}", 404)
+        assert not self.held["services"], "waited for before the service has gone"
+        if self.running[container] > timeout:
+            raise EngineError("context deadline exceeded")
+        return {"StatusCode": 0}
 
 
 class Lab:
@@ -107,7 +136,8 @@ def shop(**container: Any) -> dict[str, Any]:
                 "capDrops": ["ALL"], "capAdds": ["CAP_NET_BIND_SERVICE"], "readOnly": True,
                 "healthcheck": {"interval": "5s", "timeout": "0s", "startPeriod": "0s"},
                 "mounts": [
-                    {"type": "tmpfs", "target": "/scratch", "tmpfsOptions": {"sizeBytes": 1048576, "mode": 0o1777}}
+                    {"type": "tmpfs", "target": "/scratch", "tmpfsOptions": {"sizeBytes": 1048576, "mode": 0o770}},
+                    {"type": "tmpfs", "target": "/run", "tmpfsOptions": {"sizeBytes": 1048576}},
                 ],
                 "hosts": [{"host": "h.example", "ip": "192.0.2.9"}],
                 **container,
@@ -148,7 +178,8 @@ def test_another_image_environment_or_number_is_an_update_in_place(lab: Lab, eng
     assert lab.diff("Service", made["id"], changed, news) == {}
     spec = engine.held["services"][made["id"]]["Spec"]
     assert spec["Mode"] == {"Replicated": {"Replicas": 6}}
-    assert spec["TaskTemplate"]["ContainerSpec"]["Env"] == ["HTTP_PORT=8080", "SIZE=large"]
+    # The official plugin sends them in any order.
+    assert sorted(spec["TaskTemplate"]["ContainerSpec"]["Env"]) == ["HTTP_PORT=8080", "SIZE=large"]
 
 
 def test_names_in_hosts_and_another_network_replace_a_service_its_name_free_first(lab: Lab, engine: Swarm) -> None:
@@ -167,6 +198,69 @@ def test_what_the_program_does_not_use_is_refused(lab: Lab, engine: Swarm) -> No
     for more in ({"convergeConfig": {}}, {"auth": {"serverAddress": "r.example"}}):
         answer = lab.ask("Check", "Service", olds={}, news={**shop(), **more})
         assert "Invalid or unknown key" in answer["failures"][0]["reason"]
+
+
+def test_a_sticky_bit_is_not_read_back(lab: Lab, engine: Swarm) -> None:
+    mount = {"type": "tmpfs", "target": "/scratch", "tmpfsOptions": {"sizeBytes": 1048576, "mode": 0o1777}}
+    inputs = lab.check("Service", **shop(mounts=[mount]))
+    made = lab.ask("Create", "Service", properties=inputs)
+    read = lab.ask("Read", "Service", id=made["id"], properties=made["properties"], inputs=inputs)
+    assert lab.diff("Service", made["id"], read["properties"], inputs)
+
+
+def test_a_new_service_is_pinned_to_what_the_registry_has_and_an_update_is_not(lab: Lab, engine: Swarm) -> None:
+    engine.registry["apiary/echo:123"] = "sha256:1"
+    inputs = lab.check("Service", **shop())
+    made = lab.ask("Create", "Service", properties=inputs)
+    task = engine.held["services"][made["id"]]["Spec"]["TaskTemplate"]
+    assert task["ContainerSpec"]["Image"] == "apiary/echo:123@sha256:1"
+    assert task["Placement"]["Platforms"] == [{"Architecture": "amd64", "OS": "linux"}, {"OS": "linux"}]
+    read = lab.ask("Read", "Service", id=made["id"], properties=made["properties"], inputs=inputs)["properties"]
+    found = lab.diff("Service", made["id"], read, inputs)
+    assert found["taskSpec.containerSpec.image"] == "UPDATE"
+    assert any(path.startswith("taskSpec.placement.platforms") for path in found)
+    lab.ask("Update", "Service", id=made["id"], olds=read, news=inputs)
+    task = engine.held["services"][made["id"]]["Spec"]["TaskTemplate"]
+    assert task["ContainerSpec"]["Image"] == "apiary/echo:123"
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("nginx", "nginx:latest"),
+        ("docker.io/library/nginx:1", "nginx:1"),
+        ("index.docker.io/team/shop@sha256:1", "team/shop@sha256:1"),
+        ("docker.io/nginx", "nginx:latest"),
+        ("library/nginx:1", "nginx:1"),
+        ("registry.example:5000/shop", "registry.example:5000/shop:latest"),
+        ("localhost/a/b:1@sha256:1", "localhost/a/b:1@sha256:1"),
+        ("sha256:0123", "sha256:0123"),
+    ],
+)
+def test_the_image_of_a_service_has_its_shortest_name(written: str, sent: str) -> None:
+    assert tagged(written) == sent
+
+
+def test_a_service_goes_when_its_containers_are_gone_within_the_grace_period(lab: Lab, engine: Swarm) -> None:
+    inputs = lab.check("Service", **shop())
+    made = lab.ask("Create", "Service", properties=inputs)
+    engine.running, engine.elsewhere = {"here": 59}, ["there"]
+    lab.ask("Delete", "Service", id=made["id"], properties=made["properties"])
+    gone = [path for method, path, _ in engine.sent if method == "DELETE"]
+    assert gone == [f"/services/{made['id']}", "/containers/there", "/containers/here"]
+
+
+def test_a_service_whose_containers_take_all_of_it_has_gone_and_its_deletion_fails_twice(
+    lab: Lab, engine: Swarm
+) -> None:
+    inputs = lab.check("Service", **shop())
+    made = lab.ask("Create", "Service", properties=inputs)
+    engine.running = {"here": 61}
+    with pytest.raises(Exception, match="error on wait for container with ID 'here': context deadline exceeded"):
+        lab.ask("Delete", "Service", id=made["id"], properties=made["properties"])
+    assert not engine.held["services"]
+    with pytest.raises(Exception, match="service shop not found"):
+        lab.ask("Delete", "Service", id=made["id"], properties=made["properties"])
 
 
 def test_a_name_that_is_taken_is_the_engines_error(lab: Lab, engine: Swarm) -> None:

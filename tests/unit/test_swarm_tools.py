@@ -23,6 +23,10 @@ replicas_tool = load(TOOLS / "apiary-replicas")
 MANAGER = {"LocalNodeState": "active", "ControlAvailable": True, "NodeID": "n1", "NodeAddr": "192.168.150.11"}
 
 
+class Turns(list[str]):
+    """One answer after the other."""
+
+
 class Docker:
     """Answers `docker ...`; what it has no answer to is an error."""
 
@@ -35,6 +39,8 @@ class Docker:
         answer = self.answers.get("_".join(words[:2]).replace("-", "_"), "")
         if isinstance(answer, Exception):
             raise answer
+        if isinstance(answer, Turns):
+            return answer.pop(0)
         return answer if isinstance(answer, str) else json.dumps(answer)
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
@@ -96,10 +102,21 @@ def test_a_server_that_comes_back_takes_the_place_of_what_had_its_name(
     assert docker.asked.index(("node", "demote", "n2")) < docker.asked.index(("node", "rm", "--force", "n2"))
 
 
-def test_a_node_has_its_servers_name_its_role_and_runs_replicas_or_not(docker: Docker) -> None:
-    assert swarm_tool.main(["known", "web2", "n2", "worker", "drain"]) == 0
+def test_a_node_has_its_servers_name_its_role_and_gets_replicas_or_not(docker: Docker) -> None:
+    assert swarm_tool.main(["known", "web2", "n2", "worker", "pause"]) == 0
     [update] = docker.told("node", "update")
-    assert update[2:] == ("--label-add", "apiary.server=web2", "--role", "worker", "--availability", "drain", "n2")
+    assert update[2:] == ("--label-add", "apiary.server=web2", "--role", "worker", "--availability", "pause", "n2")
+
+
+def test_who_is_about_to_leave_gets_no_replica_and_keeps_what_it_has(docker: Docker) -> None:
+    """Drained, it would lose all of them at once."""
+    stranger = {"ID": "n4", "Spec": {"Role": "worker", "Availability": "active"}}  # has just joined
+    found = [node("n1", "web1"), node("n2", "web2"), node("n3", "web3", "worker")]
+    for one in found:
+        one["Spec"]["Availability"] = "active"
+    docker.answers |= {"node_ls": "n1 n2 n3 n4", "node_inspect": [*found, stranger]}
+    assert swarm_tool.main(["known", "web1", "n1", "manager", "active", "web1", "web2"]) == 0
+    assert docker.told("node", "update")[1:] == [("node", "update", "--availability", "pause", "n3")]
 
 
 def test_without_a_quorum_the_remedy_is_named(docker: Docker, capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,6 +215,33 @@ def test_a_release_that_takes_too_long_fails_with_what_is_missing(
     docker.answers |= {"service_inspect": [wanted()], "/tasks": [task("starting")]}
     assert replicas_tool.main(["await", "echo", "--timeout", "0"]) == 1
     assert "not through after 0 s: 0 of 2 replicas are healthy" in capsys.readouterr().err
+
+
+def test_what_goes_has_no_container_left_here_before_the_service_is_removed(docker: Docker) -> None:
+    left = ["c1 c2", "c2", ""]
+    docker.answers["ps___all"] = Turns(left)
+    assert replicas_tool.main(["stop", "x1"]) == 0
+    assert docker.asked[0] == ("service", "scale", "--detach", "x1=0")
+    # What has ended would be waited for too.
+    assert len(docker.told("container", "prune")) == 3
+    assert all("label=com.docker.swarm.service.id=x1" in words for words in docker.asked[1:])
+
+
+def test_what_does_not_stop_is_named_and_what_is_not_there_is_stopped(
+    docker: Docker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    docker.answers["ps___all"] = "c1"
+    assert replicas_tool.main(["stop", "x1", "--timeout", "0"]) == 1
+    assert "still here after 0 s: docker rm --force c1" in capsys.readouterr().err
+    docker.answers["service_scale"] = nodes_module.SwarmError("x1: Error response from daemon: service x1 not found")
+    assert replicas_tool.main(["stop", "x1"]) == 0
+    docker.answers["service_scale"] = nodes_module.SwarmError("the swarm does not have a leader")
+    assert replicas_tool.main(["stop", "x1"]) == 1
+
+
+def test_a_service_that_was_stopped_and_not_removed_is_no_release(docker: Docker) -> None:
+    with pytest.raises(replicas_tool.SwarmError, match="pulumi refresh"):
+        replicas_tool.missing(wanted(replicas=0), [])
 
 
 @pytest.mark.parametrize("config", [{}, {"Healthcheck": {"Test": ["NONE"]}}])
