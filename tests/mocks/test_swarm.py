@@ -221,7 +221,7 @@ def test_a_server_that_is_emptied_loses_its_records_and_no_other_changes(raw: di
     graph = program(raw)
     assert web(graph) == {name: data for name, data in before.items() if "/web" in name}
     assert '"${state#* }" manager pause web1 web2 web3 </dev/null' in joined(graph, "web1").inputs["create"]
-    assert '"${state#* }" manager active </dev/null' in joined(graph, "web2").inputs["create"]
+    assert '"${state#* }" manager active web1 web2 web3 </dev/null' in joined(graph, "web2").inputs["create"]
 
 
 def test_all_jobs_for_certificates_of_one_name_have_one_account(raw: dict[str, Any], program: Any) -> None:
