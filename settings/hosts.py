@@ -116,8 +116,8 @@ class Swarm(Settings):
     encrypted: bool = Field(
         default=False,
         description="Whether what its containers say to each other is encrypted between the servers (IPsec), which "
-        "costs processor time; a server whose kernel can't is refused. Another value makes another network: the proxies "
-        "that are on it refuse visitors for some seconds of the update.",
+        "costs processor time; a server whose kernel can't is refused. Another value makes another network: for some "
+        "seconds of that update the proxies refuse visitors.",
         examples=[True],
     )
 

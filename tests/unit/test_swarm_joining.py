@@ -70,8 +70,8 @@ class Region:
         asking = "".join(ASK.format(name=one, patience=PATIENT, options="-i key", host=one) for one in SERVERS)
         words = {
             "own": server, "name": server, "role": "manager", "others": " ".join(others), "address": "192.168.150.11",
-            "availability": "active", "members": " ".join(SERVERS), "managers": " ".join(SERVERS), "instance": f"instance-of-{server}",
-            "ssh": f"ssh -T root@{server}",
+            "availability": "active", "members": " ".join(SERVERS), "managers": " ".join(SERVERS),
+            "instance": f"instance-of-{server}", "ssh": f"ssh -T root@{server}",
         }  # fmt: skip
         return subprocess.run(
             ["/bin/sh", "-c", script.format(asking=asking, **WORDS, **{**words, **more})],
