@@ -5,7 +5,8 @@ an image that can't be asked for its health, one that waits until the release is
 replicas before the service goes. A release starts a new replica, waits until it is healthy, stops an old one, and so
 on; where one does not get healthy Swarm takes all of it back by itself, and the second command fails with the failed
 replica's last lines: the old ones serve. A server that is new, has come back, is emptied or goes is a release too:
-Swarm gives it replicas, and takes them from it while they serve, by no other way.
+Swarm gives it replicas, and takes them from it while they serve, by no other way. Each ends with the replicas spread
+evenly: a release replaces one by one, and may leave a server none.
 Images are on every server that a replica may run on before the release begins.
 Leaves alone: the proxies, which find the replicas by name, and what visitors get, which is the verdict's (verdict.py).
 """
@@ -140,7 +141,8 @@ class Replicated(pulumi.ComponentResource):
         awaited = remote.Command(
             f"{name}-replicas-release",
             connection=connection,
-            create=f"apiary-replicas await {shlex.quote(name)} --timeout {seconds}",
+            create=f"apiary-replicas await {shlex.quote(name)} --timeout {seconds} && "
+            f"apiary-replicas spread {shlex.quote(name)} {own.replicas} --timeout {seconds}",
             # Another limit, or another way to connect, is no reason to prove it again.
             update="true",
             # As one value: in a list the Command plugin refuses a secret that is not known yet.

@@ -72,7 +72,7 @@ def _replicas(wanted: Wanted, one: Spread, answers: Answers) -> Row:
         say(Level.WRONG, says, log, SCALE)
     without = [name for name in one.servers if name not in healthy and name not in silent]
     if count >= one.replicas and without and max(healthy.values()) > 1:
-        line = f"on {one.manager} docker service update --force {one.name}"
+        line = f"on {one.manager} apiary-replicas spread {one.name} {one.replicas}"
         says = f"none of its replicas is on {' and '.join(without)}, and several are on one server"
         say(Level.WATCH, says, line, SCALE)
     where = ", ".join(f"{number} on {name}" for name, number in sorted(healthy.items()))

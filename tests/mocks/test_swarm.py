@@ -233,7 +233,7 @@ def test_a_server_that_is_emptied_loses_its_records_and_no_other_changes(raw: di
     graph = program(raw)
     assert web(graph) == {name: data for name, data in before.items() if "/web" in name}
     assert '"${state#* }" manager pause web1 web2 web3 </dev/null' in joined(graph, "web1").inputs["create"]
-    assert '"${state#* }" manager active </dev/null' in joined(graph, "web2").inputs["create"]
+    assert '"${state#* }" manager active web1 web2 web3 </dev/null' in joined(graph, "web2").inputs["create"]
 
 
 def test_all_jobs_for_certificates_of_one_name_have_one_account(raw: dict[str, Any], program: Any) -> None:
@@ -284,7 +284,8 @@ def test_all_replicas_have_stopped_before_the_service_goes(raw: dict[str, Any], 
 def test_each_server_judges_its_own_proxy_once_the_release_is_through(raw: dict[str, Any], program: Any) -> None:
     graph = program(raw)
     through = graph.one("command:remote:Command", "shop-replicas-release")
-    assert through.inputs["create"] == "apiary-replicas await shop --timeout 540"
+    spread = "apiary-replicas spread shop 4 --timeout 540"
+    assert through.inputs["create"] == f"apiary-replicas await shop --timeout 540 && {spread}"
     for server in ("web1", "web2", "web3"):
         verdict = graph.one("command:remote:Command", f"{server}-verdict")
         assert through.urn in verdict.dependencies

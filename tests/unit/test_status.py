@@ -777,7 +777,7 @@ def test_a_server_that_none_of_them_is_on_is_to_watch() -> None:
     _, [finding] = forum(spread(["healthy"] * 3, []))
     assert finding.level is Level.WATCH
     assert "none of its replicas is on web2" in finding.says
-    assert finding.type == "on web1 docker service update --force forum"
+    assert finding.type == "on web1 apiary-replicas spread forum 3"
     # All are there, whoever does not tell.
     assert forum(spread(["healthy"] * 3, None))[1] == []
 

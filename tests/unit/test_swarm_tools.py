@@ -255,6 +255,79 @@ def test_an_image_that_cant_be_asked_is_refused(
     assert replicas_tool.main(["checked", "echo", "apiary/echo:1"]) == 0
 
 
+class Spreading:
+    """A swarm that starts a replica where the fewest are, and stops one where the most are, as Docker's does."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **there: int) -> None:
+        self.there = there
+        self.number = sum(there.values())
+        self.scaled: list[int] = []
+        self.constraints = ["node.labels.apiary.server!=db1"]
+        self.sick = False
+        up = {"Status": {"State": "ready"}}
+        active = {"Role": "worker", "Availability": "active"}
+        nodes = [{"ID": name, "Spec": {**active, "Labels": {"apiary.server": name}}, **up} for name in there]
+        nodes += [
+            {"ID": "db1", "Spec": {**active, "Labels": {"apiary.server": "db1"}}, **up},
+            {"ID": "n8", "Spec": {**active, "Availability": "drain"}, **up},
+            {"ID": "n9", "Spec": active, "Status": {"State": "down"}},
+        ]
+        monkeypatch.setattr(replicas_tool, "nodes", lambda: nodes)
+        monkeypatch.setattr(replicas_tool, "service", lambda _: self.service())
+        monkeypatch.setattr(replicas_tool, "tasks", lambda _: self.tasks())
+        monkeypatch.setattr(replicas_tool, "docker", self.docker)
+
+    def service(self) -> dict[str, Any]:
+        found: dict[str, Any] = wanted()
+        found["Spec"]["Mode"]["Replicated"]["Replicas"] = self.number
+        found["Spec"]["TaskTemplate"]["Placement"] = {"Constraints": self.constraints}
+        return found
+
+    def tasks(self) -> list[dict[str, Any]]:
+        found = [{**task(), "NodeID": name} for name, count in self.there.items() for _ in range(count)]
+        for one in found:
+            one["Spec"] = {**one["Spec"], "Placement": {"Constraints": self.constraints}}
+        return found
+
+    def docker(self, *words: str) -> str:
+        number = int(words[-1].partition("=")[2])
+        self.scaled.append(number)
+        if number > self.number and not self.sick:
+            self.there[min(self.there, key=lambda name: self.there[name])] += 1
+        elif number < self.number and not (self.sick and sum(self.there.values()) == number):
+            self.there[max(self.there, key=lambda name: self.there[name])] -= 1
+        self.number = number
+        return ""
+
+
+def test_replicas_are_spread_evenly_by_one_more_and_one_less(
+    monkeypatch: pytest.MonkeyPatch, docker: Docker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    swarm = Spreading(monkeypatch, web1=3, web2=3, web3=0)
+    assert replicas_tool.main(["spread", "echo", "6"]) == 0
+    assert swarm.there == {"web1": 2, "web2": 2, "web3": 2}
+    assert swarm.scaled == [7, 6, 7, 6]
+    assert capsys.readouterr().out == "echo: 2 moved\n"
+    assert replicas_tool.main(["spread", "echo", "6"]) == 0
+    assert swarm.scaled == [7, 6, 7, 6]
+
+
+def test_a_replica_that_cant_be_moved_fails_and_their_number_stays(
+    monkeypatch: pytest.MonkeyPatch, docker: Docker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    swarm = Spreading(monkeypatch, web1=2, web2=0)
+    swarm.sick = True
+    assert replicas_tool.main(["spread", "echo", "2", "--timeout", "0"]) == 1
+    assert "2 of 3 replicas are healthy" in capsys.readouterr().err
+    assert (swarm.scaled, swarm.number) == ([3, 2], 2)
+
+
+def test_a_spreading_that_was_cut_off_is_put_right(monkeypatch: pytest.MonkeyPatch, docker: Docker) -> None:
+    swarm = Spreading(monkeypatch, web1=2, web2=1)
+    assert replicas_tool.main(["spread", "echo", "2"]) == 0
+    assert swarm.scaled == [2]
+
+
 # encryption
 
 UNSHARE = """#!/bin/sh
