@@ -45,7 +45,8 @@ def _server(say: Say, answers: Answers) -> Row:
 
 
 def _silent(say: Say, told: Told, answers: Answers) -> None:
-    own = say.wanted.sites_on(say.name)
+    # Of a site of several servers nobody knows which one has answered.
+    own = [site for site in say.wanted.sites_on(say.name) if not site.beside]
     served = answers.answering(own)
     match told.cause:
         case "refused":

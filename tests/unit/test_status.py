@@ -6,6 +6,7 @@ import copy
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -235,6 +236,13 @@ def test_a_server_that_tells_nothing_is_one_finding_and_nobody_is_sent_to_revive
     levels = {section.title: [row.level for row in section.rows] for section in found.sections}
     assert levels["applications"] == levels["jobs"] == [Level.WRONG]
     assert levels["sites"] == [Level.OK if answers else Level.WRONG]
+
+
+def test_a_site_of_several_servers_is_no_sign_that_this_one_lives() -> None:
+    shared = replace(SITE, beside={"IPv4": ("192.0.2.2",)})
+    found = made(told=Told(None, "no reason", "silent"), sites=(shared,))
+    [finding] = [one for one in found.findings if one.kind == "server"]
+    assert (finding.says, finding.type) == ("does not answer: no reason", "make revive SERVER=web1 STACK=prod")
 
 
 def certificate(left: float, life: float = 90) -> dict[str, Any]:
