@@ -8,16 +8,13 @@ This file only wires; what a part makes, and what it leaves alone, is said in th
 
 from __future__ import annotations
 
-import atexit
-import gc
-import signal
 from functools import partial
 from pathlib import Path
 
 import pulumi
 
 import settings
-from components import stack_file
+from components import runtime, stack_file
 from components.access import Access
 from components.application import Application, ApplicationArgs
 from components.archive import read_folder
@@ -57,13 +54,7 @@ HERE = Path(__file__).parent
 IMAGES = HERE / "images"
 PLAYBOOKS = HERE / "playbooks"
 
-# How the engine ends a program that still waits when an update has failed. A traceback of that would stand beside
-# the reason of the failure, and look like it.
-signal.signal(signal.SIGINT, signal.SIG_DFL)
-# What the program makes lives as long as it does, for seconds. To look for garbage there, also at the end, took a sixth
-# of a preview.
-gc.disable()
-atexit.register(gc.freeze)
+runtime.prepare()
 
 try:
     stack = settings.load(
@@ -241,3 +232,4 @@ pulumi.export("sites", sorted({domain for name in stack.servers for domain in se
 if backups:
     pulumi.export("backups", {name: saved.saved(stack, name).shown() for name in backups})
 pulumi.export("passwords", secrets.shown({"backups": repository.password} if repository else {}))
+pulumi.run(runtime.all_begun)
