@@ -139,11 +139,13 @@ for server_name, its_images in visited.items():
         if site.domains:
             its_images.extend(one.command.id for one in copies.get(name) or [image_of(name)])
             its_images.extend([moved[name].id] if name in moved else [])
-all_sites = [one for server in visited.values() for one in server]
+# Waited for as one: each record and each proxy waits for all of it.
+ready = {server_name: pulumi.Output.all(*its_images) for server_name, its_images in visited.items()}
+all_sites = list(ready.values())
 
 zones = {
-    zone: Zone(zone, records(stack, zone, hosts, visited), protect=zone in stack.zones and stack.zones[zone].protect)
-    for zone in settings.zones_of(stack)
+    zone: Zone(zone, wanted_records, protect=zone in stack.zones and stack.zones[zone].protect)
+    for zone, wanted_records in records(stack, hosts, ready).items()
 }
 
 reverses = {
@@ -155,13 +157,14 @@ applications: dict[str, Application] = {}
 replicated: dict[str, Replicated] = {}
 jobs: dict[str, Job] = {}
 fills: dict[str, pulumi.CustomResource] = {}  # of databases, by the application that serves them
+containers, neighbours = stack.containers(), settings.neighbours(stack)
+monitoring = set(settings.monitors(stack).values())
 for name in container_order(stack):
-    container = stack.containers()[name]
+    container, beside = containers[name], neighbours[name]
     host = hosts[stack.server_of(container)]
     image = image_of(name)
     variables_of, contents_of = environment(name, stack, secrets, all_sites), contents(name, stack, secrets, all_sites)
     variables_of |= account.told(name, hosts) if account else {}
-    beside = settings.neighbours(stack, name)
     before: dict[str, Application | Replicated | Job] = {**applications, **replicated, **jobs}
     after: list[pulumi.Resource] = [before[other] for other in waits_for(stack, name)]
     after += [fills[other] for other in database_servers(stack, name) if other in fills]
@@ -178,7 +181,7 @@ for name in container_order(stack):
     elif name in stack.applications:
         may_start = {job: jobs[job] for job in jobs_named(stack.applications[name])}
         given: list[DockerAccess | Monitoring] = [DockerAccess(name, may_start, host)] if may_start else []
-        if name in settings.monitors(stack).values():
+        if name in monitoring:
             ipv4 = {other: there.server.ipv4 for other, there in hosts.items()}
             given.append(Monitoring(name, MonitoringArgs(stack, after, ipv4), host))
         wanted_application = ApplicationArgs(
