@@ -113,12 +113,11 @@ class Application(pulumi.ComponentResource):
         released = remote.Command(
             f"{name}-{'rolling' if own.is_rolling else 'stop-first'}-release",
             connection=host.server.connection.command(),
-            create=pulumi.Output.concat(
-                "apiary-await ",
-                self.container.id,
-                " ",
-                shlex.join(["--timeout", str(own.health.timeout), *question]),
-                *([" && apiary-door handover ", self.container.id, f" --limit {DRAIN_SECONDS}"] * own.has_door),
+            create=self.container.id.apply(
+                lambda made: (
+                    f"apiary-await {made} {shlex.join(['--timeout', str(own.health.timeout), *question])}"
+                    + f" && apiary-door handover {made} --limit {DRAIN_SECONDS}" * own.has_door
+                )
             ),
             # Another limit, or another way to connect, is no reason to prove it again; another question is.
             update="true",
@@ -140,7 +139,7 @@ class Application(pulumi.ComponentResource):
                 connection=host.server.connection.command(),
                 create="true",
                 update="true",
-                delete=pulumi.Output.concat("apiary-drain ", self.container.id, f" {name} --limit {DRAIN_SECONDS}"),
+                delete=self.container.id.apply(lambda made: f"apiary-drain {made} {name} --limit {DRAIN_SECONDS}"),
                 triggers=[self.container.id],
                 add_previous_output_in_env=False,
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[released], deleted_with=host.server.instance),

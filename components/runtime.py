@@ -1,6 +1,6 @@
 """What the program asks of Pulumi's runtime and of Python's: to end quietly, and to spend its time on the hive alone.
 
-Makes no resource. Each line was measured (bench/RESULTS.md, `scale`); why it may be is in docs/decisions/0111-runtime.md.
+Makes no resource. Each line was measured; why it may be is in docs/decisions/0111-runtime.md.
 """
 
 from __future__ import annotations
