@@ -8,16 +8,13 @@ This file only wires; what a part makes, and what it leaves alone, is said in th
 
 from __future__ import annotations
 
-import atexit
-import gc
-import signal
 from functools import partial
 from pathlib import Path
 
 import pulumi
 
 import settings
-from components import stack_file
+from components import runtime, stack_file
 from components.access import Access
 from components.application import Application, ApplicationArgs
 from components.archive import read_folder
@@ -57,13 +54,7 @@ HERE = Path(__file__).parent
 IMAGES = HERE / "images"
 PLAYBOOKS = HERE / "playbooks"
 
-# How the engine ends a program that still waits when an update has failed. A traceback of that would stand beside
-# the reason of the failure, and look like it.
-signal.signal(signal.SIGINT, signal.SIG_DFL)
-# What the program makes lives as long as it does, for seconds. To look for garbage there, also at the end, took a sixth
-# of a preview.
-gc.disable()
-atexit.register(gc.freeze)
+runtime.prepare()
 
 try:
     stack = settings.load(
@@ -148,11 +139,13 @@ for server_name, its_images in visited.items():
         if site.domains:
             its_images.extend(one.command.id for one in copies.get(name) or [image_of(name)])
             its_images.extend([moved[name].id] if name in moved else [])
-all_sites = [one for server in visited.values() for one in server]
+# Waited for as one: each record and each proxy waits for all of it.
+ready = {server_name: pulumi.Output.all(*its_images) for server_name, its_images in visited.items()}
+all_sites = list(ready.values())
 
 zones = {
-    zone: Zone(zone, records(stack, zone, hosts, visited), protect=zone in stack.zones and stack.zones[zone].protect)
-    for zone in settings.zones_of(stack)
+    zone: Zone(zone, wanted_records, protect=zone in stack.zones and stack.zones[zone].protect)
+    for zone, wanted_records in records(stack, hosts, ready).items()
 }
 
 reverses = {
@@ -164,13 +157,14 @@ applications: dict[str, Application] = {}
 replicated: dict[str, Replicated] = {}
 jobs: dict[str, Job] = {}
 fills: dict[str, pulumi.CustomResource] = {}  # of databases, by the application that serves them
+containers, neighbours = stack.containers(), settings.neighbours(stack)
+monitoring = set(settings.monitors(stack).values())
 for name in container_order(stack):
-    container = stack.containers()[name]
+    container, beside = containers[name], neighbours[name]
     host = hosts[stack.server_of(container)]
     image = image_of(name)
     variables_of, contents_of = environment(name, stack, secrets, all_sites), contents(name, stack, secrets, all_sites)
     variables_of |= account.told(name, hosts) if account else {}
-    beside = settings.neighbours(stack, name)
     before: dict[str, Application | Replicated | Job] = {**applications, **replicated, **jobs}
     after: list[pulumi.Resource] = [before[other] for other in waits_for(stack, name)]
     after += [fills[other] for other in database_servers(stack, name) if other in fills]
@@ -188,7 +182,7 @@ for name in container_order(stack):
     elif name in stack.applications:
         may_start = {job: jobs[job] for job in jobs_named(stack.applications[name])}
         given: list[DockerAccess | Monitoring] = [DockerAccess(name, may_start, host)] if may_start else []
-        if name in settings.monitors(stack).values():
+        if name in monitoring:
             ipv4 = {other: there.server.ipv4 for other, there in hosts.items()}
             given.append(Monitoring(name, MonitoringArgs(stack, after, ipv4), host))
         wanted_application = ApplicationArgs(
@@ -242,3 +236,4 @@ pulumi.export("sites", sorted({domain for name in stack.servers for domain in se
 if backups:
     pulumi.export("backups", {name: saved.saved(stack, name).shown() for name in backups})
 pulumi.export("passwords", secrets.shown({"backups": repository.password} if repository else {}))
+pulumi.run(runtime.all_begun)

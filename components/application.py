@@ -113,15 +113,7 @@ class Application(pulumi.ComponentResource):
         released = remote.Command(
             f"{name}-{'rolling' if own.is_rolling else 'stop-first'}-release",
             connection=host.server.connection.command(),
-            create=pulumi.Output.concat(
-                "apiary-await ",
-                self.container.id,
-                " ",
-                shlex.join(["--timeout", str(own.health.timeout), *question]),
-                *([" && apiary-door handover ", self.container.id, f" --limit {DRAIN_SECONDS}"] * own.has_door),
-                # Before the proxy leads visitors to it by its new name.
-                *([f" && apiary-maintenance renamed {own.renamed_from} {name}"] if own.renamed_from else []),
-            ),
+            create=self.container.id.apply(lambda made: _release(name, own, made, question)),
             # Another limit, or another way to connect, is no reason to prove it again; another question is.
             update="true",
             triggers=[self.container.id, *question],
@@ -142,12 +134,23 @@ class Application(pulumi.ComponentResource):
                 connection=host.server.connection.command(),
                 create="true",
                 update="true",
-                delete=pulumi.Output.concat("apiary-drain ", self.container.id, f" {name} --limit {DRAIN_SECONDS}"),
+                delete=self.container.id.apply(lambda made: f"apiary-drain {made} {name} --limit {DRAIN_SECONDS}"),
                 triggers=[self.container.id],
                 add_previous_output_in_env=False,
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[released], deleted_with=host.server.instance),
             )
         self.register_outputs({"container": self.container.name})
+
+
+def _release(name: str, own: settings.Application, container: str, question: list[str]) -> str:
+    """What proves a container that has just been made, and lets the one of before go."""
+    steps = [f"apiary-await {container} {shlex.join(['--timeout', str(own.health.timeout), *question])}"]
+    if own.has_door:
+        steps.append(f"apiary-door handover {container} --limit {DRAIN_SECONDS}")
+    if own.renamed_from:
+        # Before the proxy leads visitors to it by its new name.
+        steps.append(f"apiary-maintenance renamed {own.renamed_from} {name}")
+    return " && ".join(steps)
 
 
 def _network(name: str, own: settings.Application, host: Host) -> docker.ContainerNetworksAdvancedArgs:

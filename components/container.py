@@ -98,7 +98,7 @@ def container(
     volumes = {mount.name for mount in settings.mounts if mount.name}
     filled = {id(one): one for volume, one in host.filled.items() if volume in volumes}
     carried = [host.carried[name]] if name in host.carried else []
-    present = host_paths(f"{kind}.{name}", settings, _inputs_digest(inputs), host, opts.parent)
+    present = host_paths(f"{kind}.{name}", settings, inputs, host, opts.parent)
     return docker.Container(
         name,
         **inputs,
@@ -160,13 +160,10 @@ def digest(options: Sequence[object]) -> str:
     return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _inputs_digest(inputs: Mapping[str, Any]) -> pulumi.Output[str]:
-    """Another one whenever the container is; secret as soon as anything in it is."""
-    return pulumi.Output.from_input(dict(inputs)).apply(
-        lambda known: hashlib.sha256(json.dumps(known, sort_keys=True, default=vars).encode()).hexdigest()
-    )
-
-
 def _environment(environment: Mapping[str, pulumi.Input[str]]) -> list[pulumi.Input[str]]:
     """One input a variable: the plugin shows a list that is unknown as a whole as no change in a preview."""
-    return [pulumi.Output.concat(key, "=", value) for key, value in sorted(environment.items())]
+    return [_variable(key, value) for key, value in sorted(environment.items())]
+
+
+def _variable(key: str, value: pulumi.Input[str]) -> pulumi.Input[str]:
+    return f"{key}={value}" if isinstance(value, str) else pulumi.Output.concat(key, "=", value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import quote
 
 import pulumi
@@ -127,7 +128,7 @@ class Lookup:
     """Answers the references of one container (settings.references.Lookup)."""
 
     def __init__(
-        self, asker: str, stack: settings.Stack, secrets: Secrets, sites: Sequence[pulumi.Output[str]]
+        self, asker: str, stack: settings.Stack, secrets: Secrets, sites: Sequence[pulumi.Output[Any]]
     ) -> None:
         self._asker = asker
         self._stack = stack
@@ -181,7 +182,7 @@ class Lookup:
 
 
 def contents(
-    asker: str, stack: settings.Stack, secrets: Secrets, sites: Sequence[pulumi.Output[str]] = ()
+    asker: str, stack: settings.Stack, secrets: Secrets, sites: Sequence[pulumi.Output[Any]] = ()
 ) -> dict[str, pulumi.Input[str]]:
     """What stands in the files of the container `asker` that the stack file writes, by their paths.
 
@@ -192,7 +193,7 @@ def contents(
 
 
 def environment(
-    asker: str, stack: settings.Stack, secrets: Secrets, sites: Sequence[pulumi.Output[str]] = ()
+    asker: str, stack: settings.Stack, secrets: Secrets, sites: Sequence[pulumi.Output[Any]] = ()
 ) -> dict[str, pulumi.Input[str]]:
     """The variables of the container `asker` by the names that it knows them by; `sites` as for `contents`."""
     lookup = Lookup(asker, stack, secrets, sites)

@@ -7,7 +7,11 @@ served is touched. It looks again whenever the container is made anew. Leaves al
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shlex
+from collections.abc import Mapping
+from typing import Any
 
 import pulumi
 from pulumi_command import remote
@@ -27,13 +31,13 @@ refuse() { echo "$1" >&2; status=1; }
 def host_paths(
     setting: str,
     container: settings.Container,
-    inputs: pulumi.Input[str],
+    inputs: Mapping[str, Any],
     host: Host,
     parent: pulumi.Resource | None,
 ) -> list[pulumi.Resource]:
     """What the container at `setting` of the stack file has to wait for; nothing when it mounts no such path.
 
-    `inputs` is a digest of all that the container is made of, and as secret as that.
+    `inputs` is all that the container is made of.
     """
     mounts = [mount for mount in container.mounts if mount.host_path]
     devices = sorted({parse_device(text).host for text in container.devices})
@@ -46,11 +50,20 @@ def host_paths(
         # Another way to connect, or to say it, is no reason to look again.
         update="true",
         # As one value: in a list the Command plugin refuses a secret that is not known yet.
-        triggers=pulumi.Output.all(host.server.instance.id, inputs, *(_spelled(mount) for mount in mounts), *devices),
+        triggers=pulumi.Output.all(
+            host.server.instance.id, _digest(inputs), *(_spelled(mount) for mount in mounts), *devices
+        ),
         add_previous_output_in_env=False,
         opts=pulumi.ResourceOptions(parent=parent, depends_on=[host.bootstrap], deleted_with=host.server.instance),
     )
     return [found]
+
+
+def _digest(inputs: Mapping[str, Any]) -> pulumi.Output[str]:
+    """Another one whenever the container is; secret as soon as anything in it is."""
+    return pulumi.Output.from_input(dict(inputs)).apply(
+        lambda known: hashlib.sha256(json.dumps(known, sort_keys=True, default=vars).encode()).hexdigest()
+    )
 
 
 def script(setting: str, mounts: list[settings.VolumeMount], devices: list[str], address: str) -> str:

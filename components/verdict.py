@@ -38,13 +38,16 @@ class Verdict(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: VerdictArgs, host: Host, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("apiary:docker:Verdict", name, None, opts)
+        sites: dict[str, dict[str, Route]] = {}
+        for domain, route in args.sites.items():
+            sites.setdefault(route["app"], {})[domain] = route
         told = pulumi.Output.json_dumps(
             {
                 "proxy": [one.container.id for one in args.proxy],
                 "applications": {
                     application: {
                         "container": made.container.id,
-                        "sites": {domain: route for domain, route in args.sites.items() if route["app"] == application},
+                        "sites": sites.get(application, {}),
                     }
                     for application, made in args.applications.items()
                 }
@@ -52,7 +55,7 @@ class Verdict(pulumi.ComponentResource):
                     application: {
                         "container": "",
                         "release": made.done,
-                        "sites": {domain: route for domain, route in args.sites.items() if route["app"] == application},
+                        "sites": sites.get(application, {}),
                     }
                     for application, made in args.replicated.items()
                 },

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import ediri_vultr as vultr
@@ -34,42 +35,40 @@ class Record:
 
 def records(
     stack: settings.Stack,
-    zone: str,
     hosts: Mapping[str, Host],
-    after: Mapping[str, Sequence[pulumi.Output[Any]]] | None = None,
-) -> list[Record]:
-    """Everything that the stack file wants in a zone, over all servers.
+    after: Mapping[str, pulumi.Output[Any]] | None = None,
+) -> dict[str, list[Record]]:
+    """Everything that the stack file wants in each zone, over all servers.
 
     `after` is, by server, what a record that leads visitors to it waits for: a site that moves is not looked for on the
     new server while it still serves on the old one.
     """
 
-    def data(plan: settings.RecordPlan, server: str) -> pulumi.Input[str]:
-        host, waits = hosts[server], (after or {}).get(server, ())
-        match plan.source:
+    @cache  # an address is one output, in however many records it stands
+    def address(server: str, source: str, application: str | None) -> pulumi.Output[str]:
+        host, waits = hosts[server], [after[server]] if after and server in after else []
+        match source:
             case "ipv4":
                 return later(host.server.ipv4, waits)
             case "host_ipv6":
                 return host.server.ipv6
             case "web_ipv6":
                 return later(host.plan.apply(lambda addresses: str(addresses.web)), waits)
-            case "own_ipv6":
-                return host.plan.apply(lambda addresses: addresses.statics[str(plan.application)])
             case _:
-                return str(plan.data)
+                return host.plan.apply(lambda addresses: addresses.statics[str(application)])
 
-    found: list[Record] = []
-    taken: set[tuple[str, str, str]] = set()
+    found: dict[str, list[Record]] = {zone: [] for zone in settings.zones_of(stack)}
+    taken: set[tuple[str, str, str, str]] = set()
     for server in stack.servers:
-        there = settings.dns_records(stack, server)
+        there = set(settings.dns_records(stack, server))
         for plan in settings.dns_records(stack, server, even_drained=True):
-            if plan.zone == zone:
-                # The first of several servers has the record without a key: it stays what it is when others come.
-                key = _key(plan)
-                key = server if plan.data is None and (plan.name, plan.type, key) in taken else key
-                taken.add((plan.name, plan.type, key))
-                if plan in there:
-                    found.append(Record(plan.name, plan.type, data(plan, server), plan.ttl, plan.priority, key))
+            # The first of several servers has the record without a key: it stays what it is when others come.
+            key = _key(plan)
+            key = server if plan.data is None and (plan.zone, plan.name, plan.type, key) in taken else key
+            taken.add((plan.zone, plan.name, plan.type, key))
+            if plan in there:
+                data = address(server, plan.source, plan.application) if plan.data is None else plan.data
+                found[plan.zone].append(Record(plan.name, plan.type, data, plan.ttl, plan.priority, key))
     return found
 
 

@@ -69,11 +69,17 @@ def made_by(stack: Stack, job: str) -> list[str]:
     if not makes_databases(container):
         return []
     beside = stack.applications_on(stack.server_of(container))
-    return sorted(
-        name for name, application in beside.items() if application.engine and knows_adminpass(name, application)
-    )
+    return sorted(name for name, application in beside.items() if _can_be_made_on(name, application))
 
 
 def makers(stack: Stack, server: str) -> list[str]:
     """Return the jobs that make databases on one server application, sorted."""
-    return sorted(name for name in stack.jobs if server in made_by(stack, name))
+    application = stack.applications.get(server)
+    if application is None or application.is_replicated or not _can_be_made_on(server, application):
+        return []
+    host = stack.server_of(application)
+    return sorted(name for name, job in stack.jobs.items() if makes_databases(job) and stack.server_of(job) == host)
+
+
+def _can_be_made_on(name: str, application: Application) -> bool:
+    return application.engine is not None and knows_adminpass(name, application)

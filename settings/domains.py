@@ -4,7 +4,7 @@ Makes: pure functions of a checked `Stack`. Leaves alone: whether a domain may s
 (`checks.domains`), and making anything (the components do).
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, NotRequired, TypedDict
@@ -80,10 +80,11 @@ def registrable(domain: str) -> str | None:
     return _suffixes().privatesuffix(domain)
 
 
-def enclosing_zone(domain: str, listed: Iterable[str]) -> str | None:
+def enclosing_zone(domain: str, listed: Container[str]) -> str | None:
     """Return a domain's zone: the longest of the listed zones it lies in, else its registrable domain."""
-    held = [zone for zone in listed if domain == zone or domain.endswith(f".{zone}")]
-    return max(held, key=len) if held else registrable(domain)
+    labels = domain.split(".")
+    within = (".".join(labels[first:]) for first in range(len(labels)))
+    return next((zone for zone in within if zone in listed), None) or registrable(domain)
 
 
 def zone_for(stack: Stack, domain: str) -> tuple[str, str]:
@@ -113,15 +114,20 @@ def bare_only(stack: Stack) -> set[str]:
     """Return the domains of which there is no `www.` name; wildcards are among them."""
     served = {entry.host for app in stack.applications.values() for entry in app.entries}
     listed = {domain for server in stack.servers.values() for domain in server.dns.web}
-    return {host for host in served | listed if host.startswith(WILDCARD) or www_of(stack, host) == "none"}
+    said = www_of(stack)
+    return {host for host in served | listed if host.startswith(WILDCARD) or said.get(host) == "none"}
 
 
-def www_of(stack: Stack, host: str) -> Www:
-    """Return what becomes of a domain's `www.`: as the application says that serves all of it; where there is none,
-    the first one that serves a part.
+def www_of(stack: Stack) -> dict[str, Www]:
+    """Return what becomes of each served domain's `www.`: as the application says that serves all of it; where there
+    is none, the first one that serves a part. Of a domain that nobody serves it is `bare`.
     """
-    serving = [(entry.below, app) for app in stack.applications.values() for entry in app.entries if entry.host == host]
-    return min(serving, key=lambda one: bool(one[0]))[1].site.www if serving else "bare"
+    whole: dict[str, Www] = {}
+    parts: dict[str, Www] = {}
+    for app in stack.applications.values():
+        for entry in app.entries:
+            (parts if entry.below else whole).setdefault(entry.host, app.site.www)
+    return {**parts, **whole}
 
 
 def dns_records(stack: Stack, server: str, *, even_drained: bool = False) -> list[RecordPlan]:
@@ -150,8 +156,9 @@ def dns_records(stack: Stack, server: str, *, even_drained: bool = False) -> lis
             plans.append(replace(_derived(stack, name, "AAAA", own), application=None if is_nat else app_name))
             if app.ports:
                 plans.append(_derived(stack, name, "A", "ipv4"))
+    owners = _owners(stack)
     for name, zone in stack.zones.items():
-        if _owner(stack, name) == server:
+        if owners.get(name, next(iter(stack.servers))) == server:
             plans += [_listed(name, zone, record) for record in zone.records]
     return plans
 
@@ -179,11 +186,13 @@ def _listed(zone_name: str, zone: Zone, record: Record) -> RecordPlan:
     return RecordPlan(zone_name, record.name, record.type, "literal", ttl, record.priority, record_data(record))
 
 
-def _owner(stack: Stack, zone: str) -> str:
+def _owners(stack: Stack) -> dict[str, str]:
+    """Return the first server with a name in each zone, of those where there is one."""
+    found: dict[str, str] = {}
     for server in stack.servers:
-        if any(zone_for(stack, name)[0] == zone for name in names_on(stack, server)):
-            return server
-    return next(iter(stack.servers))
+        for name in names_on(stack, server):
+            found.setdefault(zone_for(stack, name)[0], server)
+    return found
 
 
 def record_data(record: Record) -> str:
@@ -222,18 +231,18 @@ def _without_dot(target: str) -> str:
 def domains_map(stack: Stack, server: str) -> dict[str, Route]:
     """Return what a server's proxy needs of every domain served on it, sorted by domain."""
     tls = serves_https(stack, server)
-    routes: dict[str, Route] = {}
+    said, routes = www_of(stack), dict[str, Route]()
     web = set(stack.servers[server].dns.web)
     for name, app in stack.led_to(server).items():
         for domain, entry in zip(app.domains, app.entries, strict=True):
             if app.http_port is not None and (entry.host in web or not app.is_replicated):
-                routes[domain] = _route(stack, name, app, entry, app.http_port, tls=tls)
+                routes[domain] = _route(said, name, app, entry, app.http_port, tls=tls)
     return dict(sorted(routes.items()))
 
 
-def _route(stack: Stack, name: str, app: Application, entry: Entry, port: int, *, tls: bool) -> Route:
+def _route(said: Mapping[str, Www], name: str, app: Application, entry: Entry, port: int, *, tls: bool) -> Route:
     path, status = app.health.path, app.health.status
-    www: Www = "none" if entry.is_wildcard else www_of(stack, entry.host)
+    www: Www = "none" if entry.is_wildcard else said[entry.host]
     route = Route(app=name, port=port, path=path, status=status, www=www != "none", tls=tls)
     if told := app.site.model_copy(update={"www": www}).told:
         route["site"] = told
@@ -255,9 +264,10 @@ def redirects_map(stack: Stack, server: str) -> dict[str, Moved]:
 def proxy_map(stack: Stack, server: str) -> dict[str, dict[str, object]]:
     """Return all that a server's proxy needs: the domains that are served, and those that lead elsewhere."""
     served: dict[str, dict[str, object]] = {domain: {**route} for domain, route in domains_map(stack, server).items()}
+    firsts = {parse_entry(key).host: key for key in reversed(served)}
     for domain, moved in redirects_map(stack, server).items():
         # Of a domain of which only parts are served, with the first of them.
-        key = next((key for key in served if parse_entry(key).host == domain), domain)
+        key = firsts.get(domain, domain)
         served[key] = {**moved, **served.get(key, {})}
     return dict(sorted(served.items()))
 

@@ -73,8 +73,9 @@ class Draft:
 
     def whole(self, *keys: Key) -> bool:
         """Whether everything at and below a path could be read, so that what is absent is truly absent."""
+        if not (doubts := self.unread | self.doubtful):
+            return True
         path = self.written(*keys)
-        doubts = self.unread | self.doubtful
         return _WHOLE_FILE not in doubts and not any(_within(one, path) or _within(path, one) for one in doubts)
 
     def written(self, *keys: Key) -> str:

@@ -22,13 +22,17 @@ class Neighbours:
     is_visited: bool  # whether the proxy may reach it
 
 
-def neighbours(stack: Stack, name: str) -> Neighbours:
-    """Return what a container may do among those of its server."""
-    container = stack.containers()[name]
-    server = stack.server_of(container)
-    named = {*named_by(name, container), *databases.made_by(stack, name)}
-    here = stack.containers_on(server)
-    return Neighbours(tuple(sorted(one for one in named if one in here and one != name)), _is_visited(stack, name))
+def neighbours(stack: Stack) -> dict[str, Neighbours]:
+    """Return what each container may do among those of its server, by name."""
+    here = {server: stack.containers_on(server) for server in stack.servers}
+    visited = {server: _visited(stack, server) for server in stack.servers}
+    found: dict[str, Neighbours] = {}
+    for name, container in stack.containers().items():
+        server = stack.server_of(container)
+        named = {*named_by(name, container), *databases.made_by(stack, name)} - {name}
+        reached = tuple(sorted(one for one in named if one in here[server]))
+        found[name] = Neighbours(reached, name in visited[server])
+    return found
 
 
 def named_by(name: str, container: Container) -> set[str]:
@@ -41,10 +45,9 @@ def named_by(name: str, container: Container) -> set[str]:
     return found
 
 
-def _is_visited(stack: Stack, name: str) -> bool:
-    """Whether the proxy leads visitors to it, or its setup names it: the proxy then writes its lines there."""
-    server = stack.server_of(stack.containers()[name])
+def _visited(stack: Stack, server: str) -> set[str]:
+    """Whom the proxy leads visitors to, and whom its setup names: the proxy then writes its lines there."""
     routed = {route["app"] for route in domains_map(stack, server).values()}
     told = {other for job in proxy_setups(stack, server) for other in named_by(job, stack.jobs[job])}
     proxies = {other for other, app in stack.applications_on(server).items() if app.ipv6_web}
-    return name in (routed | told) - proxies
+    return (routed | told) - proxies

@@ -95,12 +95,15 @@ def container_order(stack: Stack) -> list[str]:
 
     A checked stack has no circles; in one that has, their members keep the order of the file.
     """
-    wanted = {name: needs(stack, name) for name in stack.containers()}
+    waiting = {name: needs(stack, name) for name in stack.containers()}
     order: list[str] = []
-    while len(order) < len(wanted):
-        waiting = [name for name in wanted if name not in order]
-        ready = [name for name in waiting if all(other in order for other in wanted[name])]
-        order.append((ready or waiting)[0])
+    done: set[str] = set()
+    while waiting:
+        ready = (name for name, others in waiting.items() if done.issuperset(others))
+        name = next(ready, next(iter(waiting)))
+        del waiting[name]
+        done.add(name)
+        order.append(name)
     return order
 
 

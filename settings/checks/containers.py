@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from settings.checks.common import Placed, placed
+from settings.checks.common import Placed, placed, server_of
 from settings.databases import own_name
 from settings.draft import Draft
 from settings.errors import did_you_mean, show
@@ -127,7 +127,7 @@ def _mounts(draft: Draft, one: Placed) -> None:
 def _ports(draft: Draft) -> None:
     taken: dict[tuple[str | None, int, str], str] = {}
     for name, app in draft.stack.applications.items():
-        server = next(one.server for one in placed(draft) if one[:2] == ("applications", name))
+        server = server_of(draft, "applications", name, app)
         for section, entries in (("ports", app.ports_published), ("private", app.ports_private)):
             for index, ports in enumerate(entries):
                 at = ("applications", name, section, index)
@@ -183,7 +183,7 @@ def _order(draft: Draft) -> None:
                 if other in draft.stack.jobs and draft.stack.jobs[other].run == "manual":
                     there = draft.written(one.section, one.name)
                     draft.report(f"{there} waits for it, and no update runs it; leave run out", "jobs", other, "run")
-    for circle in circles({name: _needs(draft, name) for name in draft.stack.containers()}):
+    for circle in circles(_needs(draft)):
         section = "jobs" if circle[0] in draft.stack.jobs else "applications"
         way = " needs ".join([*circle, circle[0]])
         draft.report(
@@ -197,16 +197,20 @@ def _is_spread(one: Placed) -> bool:
     return isinstance(one.container, Application) and one.container.is_replicated
 
 
-def _needs(draft: Draft, name: str) -> list[str]:
-    """Return what a container comes after; nothing while its environment has errors of its own."""
+def _needs(draft: Draft) -> dict[str, list[str]]:
+    """Return what each container comes after; left out is one whose environment has errors of its own: beside whom it
+    runs, or what it refers to, is not known.
+    """
     if not draft.stack.servers:
-        return []
+        return {}
     known = {
         one.name
         for one in placed(draft)
         if (one.server in draft.stack.servers or _is_spread(one))
         and all(draft.whole(one.section, one.name, key) for key in ("env", "environment", "files"))
     }
-    if name not in known:
-        return []  # beside whom it runs, or what it refers to, is not known
-    return [other for other in needs(draft.stack, name) if other in known]
+    return {
+        name: [other for other in needs(draft.stack, name) if other in known]
+        for name in draft.stack.containers()
+        if name in known
+    }

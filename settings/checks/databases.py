@@ -36,8 +36,9 @@ def check(draft: Draft) -> None:
                 used.add(database)
     _shared(draft)
     for name, application in draft.stack.applications.items():
-        _given(draft, name, application)
-        _rotate(draft, name, application, {one.name for one in used if one.server == name})
+        if application.rotate or application.passwords:
+            _given(draft, name, application)
+            _rotate(draft, name, application, {one.name for one in used if one.server == name})
 
 
 def _is_served(draft: Draft, one: Placed, database: Database, at: tuple[Key, ...], *, is_listed: bool) -> bool:

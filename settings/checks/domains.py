@@ -1,6 +1,6 @@
 """Checks of domains: who lists them, who serves them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from settings import entries
 from settings.checks.common import Placed, applications_on, led_to, placed, readable
@@ -9,12 +9,12 @@ from settings.draft import Draft
 from settings.errors import Key, did_you_mean, show
 from settings.models import Application, Dns
 from settings.order import gets_certificates
-from settings.site import Site
+from settings.site import Site, Www
 
 
 def check(draft: Draft) -> None:
     """Report domains listed or served twice, served but not listed, or in nobody's zone."""
-    listed = _listed(draft)
+    listed, said = _listed(draft), www_of(draft.stack)
     served: dict[str, str] = {}
     for one in placed(draft):
         domains = one.container.env.get("domains")
@@ -31,7 +31,7 @@ def check(draft: Draft) -> None:
             _served_domain(draft, one, domain, (*at, index), listed=listed, served=served)
         if isinstance(one.container, Application):
             _http_port(draft, one.name, one.container)
-            _site(draft, one.name, one.container)
+            _site(draft, one.name, one.container, said)
     _own_certificates(draft, listed)
 
 
@@ -141,7 +141,7 @@ def _leads_here(draft: Draft, one: Placed, host: str, at: tuple[Key, ...], serve
         )
 
 
-def _site(draft: Draft, name: str, app: Application) -> None:
+def _site(draft: Draft, name: str, app: Application, said: Mapping[str, Www]) -> None:
     """Report what is said of a site and can't be for its domains, and passwords that nobody has set."""
     at = ("applications", name, "site")
     known = readable(app)
@@ -152,7 +152,7 @@ def _site(draft: Draft, name: str, app: Application) -> None:
             *at, "strip",
         )  # fmt: skip
     for _, entry in known:
-        says = www_of(draft.stack, entry.host)
+        says = said[entry.host]
         if entry.below and app.site.www != says and "www" in app.site.model_fields_set:
             draft.report(
                 f"www of {show(entry.host)} is {says}, as its other applications say; write the same, or leave it out",
@@ -180,7 +180,7 @@ def _own_certificates(draft: Draft, listed: dict[str, list[str]]) -> None:
     """
     getting = {one.server for one in placed(draft) if gets_certificates(one.container)}
     setups = [one for one in placed(draft) if one.section == "jobs" and one.container.env.get("domains") == "all"]
-    for server, name, app in _led(draft):
+    for server in draft.stack.servers:
         https = any(
             (port.host, port.proto) == (443, "tcp")
             for proxy in applications_on(draft, server).values()
@@ -189,9 +189,10 @@ def _own_certificates(draft: Draft, listed: dict[str, list[str]]) -> None:
         )
         here = [one for one in setups if one.server in (server, None)]
         given = any(key.startswith("certificate_") for one in here for key in one.container.env)
-        for index, entry in readable(app):
+        job = here[0].name if here else setups[0].name if setups else "hasetup"
+        led = [(name, index, entry) for name, app in led_to(draft, server).items() for index, entry in readable(app)]
+        for name, index, entry in led:
             if entry.is_wildcard and https and not given and draft.whole("jobs"):
-                job = here[0].name if here else setups[0].name if setups else "hasetup"
                 draft.report(
                     f"no authority gives a certificate for {show(entry.host)} over http; give your own: "
                     f"jobs.{job}.env: {{certificate_wildcard: _secrets^NAME}} (docs/certificates.md)",
@@ -205,13 +206,6 @@ def _own_certificates(draft: Draft, listed: dict[str, list[str]]) -> None:
                     "(docs/certificates.md), or list it at one server",
                     "applications", name, "env", "domains", index,
                 )  # fmt: skip
-
-
-def _led(draft: Draft) -> Iterator[tuple[str, str, Application]]:
-    """Yield each server with the applications that it leads to."""
-    for server in draft.stack.servers:
-        for name, app in led_to(draft, server).items():
-            yield server, name, app
 
 
 def _http_port(draft: Draft, name: str, app: Application) -> None:

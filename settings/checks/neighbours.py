@@ -1,7 +1,7 @@
 """Checks of who may reach whom: whether those of `reach` are there, and whether all are named that a text tells of."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 
 from settings.checks.common import Placed, placed
 from settings.draft import Draft
@@ -21,15 +21,19 @@ _HOST_KEY = re.compile(r"(?:^|[_.-])(?:host|hostname|server)$", re.IGNORECASE)
 
 def check(draft: Draft) -> None:
     """Report what `reach` names in vain, and hosts in texts that the container will not reach."""
+    servers = {one.name: one.server for one in placed(draft)}
+    applications: dict[str | None, set[str]] = {}
     for one in placed(draft):
-        _named(draft, one)
-        if draft.whole(one.section, one.name):
-            _untold(draft, one)
+        if one.section == "applications":
+            applications.setdefault(one.server, set()).add(one.name)
+    for one in placed(draft):
+        _named(draft, one, servers)
+        if one.server is not None and draft.whole(one.section, one.name):
+            _untold(draft, one, applications.get(one.server, set()))
 
 
-def _named(draft: Draft, one: Placed) -> None:
+def _named(draft: Draft, one: Placed, servers: Mapping[str, str | None]) -> None:
     known = draft.names["applications"] | draft.names["jobs"]
-    servers = {there.name: there.server for there in placed(draft)}
     for index, other in enumerate(one.container.reach):
         at = (one.section, one.name, "reach", index)
         there = servers.get(other)
@@ -45,16 +49,13 @@ def _named(draft: Draft, one: Placed) -> None:
             )
 
 
-def _untold(draft: Draft, one: Placed) -> None:
-    """Report hosts that are written as plain text: the container would be refused there."""
+def _untold(draft: Draft, one: Placed, here: Set[str]) -> None:
+    """Report hosts that are written as plain text: the container would be refused there. `here` are the applications
+    of its server.
+    """
     named = named_by(one.name, one.container) | {one.name}
-    beside = {
-        there.name for there in placed(draft) if there.section == "applications" and there.server == one.server
-    } - named
-    if one.server is None:
-        return
     for at, key, text in _texts(one):
-        for host in sorted(_hosts(key, text) & beside):
+        for host in sorted(_hosts(key, text) & here - named):
             remedy = f"reach: [{host}] in {draft.written(one.section, one.name)}"
             if at[2] in ("env", "environment", "files"):
                 remedy = f"${{${host}}} in its place, or {remedy}"

@@ -2,6 +2,7 @@
 records.
 """
 
+from collections import Counter
 from ipaddress import IPv6Address
 from re import ASCII, fullmatch
 
@@ -70,13 +71,10 @@ def _lifetimes(draft: Draft, zone_name: str, zone: Zone) -> None:
 
 def _nowhere(draft: Draft, zone_name: str, zone: Zone) -> None:
     """Report what says that there is no server, beside one that says where it is (RFC 7505, 2782)."""
+    many = Counter((record.name, record.type) for record in zone.records)
     for index, record in enumerate(zone.records):
-        others = [
-            other
-            for place, other in enumerate(zone.records)
-            if place != index and (other.name, other.type) == (record.name, record.type)
-        ]
-        if record.type in ("MX", "SRV") and record.data.split()[-1:] == ["."] and others:
+        is_alone = many[record.name, record.type] == 1
+        if record.type in ("MX", "SRV") and record.data.split()[-1:] == ["."] and not is_alone:
             message = (
                 f'"." says that there is no server, and {show(record.name)} has other records of type {record.type}'
             )

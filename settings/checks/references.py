@@ -1,13 +1,14 @@
 """Checks of references in `env`: whether what they refer to exists, and can be reached."""
 
 import re
+from collections.abc import Mapping
 
-from settings.checks.common import Placed, placed
+from settings.checks.common import Placed, placed, server_of
 from settings.containers import Written
 from settings.draft import Draft
 from settings.errors import Key, closest, did_you_mean, show
 from settings.interpolation import pieces
-from settings.models import Application
+from settings.models import Application, Container
 from settings.references import (
     SIGNS,
     AppRef,
@@ -146,8 +147,11 @@ def _container(draft: Draft, one: Placed, section: str, name: str, at: tuple[Key
         return
     if not _known(draft, name, section, sign, at):
         return
-    there = next((its for its in placed(draft) if its[:2] == (section, name)), None)
-    if there is not None and there.server is not None and one.server is not None and there.server != one.server:
+    containers: Mapping[str, Container] = getattr(draft.stack, section)
+    if name not in containers:
+        return  # it could not be read
+    there = Placed(section, name, containers[name], server_of(draft, section, name, containers[name]))
+    if there.server is not None and one.server is not None and there.server != one.server:
         remedy = _out_of_reach(draft, one.server, there)
         if remedy:
             draft.report(f'"{sign}{name}" runs on {there.server}, this container on {one.server}, {remedy}', *at)

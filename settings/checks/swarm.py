@@ -2,7 +2,7 @@
 
 import re
 
-from settings.checks.common import Placed, placed
+from settings.checks.common import Placed, placed, server_of
 from settings.draft import Draft
 from settings.errors import Key, did_you_mean, show
 from settings.models import Application
@@ -153,21 +153,22 @@ def _reference(draft: Draft, one: Placed, reference: Reference, at: tuple[Key, .
         case DomainsAll() | DbMap():
             draft.report("is for what serves one server; give it to a job there", *at)
         case AppRef(name):
-            there = next((its for its in placed(draft) if its[:2] == ("applications", name)), None)
-            if there is None or not isinstance(there.container, Application) or there.container.is_replicated:
+            there = draft.stack.applications.get(name)
+            if there is None or there.is_replicated:
                 return
             where = f"applications.{name}"
-            if not there.container.private and draft.whole("applications", name, "private"):
+            if not there.private and draft.whole("applications", name, "private"):
                 draft.report(
                     f'"${name}" runs on one server, and replicas reach it from any of them by its private address; '
                     f"write its port there, e.g. private: [5432], in {where}",
                     *at,
                 )
-            server = draft.stack.servers.get(there.server or "")
-            if server is not None and server.private_ip is None and draft.whole("servers", str(there.server)):
+            runs_on = server_of(draft, "applications", name, there)
+            server = draft.stack.servers.get(runs_on or "")
+            if server is not None and server.private_ip is None and draft.whole("servers", str(runs_on)):
                 draft.report(
-                    f'"${name}" runs on {there.server}, which is on no private network; write '
-                    f"servers.{there.server}.private_ip as well",
+                    f'"${name}" runs on {runs_on}, which is on no private network; write '
+                    f"servers.{runs_on}.private_ip as well",
                     *at,
                 )
 

@@ -21,7 +21,8 @@ from typing import Any
 
 import pulumi
 from pulumi.runtime import mocks, rpc
-from pulumi.runtime.stack import run_pulumi_func
+from pulumi.runtime.settings import set_root_resource
+from pulumi.runtime.stack import run_in_stack
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMIT = "0a1b2c3d4e5f60718293a4b5c6d7e8f901234567"  # where every branch is
@@ -186,12 +187,13 @@ def run(stack_file: Mapping[str, Any], *, stack: str = "test", secret_keys: tupl
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     mocks.set_mocks(recorder.mocks, project="apiary", stack=stack, preview=False, monitor=recorder)
+    set_root_resource(None)  # type: ignore[arg-type]  # the program's own one comes, as from the engine
     pulumi.runtime.set_all_config(
         {f"apiary:{section}": json.dumps(value) for section, value in stack_file.items()},
         [f"apiary:{key}" for key in secret_keys],
     )
     try:
-        loop.run_until_complete(run_pulumi_func(lambda: runpy.run_path(str(ROOT / "__main__.py"))))
+        loop.run_until_complete(run_in_stack(lambda: runpy.run_path(str(ROOT / "__main__.py"))))
     finally:
         gc.enable()  # the program lives for seconds and switches it off; this process lives on
     return recorder.graph

@@ -96,6 +96,7 @@ def planned(stack: settings.Stack) -> None:
     settings.reverse_names(stack)
     for name in saved.keeper_first(stack):
         _server(stack, name)
+    assert sorted(settings.neighbours(stack)) == sorted(wanted)
     for name in wanted:
         _container(stack, name)
         assert swarm.runs_on(stack, name)
@@ -127,7 +128,6 @@ def _server(stack: settings.Stack, name: str) -> None:
 
 def _container(stack: settings.Stack, name: str) -> None:
     container = stack.containers()[name]
-    settings.neighbours(stack, name)
     order.waits_for(stack, name)
     order.database_servers(stack, name)
     order.jobs_named(container)

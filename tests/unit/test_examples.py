@@ -72,7 +72,7 @@ def test_an_example_gives_each_image_what_it_insists_on(example: Path) -> None:
             assert container.http_port == row["port"], name
             assert container.health.path in row["paths"], name
         for host, _ in insists.addresses(row, given.environment):
-            assert host in settings.neighbours(stack, name).reached, f"{name} may not reach {host}"
+            assert host in settings.neighbours(stack)[name].reached, f"{name} may not reach {host}"
 
 
 def test_the_list_of_examples_names_every_one() -> None:

@@ -29,7 +29,7 @@ def hive(**applications: dict[str, Any]) -> dict[str, Any]:
 
 
 def reached(raw: dict[str, Any], name: str) -> tuple[str, ...]:
-    return settings.neighbours(settings.load(raw, name="test"), name).reached
+    return settings.neighbours(settings.load(raw, name="test"))[name].reached
 
 
 def test_who_says_nothing_reaches_nobody():
@@ -64,9 +64,9 @@ def test_the_proxy_reaches_what_it_leads_visitors_to_and_where_its_lines_go():
     raw = hive(redis={}, logs={})
     raw["jobs"]["hasetup"]["env"] |= {"access_log": "$logs"}
     stack = settings.load(raw, name="test")
-    visited = {name for name in stack.containers() if settings.neighbours(stack, name).is_visited}
+    visited = {name for name in stack.containers() if settings.neighbours(stack)[name].is_visited}
     assert visited == {"blog", "logs"}
-    assert settings.neighbours(stack, "haproxy").reached == ()
+    assert settings.neighbours(stack)["haproxy"].reached == ()
 
 
 @pytest.mark.parametrize(

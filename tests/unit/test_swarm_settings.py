@@ -106,7 +106,7 @@ def test_who_is_on_the_swarms_network():
     stack = loaded(three())
     attached = {name for name in stack.containers() if name != "shop" and swarm.is_attached(stack, name)}
     assert attached == {"proxy1", "proxy2", "proxy3", "worker"}
-    assert "shop" not in neighbours(stack, "worker").reached
+    assert "shop" not in neighbours(stack)["worker"].reached
 
 
 def test_without_a_swarm_nothing_is_of_one():
