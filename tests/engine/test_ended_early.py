@@ -8,6 +8,7 @@ from tests.engine.workplace import Workplace
 
 ENDED = """
 import os
+import signal
 
 os.kill(os.getpid(), signal.SIGINT)
 """

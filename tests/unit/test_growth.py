@@ -1,4 +1,4 @@
-"""What a stack file costs grows with it, not with its square: counted in lines that Python runs on any machine."""
+"""What a stack file costs grows with it, not with its square: in lines that Python runs, whatever the machine."""
 
 from __future__ import annotations
 
