@@ -219,7 +219,9 @@ def settle(table: Table, planned: Props, seen: Props) -> Props:
             continue
         value = seen[name]
         decided = wanted is not None and not contains_unknown(wanted)
-        if prop.kind == "set" and decided:
+        if prop.kind == "list" and prop.table is not None and isinstance(wanted, dict) and isinstance(value, dict):
+            value = settle(prop.table, wanted, value)
+        elif prop.kind == "set" and decided:
             value = wanted
         elif not prop.scalar and wanted is None and empty(value):
             value = None
