@@ -36,7 +36,8 @@ def test_an_example_is_planned_with_all_that_it_runs(workplace: Workplace, examp
     planned = State.of_plan(project.plan())
     config = yaml.safe_load(text)["config"]
     spread = {name for name, entry in config["apiary:applications"].items() if "replicas" in entry}
-    # Of what is public, the proxy has a door.
-    wanted = {*config["apiary:applications"], *config["apiary:jobs"], "haproxy-door"} - spread
+    # Of what is public, the proxies have doors.
+    doors = {f"{name}-door" for name, entry in config["apiary:applications"].items() if entry.get("ipv6_web")}
+    wanted = {*config["apiary:applications"], *config["apiary:jobs"], *doors} - spread
     assert {one.name for one in planned.of_type(CONTAINER)} == wanted
     assert {one.name for one in planned.of_type(SERVICE)} == spread
