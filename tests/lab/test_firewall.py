@@ -126,7 +126,7 @@ def test_the_web_address_is_found_when_others_took_ipv4_addresses_while_the_prox
         f"for name in {' '.join(takers)}; do {run} 300; done; docker start {door}"
     )
     try:
-        until(lambda: hive.get("http://example.com/", "-4")[0] == 200, 60, "it is served over IPv4")
+        until(lambda: hive.get("http://example.com/", "-4")[0] == 200, 20, "it is served over IPv4")
         started = time.monotonic()
         until(lambda: hive.get("http://example.com/", "-6")[0] == 200, 60, "it is served over IPv6")
         assert time.monotonic() - started < 5
