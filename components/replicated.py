@@ -137,12 +137,13 @@ class Replicated(pulumi.ComponentResource):
                 ignore_changes=["taskSpec.placement.platforms"],
             ),
         )
-        seconds = int(own.replicas or 1) * (own.health.timeout + own.grace_seconds) + SPARE_SECONDS
+        one = own.health.timeout + own.grace_seconds
+        seconds = int(own.replicas or 1) * one + SPARE_SECONDS
         awaited = remote.Command(
             f"{name}-replicas-release",
             connection=connection,
             create=f"apiary-replicas await {shlex.quote(name)} --timeout {seconds} && "
-            f"apiary-replicas spread {shlex.quote(name)} {own.replicas} --timeout {seconds}",
+            f"apiary-replicas spread {shlex.quote(name)} {own.replicas} --timeout {one + SPARE_SECONDS}",
             # Another limit, or another way to connect, is no reason to prove it again.
             update="true",
             # As one value: in a list the Command plugin refuses a secret that is not known yet.

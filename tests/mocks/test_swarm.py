@@ -284,7 +284,7 @@ def test_all_replicas_have_stopped_before_the_service_goes(raw: dict[str, Any], 
 def test_each_server_judges_its_own_proxy_once_the_release_is_through(raw: dict[str, Any], program: Any) -> None:
     graph = program(raw)
     through = graph.one("command:remote:Command", "shop-replicas-release")
-    spread = "apiary-replicas spread shop 4 --timeout 540"
+    spread = "apiary-replicas spread shop 4 --timeout 180"
     assert through.inputs["create"] == f"apiary-replicas await shop --timeout 540 && {spread}"
     for server in ("web1", "web2", "web3"):
         verdict = graph.one("command:remote:Command", f"{server}-verdict")

@@ -312,14 +312,30 @@ def test_replicas_are_spread_evenly_by_one_more_and_one_less(
     assert swarm.scaled == [7, 6, 7, 6]
 
 
-def test_a_replica_that_cant_be_moved_fails_and_their_number_stays(
+def test_where_there_is_no_room_for_one_more_they_serve_from_where_they_are(
     monkeypatch: pytest.MonkeyPatch, docker: Docker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     swarm = Spreading(monkeypatch, web1=2, web2=0)
     swarm.sick = True
-    assert replicas_tool.main(["spread", "echo", "2", "--timeout", "0"]) == 1
-    assert "2 of 3 replicas are healthy" in capsys.readouterr().err
+    assert replicas_tool.main(["spread", "echo", "2", "--timeout", "0"]) == 0
+    assert "stay where they are, for one more does not come up: " in (told := capsys.readouterr().out)
+    assert "2 of 3 replicas are healthy" in told
     assert (swarm.scaled, swarm.number) == ([3, 2], 2)
+
+
+def test_replicas_that_do_not_serve_where_they_are_either_fail(
+    monkeypatch: pytest.MonkeyPatch, docker: Docker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    swarm = Spreading(monkeypatch, web1=2, web2=0)
+    scale = swarm.docker
+
+    def lost(*words: str) -> str:
+        swarm.sick, swarm.there["web1"] = True, 1
+        return scale(*words)
+
+    monkeypatch.setattr(replicas_tool, "docker", lost)
+    assert replicas_tool.main(["spread", "echo", "2", "--timeout", "0"]) == 1
+    assert "0 of 2 replicas are healthy" in capsys.readouterr().err
 
 
 def test_a_spreading_that_was_cut_off_is_put_right(monkeypatch: pytest.MonkeyPatch, docker: Docker) -> None:
