@@ -145,8 +145,8 @@ tested = cli=$$($(RUN) -m lab prepare) && PATH=$(CURDIR)/$(VENV)/bin:$$cli:$$PAT
 agreed = $(if $(filter 1,$(YES)),--yes)
 
 # A stack of the lab is reached through its region's environment.
-in_lab = $(shell grep -s '^  vultr:apiKey: lab$$' Pulumi.$(STACK).yaml)
-lab = $(RUN) -m lab $(if $(filter-out lab,$(STACK)),--stack $(STACK))
+in_lab = $(or $(filter lab,$(STACK)),$(shell grep -s '^  vultr:apiKey: lab$$' Pulumi.$(STACK).yaml))
+lab = $(RUN) -m lab$(if $(filter-out lab,$(STACK)), --stack $(STACK))
 in_stack = $(if $(in_lab),env=$$($(lab) env) && eval "$$env" &&)
 
 # --- for work on Apiary itself -------------------------------------------------------------------------------

@@ -113,7 +113,7 @@ class Application(pulumi.ComponentResource):
         released = remote.Command(
             f"{name}-{'rolling' if own.is_rolling else 'stop-first'}-release",
             connection=host.server.connection.command(),
-            create=self.container.id.apply(lambda made: _release(name, own, made, question)),
+            create=self.container.id.apply(lambda made: _release(own, made, question)),
             # Another limit, or another way to connect, is no reason to prove it again; another question is.
             update="true",
             triggers=[self.container.id, *question],
@@ -142,14 +142,11 @@ class Application(pulumi.ComponentResource):
         self.register_outputs({"container": self.container.name})
 
 
-def _release(name: str, own: settings.Application, container: str, question: list[str]) -> str:
+def _release(own: settings.Application, container: str, question: list[str]) -> str:
     """What proves a container that has just been made, and lets the one of before go."""
     steps = [f"apiary-await {container} {shlex.join(['--timeout', str(own.health.timeout), *question])}"]
     if own.has_door:
         steps.append(f"apiary-door handover {container} --limit {DRAIN_SECONDS}")
-    if own.renamed_from:
-        # Before the proxy leads visitors to it by its new name.
-        steps.append(f"apiary-maintenance renamed {own.renamed_from} {name}")
     return " && ".join(steps)
 
 

@@ -655,15 +655,6 @@ def test_a_renamed_component_is_the_same_under_its_old_name(
     assert others <= {(f"{old}-carried",), (f"{old}-door",)}
 
 
-def test_a_closed_application_is_closed_by_its_new_name_before_the_proxy_knows_that(
-    program: Any, stack_file: dict[str, Any]
-) -> None:
-    applications = stack_file["applications"]
-    applications["news"] = {**applications.pop("site"), "renamed_from": "site"}
-    released = program(stack_file).one(COMMAND, "news-rolling-release")
-    assert released.inputs["create"].endswith(" && apiary-maintenance renamed site news")
-
-
 def test_a_renamed_application_keeps_the_passwords_that_it_was_set_up_with(
     program: Any, stack_file: dict[str, Any]
 ) -> None:

@@ -215,29 +215,3 @@ def test_a_server_without_the_tool_says_what_to_do(asked, monkeypatch):
     pulumi: Any = Pulumi(STATE)
     with pytest.raises(OperationError, match="say pulumi up first"):
         maintenance.maintain(pulumi, "shop", [], off=False)
-
-
-def test_what_is_closed_stays_closed_by_its_new_name_and_by_the_old_one_until_it_is_opened(tmp_path, proxy, capsys):
-    proxy.others = ("news",)
-    assert tool.main(["on", "shop", "203.0.113.7"]) == 0
-    for _ in range(2):
-        assert tool.main(["renamed", "shop", "news"]) == 0
-    assert {key for key, _ in proxy.entries} == {"shop", "shop@203.0.113.7", "news", "news@203.0.113.7"}
-    capsys.readouterr()
-    assert tool.main(["list"]) == 0
-    assert capsys.readouterr().out == "news closed since 2025-11-29T07:06:40Z, but for 203.0.113.7\n"
-    assert tool.main(["off", "news"]) == 0
-    assert (proxy.entries, (tmp_path / "maintenance.map").read_text()) == ([], "")
-    # And back again.
-    for old, new in (("shop", "news"), ("news", "shop")):
-        assert tool.main(["on", old]) == 0
-        assert tool.main(["renamed", old, new]) == 0
-    assert tool.main(["off", "shop"]) == 0
-    assert proxy.entries == []
-
-
-def test_an_open_one_is_open_by_its_new_name(tmp_path, proxy, monkeypatch):
-    assert tool.main(["renamed", "blog", "news"]) == 0
-    assert proxy.entries == []
-    monkeypatch.setattr(tool, "admin_socket", lambda: None)
-    assert tool.main(["renamed", "blog", "news"]) == 0

@@ -64,7 +64,8 @@ def addresses(container: dict[str, Any]) -> list[str]:
     if kind == "container":
         return addresses(inspect(other))
     networks = (container["NetworkSettings"].get("Networks") or {}).values()
-    networks = [network for network in networks if network.get("Gateway") != ""]
+    # Of one that is on networks without a gateway alone, as a rehearsal's copies are, all are the host's.
+    networks = [network for network in networks if network.get("Gateway") != ""] or networks
     texts = [network.get(key) for key in ("IPAddress", "GlobalIPv6Address") for network in networks]
     return [str(ipaddress.ip_address(text)) for text in texts if text]
 
