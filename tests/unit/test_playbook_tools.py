@@ -447,6 +447,14 @@ def test_who_joined_another_s_network_has_the_addresses_of_that_one(monkeypatch)
     assert proxy.addresses({**joined, "HostConfig": {"NetworkMode": "web1"}}) == []
 
 
+def test_a_container_is_asked_on_its_server_s_network_and_a_rehearsal_s_copy_where_it_is():
+    overlay = {"IPAddress": "10.201.64.7", "GlobalIPv6Address": "", "Gateway": ""}
+    bridge = {"IPAddress": "172.30.0.20", "GlobalIPv6Address": "", "Gateway": "172.30.0.1"}
+    assert proxy.addresses({"NetworkSettings": {"Networks": {"swarm": overlay, "web1": bridge}}}) == ["172.30.0.20"]
+    internal = {"IPAddress": "172.31.9.2", "GlobalIPv6Address": "", "Gateway": ""}
+    assert proxy.addresses({"NetworkSettings": {"Networks": {"drill": internal}}}) == ["172.31.9.2"]
+
+
 NOW = datetime.datetime(2026, 1, 1, 0, 0, 10, tzinfo=datetime.UTC)
 
 
