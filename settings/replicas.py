@@ -55,7 +55,7 @@ REFUSED: Mapping[str, str] = {
     "ipv4": "the swarm's network is IPv4 alone, and its replicas reach the world over IPv4; leave it out",
     "stateful": f"replicas are several at once; {_ELSEWHERE}",
     "database": f"its replicas would each have data of their own; {_ELSEWHERE}",
-    "reach": "the swarm's network has no filter between neighbours; leave it out, and write whom it needs in env, e.g. $NAME",
+    "reach": "the swarm's network has no filter between neighbours; leave it out, and name in env whom it needs: $NAME",
     "renamed_from": "a service can't change its name; write the old name again, or take one out and add the other",
     "devices": f"a service of Docker gets no device; {_ELSEWHERE}",
     "ulimits": f"a service of Docker has none by the plugin; {_ELSEWHERE}",
