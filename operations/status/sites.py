@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from operations.status.report import FAMILIES, Answers, Level, Row, Say
+from operations.status.report import FAMILIES, Answers, Level, Row, Say, Told
 from operations.status.stack import Site, Wanted
 from operations.status.words import DAY
 
@@ -19,7 +19,7 @@ def sites(wanted: Wanted, answers: Answers) -> tuple[Row, ...]:
         Row(site.domain, ("none", "none", "?"), because=Level.WRONG)
         if answers.servers[site.server].cause == "silent" and not answers.answering([site])
         else _site(Say(wanted, "site", site.domain), site, answers)
-        for site in wanted.sites
+        for site in once(wanted.sites, answers.servers)
     ]
     if any(visit["no_route"] for visit in answers.visits.values()):
         say = Say(wanted, "site", "all of them")
@@ -29,6 +29,14 @@ def sites(wanted: Wanted, answers: Answers) -> tuple[Row, ...]:
         say(Level.WATCH, says, f"APIARY_VISITOR='ssh SOMEWHERE-ELSE' {say.make('status')}", see)
         rows.append(Row(say.name, ("", "", ""), tuple(say.found)))
     return tuple(rows)
+
+
+def once(wanted: Sequence[Site], servers: Mapping[str, Told]) -> list[Site]:
+    """Each domain once: of several servers that serve it, as the first of those that can be asked has it."""
+    found: dict[str, Site] = {}
+    for site in sorted(wanted, key=lambda one: servers[one.server].cause == "silent"):
+        found.setdefault(site.domain, site)
+    return [site for site in wanted if found[site.domain] is site]
 
 
 def _site(say: Say, site: Site, answers: Answers) -> Row:

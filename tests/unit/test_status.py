@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from operations.state import Server, State
-from operations.status import render
+from operations.status import render, sites
 from operations.status.backups import Due
 from operations.status.drift import changes_of
 from operations.status.findings import report
@@ -243,6 +243,13 @@ def test_a_site_of_several_servers_is_no_sign_that_this_one_lives() -> None:
     found = made(told=Told(None, "no reason", "silent"), sites=(shared,))
     [finding] = [one for one in found.findings if one.kind == "server"]
     assert (finding.says, finding.type) == ("does not answer: no reason", "make revive SERVER=web1 STACK=prod")
+
+
+def test_a_site_of_several_servers_stands_there_once_as_one_that_answers_has_it() -> None:
+    there = [replace(SITE, server=server) for server in ("web1", "web2", "web3")]
+    told = {server: Told(None, "", "silent" if server == "web1" else "") for server in ("web1", "web2", "web3")}
+    alone = replace(SITE, domain="alone.example.com", server="web1")
+    assert list(sites.once([*there, alone], told)) == [there[1], alone]
 
 
 def certificate(left: float, life: float = 90) -> dict[str, Any]:
