@@ -1,7 +1,7 @@
 """Empties one server of the swarm without a failed request, before it is rebuilt or goes; or fills it again.
 
-Writes `drain` at it into the stack file, as `pulumi config` does, and updates. Then waits until its replicas have
-moved, and for one TTL of the records that led to it: so long somebody may have its address, whom its proxy serves.
+Writes `drain` at it into the stack file and updates. Then waits until its replicas have moved, and for one TTL of
+the records that led to it: so long somebody may have its address, whom its proxy serves.
 Leaves alone: what runs on that server alone, and the server itself.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 
+from operations import stack_file
 from operations.cli import PROGRAM, OperationError, Pulumi, say
 from operations.hosts import Ended, Host, Unreachable, ensure_key
 from operations.state import Server, State
@@ -57,16 +58,19 @@ def drain(pulumi: Pulumi, name: str, *, off: bool) -> None:
 def _write(pulumi: Pulumi, name: str, *, off: bool) -> None:
     """Change the stack file; put it back as it was when the program refuses what it says then."""
     file = PROGRAM / f"Pulumi.{pulumi.name}.yaml"
-    text = file.read_bytes()
-    path = f"{pulumi.project}:servers.{name}.drain"
-    if off:
-        pulumi.run("config", "rm", "--path", path, quiet=True)
-    else:
-        pulumi.run("config", "set", "--path", path, "true", quiet=True)
+    text, section = file.read_text(encoding="utf-8"), f"{pulumi.project}:servers"
+    try:
+        file.write_text(stack_file.put(text, section, name, "drain", None if off else "true"), encoding="utf-8")
+    except stack_file.NotSo:
+        # An anchor that others have too, say: they are written out, and it means the same.
+        change = (
+            ["rm", "--path", f"{section}.{name}.drain"] if off else ["set", "--path", f"{section}.{name}.drain", "true"]
+        )
+        pulumi.run("config", *change, quiet=True)
     try:
         pulumi.preview()
     except OperationError:
-        file.write_bytes(text)
+        file.write_text(text, encoding="utf-8")
         say(f"drain {name}: nothing is done, and {file.name} is as it was")
         raise
 

@@ -15,6 +15,13 @@ from operations.state import Server
 
 PREFIX = "urn:pulumi:prod::apiary::apiary:host:Server"
 TTL = 120
+FILE = """\
+config:
+  apiary:servers:
+    web1: &first {swarm: manager}
+    web2: {swarm: manager}
+    web3: *first
+"""
 
 
 @dataclass(frozen=True)
@@ -92,7 +99,7 @@ def clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Clock:
     made = Clock()
     monkeypatch.setattr(drain, "time", made)
     monkeypatch.setattr(drain, "PROGRAM", tmp_path)
-    (tmp_path / "Pulumi.prod.yaml").write_text("config:\n")
+    (tmp_path / "Pulumi.prod.yaml").write_text(FILE)
     return made
 
 
@@ -106,7 +113,8 @@ def test_it_is_empty_when_its_replicas_have_moved_and_a_ttl_has_passed(
     answered_by(monkeypatch, Swarm(WHOLE, looks=3, silent=("web1",)))
     stack = Stack("prod")
     drain.drain(stack, "web2", off=False)
-    assert stack.done == ["config set", "up"]
+    assert stack.done == ["up"]
+    assert "web2: {drain: true, swarm: manager}" in (drain.PROGRAM / "Pulumi.prod.yaml").read_text()
     assert clock.now == TTL
     told = capsys.readouterr().out
     assert told.index("no replica runs there") < told.index("120 s, one TTL") < told.index("done; it may go")
@@ -117,7 +125,7 @@ def test_with_another_manager_away_it_is_not_begun(clock: Clock, monkeypatch: py
     answered_by(monkeypatch, Swarm([WHOLE[0], WHOLE[1], node("web3", "Unreachable", "Down")]))
     with pytest.raises(OperationError, match=r"web3 can't be reached.*make revive"):
         drain.drain(stack, "web2", off=False)
-    assert (stack.done, clock.now, file.read_text()) == ([], 0, "config:\n")
+    assert (stack.done, clock.now, file.read_text()) == ([], 0, FILE)
 
 
 def test_where_nobody_else_decides_nothing_is_begun(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +144,7 @@ def test_what_the_program_refuses_leaves_the_stack_file_as_it_was(
     with pytest.raises(OperationError, match="could move nowhere"):
         drain.drain(stack, "web2", off=False)
     assert "up" not in stack.done
-    assert (drain.PROGRAM / "Pulumi.prod.yaml").read_text() == "config:\n"
+    assert (drain.PROGRAM / "Pulumi.prod.yaml").read_text() == FILE
     assert "Pulumi.prod.yaml is as it was" in capsys.readouterr().out
     assert clock.now == 0
 
@@ -151,8 +159,10 @@ def test_replicas_that_do_not_move_are_named(clock: Clock, monkeypatch: pytest.M
 def test_off_takes_the_word_out_and_waits_for_nobody(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     answered_by(monkeypatch, Swarm(WHOLE))
     stack = Stack("prod")
+    file = drain.PROGRAM / "Pulumi.prod.yaml"
+    file.write_text(FILE.replace("web2: {", "web2: {drain: true, "))
     drain.drain(stack, "web2", off=True)
-    assert stack.done == ["config rm", "up"]
+    assert (stack.done, file.read_text()) == (["up"], FILE)
     assert clock.now == 0
 
 
@@ -160,3 +170,13 @@ def test_a_server_that_is_not_there_is_named_with_those_that_are(clock: Clock) -
     with pytest.raises(OperationError, match="no server 'web4'; it has: web1, web2, web3"):
         drain.drain(Stack("prod"), "web4", off=False)
     assert clock.now == 0
+
+
+def test_a_word_that_others_would_have_too_is_written_by_pulumi(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered_by(monkeypatch, Swarm(WHOLE))
+    stack = Stack("prod")
+    drain.drain(stack, "web1", off=False)
+    assert stack.done == ["config set", "up"]
+    told = (drain.PROGRAM / "Pulumi.prod.yaml").read_text()
+    assert told.endswith("config set --path apiary:servers.web1.drain true\n")
+    assert clock.now == TTL
