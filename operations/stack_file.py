@@ -44,7 +44,8 @@ def _entry(text: str, *keys: str) -> yaml.MappingNode:
         node = next((value for one, value in node.value if one.value == key), None)
         if not isinstance(node, yaml.MappingNode):
             raise NotSo(f"{key} is no map")
-    return node
+    found: yaml.MappingNode = node
+    return found
 
 
 def _written(text: str, entry: yaml.MappingNode, word: str, value: str | None) -> str:
