@@ -66,12 +66,19 @@ done
 [ -n "${{told:-}}" ] || {{ echo "no manager knows {name} now (above); run it again" >&2; exit 1; }}
 ask_{own} cluster </dev/null
 """
-# Not from the instance that has taken the place of the one that joined. Of a dead one the others forget.
+# Not from the instance that has taken the place of the one that joined. Of a dead one the others forget; one that lives
+# has to leave. Exit status 127: it has, and its bootstrap has taken apiary-swarm away since.
 LEAVE = """\
 {asking}
-if there=$({ssh} cat /etc/apiary/instance </dev/null) && [ "$there" != {instance} ]; then exit 0; fi
+if there=$({ssh} cat /etc/apiary/instance </dev/null); then
+    [ "$there" = {instance} ] || exit 0
+    lives=1
+fi
 for other in {others}; do "ask_$other" dismiss {name} </dev/null && break; done
-ask_{own} leave </dev/null || true
+[ -n "${{lives:-}}" ] || exit 0
+ask_{own} leave </dev/null
+status=$?
+[ "$status" = 127 ] || exit "$status"
 """
 
 

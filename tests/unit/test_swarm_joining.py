@@ -48,6 +48,8 @@ elif verb in ("known", "dismiss"):
     sys.exit(0 if me["state"].startswith("manager") else 3)
 elif verb == "cluster":
     print("number-of-the-swarm")
+elif verb == "leave":
+    sys.exit(me.get("leave", 0))
 """
 
 
@@ -140,6 +142,14 @@ def test_who_leaves_is_dismissed_first_and_the_one_in_its_place_is_not(region: R
     (region.root / "log").unlink()
     assert region.run(LEAVE, "web3", instance="one-that-is-gone").returncode == 0
     assert region.log() == ["web3 cat /etc/apiary/instance"]
+
+
+@pytest.mark.parametrize(("status", "ended"), [(1, 1), (127, 0)])
+def test_a_server_that_lives_has_left_or_says_why_not(region: Region, status: int, ended: int) -> None:
+    for server in SERVERS:
+        region.set(server, state=f"manager id-of-{server}")
+    region.set("web3", leave=status)
+    assert region.run(LEAVE, "web3").returncode == ended
 
 
 def test_of_a_dead_server_the_others_forget(region: Region) -> None:

@@ -344,6 +344,24 @@ def test_a_spreading_that_was_cut_off_is_put_right(monkeypatch: pytest.MonkeyPat
     assert swarm.scaled == [2]
 
 
+@pytest.mark.parametrize(
+    ("swarm", "running", "told"),
+    [
+        (MANAGER, "c1\n", "first make drain SERVER="),
+        ({**MANAGER, "Managers": 3}, "", "swarm: worker, by an update of its own"),
+        ({**MANAGER, "Managers": 1}, "", ""),
+        ({**MANAGER, "ControlAvailable": False}, "", ""),
+        ({"LocalNodeState": "inactive"}, "c1\n", ""),
+    ],
+)
+def test_a_server_takes_nothing_along_when_its_word_is_taken_out(
+    swarm: dict[str, Any], running: str, told: str, docker: Docker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    docker.answers |= {"info___format": swarm, "ps___quiet": running}
+    assert swarm_tool.main(["free"]) == bool(told)
+    assert told in capsys.readouterr().err
+
+
 # encryption
 
 UNSHARE = """#!/bin/sh
