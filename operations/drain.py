@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import time
 
+import yaml
+
 from operations import stack_file
 from operations.cli import PROGRAM, OperationError, Pulumi, say
 from operations.hosts import Ended, Host, Unreachable, ensure_key
@@ -45,8 +47,9 @@ def drain(pulumi: Pulumi, name: str, *, off: bool) -> None:
     if off:
         say(f"drain {name}: done; records lead to it again")
         return
-    # Whoever asked a moment before the records went may come for so long.
-    taken, ttl = time.monotonic(), _ttl(before, State.of(pulumi.export()))
+    # Whoever asked a moment before the records went may come for so long. If they went by an update of before, when is
+    # not known here.
+    taken, ttl = time.monotonic(), _ttl(before, _domains(pulumi, name))
     _wait_for_moves(others, name)
     say(f"drain {name}: no replica runs there")
     if ttl:
@@ -115,7 +118,22 @@ def _running(listed: str) -> list[str]:
     return [name for name, state, *_ in words if state == "Running"]
 
 
-def _ttl(before: State, after: State) -> int:
-    """Seconds for which resolvers may still answer with the records that have gone; 0 where none has."""
-    kept = after.ids(RECORD)
-    return max((int(one.outputs.get("ttl") or 0) for one in before.of_type(RECORD) if one.id not in kept), default=0)
+def _domains(pulumi: Pulumi, name: str) -> list[str]:
+    """The domains that lead to the server while it is not emptied, as the stack file has them."""
+    read = yaml.safe_load((PROGRAM / f"Pulumi.{pulumi.name}.yaml").read_text(encoding="utf-8"))
+    entry = read["config"][f"{pulumi.project}:servers"][name]
+    return [str(domain) for domain in (entry.get("dns") or {}).get("web") or []]
+
+
+def _ttl(state: State, domains: list[str]) -> int:
+    """Seconds for which resolvers may still answer with an address of these domains, of whichever server."""
+    found = [one.outputs for one in state.of_type(RECORD) if one.outputs.get("type") in ("A", "AAAA")]
+    named = [(".".join(filter(None, (str(one.get("name") or ""), str(one["domain"])))), one) for one in found]
+    return max(
+        (
+            int(one.get("ttl") or 0)
+            for host, one in named
+            if any(f".{host}".endswith(f".{domain}") for domain in domains)
+        ),
+        default=0,
+    )
