@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.paths import Paths
-from lab.shell import LabError, docker, docker_json, exclusive
+from lab.shell import LabError, docker, docker_json, exclusive, succeeds
 
 SITE = "2001:db8:77::/48"  # every instance gets a /64 of it
 PROBERS = "2001:db8:77:ffff::/64"  # the on-link prober: ::100
@@ -154,7 +154,9 @@ def ensure(paths: Paths) -> Plan:
     if plan and mine:
         return plan
     for network in mine:
-        docker("network", "rm", network, step="lab network")
+        if not succeeds(["docker", "network", "rm", network]):  # the engine has lost count: engine.clean() tells it
+            plan = Plan(docker("network", "inspect", network, "--format", "{{(index .IPAM.Config 0).Subnet}}").strip())
+            return _keep(paths, plan)
     # Two labs that look at the same moment would choose the same subnet.
     with exclusive(paths.cache / "network.lock", CHOICE_SECONDS, "choosing a subnet"):
         plan = choose([*routes(), *_docker_subnets()], [plan.subnet, *CANDIDATES] if plan else CANDIDATES)
@@ -174,6 +176,10 @@ def ensure(paths: Paths) -> Plan:
             paths.name("net"),
             step="lab network",
         )
+    return _keep(paths, plan)
+
+
+def _keep(paths: Paths, plan: Plan) -> Plan:
     details = {
         name: getattr(plan, name)
         for name in ("gateway", "registry", "nameserver", "acme", "metadata", "prober", "prober_routed", "servers")
