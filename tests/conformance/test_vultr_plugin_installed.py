@@ -167,14 +167,12 @@ def test_an_interrupted_creation_is_recorded_and_finished(stack: Stack) -> None:
 
 
 def test_a_killed_creation_is_taken_up_and_not_doubled(stack: Stack) -> None:
-    """The engine and the plugin are killed while the server is being made, before anybody has recorded it."""
+    """Engine, program and plugin are killed while the server is being made, before anybody has recorded it."""
     stack.held()
     process = stack.start("up", "--yes", "--skip-preview")
     notes = stack.folder / "home" / "apiary-vultr"
     until(lambda: stack.instances() and any('"id": "' in note.read_text() for note in notes.glob("*.json")), process)
-    children = subprocess.run(["pgrep", "--parent", str(process.pid)], capture_output=True, text=True, check=True)
-    for pid in (process.pid, *map(int, children.stdout.split())):
-        os.kill(pid, signal.SIGKILL)
+    subprocess.run(["pkill", "--signal", "KILL", "--session", str(process.pid)], check=True)
     process.communicate(timeout=60)
     (server,) = stack.instances()
     stack.released()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -196,12 +194,10 @@ def killed_when_recorded(project: Project, emulator: Emulator) -> None:
     process = subprocess.Popen(
         [str(project.workplace.pulumi), "up", "--yes", "--skip-preview", "--stack", project.stack, "--non-interactive"],
         cwd=project.folder, env={**project.workplace.environment, **vultr.reaching(emulator)},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     emulator.until((project.folder / "recorded").exists, SECONDS)
-    children = subprocess.run(["pgrep", "--parent", str(process.pid)], capture_output=True, text=True, check=True)
-    for pid in (process.pid, *map(int, children.stdout.split())):
-        os.kill(pid, signal.SIGKILL)
+    subprocess.run(["pkill", "--signal", "KILL", "--session", str(process.pid)], check=True)
     process.wait()
     program.write_text(text)
     vultr.succeeded(project.run("cancel", "--yes"))
