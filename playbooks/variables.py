@@ -269,13 +269,18 @@ def daemon(variables: Variables) -> dict[str, Any]:
     if variables.get("apiary_swarm") is not None:
         # Of a plain container it is an option; a service has none.
         settings["no-new-privileges"] = True
-    mirrors = variables.get("apiary_registry_mirrors", [])
+    mirrors = [_with_port(mirror) for mirror in variables.get("apiary_registry_mirrors", [])]
     if mirrors:
         settings["registry-mirrors"] = mirrors
     # BuildKit takes no http from the mirrors' own list; engine 20.10 reads the scheme, later ones take it off.
     if plain := ["/".join(mirror.split("/")[:3]) for mirror in mirrors if mirror.startswith("http://")]:
         settings["insecure-registries"] = plain
     return settings
+
+
+def _with_port(mirror: str) -> str:
+    """A mirror by http with its port: engine 26 asks by https, on 443, where none is written."""
+    return re.sub(r"^(http://(?:[^/:\[]+|\[[^]]+\]))(?=/|$)", r"\1:80", mirror)
 
 
 def replace(path: str, text: str) -> bool:

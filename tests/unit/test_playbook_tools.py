@@ -117,14 +117,30 @@ def test_a_run_that_would_lock_itself_out_is_refused():
         variables.check({**VARIABLES, "apiary_ssh_from": ["198.51.100.0/24"]}, "192.0.2.1")
 
 
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("http://mirror", "http://mirror:80"),
+        ("http://mirror/", "http://mirror:80/"),
+        ("http://mirror/hub", "http://mirror:80/hub"),
+        ("http://mirror:5000/", "http://mirror:5000/"),
+        ("http://[2001:db8::5]", "http://[2001:db8::5]:80"),
+        ("http://[2001:db8::5]:5000", "http://[2001:db8::5]:5000"),
+        ("https://mirror", "https://mirror"),
+    ],
+)
+def test_docker_asks_a_mirror_by_http_where_it_listens(given: str, written: str):
+    assert variables.daemon({**VARIABLES, "apiary_registry_mirrors": [given]})["registry-mirrors"] == [written]
+
+
 def test_docker_gets_the_bridge_subnet_and_leaves_ipv6_filtering_to_ufw():
     daemon = variables.daemon({**VARIABLES, "apiary_registry_mirrors": ["http://mirror"]})
     assert daemon["fixed-cidr-v6"] == "2001:db8:1:2:0:1::/96"
     assert daemon["ip6tables"] is False
     assert daemon["live-restore"] is True
     assert daemon["userland-proxy"] is False
-    assert daemon["registry-mirrors"] == ["http://mirror"]
-    assert daemon["insecure-registries"] == ["http://mirror"], "BuildKit takes no http from the mirrors' own list"
+    assert daemon["registry-mirrors"] == ["http://mirror:80"]
+    assert daemon["insecure-registries"] == ["http://mirror:80"], "BuildKit takes no http from the mirrors' own list"
     assert "insecure-registries" not in variables.daemon({**VARIABLES, "apiary_registry_mirrors": ["https://mirror"]})
     assert daemon["builder"]["gc"]["enabled"], "a cache of builds never fills the disk"
     assert daemon["log-opts"] == {"max-size": "10m", "max-file": "3"}
