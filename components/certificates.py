@@ -1,8 +1,9 @@
 """The one account by which several servers of a name get certificates.
 
 Makes a key, once, where a domain leads to several servers. An authority asks any of them for the answer to a
-challenge, and that names the account's key: with one key it is the same on all (images/CertBot/certjob). Leaves alone:
-certificates themselves, of which each server gets its own, and no key leaves it.
+challenge, and that names the account's key: with one key it is the same on all. One of the servers of a domain, the
+first of the stack file, obtains its certificate, and the others take it from there, closed by that key
+(images/CertBot/certjob). Leaves alone: certificates themselves, which the state never sees.
 """
 
 from __future__ import annotations
@@ -39,5 +40,17 @@ class Account(pulumi.ComponentResource):
         if not (gets_certificates(container) and domains):
             return {}
         # Of the others only where they are is told, not that they have to be there: they come and go.
-        peers = {domain: [apart(hosts[other].server.ipv4) for other in others] for domain, others in domains.items()}
-        return {"ACCOUNT_KEY": self._key, "PEERS": pulumi.Output.json_dumps(peers, sort_keys=True)}
+        where = {other: apart(hosts[other].server.ipv4) for others in domains.values() for other in others}
+        peers = {domain: [where[other] for other in others] for domain, others in domains.items()}
+        own = self._stack.server_of(container)
+        first = {
+            domain: next(one for one in self._stack.servers if one in (own, *others))
+            for domain, others in domains.items()
+        }
+        return {
+            "ACCOUNT_KEY": self._key,
+            "PEERS": pulumi.Output.json_dumps(peers, sort_keys=True),
+            "OBTAINED_BY": pulumi.Output.json_dumps(
+                {domain: where[server] for domain, server in first.items() if server != own}, sort_keys=True
+            ),
+        }

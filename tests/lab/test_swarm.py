@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import time
 from collections.abc import Iterator
@@ -195,8 +196,15 @@ def test_a_bad_release_is_taken_back_and_says_what_the_failed_replica_said(three
     assert replicas(three, "web1") == REPLICAS
 
 
+def certificate(three: Hive, address: str) -> str:
+    """The fingerprint of what a visitor of this address gets."""
+    place = f"[{address}]" if ":" in address else address
+    ask = f"openssl s_client -connect {place}:443 -servername {HOST} </dev/null 2>/dev/null"
+    return three.prober("sh", "-c", f"{ask} | openssl x509 -noout -fingerprint -sha256").stdout
+
+
 @pytest.mark.soak
-def test_every_server_serves_a_certificate_whichever_the_authority_asks(three: Hive) -> None:
+def test_all_servers_serve_one_certificate_whichever_the_authority_asks(three: Hive) -> None:
     whole = yaml.safe_load((CHECKOUT / "Pulumi.swarm.yaml").read_text())["config"]
     with three.changed() as settings:
         for number in range(1, len(SERVERS) + 1):
@@ -209,6 +217,15 @@ def test_every_server_serves_a_certificate_whichever_the_authority_asks(three: H
             family = "-6" if ":" in address else "-4"
             status, body = three.get(f"https://{HOST}/", family, "--resolve", f"{HOST}:443:{place}")
             assert status == 200, f"{address}: {status} {body}"
+        assert len({certificate(three, address) for address in addresses(three, *SERVERS)}) == 1, "one obtains, all serve"
+        # One that has lost its own takes it back, and asks no authority.
+        before = certificate(three, addresses(three, "web1")[0])
+        volumes = "-v haproxycfg:/a -v letsencrypt:/b"
+        image = f"$(docker inspect --format '{{{{.Image}}}}' {three.container('proxy1')})"
+        lost = f"rm -rf /a/certs/{HOST}.pem /b/*"
+        three.on_server(f"docker run --rm --user 0 --entrypoint sh {volumes} {image} -c {shlex.quote(lost)}")
+        three.operations("start", "web1:certbot1")
+        assert {certificate(three, address) for address in addresses(three, "web1")} == {before}
         assert "PRIVATE KEY" not in three.output_of("stack", "export")
     three.up()
 

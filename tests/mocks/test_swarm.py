@@ -248,6 +248,8 @@ def test_all_jobs_for_certificates_of_one_name_have_one_account(raw: dict[str, A
         told = dict(line.split("=", 1) for line in job.inputs["envs"])
         assert told["ACCOUNT_KEY"] == "private key in PEM of certificates"
         assert len(json.loads(told["PEERS"])["shop.example.net"]) == len(others)
+        # The first one obtains it; the others know whom to wait for.
+        assert set(json.loads(told["OBTAINED_BY"])) == (set() if number == 1 else {"shop.example.net"})
         assert "envs" in job.secret_inputs | job.secret_outputs
 
 

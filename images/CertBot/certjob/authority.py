@@ -1,12 +1,14 @@
 """The authority, asked by certbot: an account, and one certificate at a time.
 
 Makes, in a folder of the authority's own under /etc/letsencrypt, what certbot keeps there: accounts/, live/,
-archive/, renewal/. What is served is the proxy's matter, whether another one is wanted is `certificate`'s.
+archive/, renewal/; and beside it taken/, what other servers have obtained. What is served is the proxy's matter,
+whether another one is wanted is `certificate`'s.
 """
 
 from __future__ import annotations
 
 import base64
+import datetime
 import hashlib
 import json
 import os
@@ -21,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from certjob import account
+from certjob import account, certificate
 from certjob.settings import Settings
 
 SYSTEM_ROOTS = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -110,18 +112,39 @@ class Authority:
         shutil.rmtree(self.home / "accounts", ignore_errors=True)
 
     def pem(self, domain: str) -> str | None:
-        """What it has given last, chain and key; None when there is nothing whole."""
+        """What it has given, here or to another server, chain and key; of two the one that ends later; None without."""
         folder = self.home / "live" / domain
-        try:
-            return (folder / "fullchain.pem").read_text() + (folder / "privkey.pem").read_text()
-        except FileNotFoundError:
-            return None
+        found: list[tuple[datetime.datetime, str]] = []
+        for files in ((folder / "fullchain.pem", folder / "privkey.pem"), (self._taken(domain),)):
+            try:
+                pem = "".join(file.read_text() for file in files)
+            except FileNotFoundError:
+                continue
+            if known := certificate.read(pem):
+                found.append((known.ends, pem))
+        return max(found)[1] if found else None
+
+    def take(self, domain: str, pem: str) -> None:
+        """Keep what it has given to another server."""
+        file = self._taken(domain)
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        beside = file.with_suffix(".new")
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+            out.write(pem)
+            out.flush()
+            os.fsync(out.fileno())
+        beside.replace(file)
+
+    def _taken(self, domain: str) -> Path:
+        """Beside what certbot keeps: what it has not obtained itself it can't renew, and stumbles over."""
+        return self.home / "taken" / f"{domain}.pem"
 
     def forget(self, domain: str) -> None:
         """Remove what is left of a domain: certbot stumbles over half of something."""
         for folder in ("live", "archive"):
             shutil.rmtree(self.home / folder / domain, ignore_errors=True)
         (self.home / "renewal" / f"{domain}.conf").unlink(missing_ok=True)
+        self._taken(domain).unlink(missing_ok=True)
 
     def obtain(self, domain: str, names: Sequence[str]) -> None:
         """Have a certificate for these names, under the domain's. The proxy answers the challenges by itself.

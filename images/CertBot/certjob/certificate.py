@@ -55,6 +55,12 @@ def renewal_due(known: Certificate, now: datetime.datetime, renew_days: int | No
     return known.ends - now <= margin
 
 
+def overdue(known: Certificate, now: datetime.datetime, renew_days: int | None) -> bool:
+    """Whether a quarter of the time in which it is to be renewed has gone by."""
+    margin = known.lifetime / 3 if renew_days is None else datetime.timedelta(days=renew_days)
+    return known.ends - now <= margin * 3 / 4
+
+
 def at_risk(known: Certificate, now: datetime.datetime) -> bool:
     """Whether so little is left that somebody has to look: half of the time in which it is to be renewed."""
     return known.ends - now <= known.lifetime / 6

@@ -1,7 +1,8 @@
 """The proxy, through the volume that is shared with it: challenges answered, certificates made live.
 
 A challenge needs no server of its own: the answer is the token and the account's thumbprint, so the proxy is told
-the thumbprint once and answers every challenge from then on. A certificate takes its file's place by rename, then
+the thumbprint once and answers every challenge from then on; what other servers may have (others.py) it answers with
+from the same map. A certificate takes its file's place by rename, then
 that in the running proxy through the admin socket: no reload, no connection lost. Leaves alone: the configuration.
 """
 
@@ -16,13 +17,15 @@ import secrets
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from certjob.certificate import Certificate, read
 
 CHALLENGE = "/.well-known/acme-challenge/"
+HANDED = "/.well-known/apiary-certificate/"
+HANDED_BYTES = 1 << 16  # more than the proxy answers with
 SECONDS = 10.0
 POLL = 0.25
 
@@ -74,12 +77,51 @@ class Proxy:
 
     def learn(self, thumbprint: str) -> None:
         """Have challenges answered for the account with this thumbprint, now and after every restart."""
-        line = f"thumbprint {thumbprint}\n"
-        if not self._map.exists() or self._map.read_text() != line:
-            _write(self._map, line, 0o644)
+        self._tell({**self._told(), "thumbprint": thumbprint})
+
+    def hands(self) -> dict[str, str]:
+        """What it hands to other servers: name -> a word (others.py)."""
+        return {name: word for name, word in self._told().items() if name != "thumbprint"}
+
+    def hand(self, name: str, word: str) -> None:
+        """Have `word` handed to whoever asks for `name`, now and after every restart."""
+        self._tell({**self._told(), name: word})
+
+    def hand_only(self, names: Collection[str]) -> None:
+        """Have nothing handed out but what has one of these names."""
+        told = self._told()
+        self._tell({name: word for name, word in told.items() if name == "thumbprint" or name in names})
+
+    def _told(self) -> dict[str, str]:
+        lines = self._map.read_text().splitlines() if self._map.exists() else []
+        return dict(line.split(" ", 1) for line in lines if " " in line)
+
+    def _tell(self, wanted: Mapping[str, str]) -> None:
+        """Make this what the proxy answers with: in its map, and in what it has read of it."""
+        before = self._told()
+        if before != wanted:
+            _write(self._map, "".join(f"{name} {word}\n" for name, word in wanted.items()), 0o644)
         with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):  # it reads the file when it starts
-            if "not found" in self._ask(f"set map {self._map} thumbprint {thumbprint}"):
-                self._ask(f"add map {self._map} thumbprint {thumbprint}")
+            for name in before.keys() - wanted.keys():
+                self._ask(f"del map {self._map} {name}")
+            for name, word in wanted.items():
+                if "not found" in self._ask(f"set map {self._map} {name} {word}"):
+                    self._ask(f"add map {self._map} {name} {word}")
+
+    def handed(self, domain: str, name: str) -> str | None:
+        """What it hands out by this name; None where it has nothing, or refuses. Raises TimeoutError."""
+        connection = http.client.HTTPConnection(self.host, self.http_port, timeout=SECONDS)
+        try:
+            connection.request("GET", f"{HANDED}{name}", headers={"Host": domain})
+            answer = connection.getresponse()
+            word = answer.read(HANDED_BYTES).decode(errors="replace").strip()
+        except TimeoutError:
+            raise
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+        return word if answer.status == 200 else None
 
     def answers(self, names: Mapping[str, object], thumbprint: str, seconds: float) -> dict[str, str]:
         """name -> what came instead of the answer to a challenge, of those that did not give it in time."""

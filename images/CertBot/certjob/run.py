@@ -2,7 +2,8 @@
 
 A domain whose certificate can't be obtained is told and left for the next run, and blocks no other. The run fails
 (status 1) when nothing can work at all, when a certificate that sites depend on comes near its end and can't be
-renewed, or, with STRICT, when any domain is without one.
+renewed, or, with STRICT, when any domain is without one. Where a name leads to several servers, one of them obtains
+its certificate, and the others take it from there (others.py); whoever finds none in time obtains one itself.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from certjob.account import thumbprint_of
 from certjob.authority import Authority, AuthorityError, RefusedError
 from certjob.certificate import Certificate
 from certjob.failures import Failures
-from certjob.proxy import Proxy, ProxyError
+from certjob.others import Closed, Others
+from certjob.proxy import POLL, Proxy, ProxyError
+from certjob.report import Report
 from certjob.settings import Settings
 
 # A record that has just been made may take a moment to reach the name servers.
@@ -27,6 +30,8 @@ DNS_SECONDS = 30.0
 # The proxy may be just about to reload.
 PROXY_SECONDS = 30.0
 OWN_WARNING = datetime.timedelta(days=14)
+# Another server may be just about to obtain it; for each that comes, as long again.
+OTHERS_SECONDS = 90.0
 
 Resolver = Callable[[str], bool]
 
@@ -37,33 +42,6 @@ def resolves(name: str) -> bool:
         return bool(socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM))
     except (OSError, UnicodeError):
         return False
-
-
-@dataclass
-class Report:
-    """What became of each domain."""
-
-    served: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    at_risk: list[str] = field(default_factory=list)
-
-    def good(self, domain: str, text: str) -> None:
-        """The domain has what it needs."""
-        self.served.append(domain)
-        print(f"certbot: {domain}: {text}")
-
-    def bad(self, domain: str, text: str, *, at_risk: bool) -> None:
-        """The domain lacks something; `at_risk`: and somebody has to look."""
-        (self.at_risk if at_risk else self.failed).append(domain)
-        print(f"certbot: {'FAILED' if at_risk else 'not yet'}: {domain}: {text}", file=sys.stderr)
-
-    def status(self, strict: bool) -> int:
-        """The exit status, after a last line that sums up."""
-        parts = [f"{len(self.served)} served"]
-        parts += [f"{len(self.failed)} not yet ({', '.join(self.failed)})"] if self.failed else []
-        parts += [f"{len(self.at_risk)} FAILED ({', '.join(self.at_risk)})"] if self.at_risk else []
-        print(f"certbot: certificates: {'; '.join(parts)}")
-        return 1 if self.at_risk or (strict and self.failed) else 0
 
 
 @dataclass
@@ -78,7 +56,9 @@ class Run:
     resolver: Resolver = resolves
     dns_seconds: float = DNS_SECONDS
     proxy_seconds: float = PROXY_SECONDS
+    others_seconds: float = OTHERS_SECONDS
     report: Report = field(default_factory=Report)
+    others: Others | None = None  # of a name's servers, where it has several
 
     def run(self) -> int:
         """Exit status. Raises AuthorityError when nothing can be had at all."""
@@ -86,6 +66,8 @@ class Run:
             # Also where nothing is due: other servers of a name may ask for a certificate now.
             self._ready()
             self.proxy.learn(thumbprint_of(self.settings.account_key))
+            self.others = Others(Closed.by(self.settings.account_key), self.proxy)
+            self.others.hand_only(iter(self.settings.peers))
         own = self.proxy.own()
         due: dict[str, tuple[tuple[str, ...], str]] = {}
         for domain, names in self.settings.domains.items():
@@ -94,7 +76,7 @@ class Run:
                 self._own(domain, [own[name] for name in names if name in own])
             if rest and (reason := self._due(domain, rest)):
                 due[domain] = (rest, reason)
-        wanted = self._with_address(due)
+        wanted = self._with_address(self._not_taken(due))
         if wanted:
             thumbprint = self._prepare()
             silent = self.proxy.answers(
@@ -145,21 +127,68 @@ class Run:
     def _due(self, domain: str, names: tuple[str, ...]) -> str | None:
         """Why another certificate is wanted; None when there is a good one, which is served then."""
         known = self._known(domain)
-        reason = certificate.why(known, names, self.now, self.settings.renew_days)
-        if known is None:
-            return reason
-        if (
-            reason
-            and reason.startswith("it lacks")
-            and not certificate.renewal_due(known, self.now, self.settings.renew_days)
-        ):
-            lacking = [name for name in names if name not in known.names]
-            if domain in known.names and not any(self.resolver(name) for name in lacking):
-                reason = None  # that is how it was made
-        if reason is None:
+        reason = self._why(domain, names, known)
+        if known is not None and reason is None:
             self.failures.clear(domain)
             self._serve(domain, names, known, "")
         return reason
+
+    def _why(self, domain: str, names: tuple[str, ...], known: Certificate | None) -> str | None:
+        """Why this one will not do; None when it will."""
+        reason = certificate.why(known, names, self.now, self.settings.renew_days)
+        if known and self._lacks_what_has_no_address(domain, names, known):
+            return None  # that is how it was made
+        return reason
+
+    def _lacks_what_has_no_address(self, domain: str, names: tuple[str, ...], known: Certificate) -> bool:
+        if certificate.renewal_due(known, self.now, self.settings.renew_days) or domain not in known.names:
+            return False
+        return not any(self.resolver(name) for name in names if name not in known.names)
+
+    def _not_taken(self, due: dict[str, tuple[tuple[str, ...], str]]) -> dict[str, tuple[tuple[str, ...], str]]:
+        """What is to be obtained here all the same, once its domain's other servers were asked for theirs.
+
+        Where another one is to obtain it, it is waited for as long as there is none to serve; and a good one that is
+        to be renewed is left to that server at first.
+        """
+        rest, first = dict(due), self.settings.obtained_by
+        deadline = time.monotonic() + self.others_seconds
+        while self.others:
+            for domain, (names, _) in list(rest.items()):
+                if self._take(self.others, domain, names):
+                    del rest[domain]
+                    deadline = time.monotonic() + self.others_seconds
+            wanting = [domain for domain, (names, _) in rest.items() if not self._may_wait(domain, names)]
+            coming = any(first.get(domain, "") not in {"", *self.others.silent} for domain in wanting)
+            if not coming or time.monotonic() >= deadline:
+                break
+            time.sleep(POLL)
+        for domain, (names, _) in list(rest.items()):
+            known = self._known(domain)
+            if domain in first and known and self._may_wait(domain, names):
+                del rest[domain]
+                self._serve(domain, names, known, f"to be renewed by {first[domain]}: ")
+        return rest
+
+    def _take(self, others: Others, domain: str, names: tuple[str, ...]) -> bool:
+        """Whether another server has a good one, which is served then."""
+        for pem in others.have(domain, self.settings.peers.get(domain, ())):
+            known = certificate.read(pem)
+            if known and self._why(domain, names, known) is None:
+                self.authority.take(domain, pem)
+                self.failures.clear(domain)
+                self._serve(domain, names, known, "taken from another server: ")
+                return True
+        return False
+
+    def _may_wait(self, domain: str, names: tuple[str, ...]) -> bool:
+        """Whether there is one that does for all its names, and is not long due."""
+        known = self._known(domain)
+        return (
+            known is not None
+            and set(names) <= known.names
+            and not certificate.overdue(known, self.now, self.settings.renew_days)
+        )
 
     def _serve(self, domain: str, names: Sequence[str], known: Certificate, news: str) -> None:
         """`names`: those that are its own to serve; others of the domain the stack file may have a certificate for."""
@@ -170,6 +199,8 @@ class Run:
         except (ProxyError, OSError) as error:
             self.report.bad(domain, f"not live yet: {error}; run hasetup", at_risk=True)
             return
+        if self.others and pem and self.settings.peers.get(domain):
+            self.others.hand(domain, pem)
         told = news or ("now served: " if changed else "")
         self.report.good(
             domain, f"{told}{', '.join(sorted(known.names))} by {known.issuer}, until {known.ends:%Y-%m-%d}"

@@ -36,6 +36,9 @@ class Settings:
     strict: bool = False  # whether a domain that has never had a certificate fails the run
     account_key: str | None = None  # PEM of an RSA key; of one account for several servers, else one is made here
     peers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # domain -> addresses of its other servers
+    obtained_by: Mapping[str, str] = field(
+        default_factory=dict
+    )  # domain -> the server that obtains it, if not this one
 
 
 def parse(environment: Mapping[str, str]) -> Settings:
@@ -68,6 +71,7 @@ def parse(environment: Mapping[str, str]) -> Settings:
     if account_key and "PRIVATE KEY-----" not in account_key:
         errors.append("ACCOUNT_KEY: holds no private key; give it one as PEM")
     peers = _peers(values.get("PEERS"), errors)
+    obtained_by = _obtained_by(values.get("OBTAINED_BY"), errors)
     if errors:
         raise InputError("\n".join(errors))
     return Settings(
@@ -81,6 +85,7 @@ def parse(environment: Mapping[str, str]) -> Settings:
         strict=strict,
         account_key=f"{account_key}\n" if account_key else None,
         peers=peers,
+        obtained_by=obtained_by,
     )
 
 
@@ -116,6 +121,14 @@ def _peers(text: str | None, errors: list[str]) -> dict[str, tuple[str, ...]]:
         return {str(name): tuple(str(ipaddress.ip_address(one)) for one in its) for name, its in raw.items()}
     except (ValueError, AttributeError, TypeError) as error:
         errors.append(f'PEERS: must be a JSON object such as {{"example.com": ["203.0.113.7"]}}: {error}')
+        return {}
+
+
+def _obtained_by(text: str | None, errors: list[str]) -> dict[str, str]:
+    try:
+        return {str(name): str(ipaddress.ip_address(one)) for name, one in json.loads(text or "{}").items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        errors.append(f'OBTAINED_BY: must be a JSON object such as {{"example.com": "203.0.113.7"}}: {error}')
         return {}
 
 

@@ -10,8 +10,10 @@ from hasetup.domains import Domain
 from hasetup.pages import refused
 
 ACME = "/.well-known/acme-challenge/"
-# What the account of the ACME client adds to a challenge: the line `thumbprint ...`, written by the client.
+# Written by the ACME client: the line `thumbprint ...`, what its account adds to a challenge; any other is what this
+# server hands to another one of its names that asks for it, closed (images/CertBot/certjob/others.py).
 ACME_MAP = "/etc/haproxy/acme.map"
+HANDED = "/.well-known/apiary-certificate/"
 # Of the head of a request, or of an answer.
 HEAD_KIB, HEAD_LINES = 64, 256
 
@@ -102,6 +104,10 @@ def _to_https(domains: Sequence[Domain]) -> list[str]:
         f"    http-request set-var(txn.thumbprint) str(thumbprint),map({ACME_MAP}) if challenge",
         "    http-request return status 200 content-type text/plain lf-string"
         ' "%[path,field(4,/)].%[var(txn.thumbprint)]" if secure challenge { var(txn.thumbprint) -m found }',
+        f"    acl handed path_reg ^{HANDED.replace('.', chr(92) + '.')}[0-9a-f]{{32}}$",
+        f"    http-request set-var(txn.handed) path,field(4,/),map({ACME_MAP}) if handed",
+        "    http-request return status 200 content-type text/plain lf-string"
+        ' "%[var(txn.handed)]" if secure { var(txn.handed) -m found }',
         *_to_the_one_name("https", domains, "secure_"),
         "    http-request redirect prefix https://%[var(txn.host)] code 301 if secure",
     ]
