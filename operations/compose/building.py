@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from operations.coming.errors import Wrong, mapping, show, text, texts
 from operations.coming.files import spelt
+from operations.compose import databases
 from operations.compose.reading import Data
 from operations.compose.scene import One
 from settings.checks.images import USERS
@@ -38,6 +39,7 @@ _MANAGERS = {
     "acme-companion": "the job certbot does its work",
     "docker-letsencrypt-nginx-proxy-companion": "the job certbot does its work",
     "caddy-docker-proxy": "the proxy (applications.haproxy) does its work",
+    "https-portal": "the proxy (applications.haproxy) does its work, with --domain SERVICE=DOMAIN for each",
     "nginx-proxy-manager": "the proxy (applications.haproxy) does its work",
     "certbot": "the job certbot does its work",
     "swag": "the proxy (applications.haproxy) does its work",
@@ -45,6 +47,8 @@ _MANAGERS = {
     "ofelia": "an application of build_dir JobScheduler does its work",
     "portainer": "pulumi preview and make status show what it would",
     "portainer-ce": "pulumi preview and make status show what it would",
+    "node-exporter": "the monitor has the server's figures (docs/monitoring.md)",
+    "cadvisor": "the monitor has the containers' figures (docs/monitoring.md)",
     "autoheal": "Docker and releases go by the health commands themselves",
 }
 
@@ -84,6 +88,13 @@ def image(one: One, value: object) -> None:
         )
         return
     one.same("image", named)
+    mounted = [str(mount.get("target")) for mount in one.data.get("volumes") or () if isinstance(mount, dict)]  # type: ignore[attr-defined]
+    if one.database is None and not one.is_job and databases.is_like(named, mounted):
+        one.told.differs(
+            one.at("image"),
+            "it is not the official image of a database server, nor known as one built on it, so roles and passwords "
+            "stay as they are, and no job makes databases in it",
+        )
     if _OWN_INIT.search(named) and "init" not in one.data:
         one.entry.put("init", False, one.at("image"), "its own has to be the first process")
 

@@ -15,6 +15,7 @@ from settings.references import AppRef
 
 _SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
 _HOST = ("/", "/proc", "/sys", "/dev", "/var/lib/docker", "/boot", "/etc", "/root", "/usr")
+_OWN = ("/etc/localtime", "/lib/modules", "/etc/ssl/certs", "/etc/pki", "/usr/share/zoneinfo", "/etc/machine-id")
 _FIRST = "/docker-entrypoint-initdb.d"
 _LARGEST = 32_000  # bytes of a file that is written into the stack file
 _A_FILE = re.compile(
@@ -133,7 +134,8 @@ def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ..
         raise Wrong(
             "the Docker socket is the whole server, and no container is given it; what a proxy, a scheduler or an "
             "updater does with it the program does itself (docs/from-compose.md): "
-            f"leave the service out by --leave-out services.{one.service}"
+            f"leave the service out by --leave-out services.{one.service}, or where it does other work too and goes "
+            f"without the socket, this mount alone by --leave-out '{path_of(*at)}'"
         )
     folder = one.scene.project.folder
     kind = one.scene.files.kind(path)
@@ -150,7 +152,8 @@ def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ..
         is_file = kind == "file" or (kind is None and is_named and not source.endswith("/"))
         one.entry.put("volumes", [f"{path}{'' if is_file else '/'}:{target}{mode}"], at)
         one.told.becomes(at, f"the same {'file, which has to be there' if is_file else 'folder, which is made'}")
-        if path != "/etc/localtime" and one.database is None:  # which comes by a dump
+        # What every server has of its own stays; what a database server has comes by a dump.
+        if not any(f"{path}/".startswith(f"{own}/") for own in _OWN) and one.database is None:
             one.told.do(f"copy {path} to the same place on the server, before pulumi up")
     elif kind is None and _A_FILE.fullmatch(path) and not source.endswith("/"):
         raise Wrong(f"{spelt(path, folder)} is not here to be read; put it there, or correct the path")

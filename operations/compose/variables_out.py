@@ -79,12 +79,15 @@ class Client:
             knows = any(value in server.passwords for value in environment.values())
             if app not in named and app not in here and not knows:
                 continue
-            own = [value for name, value in environment.items() if value and databases.says_database(name)]
-            # A word that chooses the kind of database is no name of one.
-            own = [name for name in own if name.lower() not in ("postgres", "postgresql", "mysql", "mariadb", "pgsql")]
+            own = [
+                value
+                for name, value in environment.items()
+                if value and databases.says_database(name) and not databases.is_kind(server, name, value)
+            ]
             alone = len(here | set(named)) <= 1
             wish = named.get(app) or (own[0] if own and alone else "") or server.database or self.app
-            self.uses[app] = databases.usable(server, wish, self.app)
+            # Whoever else uses it has to find the same one.
+            self.uses[app] = server.called.setdefault(wish, databases.usable(server, wish, self.app))
 
     def _host_of(self, value: str) -> str:
         return self.hosts.get(value.partition(":")[0], "") or next(
@@ -126,7 +129,8 @@ class Client:
                 return [self._password(app)]
             if value and (name in self._calling.get(app, ()) or (is_own and databases.says_user(name))):
                 return self._renamed(name, value, database)
-            if databases.says_database(name) and value and databases.usable(server, value, self.app) == database:
+            is_name = databases.says_database(name) and value and not databases.is_kind(server, name, value)
+            if is_name and databases.usable(server, value, self.app) == database:
                 return self._renamed(name, value, database)
         return None
 

@@ -510,6 +510,15 @@ def test_a_service_that_may_end_and_does_not_say_so_is_told():
     assert 'if it is to end, write restart: "no"' in told["services.buckets.restart"]
 
 
+def test_a_script_that_others_wait_for_until_it_is_healthy_may_end_after_that():
+    done = converted(
+        "services: {certs: {image: es, command: [sh, -c, 'certs; sleep 60'], healthcheck: {test: [CMD, ls, crt]}}, "
+        "search: {image: es, depends_on: {certs: {condition: service_healthy}}, expose: [9200]}, "
+        "cache: {image: 'valkey', healthcheck: {test: [CMD, valkey-cli, ping]}}}"
+    )
+    assert [path for path, (outcome, _) in verdicts(done).items() if outcome is D] == ["services.certs.restart"]
+
+
 LEFT_OUT = """
 services:
   edge: {image: traefik:3, volumes: [/run/docker.sock:/x]}

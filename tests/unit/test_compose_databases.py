@@ -1,5 +1,7 @@
 """Credentials of databases are led to whose they are, and nobody else's are."""
 
+import pytest
+
 from tests.unit.compose_kit import converted, entry, refused, variables, verdicts
 
 SHARED = "POSTGRES_HOST=db\nPOSTGRES_USER=shopper\nPOSTGRES_PASSWORD=s3cretpw\nPOSTGRES_DB=shop\n"
@@ -78,3 +80,57 @@ services:
     assert "finds no database of an application yet" in verdicts(done)["services.db.volumes[0].target"][1]
     assert entry(done, "own")["health"]["test"] == ["CMD-SHELL", "mariadb-admin ping -p$MARIADB_ROOT_PASSWORD"]
     assert not any("copy /srv/db" in step for step in done.told.todo)
+
+
+SAME = """
+services:
+  web: {image: x, ports: ["80:80"], environment: {DATABASE_URL: "postgres://postgres:s3cretpw@db/postgres"}}
+  worker: {image: x, environment: {DATABASE_URL: "postgres://postgres:s3cretpw@db/postgres"}}
+  clock: {image: x, environment: {DB_HOST: db, DB_NAME: postgres, DB_PASSWORD: s3cretpw}}
+  db: {image: "postgres:16", environment: {POSTGRES_PASSWORD: s3cretpw}}
+"""
+
+
+def test_services_that_share_a_database_of_a_name_that_none_may_have_share_it_here_too():
+    done = converted(SAME)
+    assert [entry(done, name)["db"] for name in ("web", "worker", "clock")] == [["db:web"]] * 3
+    assert variables(done, "worker") == {"DATABASE_URL": "postgres://web:${_db^password}@${$db}/web"}
+    assert variables(done, "clock")["DB_NAME"] == "web"
+    assert any('make copy WHAT="db:postgres=db:web"' in step for step in done.told.todo)
+
+
+def test_a_variable_that_chooses_a_kind_of_database_keeps_it():
+    keycloak = (
+        "services: {id: {image: keycloak, environment: {KC_DB: postgres, KC_DB_URL: 'jdbc:postgresql://db/keycloak', "
+        "KC_DB_USERNAME: keycloak, KC_DB_PASSWORD: s3cretpw}}, db: {image: 'postgres:16', environment: "
+        "{POSTGRES_DB: keycloak, POSTGRES_USER: keycloak, POSTGRES_PASSWORD: s3cretpw}}}"
+    )
+    assert variables(converted(keycloak), "id") == {
+        "KC_DB": "postgres", "KC_DB_URL": "jdbc:postgresql://${$db}/keycloak", "KC_DB_USERNAME": "keycloak",
+        "KC_DB_PASSWORD": "_db^password",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("image", "is_server"),
+    [
+        ("lscr.io/linuxserver/mariadb:11.4.4", False), ("supabase/postgres:15.1", False), ("bitnami/mysql", False),
+        ("me/postgres", False), ("mirror.example.com:5000/library/postgres@sha256:" + "a" * 64, True),
+        ("docker.io/mariadb:11", True), ("registry.example.com/mysql:8", True), ("localhost/postgres", True),
+        ("ghcr.io/immich-app/postgres:14", True), ("docker.io/pgvector/pgvector:pg16", True),
+    ],
+)  # fmt: skip
+def test_only_the_official_images_and_those_built_on_them_are_taken_for_such_database_servers(image, is_server):
+    kind = "MYSQL_ROOT" if "mysql" in image or "mariadb" in image else "POSTGRES"
+    done = converted(
+        f"services: {{web: {{image: x, environment: {{DB_HOST: db, DB_PASSWORD: s3cretpw}}}}, "
+        f"db: {{image: '{image}', volumes: [/config], environment: {{{kind}_PASSWORD: s3cretpw}}}}}}"
+    )
+    assert refused(done) == {}
+    assert ("db" in entry(done, "web")) is is_server
+    if not is_server:
+        # Everything stays as it was, for its own entrypoint.
+        secret = "_secrets^web_db_password"
+        assert (variables(done, "db"), variables(done, "web")["DB_PASSWORD"]) == ({f"{kind}_PASSWORD": secret}, secret)
+        assert "user" not in entry(done, "db")
+        assert "no job makes databases in it" in verdicts(done)["services.db.image"][1]

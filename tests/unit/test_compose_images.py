@@ -29,3 +29,19 @@ def test_what_is_built_without_a_context_is_built_from_the_project_s_folder_and_
     assert refused(done) == {}
     assert (entry(done, "web")["build_dir"], entry(done, "web")["target"]) == ("App", "y")
     assert (entry(done, "own")["build_dir"], entry(done, "own")["target"]) == ("Shop", "x")
+
+
+def test_a_socket_is_refused_with_the_way_to_keep_what_does_other_work_too():
+    worker = "services: {worker: {image: sso, restart: always, volumes: ['/var/run/docker.sock:/var/run/docker.sock']}}"
+    [(path, words)] = refused(converted(worker)).items()
+    assert "--leave-out services.worker," in words
+    assert "--leave-out 'services.worker.volumes[0]'" in words
+    done = converted(worker, leave_out=(path,))
+    assert refused(done) == {}
+    assert "volumes" not in entry(done, "worker")
+
+
+def test_what_every_server_has_of_its_own_is_mounted_and_not_copied():
+    done = converted("services: {vpn: {image: x, restart: always, volumes: ['/lib/modules:/lib/modules:ro']}}")
+    assert entry(done, "vpn")["volumes"] == ["/lib/modules/:/lib/modules:ro"]
+    assert not any("/lib/modules" in step for step in done.told.todo)
