@@ -17,8 +17,12 @@ from settings.checks.images import USERS
 _GIT = re.compile(
     r"(?:https?://\S+\.git|git://\S+|git@\S+|ssh://\S+|github\.com/\S+|https?://github\.com/[^#\s]+)(?:#\S*)?"
 )
-# What Docker gives to every container and most images that begin as root need until they have become another user.
-_USUAL = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID")
+# What Docker gives to every container and most images that begin as root need until they have become another user; KILL
+# after that too: without it their first process can't hand on the signal to stop, and they are cut off.
+_USUAL = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID")
+# Servers that lock in who is not logged in yet (sshd), or their parts (Postfix, vsftpd), by their ports.
+_LOCK_IN = frozenset(("21", "22", "25", "465", "587"))
+_OTHERS = "AUDIT_WRITE, FSETID, MKNOD, NET_BIND_SERVICE, NET_RAW, SETFCAP, SETPCAP, SYS_CHROOT"
 # Images whose own first process has to be the first: s6-overlay.
 _OWN_INIT = re.compile(r"(?:^|/)(?:linuxserver/|paperless-ngx/paperless-ngx|home-assistant/|homeassistant/|jlesage/)")
 _WITHOUT = "have the Dockerfile do without it"
@@ -203,9 +207,16 @@ def settle(one: One) -> None:
     dropped = {name.upper().removeprefix("CAP_") for name in texts(one.data.get("cap_drop"), "ALL")}
     if named not in ("root", "0") or "ALL" in dropped:
         return
-    usual = [name for name in _USUAL if name not in dropped]
-    if usual:
+    ports = one.data.get("ports")
+    listens = {str(port.get("target")) for port in (ports if isinstance(ports, list) else []) if isinstance(port, dict)}
+    usual = [*_USUAL, "SYS_CHROOT"] if listens & _LOCK_IN else [*_USUAL]
+    if usual := [name for name in usual if name not in dropped]:
         one.entry.put("capabilities", usual, one.at(), "for images that begin as root; try without")
+        one.told.differs(
+            ("services",),
+            f"images that begin as root get of Docker's own capabilities those that most need, not {_OTHERS}; a "
+            "program that is refused what it did (ping: NET_RAW; chroot: SYS_CHROOT) needs cap_add: [NET_RAW] at its service",
+        )
 
 
 def _known_user(one: One) -> bool:
