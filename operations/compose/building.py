@@ -215,7 +215,7 @@ def settle(one: One) -> None:
         one.told.differs(
             ("services",),
             f"images that begin as root get of Docker's own capabilities those that most need, not {_OTHERS}; a "
-            "program that is refused what it did (ping: NET_RAW; chroot: SYS_CHROOT) needs cap_add: [NET_RAW] at its service",
+            "program that is refused what it did (ping: NET_RAW; chroot: SYS_CHROOT) needs cap_add: [NET_RAW]",
         )
 
 

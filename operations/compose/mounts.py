@@ -9,14 +9,13 @@ from operations.coming.entries import content
 from operations.coming.errors import SourceError, Wrong, mapping, path_of, show, text
 from operations.coming.files import joined, spelt
 from operations.coming.told import Outcome
-from operations.compose import forms, hosts
+from operations.compose import first_start, forms, hosts, mounted
 from operations.compose.scene import One, Scene
 from settings.references import AppRef
 
 _SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
 _HOST = ("/", "/proc", "/sys", "/dev", "/var/lib/docker", "/boot", "/etc", "/root", "/usr")
 _OWN = ("/etc/localtime", "/lib/modules", "/etc/ssl/certs", "/etc/pki", "/usr/share/zoneinfo", "/etc/machine-id")
-_FIRST = "/docker-entrypoint-initdb.d"
 _LARGEST = 32_000  # bytes of a file that is written into the stack file
 _A_FILE = re.compile(
     r".*\.(?:conf|cfg|cnf|ini|ya?ml|json|toml|xml|env|sql|sh|pem|crt|cert|key|txt|properties|lua|template|tmpl|htpasswd|"
@@ -40,7 +39,8 @@ def bound(one: One) -> dict[str, bool]:
         mount = mapping(item, "{}")
         path = posixpath.normpath(str(mount.get("source")))
         if mount.get("type") == "bind" and path != context and not one.told.is_left_out(*one.at("volumes", index)):
-            found[path] = found.get(path, False) or mount.get("read_only") is not True
+            is_read = mount.get("read_only") is True or _is_first(one, str(mount.get("target")))
+            found[path] = found.get(path, False) or not is_read
     return found
 
 
@@ -61,9 +61,12 @@ def _mount(one: One, mount: dict[str, object], at: tuple[str | int, ...]) -> Non
     kind, target = str(mount["type"]), posixpath.normpath(str(mount["target"]))
     mode = ":ro" if mount.get("read_only") is True else ""
     source = str(mount.get("source") or "")
-    if one.database is not None and target.startswith(_FIRST):
-        one.told.differs((*at, "target"), "what runs at the first start finds no database of an application yet")
-        one.told.do(f"see what {one.entry.name} runs from {_FIRST}: it runs before the job dbsetup has made databases")
+    if one.database is not None and _is_first(one, target):
+        mode = ":ro"
+        texts = mounted.texts(one.scene.files, source) if kind == "bind" else {}
+        spelt_out = {spelt(path, one.scene.project.folder): text for path, text in texts.items()}
+        if not first_start.read(one, one.database, spelt_out, at):
+            return
     _options(one, mount, at)
     if kind == "tmpfs":
         one.entry.put("tmpfs", {target: _in_memory(mapping(mount.get("tmpfs"), "{size: 64m}"))}, at)
@@ -80,6 +83,11 @@ def _mount(one: One, mount: dict[str, object], at: tuple[str | int, ...]) -> Non
         _bind(one, source, target, mode, at)
     else:
         raise Wrong(f"no mount of type {show(kind)} is made here; put its files into the image, or into a volume")
+
+
+def _is_first(one: One, target: str) -> bool:
+    """Whether a database server runs what is mounted there at its first start, and never writes to it."""
+    return one.database is not None and posixpath.normpath(target).startswith(first_start.FOLDER)
 
 
 def _options(one: One, mount: dict[str, object], at: tuple[str | int, ...]) -> None:
@@ -139,6 +147,8 @@ def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ..
         )
     folder = one.scene.project.folder
     kind = one.scene.files.kind(path)
+    if kind == "folder":
+        mounted.name(one, path, at)
     # A file that is only read is configuration, wherever it lies.
     if not (kind == "file" and mode) and _is_source(one, path, target, at):
         return
@@ -206,7 +216,7 @@ def _kept(one: One, path: str, target: str, at: tuple[str | int, ...]) -> None:
     one.entry.put("files", {target: {"from": there}}, at)
     one.told.becomes(at, f"files: {{{target}: {{from: {there}}}}}")
     one.told.do(f"copy {here} to {there} of this checkout")
-    if len(one.scene.names) > 1:
+    if len(one.scene.names) > 1 and one.scene.files.kind(path) != "folder":
         one.told.do(f"write into reach of {one.entry.name} whom what lies in {there} names; it reaches nobody else")
 
 

@@ -134,3 +134,55 @@ def test_only_the_official_images_and_those_built_on_them_are_taken_for_such_dat
         assert (variables(done, "db"), variables(done, "web")["DB_PASSWORD"]) == ({f"{kind}_PASSWORD": secret}, secret)
         assert "user" not in entry(done, "db")
         assert "no job makes databases in it" in verdicts(done)["services.db.image"][1]
+
+
+FIRST = """
+services:
+  web: {{image: x, environment: {{DB_HOST: db, DB_NAME: shop, DB_USER: reader, DB_PASSWORD: re4derpass}}}}
+  db:
+    image: {image}
+    volumes: ["./first{file}:/docker-entrypoint-initdb.d{file}"]
+    environment: {{POSTGRES_DB: shop, POSTGRES_PASSWORD: s3cretpw, MYSQL_DATABASE: shop, MYSQL_ROOT_PASSWORD: s3cretpw}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("image", "script", "why"),
+    [
+        ("postgres:16", 'psql --dbname "$POSTGRES_DB" -c "GRANT ALL ON SCHEMA public TO x"', "asks for POSTGRES_DB"),
+        ("postgres:16", "CREATE TABLE wares (id int);", "fills a database"),
+        ("mysql:8", "INSERT INTO shop.wares VALUES (1);", "fills a database"),
+        ("mariadb:11", 'mariadb -p"$MYSQL_ROOT_PASSWORD" -e "CREATE DATABASE x"', "asks for MYSQL_ROOT_PASSWORD"),
+        ("mysql:8", 'echo "GRANT ALL ON ${MYSQL_DATABASE}.* TO x"', "asks for MYSQL_DATABASE"),
+    ],
+)
+def test_a_first_start_that_would_find_no_database_is_refused_with_what_to_do(image, script, why):
+    text = FIRST.format(image=image, file="/a.sh")
+    [(path, words)] = refused(converted({"compose.yaml": text, "first/a.sh": script})).items()
+    assert words.startswith(f"first/a.sh {why}")
+    assert "--leave-out 'services.db.volumes[0]'" in words
+    assert refused(converted({"compose.yaml": text, "first/a.sh": script}, leave_out=(path,))) == {}
+
+
+@pytest.mark.parametrize(
+    ("image", "script"),
+    [
+        ("postgres:16", "psql -U \"$POSTGRES_USER\" <<SQL\nCREATE ROLE reader PASSWORD 're4derpass';\nSQL\n"),
+        ("mysql:8", "CREATE DATABASE IF NOT EXISTS `shop`;\nCREATE USER reader@'%' IDENTIFIED BY 're4derpass';"),
+        ("mysql:8", "CREATE USER `reader`; USE shop; CREATE TABLE wares (id int);"),
+    ],
+)
+def test_roles_of_a_first_start_are_told_and_their_passwords_stand_nowhere(image, script):
+    done = converted({"compose.yaml": FIRST.format(image=image, file="/a.sql"), "first/a.sql": script})
+    assert refused(done) == {}
+    assert "makes role reader" in verdicts(done)["services.db.volumes[0].target"][1]
+    assert "re4derpass" not in str(done.sections)
+    assert variables(done, "web")["DB_USER"] == "shop"
+
+
+def test_a_folder_of_a_first_start_is_one_of_files_and_no_empty_volume():
+    files = {"compose.yaml": FIRST.format(image="mysql:8", file=""), "first/a.sql": "CREATE USER reader;"}
+    done = converted(files)
+    assert entry(done, "db")["files"] == {"/docker-entrypoint-initdb.d": {"from": "config/shop/first"}}
+    assert "volumes" not in entry(done, "db")
+    assert any("copy first to config/shop/first" in step for step in done.told.todo)

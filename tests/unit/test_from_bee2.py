@@ -32,6 +32,9 @@ class Memory:
     def kind(self, path):
         return "file" if path in self.files else "folder" if path in self.folders else None
 
+    def inside(self, path):
+        return sorted(known for known in self.files if known.startswith(path.rstrip("/") + "/"))
+
     def read(self, path):
         if path not in self.files:
             raise SourceError([Problem(path, "No such file; name a file that can be read")])
