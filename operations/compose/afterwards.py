@@ -6,11 +6,14 @@ data have to come over. Leaves alone: each service's own keys (`keys`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 
 from operations.coming.errors import mapping
 from operations.compose import databases, limits
 from operations.compose.scene import One, Scene
+
+_TRIED = re.compile(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?::(\d+))?(?:/.*)?")
 
 
 def ended(made: Sequence[One]) -> None:
@@ -21,10 +24,34 @@ def ended(made: Sequence[One]) -> None:
         limits.may_end(one, is_awaited=one.service in awaited, is_met=one.entry.name in met)
 
 
+def addresses(made: Sequence[One]) -> None:
+    """Tell of variables that hold the address at which a site was tried: visitors come to its domain here."""
+    known = {port: domain for one in made for port, domain in _tried(one)}
+    for one in made:
+        for name, value in one.environment.items():
+            match = _TRIED.fullmatch(value)
+            if match and (domain := known.get(match[1] or "80")):
+                where = "environment" if name in mapping(one.data.get("environment"), "{NAME: value}") else "env_file"
+                one.told.differs(
+                    one.at(where, name), f"visitors come to https://{domain} here; if it is that address, write it so"
+                )
+
+
+def _tried(one: One) -> Iterator[tuple[str, str]]:
+    """The ports of this machine at which a site was, with its domain."""
+    env, ports = one.entry.settings.get("env"), one.data.get("ports")
+    domains = env.get("domains") if isinstance(env, dict) else None
+    if not isinstance(env, dict) or not isinstance(domains, list) or not isinstance(ports, list):
+        return
+    for port in ports:
+        if domains and isinstance(port, dict) and str(port.get("target")) == str(env.get("http_port")):
+            yield str(port.get("published")), str(domains[0])
+
+
 def unnamed(scene: Scene, made: Sequence[One]) -> None:
     """Have databases made that a server was told of, and that whoever uses them names in files of its own."""
     for name, server in scene.servers.items():
-        if not server.database or name in scene.used or server.database == "postgres":
+        if not server.database or name in scene.used:
             continue
         for one in made:
             if name in one.client.linked | one.client.met and name != one.entry.name:

@@ -49,6 +49,7 @@ def convert(project: Project, files: Files, wish: Wish, stack: Mapping[str, obje
     for one in made:
         _leave_out(one)
     afterwards.ended(made)
+    afterwards.addresses(made)
     afterwards.unnamed(scene, made)
     for one in made:
         hush.settle(one)
@@ -165,6 +166,10 @@ def _environments(scene: Scene, active: Mapping[str, One]) -> None:
                 hosts[alias or service] = active[service].entry.name
                 one.client.linked.add(active[service].entry.name)
         one.client.hosts = hosts
+        granted = one.data.get("secrets")
+        one.client.granted = frozenset(
+            str(item.get("source")) for item in (granted if isinstance(granted, list) else []) if isinstance(item, dict)
+        )
         needed = mapping(one.data.get("depends_on"), "[db]")
         one.client.linked |= {scene.names[other] for other in needed if other in active}
 

@@ -41,6 +41,8 @@ class Client:
     servers: Mapping[str, Server]  # by application
     secrets: Secrets
     linked: set[str] = field(default_factory=set)  # applications it depends on
+    granted: frozenset[str] = frozenset()  # names of secrets that it has as files
+    unsaid: set[str] = field(default_factory=set)  # database servers of which it says no role, and has the password
     uses: dict[str, str] = field(default_factory=dict)
     changed: dict[str, str] = field(default_factory=dict)  # what it called a role or database, by variable
     unsure: dict[str, str] = field(default_factory=dict)  # what is a host's name and may mean it, by variable
@@ -77,8 +79,11 @@ class Client:
         for app in sorted((here | (self.linked & set(self.servers)) | set(named)) - {self.app}):
             server = self.servers[app]
             knows = any(value in server.passwords for value in environment.values())
-            if app not in named and app not in here and not knows:
-                continue
+            if app not in named and app not in here:
+                if not knows and not server.secrets & self.granted:
+                    continue
+                if not knows:
+                    self.unsaid.add(app)
             own = [
                 value
                 for name, value in environment.items()

@@ -186,3 +186,35 @@ def test_a_folder_of_a_first_start_is_one_of_files_and_no_empty_volume():
     assert entry(done, "db")["files"] == {"/docker-entrypoint-initdb.d": {"from": "config/shop/first"}}
     assert "volumes" not in entry(done, "db")
     assert any("copy first to config/shop/first" in step for step in done.told.todo)
+
+
+def test_who_has_a_server_s_secret_and_says_no_role_gets_a_database_and_is_told_its_name():
+    done = converted({
+        "compose.yaml": """
+services:
+  web: {image: "odoo:17", secrets: [hush], depends_on: [db], environment: {PASSWORD_FILE: /run/secrets/hush}}
+  db:
+    image: postgres:16
+    secrets: [hush]
+    environment: {POSTGRES_DB: postgres, POSTGRES_USER: odoo, POSTGRES_PASSWORD_FILE: /run/secrets/hush}
+secrets: {hush: {file: hush.txt}}
+""",
+        "hush.txt": "s3cretpw",
+    })  # fmt: skip
+    assert refused(done) == {}
+    assert entry(done, "web")["db"] == ["db:web"]
+    assert entry(done, "web")["files"] == {"/run/secrets/hush": {"content": "${_db:web^password}"}}
+    assert any("have web log in to db as the role web, at the database web" in step for step in done.told.todo)
+
+
+def test_a_password_within_configuration_in_a_variable_is_a_reference():
+    done = converted("""
+services:
+  web:
+    image: x
+    environment: {CONFIG: "db:\\n  password: kem4lpass\\n  host: db\\n", OTHER: kem4lpass}
+    depends_on: [db]
+  db: {image: "postgres:16", environment: {POSTGRES_DB: videos, POSTGRES_USER: kemal, POSTGRES_PASSWORD: kem4lpass}}
+""")
+    assert variables(done, "web")["CONFIG"] == "db:\n  password: ${_db:videos^password}\n  host: ${$db}\n"
+    assert "generated one now" in verdicts(done)["services.web.environment.CONFIG"][1]
