@@ -23,6 +23,15 @@ _USUAL = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID")
 # Servers that lock in who is not logged in yet (sshd), or their parts (Postfix, vsftpd), by their ports.
 _LOCK_IN = frozenset(("21", "22", "25", "465", "587"))
 _OTHERS = "AUDIT_WRITE, FSETID, MKNOD, NET_BIND_SERVICE, NET_RAW, SETFCAP, SETPCAP, SYS_CHROOT"
+# What reaches beyond the container, to the whole server.
+_OVER_ALL = {
+    "SYS_MODULE": "put code into the server's kernel, whose modules are there without it",
+    "SYS_ADMIN": "take over the server",
+    "SYS_RAWIO": "write to the server's memory and disks",
+    "SYS_TIME": "set the server's clock, which the server keeps itself",
+    "SYS_BOOT": "restart the server",
+    "DAC_READ_SEARCH": "read every file of the server",
+}
 # Images whose own first process has to be the first: s6-overlay.
 _OWN_INIT = re.compile(r"(?:^|/)(?:linuxserver/|paperless-ngx/paperless-ngx|home-assistant/|homeassistant/|jlesage/)")
 _WITHOUT = "have the Dockerfile do without it"
@@ -188,6 +197,11 @@ def cap_add(one: One, value: object) -> None:
     if "ALL" in names:
         raise Wrong("ALL would be the whole server; name the few that are needed")
     one.entry.put("capabilities", names, one.at("cap_add"))
+    for name in names:
+        if name in _OVER_ALL:
+            one.told.differs(
+                (*one.at("cap_add"), name), f"it may {_OVER_ALL[name]}; take it out where the program goes without"
+            )
     one.told.becomes(one.at("cap_add"), "capabilities")
 
 

@@ -176,6 +176,8 @@ def _environments(scene: Scene, active: Mapping[str, One]) -> None:
 
 def _aliases(one: One) -> list[str]:
     found = [one.data[key] for key in ("container_name", "hostname") if isinstance(one.data.get(key), str)]
+    # A whole name as the host's own is that by which the world knows it (GitLab, mail servers).
+    found = [name for name in found if name != one.data.get("hostname") or "." not in str(name)]
     for how in mapping(one.data.get("networks"), "[front]").values():
         aliases = mapping(how, "{aliases: [web]}").get("aliases")
         found += aliases if isinstance(aliases, list) else []

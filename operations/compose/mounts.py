@@ -136,15 +136,7 @@ def _named(one: One, source: str, target: str, mode: str, at: tuple[str | int, .
 
 def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ...]) -> None:
     path = posixpath.normpath(source) if source else ""
-    if path in _HOST or path.startswith(("/proc/", "/sys/", "/dev/")):
-        raise Wrong(f"{path} is the server itself; give the container the one folder it needs")
-    if any(f"{socket}/".startswith(f"{path.rstrip('/')}/") for socket in _SOCKETS):
-        raise Wrong(
-            "the Docker socket is the whole server, and no container is given it; what a proxy, a scheduler or an "
-            "updater does with it the program does itself (docs/from-compose.md): "
-            f"leave the service out by --leave-out services.{one.service}, or where it does other work too and goes "
-            f"without the socket, this mount alone by --leave-out '{path_of(*at)}'"
-        )
+    _no_host(one, path, at)
     folder = one.scene.project.folder
     kind = one.scene.files.kind(path)
     if kind == "folder":
@@ -165,13 +157,14 @@ def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ..
         # What every server has of its own stays; what a database server has comes by a dump.
         if not any(f"{path}/".startswith(f"{own}/") for own in _OWN) and one.database is None:
             one.told.do(f"copy {path} to the same place on the server, before pulumi up")
-    elif kind is None and _A_FILE.fullmatch(path) and not source.endswith("/"):
+    elif kind is None and any(map(_A_FILE.fullmatch, (path, target))) and not source.endswith("/"):
         raise Wrong(f"{spelt(path, folder)} is not here to be read; put it there, or correct the path")
     elif (around := _around(one, path)) is not None:
         whole = spelt(around, folder)
         raise Wrong(
             f"it lies in {whole}, which is mounted too, and they would be two volumes here; leave it out by "
-            f"--leave-out '{path_of(*at)}' where a container sees it in {whole} anyway, or put it elsewhere"
+            f"--leave-out '{path_of(*at)}' where a container sees it in {whole} anyway, or what mounts "
+            "all of that, or put it elsewhere"
         )
     elif mode and not one.scene.bound.get(path):
         _kept(one, path, target, at)
@@ -181,6 +174,21 @@ def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ..
         one.entry.put("volumes", [f"{name}:{target}{mode}"], at)
         one.told.becomes(at, f"the volume {name}, which is saved by backups")
         one.scene.copies[name] = spelt(path, folder)
+
+
+def _no_host(one: One, path: str, at: tuple[str | int, ...]) -> None:
+    """Raises Wrong for what is the server itself."""
+    if path in _HOST or path.startswith(("/proc/", "/sys/", "/dev/")):
+        raise Wrong(f"{path} is the server itself; give the container the one folder it needs")
+    if path.startswith(("/run/", "/var/run/")) and path not in _SOCKETS:
+        raise Wrong(f"{path} is the server's own while it runs; leave it out by --leave-out '{path_of(*at)}'")
+    if any(f"{socket}/".startswith(f"{path.rstrip('/')}/") for socket in _SOCKETS):
+        raise Wrong(
+            "the Docker socket is the whole server, and no container is given it; what a proxy, a scheduler or an "
+            "updater does with it the program does itself (docs/from-compose.md): "
+            f"leave the service out by --leave-out services.{one.service}, or where it does other work too and goes "
+            f"without the socket, this mount alone by --leave-out '{path_of(*at)}'"
+        )
 
 
 def _around(one: One, path: str) -> str | None:

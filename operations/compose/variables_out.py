@@ -42,6 +42,7 @@ class Client:
     secrets: Secrets
     linked: set[str] = field(default_factory=set)  # applications it depends on
     granted: frozenset[str] = frozenset()  # names of secrets that it has as files
+    spoken: set[str] = field(default_factory=set)  # database servers that it logs in to by a URL
     unsaid: set[str] = field(default_factory=set)  # database servers of which it says no role, and has the password
     uses: dict[str, str] = field(default_factory=dict)
     changed: dict[str, str] = field(default_factory=dict)  # what it called a role or database, by variable
@@ -62,7 +63,9 @@ class Client:
         for app in self.uses:
             server = self.servers[app]
             admins = ("root",) if server.engine == databases.MYSQL else ("postgres",)
-            self._holding[app] = databases.nearest(environment, server.passwords, databases.says_password)
+            held = databases.nearest(environment, server.passwords, databases.says_password)
+            # Whoever logs in by a URL needs no word for its password, but one that speaks of the database.
+            self._holding[app] = {name for name in held if databases.is_of_database(name) or app not in self.spoken}
             self._calling[app] = databases.nearest(environment, {server.user, *admins}, databases.says_user)
         return {name: self._value(name, value) for name, value in environment.items()}
 
@@ -75,6 +78,7 @@ class Client:
                 app = self.hosts.get(match["host"], "")
                 if app in self.servers:
                     named[app] = match["path"] or named.get(app, "")
+                    self.spoken |= {app} if match["password"] else set()
         here = {app for value in environment.values() if (app := self._host_of(value)) in self.servers}
         for app in sorted((here | (self.linked & set(self.servers)) | set(named)) - {self.app}):
             server = self.servers[app]

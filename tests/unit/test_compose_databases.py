@@ -218,3 +218,16 @@ services:
 """)
     assert variables(done, "web")["CONFIG"] == "db:\n  password: ${_db:videos^password}\n  host: ${$db}\n"
     assert "generated one now" in verdicts(done)["services.web.environment.CONFIG"][1]
+
+
+def test_who_logs_in_by_a_url_has_no_other_word_for_that_password():
+    done = converted(
+        "services: {flow: {image: x, environment: {CONN: 'postgresql://flow:flowflow@db/flow', "
+        "ADMIN_NAME: flow, WWW_USER_PASSWORD: flowflow, DB_PASSWORD: flowflow}}, "
+        "db: {image: 'postgres:13', environment: "
+        "{POSTGRES_USER: flow, POSTGRES_PASSWORD: flowflow, POSTGRES_DB: flow}}}"
+    )
+    assert variables(done, "flow") == {
+        "CONN": "postgresql://flow:${_db^password}@${$db}/flow", "ADMIN_NAME": "flow", "DB_PASSWORD": "_db^password",
+        "WWW_USER_PASSWORD": "_secrets^flow_www_user_password",
+    }  # fmt: skip

@@ -1,5 +1,7 @@
 """Images are what they were: built where they were built."""
 
+import pytest
+
 from tests.unit.compose_kit import converted, entry, refused, verdicts
 
 SHOP = """
@@ -45,3 +47,24 @@ def test_what_every_server_has_of_its_own_is_mounted_and_not_copied():
     done = converted("services: {vpn: {image: x, restart: always, volumes: ['/lib/modules:/lib/modules:ro']}}")
     assert entry(done, "vpn")["volumes"] == ["/lib/modules/:/lib/modules:ro"]
     assert not any("/lib/modules" in step for step in done.told.todo)
+
+
+@pytest.mark.parametrize(
+    ("mount", "words"),
+    [
+        ("/run/dbus:/run/dbus:ro", "is the server's own while it runs; leave it out by"),
+        ("./conf/site:/etc/nginx/conf.d/site.template", "conf/site is not here to be read"),
+    ],
+)
+def test_what_would_be_an_empty_folder_is_refused(mount, words):
+    [(path, told)] = refused(
+        converted(f"services: {{web: {{image: x, restart: always, volumes: ['{mount}']}}}}")
+    ).items()
+    assert path == "services.web.volumes[0]"
+    assert words in told
+
+
+def test_a_capability_that_reaches_beyond_the_container_is_told():
+    done = converted("services: {vpn: {image: x, restart: always, cap_add: [NET_ADMIN, SYS_MODULE]}}")
+    assert "server's kernel" in verdicts(done)["services.vpn.cap_add.SYS_MODULE"][1]
+    assert entry(done, "vpn")["capabilities"][:2] == ["NET_ADMIN", "SYS_MODULE"]
