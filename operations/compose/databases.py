@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
+from operations.coming.images import named
 from settings.container_texts import database_name
 
 POSTGRES, MYSQL = "postgresql", "mysql"
@@ -21,7 +22,6 @@ _ALIKE = {
     "timescale/timescaledb": POSTGRES, "timescale/timescaledb-ha": POSTGRES, "immich-app/postgres": POSTGRES,
     "tensorchord/pgvecto-rs": POSTGRES,
 }  # fmt: skip
-_REGISTRY = re.compile(r"(?:[^/]*[.:][^/]*|localhost)/")
 _DATA = re.compile(r"/var/lib/(?:postgresql|mysql)(?:/|$)")
 # Words that choose a kind of database in one variable, and are the name of a database in another.
 _KINDS = frozenset({"postgres", "postgresql", "mysql", "mariadb", "pgsql"})
@@ -85,21 +85,13 @@ class Server:
     @property
     def is_said(self) -> bool:
         """Whether the stack file has to say what it is."""
-        return _named(self.image).rpartition("/")[2] not in _OFFICIAL
-
-
-def _named(image: str) -> str:
-    """Return an image's name without registry and tag: `postgres` of the official ones, wherever they are mirrored."""
-    path = _REGISTRY.sub("", image.partition("@")[0], count=1)
-    path, _, name = path.rpartition("/")
-    name = name.partition(":")[0]
-    return name if path in ("", "library") or path.endswith("/library") else f"{path}/{name}"
+        return named(self.image).rpartition("/")[2] not in _OFFICIAL
 
 
 def recognised(app: str, image: str, environment: Mapping[str, str | None]) -> Server | None:
     """Return the database server that an application is; None when it is none that the job can make databases on."""
-    named = _named(image)
-    engine = _OFFICIAL.get(named) or _ALIKE.get(named)
+    name = named(image)
+    engine = _OFFICIAL.get(name) or _ALIKE.get(name)
     if engine is None:
         return None
     words = _POSTGRES if engine == POSTGRES else _MYSQL
@@ -132,7 +124,7 @@ def is_heard(variable: str) -> bool:
 
 def is_like(image: str, targets: Collection[str]) -> bool:
     """Whether an image is called as a database server, or has its data where one has them."""
-    return _named(image).rpartition("/")[2] in _OFFICIAL or any(_DATA.match(target) for target in targets)
+    return named(image).rpartition("/")[2] in _OFFICIAL or any(_DATA.match(target) for target in targets)
 
 
 def usable(server: Server, name: str, asker: str) -> str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 
+from operations.coming import hosts
 from operations.coming.entries import Path
 from operations.coming.errors import SourceError
 from operations.coming.files import Files, spelt
-from operations.compose import hosts
 from operations.compose.scene import One
 
 _LARGEST = 100_000  # characters; what people write to configure something is below

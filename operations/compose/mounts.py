@@ -5,11 +5,12 @@ from __future__ import annotations
 import posixpath
 import re
 
+from operations.coming import hosts
 from operations.coming.entries import content
 from operations.coming.errors import SourceError, Wrong, mapping, path_of, show, text
 from operations.coming.files import joined, spelt
 from operations.coming.told import Outcome
-from operations.compose import first_start, forms, hosts, mounted
+from operations.compose import first_start, forms, mounted
 from operations.compose.scene import One, Scene
 from settings.references import AppRef
 

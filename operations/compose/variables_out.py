@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
+from operations.coming import hosts
 from operations.coming.entries import Parts
 from operations.coming.secrets import Secrets, is_secret
-from operations.compose import databases, hosts
+from operations.compose import databases
 from operations.compose.databases import Server
 from settings.references import AppRef, SecretRef, UserSecretRef
 
