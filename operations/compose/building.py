@@ -12,7 +12,7 @@ from operations.coming.files import spelt
 from operations.compose import databases
 from operations.compose.reading import Data
 from operations.compose.scene import One
-from settings.checks.images import USERS
+from settings.checks.images import USERS, starts_daemon
 
 _GIT = re.compile(
     r"(?:https?://\S+\.git|git://\S+|git@\S+|ssh://\S+|github\.com/\S+|https?://github\.com/[^#\s]+)(?:#\S*)?"
@@ -242,6 +242,10 @@ def _known_user(one: One) -> bool:
     known = known or (USERS.get(bare) if one.database else None)
     if known is None or "user" in one.data:
         return known is not None
+    command = one.entry.settings.get("command")
+    stays = "entrypoint" in one.entry.settings or not starts_daemon(command if isinstance(command, list) else None)
+    if stays and one.database is None:
+        return False  # as root, which it was
     chosen = known["alpine" in tag]
     one.entry.put("user", chosen, one.at("image"), "the image's own, which it would change to")
     one.told.becomes(

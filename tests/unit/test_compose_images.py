@@ -68,3 +68,18 @@ def test_a_capability_that_reaches_beyond_the_container_is_told():
     done = converted("services: {vpn: {image: x, restart: always, cap_add: [NET_ADMIN, SYS_MODULE]}}")
     assert "server's kernel" in verdicts(done)["services.vpn.cap_add.SYS_MODULE"][1]
     assert entry(done, "vpn")["capabilities"][:2] == ["NET_ADMIN", "SYS_MODULE"]
+
+
+@pytest.mark.parametrize(
+    ("more", "is_root"),
+    [
+        ("", False),
+        ("command: [redis-server, --save, '60']", False),
+        ("command: --loglevel warning", False),
+        ("command: [sh, -c, 'echo maxmemory 1gb > /etc/redis.conf; exec redis-server /etc/redis.conf']", True),
+        ("entrypoint: [/start.sh]", True),
+    ],
+)
+def test_an_official_image_runs_as_root_where_its_entrypoint_would_not_have_stepped_down(more, is_root):
+    settings = entry(converted(f"services: {{cache: {{image: 'redis:7', restart: always, {more}}}}}"), "cache")
+    assert ("user" in settings, "SETUID" in settings.get("capabilities", [])) == (not is_root, is_root)
