@@ -97,7 +97,8 @@ class Options(Settings):
     )
     capabilities: Annotated[list[k.Capability], Docker(("capabilities",), _capabilities, "cap_add")] = Field(
         default_factory=list,
-        description="Linux capabilities given back; all are dropped first.",
+        description="Linux capabilities given back; all are dropped first. An image that begins as root and becomes "
+        "another user needs `SETGID`, `SETUID`, mostly `CHOWN`, and `KILL` to be told to stop.",
         examples=[["NET_BIND_SERVICE"]],
     )
     read_only: Annotated[bool, Docker(("read_only",))] = Field(

@@ -277,7 +277,7 @@ def _rights(one: One) -> None:
     """As which user it runs, and what it may: Bee2 left both to Docker."""
     if role_of(one.old) == "official":
         name = image_of(one.old)
-        known = next(user for image, user in USERS.items() if image.rpartition("/")[2] == name)
+        known = USERS[name]
         tag = str(one.old.data.get("image")).rpartition(":")[2]
         one.put("user", known["alpine" in tag], "image", "no capability is left to change to it")
         if name in ENGINES:

@@ -10,6 +10,7 @@ from operations.bee2.reading import Container, Hive
 from operations.coming.entries import Entry, Path
 from operations.coming.errors import Key
 from operations.coming.files import Files
+from operations.coming.images import named
 from operations.coming.secrets import Secrets
 from operations.coming.told import Told
 from settings.checks.images import USERS
@@ -29,7 +30,10 @@ FOLDERS = {
     "NginxStatic": "static",
 }
 GONE = ("awstats", "backup", "logs", "redirects")  # of which no container is left
-ENGINES = {"postgres": "postgres", "postgis": "postgres", "mysql": "mysql", "mariadb": "mysql"}
+ENGINES = {
+    "postgres": "postgres", "postgis/postgis": "postgres", "mdillon/postgis": "postgres", "mysql": "mysql",
+    "mariadb": "mysql",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -118,9 +122,9 @@ class One:
 
 
 def image_of(one: Container) -> str:
-    """The last word of an image's name: `postgres` for `docker.io/library/postgres:10.2`."""
-    named = one.data.get("image")
-    return named.partition("@")[0].rpartition("/")[2].partition(":")[0] if isinstance(named, str) else ""
+    """The name of its image, as `images.named` has it; empty where it is built."""
+    image = one.data.get("image")
+    return named(image) if isinstance(image, str) else ""
 
 
 def role_of(one: Container) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from urllib.parse import unquote
 
 from operations.bee2.scene import One, role_of
+from operations.coming import hosts
 from operations.coming.entries import Parts, written
-from operations.coming.errors import Wrong, kind_of, mapping, number, show, text, texts
+from operations.coming.errors import Wrong, kind_of, mapping, number, path_of, show, text, texts
 from operations.coming.secrets import is_secret
 from settings.databases import own_name
 from settings.references import AppRef, JobRef, SecretRef, UserSecretRef
@@ -15,6 +17,9 @@ from settings.references import AppRef, JobRef, SecretRef, UserSecretRef
 PORT = 8080  # where Bee2's proxy asks when a domain has none
 _LOWER = re.compile(r"[a-z][a-z0-9_]*")
 _DATABASE = re.compile(r"_([A-Za-z][A-Za-z0-9-]*)(?::([A-Za-z0-9_.-]+))?\^(password|adminpass)")
+_SECRET = re.compile(r"_secrets\^([a-z][a-z0-9_]*)")  # the way out that errors here name
+_SAYS_HOST = re.compile(r"HOST|SERVER|ADDR|ENDPOINT|UPSTREAM", re.IGNORECASE)
+_LOGIN = re.compile(r"://[^:@/\s]*:([^@/\s]+)@")
 _DOMAIN = re.compile(r"(?P<name>[^/]+)(?:/(?P<port>[0-9]{1,5}))?")
 
 
@@ -51,7 +56,9 @@ def _variable(one: One, name: str, value: object) -> None:
         one.entry.put("env", {lower: made}, path)
         if lower != name:
             one.entry.comments[f"env.{lower}"] = f"was {name}"
-        if name not in (lower, name.upper()):
+        if isinstance(value, str) and made not in (value, written([value])):
+            one.told.becomes(path, f"env.{lower}: {made}")
+        elif name not in (lower, name.upper()):
             one.told.becomes(path, f"env.{lower}; the container gets {name.upper()}, as Bee2 gave it")
         else:
             one.told.as_is(*path)
@@ -71,11 +78,41 @@ def spelled(one: One, name: str, value: object) -> object:
     if isinstance(value, list):
         return written([_inspected(value)])
     plain = text(value, "x")
-    if isinstance(value, str) and (found := _reference(one, value)):
-        return written(found)
-    if is_secret(name, plain):
-        return written([UserSecretRef(one.scene.secrets.name(f"{one.old.name}_{name}", plain))])
-    return value if isinstance(value, int) else written([plain])
+    found = _meant(one, name, plain) if isinstance(value, str) else None
+    if found is None and is_secret(name, plain):
+        found = [UserSecretRef(one.scene.secrets.name(f"{one.old.name}_{name}", plain))]
+    return written(found) if found else value if isinstance(value, int) else written([plain])
+
+
+def _meant(one: One, name: str, value: str) -> Parts | None:
+    """What a text refers to: as a whole, to a secret that is yet to be given, or by names within it."""
+    if found := _reference(one, value):
+        return found
+    if match := _SECRET.fullmatch(value):
+        one.scene.given[match[1]] = f"# what {path_of(*one.at('env', name))} was\n    "
+        return [UserSecretRef(match[1])]
+    parts = _named(one, name, value)
+    return parts if any(not isinstance(part, str) for part in parts) else None
+
+
+def _named(one: One, name: str, value: str) -> Parts:
+    """Text with references to the containers that it names, by Bee2's own names for them or in an address."""
+    scene, server = one.scene, one.old.server
+    known: dict[str, str] = {}
+    for other in scene.hive.on(server, "applications"):
+        if other != one.old and (entry := scene.names.get(other.path)):
+            known |= {other.name: entry, f"{scene.hive.prefix(server)}-app-{other.name}": entry}
+    if value in known and ("-app-" in value or _SAYS_HOST.search(name)):
+        return [AppRef(known[value])]
+    parts: Parts = []
+    for part in hosts.referred(value, known):
+        match = _LOGIN.search(part) if isinstance(part, str) else None
+        if isinstance(part, str) and match:
+            secret = scene.secrets.name(f"{one.old.name}_{name}_password", unquote(match[1]))
+            parts += [part[: match.start(1)], UserSecretRef(secret), part[match.end(1) :]]
+        else:
+            parts.append(part)
+    return parts
 
 
 def _inspected(value: list[object]) -> str:

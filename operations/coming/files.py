@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Protocol
 
 from operations.coming.errors import Problem, SourceError
 
+MANY = 200  # files of a folder that are looked at
 LARGEST = 4 * 1024 * 1024  # bytes; what people write is far below
 
 Kind = Literal["file", "folder", "other"]
@@ -21,6 +24,9 @@ class Files(Protocol):
 
     def read(self, path: str) -> str:
         """Return a file's text. Raises SourceError."""
+
+    def inside(self, path: str) -> list[str]:
+        """The files in a folder and below it, the first `MANY`; none where there is no such folder."""
 
 
 class Disk:
@@ -49,6 +55,18 @@ class Disk:
             return raw.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise SourceError([Problem(path, "is not UTF-8 text; save it as UTF-8")]) from error
+
+    def inside(self, path: str) -> list[str]:
+        """The files in a folder and below it, the first `MANY`; none where there is no such folder."""
+        found = (os.path.join(at, name) for at, folders, names in _walk(path) for name in sorted(names))
+        return list(itertools.islice(found, MANY))
+
+
+def _walk(path: str) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Walk a folder from the top, in order; what can't be read is passed over, as links to folders are."""
+    for at, folders, names in os.walk(path):
+        folders.sort()
+        yield at, folders, names
 
 
 def joined(folder: str, path: str) -> str:

@@ -27,6 +27,7 @@ _RUBYS = {
     for word in words
     for spelt in (word, word.capitalize(), word.upper())
 }
+_SIXTIES = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
 _INTEGER = re.compile(r"[-+]?(?:0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*)")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?")
 
@@ -106,6 +107,10 @@ class _Reading:
 
     def _made(self, node: yaml.Node, path: tuple[Key, ...]) -> object:
         if isinstance(node, yaml.ScalarNode):
+            if self._of_ruby and node.tag == _PLAIN and _SIXTIES.fullmatch(node.value):
+                self._refuse(
+                    path, f"Ruby reads {node.value} as a number to the base of 60; write in quotes what is meant"
+                )
             return _scalar(node, _RUBYS if self._of_ruby else _TRUTHS)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]

@@ -9,15 +9,29 @@ from collections.abc import Mapping
 
 from operations.coming.errors import Wrong, mapping, show, text, texts
 from operations.coming.files import spelt
+from operations.compose import databases
 from operations.compose.reading import Data
 from operations.compose.scene import One
-from settings.checks.images import USERS
+from settings.checks.images import USERS, starts_daemon
 
 _GIT = re.compile(
     r"(?:https?://\S+\.git|git://\S+|git@\S+|ssh://\S+|github\.com/\S+|https?://github\.com/[^#\s]+)(?:#\S*)?"
 )
-# What Docker gives to every container and most images that begin as root need until they have become another user.
-_USUAL = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID")
+# What Docker gives to every container and most images that begin as root need until they have become another user; KILL
+# after that too: without it their first process can't hand on the signal to stop, and they are cut off.
+_USUAL = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID")
+# Servers that lock in who is not logged in yet (sshd), or their parts (Postfix, vsftpd), by their ports.
+_LOCK_IN = frozenset(("21", "22", "25", "465", "587"))
+_OTHERS = "AUDIT_WRITE, FSETID, MKNOD, NET_BIND_SERVICE, NET_RAW, SETFCAP, SETPCAP, SYS_CHROOT"
+# What reaches beyond the container, to the whole server.
+_OVER_ALL = {
+    "SYS_MODULE": "put code into the server's kernel, whose modules are there without it",
+    "SYS_ADMIN": "take over the server",
+    "SYS_RAWIO": "write to the server's memory and disks",
+    "SYS_TIME": "set the server's clock, which the server keeps itself",
+    "SYS_BOOT": "restart the server",
+    "DAC_READ_SEARCH": "read every file of the server",
+}
 # Images whose own first process has to be the first: s6-overlay.
 _OWN_INIT = re.compile(r"(?:^|/)(?:linuxserver/|paperless-ngx/paperless-ngx|home-assistant/|homeassistant/|jlesage/)")
 _WITHOUT = "have the Dockerfile do without it"
@@ -38,6 +52,7 @@ _MANAGERS = {
     "acme-companion": "the job certbot does its work",
     "docker-letsencrypt-nginx-proxy-companion": "the job certbot does its work",
     "caddy-docker-proxy": "the proxy (applications.haproxy) does its work",
+    "https-portal": "the proxy (applications.haproxy) does its work, with --domain SERVICE=DOMAIN for each",
     "nginx-proxy-manager": "the proxy (applications.haproxy) does its work",
     "certbot": "the job certbot does its work",
     "swag": "the proxy (applications.haproxy) does its work",
@@ -45,6 +60,8 @@ _MANAGERS = {
     "ofelia": "an application of build_dir JobScheduler does its work",
     "portainer": "pulumi preview and make status show what it would",
     "portainer-ce": "pulumi preview and make status show what it would",
+    "node-exporter": "the monitor has the server's figures (docs/monitoring.md)",
+    "cadvisor": "the monitor has the containers' figures (docs/monitoring.md)",
     "autoheal": "Docker and releases go by the health commands themselves",
 }
 
@@ -84,6 +101,13 @@ def image(one: One, value: object) -> None:
         )
         return
     one.same("image", named)
+    mounted = [str(mount.get("target")) for mount in one.data.get("volumes") or () if isinstance(mount, dict)]  # type: ignore[attr-defined]
+    if one.database is None and not one.is_job and databases.is_like(named, mounted):
+        one.told.differs(
+            one.at("image"),
+            "it is not the official image of a database server, nor known as one built on it, so roles and passwords "
+            "stay as they are, and no job makes databases in it",
+        )
     if _OWN_INIT.search(named) and "init" not in one.data:
         one.entry.put("init", False, one.at("image"), "its own has to be the first process")
 
@@ -173,6 +197,11 @@ def cap_add(one: One, value: object) -> None:
     if "ALL" in names:
         raise Wrong("ALL would be the whole server; name the few that are needed")
     one.entry.put("capabilities", names, one.at("cap_add"))
+    for name in names:
+        if name in _OVER_ALL:
+            one.told.differs(
+                (*one.at("cap_add"), name), f"it may {_OVER_ALL[name]}; take it out where the program goes without"
+            )
     one.told.becomes(one.at("cap_add"), "capabilities")
 
 
@@ -192,9 +221,16 @@ def settle(one: One) -> None:
     dropped = {name.upper().removeprefix("CAP_") for name in texts(one.data.get("cap_drop"), "ALL")}
     if named not in ("root", "0") or "ALL" in dropped:
         return
-    usual = [name for name in _USUAL if name not in dropped]
-    if usual:
+    ports = one.data.get("ports")
+    listens = {str(port.get("target")) for port in (ports if isinstance(ports, list) else []) if isinstance(port, dict)}
+    usual = [*_USUAL, "SYS_CHROOT"] if listens & _LOCK_IN else [*_USUAL]
+    if usual := [name for name in usual if name not in dropped]:
         one.entry.put("capabilities", usual, one.at(), "for images that begin as root; try without")
+        one.told.differs(
+            ("services",),
+            f"images that begin as root get of Docker's own capabilities those that most need, not {_OTHERS}; a "
+            "program that is refused what it did (ping: NET_RAW; chroot: SYS_CHROOT) needs cap_add: [NET_RAW]",
+        )
 
 
 def _known_user(one: One) -> bool:
@@ -206,6 +242,10 @@ def _known_user(one: One) -> bool:
     known = known or (USERS.get(bare) if one.database else None)
     if known is None or "user" in one.data:
         return known is not None
+    command = one.entry.settings.get("command")
+    stays = "entrypoint" in one.entry.settings or not starts_daemon(command if isinstance(command, list) else None)
+    if stays and one.database is None:
+        return False  # as root, which it was
     chosen = known["alpine" in tag]
     one.entry.put("user", chosen, one.at("image"), "the image's own, which it would change to")
     one.told.becomes(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from operations.coming.entries import Path
 from operations.coming.errors import Wrong
 from operations.compose import forms, proxied
-from operations.compose.proxied import BY_CERTIFICATE, HASHED, NO_WORD, PATHS, Said
+from operations.compose.proxied import ASKED, BY_CERTIFICATE, HASHED, NO_WORD, PATHS, Said
 
 _LABEL = re.compile(r"caddy(?:_\d+)?", re.IGNORECASE)
 _UPSTREAM = re.compile(r"(?P<matcher>(?:/\S*|\*|@\S+)\s+)?\{\{\s*upstreams(?:\s+(?P<scheme>https?|h2c))?"
@@ -130,6 +130,7 @@ _ROWS: Mapping[str, Row] = {
     r"tls\.client_auth(?:\..*)?": _refused(BY_CERTIFICATE),
     r"tls(?:\..*)?": _needless(proxied.CERTIFICATES),
     r"log(?:\..*)?": _needless("logs are kept and rotated by the host (docs/logs.md)"),
-    r"(?:basic_?auth|forward_auth)(?:\..*)?": _refused(HASHED),
+    r"basic_?auth(?:\..*)?": _refused(HASHED),
+    r"forward_auth(?:\..*)?": _refused(ASKED),
     r"(?:handle|handle_path|route|rewrite|uri|root)(?:\..*)?": _refused(PATHS),
 }

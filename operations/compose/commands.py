@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from operations.coming import hosts
 from operations.coming.errors import Wrong, texts
 from operations.coming.secrets import is_secret
-from operations.compose import hosts
 from operations.compose.scene import One
 from operations.compose.words import split
 

@@ -13,7 +13,7 @@ from operations.coming.entries import Entry
 from operations.coming.errors import Problem, SourceError, Wrong, mapping, path_of, show
 from operations.coming.files import Files
 from operations.coming.told import Told
-from operations.compose import building, databases, guards, hush, keys, limits, mounts, sites, surroundings
+from operations.compose import afterwards, building, databases, guards, hush, keys, mounts, sites, surroundings
 from operations.compose.checking import check
 from operations.compose.companions import companions
 from operations.compose.project import Project
@@ -48,12 +48,14 @@ def convert(project: Project, files: Files, wish: Wish, stack: Mapping[str, obje
     entries = [one.entry for one in made]
     for one in made:
         _leave_out(one)
-    _unnamed(scene, made)
+    afterwards.ended(made)
+    afterwards.addresses(made)
+    afterwards.unnamed(scene, made)
     for one in made:
         hush.settle(one)
-        _keep(one)
+        afterwards.keep(one)
     entries += companions(scene, stack, server)
-    _copies(scene, made)
+    afterwards.copies(scene, made)
     hosts = list(dict.fromkeys(site.partition("/")[0] for site in scene.sites))
     done = Conversion(scene.told, entries, hosts, server, makes_server, dict(scene.secrets.values))
     done.redirects = scene.redirects
@@ -164,12 +166,18 @@ def _environments(scene: Scene, active: Mapping[str, One]) -> None:
                 hosts[alias or service] = active[service].entry.name
                 one.client.linked.add(active[service].entry.name)
         one.client.hosts = hosts
+        granted = one.data.get("secrets")
+        one.client.granted = frozenset(
+            str(item.get("source")) for item in (granted if isinstance(granted, list) else []) if isinstance(item, dict)
+        )
         needed = mapping(one.data.get("depends_on"), "[db]")
         one.client.linked |= {scene.names[other] for other in needed if other in active}
 
 
 def _aliases(one: One) -> list[str]:
     found = [one.data[key] for key in ("container_name", "hostname") if isinstance(one.data.get(key), str)]
+    # A whole name as the host's own is that by which the world knows it (GitLab, mail servers).
+    found = [name for name in found if name != one.data.get("hostname") or "." not in str(name)]
     for how in mapping(one.data.get("networks"), "[front]").values():
         aliases = mapping(how, "{aliases: [web]}").get("aliases")
         found += aliases if isinstance(aliases, list) else []
@@ -200,7 +208,6 @@ def _one(scene: Scene, one: One) -> One:
         sites.by_words(one)
     building.settle(one)
     surroundings.reach(one)
-    limits.may_end(one, is_awaited=bool(_waits(scene, one.service)))
     if one.is_job and one.service in scene.project.optional and not _waits(scene, one.service):
         one.entry.put("run", "manual", one.at())
         scene.told.becomes(one.at(), "run: manual, since it is of a profile: make run starts it")
@@ -224,51 +231,6 @@ def _settle_database(one: One) -> None:
     health = one.entry.settings.setdefault("health", {})
     if isinstance(health, dict):
         health["timeout"] = max(180, int(health.get("timeout", 0)))
-
-
-def _unnamed(scene: Scene, made: list[One]) -> None:
-    """Have databases made that a server was told of, and that whoever uses them names in files of its own."""
-    for name, server in scene.servers.items():
-        if not server.database or name in scene.used or server.database == "postgres":
-            continue
-        for one in made:
-            if name in one.client.linked | one.client.met and name != one.entry.name:
-                database = databases.usable(server, server.database, one.entry.name)
-                one.entry.put("db", [f"{name}:{database}"], one.at("depends_on"))
-                one.client.uses[name] = database
-                scene.used.setdefault(name, set()).add(database)
-                scene.told.do(
-                    f"put the generated password of {name}/{database} (pulumi stack output passwords --show-secrets) "
-                    f"into the configuration of {one.entry.name}, and {database} as its role"
-                )
-
-
-def _keep(one: One) -> None:
-    """Give a database server the passwords that there are, where the caller wants to keep them."""
-    server = one.database
-    if server is None or not one.scene.wish.keep_passwords:
-        return
-    known = dict.fromkeys(sorted(one.scene.used.get(one.entry.name, ())), server.password)
-    known["adminpass"] = server.root or (server.password if server.user == "postgres" else "")
-    for name, value in known.items():
-        if value:
-            secret = one.scene.secrets.name(f"{one.entry.name}_{name}", value)
-            one.entry.put("passwords", {name: f"_secrets^{secret}"}, one.at("environment"))
-
-
-def _copies(scene: Scene, made: list[One]) -> None:
-    """Tell which data have to come over."""
-    servers = [one for one in made if one.database is not None]
-    named = [mount for one in made if one not in servers for mount in one.entry.settings.get("volumes", [])]  # type: ignore[attr-defined]
-    names = sorted({str(mount).partition(":")[0] for mount in named if not str(mount).startswith("/")})
-    if names:
-        spelt = [f"{name} (now the folder {scene.copies[name]})" if name in scene.copies else name for name in names]
-        scene.told.do(f"copy from the old server, volume by volume: {', '.join(spelt)} (docs/from-compose.md)")
-    for one in servers:
-        names = sorted(scene.used.get(one.entry.name, ()))
-        if names:
-            words = " ".join(f"{one.service}:{name}={one.entry.name}" for name in names)
-            scene.told.do(f'bring over by a dump: make copy WHAT="{words}" (docs/from-compose.md)')
 
 
 def _named_volumes(scene: Scene) -> set[str]:

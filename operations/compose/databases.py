@@ -10,12 +10,21 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
+from operations.coming.images import named
 from settings.container_texts import database_name
 
 POSTGRES, MYSQL = "postgresql", "mysql"
-# Images beside the official ones that take the same variables.
-_ALIKE = {"postgis": POSTGRES, "pgvector": POSTGRES, "timescaledb": POSTGRES, "timescaledb-ha": POSTGRES}
 _OFFICIAL = {"postgres": POSTGRES, "mariadb": MYSQL, "mysql": MYSQL}
+# Images built on the official ones, which take the same variables and begin as the same user. Others of these names do
+# not: linuxserver/mariadb, bitnami/postgresql, supabase/postgres.
+_ALIKE = {
+    "postgis/postgis": POSTGRES, "imresamu/postgis": POSTGRES, "pgvector/pgvector": POSTGRES,
+    "timescale/timescaledb": POSTGRES, "timescale/timescaledb-ha": POSTGRES, "immich-app/postgres": POSTGRES,
+    "tensorchord/pgvecto-rs": POSTGRES,
+}  # fmt: skip
+_DATA = re.compile(r"/var/lib/(?:postgresql|mysql)(?:/|$)")
+# Words that choose a kind of database in one variable, and are the name of a database in another.
+_KINDS = frozenset({"postgres", "postgresql", "mysql", "mariadb", "pgsql"})
 _TAKEN = {
     POSTGRES: ("postgres", "template0", "template1", "public", "none", "adminpass"),
     MYSQL: ("mysql", "root", "sys", "information_schema", "performance_schema", "adminpass"),
@@ -55,6 +64,7 @@ class Server:
     password: str = field(default="", repr=False)  # of the first role
     root: str = field(default="", repr=False)  # of MySQL's administrator
     secrets: frozenset[str] = frozenset()  # names of secrets that hold its passwords
+    called: dict[str, str] = field(default_factory=dict)  # name of a database here, by the one that it had
 
     @property
     def passwords(self) -> frozenset[str]:
@@ -75,18 +85,14 @@ class Server:
     @property
     def is_said(self) -> bool:
         """Whether the stack file has to say what it is."""
-        return bare(self.image) not in _OFFICIAL
-
-
-def bare(image: str) -> str:
-    """Return an image's own name: `ghcr.io/a/postgres:16@sha256:...` is `postgres`."""
-    return image.partition("@")[0].rpartition("/")[2].partition(":")[0]
+        return named(self.image).rpartition("/")[2] not in _OFFICIAL
 
 
 def recognised(app: str, image: str, environment: Mapping[str, str | None]) -> Server | None:
     """Return the database server that an application is; None when it is none that the job can make databases on."""
-    engine = _OFFICIAL.get(bare(image)) or _ALIKE.get(bare(image))
-    if engine is None or "bitnami" in image:
+    name = named(image)
+    engine = _OFFICIAL.get(name) or _ALIKE.get(name)
+    if engine is None:
         return None
     words = _POSTGRES if engine == POSTGRES else _MYSQL
 
@@ -116,8 +122,15 @@ def is_heard(variable: str) -> bool:
     return _HEARD.match(variable) is not None
 
 
+def is_like(image: str, targets: Collection[str]) -> bool:
+    """Whether an image is called as a database server, or has its data where one has them."""
+    return named(image).rpartition("/")[2] in _OFFICIAL or any(_DATA.match(target) for target in targets)
+
+
 def usable(server: Server, name: str, asker: str) -> str:
-    """Return a name for a database that the job can make: the one given, respelt, or that of who asks."""
+    """Return a name for a database that the job can make: the one given, respelt, or that of who asked for it first."""
+    if name in server.called:
+        return server.called[name]
     for candidate in (name, re.sub(r"[^a-z0-9_]", "_", name.lower()), re.sub(r"[^a-z0-9_]", "_", asker.lower())):
         try:
             database_name(candidate)
@@ -126,6 +139,12 @@ def usable(server: Server, name: str, asker: str) -> str:
         if candidate not in _TAKEN[server.engine] and not candidate.startswith("pg_"):
             return candidate
     return "app"
+
+
+def is_kind(server: Server, variable: str, value: str) -> bool:
+    """Whether a variable chooses a kind of database (`KC_DB: postgres`), and does not name one of that name."""
+    names = re.search(r"NAME$|DATABASE$|^(?:POSTGRES|PG|MYSQL|MARIADB)", variable, re.IGNORECASE)
+    return value.lower() in _KINDS and (value != server.database or not names)
 
 
 def is_of_database(variable: str) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 
+from operations.coming import hosts
 from operations.coming.errors import mapping, texts
 from operations.coming.told import Outcome
-from operations.compose import databases, forms, hosts
+from operations.compose import databases, forms
 from operations.compose.databases import Server
 from operations.compose.limits import whole
 from operations.compose.scene import One

@@ -21,6 +21,7 @@ def settle(one: One) -> None:
     themselves, and are left.
     """
     _told(one)
+    _in_variables(one)
     files = one.entry.settings.get("files")
     for target, made in files.items() if isinstance(files, dict) else ():
         text = made.get("content") if isinstance(made, dict) else None
@@ -33,6 +34,17 @@ def settle(one: One) -> None:
             one.told.becomes(at, f"files: {{{target}: ...}}, a secret, since a private key is in it")
         else:
             made["content"] = _referred(one, text, at)
+
+
+def _in_variables(one: One) -> None:
+    """Put references into configuration that stands in a variable, line by line."""
+    variables = one.entry.settings.get("environment")
+    if not isinstance(variables, dict):
+        return
+    for name, text in variables.items():
+        at = one.entry.source_of(("environment", name))
+        if isinstance(text, str) and "\n" in text and at is not None:
+            variables[name] = _referred(one, text, at)
 
 
 def _told(one: One) -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import posixpath
 import re
 
+from operations.coming import hosts
 from operations.coming.entries import content
 from operations.coming.errors import SourceError, Wrong, mapping, path_of, show, text
 from operations.coming.files import joined, spelt
 from operations.coming.told import Outcome
-from operations.compose import forms, hosts
+from operations.compose import first_start, forms, mounted
 from operations.compose.scene import One, Scene
 from settings.references import AppRef
 
 _SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
 _HOST = ("/", "/proc", "/sys", "/dev", "/var/lib/docker", "/boot", "/etc", "/root", "/usr")
-_FIRST = "/docker-entrypoint-initdb.d"
+_OWN = ("/etc/localtime", "/lib/modules", "/etc/ssl/certs", "/etc/pki", "/usr/share/zoneinfo", "/etc/machine-id")
 _LARGEST = 32_000  # bytes of a file that is written into the stack file
 _A_FILE = re.compile(
     r".*\.(?:conf|cfg|cnf|ini|ya?ml|json|toml|xml|env|sql|sh|pem|crt|cert|key|txt|properties|lua|template|tmpl|htpasswd|"
@@ -39,7 +40,8 @@ def bound(one: One) -> dict[str, bool]:
         mount = mapping(item, "{}")
         path = posixpath.normpath(str(mount.get("source")))
         if mount.get("type") == "bind" and path != context and not one.told.is_left_out(*one.at("volumes", index)):
-            found[path] = found.get(path, False) or mount.get("read_only") is not True
+            is_read = mount.get("read_only") is True or _is_first(one, str(mount.get("target")))
+            found[path] = found.get(path, False) or not is_read
     return found
 
 
@@ -60,9 +62,12 @@ def _mount(one: One, mount: dict[str, object], at: tuple[str | int, ...]) -> Non
     kind, target = str(mount["type"]), posixpath.normpath(str(mount["target"]))
     mode = ":ro" if mount.get("read_only") is True else ""
     source = str(mount.get("source") or "")
-    if one.database is not None and target.startswith(_FIRST):
-        one.told.differs((*at, "target"), "what runs at the first start finds no database of an application yet")
-        one.told.do(f"see what {one.entry.name} runs from {_FIRST}: it runs before the job dbsetup has made databases")
+    if one.database is not None and _is_first(one, target):
+        mode = ":ro"
+        texts = mounted.texts(one.scene.files, source) if kind == "bind" else {}
+        spelt_out = {spelt(path, one.scene.project.folder): text for path, text in texts.items()}
+        if not first_start.read(one, one.database, spelt_out, at):
+            return
     _options(one, mount, at)
     if kind == "tmpfs":
         one.entry.put("tmpfs", {target: _in_memory(mapping(mount.get("tmpfs"), "{size: 64m}"))}, at)
@@ -79,6 +84,11 @@ def _mount(one: One, mount: dict[str, object], at: tuple[str | int, ...]) -> Non
         _bind(one, source, target, mode, at)
     else:
         raise Wrong(f"no mount of type {show(kind)} is made here; put its files into the image, or into a volume")
+
+
+def _is_first(one: One, target: str) -> bool:
+    """Whether a database server runs what is mounted there at its first start, and never writes to it."""
+    return one.database is not None and posixpath.normpath(target).startswith(first_start.FOLDER)
 
 
 def _options(one: One, mount: dict[str, object], at: tuple[str | int, ...]) -> None:
@@ -127,16 +137,11 @@ def _named(one: One, source: str, target: str, mode: str, at: tuple[str | int, .
 
 def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ...]) -> None:
     path = posixpath.normpath(source) if source else ""
-    if path in _HOST or path.startswith(("/proc/", "/sys/", "/dev/")):
-        raise Wrong(f"{path} is the server itself; give the container the one folder it needs")
-    if any(f"{socket}/".startswith(f"{path.rstrip('/')}/") for socket in _SOCKETS):
-        raise Wrong(
-            "the Docker socket is the whole server, and no container is given it; what a proxy, a scheduler or an "
-            "updater does with it the program does itself (docs/from-compose.md): "
-            f"leave the service out by --leave-out services.{one.service}"
-        )
+    _no_host(one, path, at)
     folder = one.scene.project.folder
     kind = one.scene.files.kind(path)
+    if kind == "folder":
+        mounted.name(one, path, at)
     # A file that is only read is configuration, wherever it lies.
     if not (kind == "file" and mode) and _is_source(one, path, target, at):
         return
@@ -150,15 +155,17 @@ def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ..
         is_file = kind == "file" or (kind is None and is_named and not source.endswith("/"))
         one.entry.put("volumes", [f"{path}{'' if is_file else '/'}:{target}{mode}"], at)
         one.told.becomes(at, f"the same {'file, which has to be there' if is_file else 'folder, which is made'}")
-        if path != "/etc/localtime" and one.database is None:  # which comes by a dump
+        # What every server has of its own stays; what a database server has comes by a dump.
+        if not any(f"{path}/".startswith(f"{own}/") for own in _OWN) and one.database is None:
             one.told.do(f"copy {path} to the same place on the server, before pulumi up")
-    elif kind is None and _A_FILE.fullmatch(path) and not source.endswith("/"):
+    elif kind is None and any(map(_A_FILE.fullmatch, (path, target))) and not source.endswith("/"):
         raise Wrong(f"{spelt(path, folder)} is not here to be read; put it there, or correct the path")
     elif (around := _around(one, path)) is not None:
         whole = spelt(around, folder)
         raise Wrong(
             f"it lies in {whole}, which is mounted too, and they would be two volumes here; leave it out by "
-            f"--leave-out '{path_of(*at)}' where a container sees it in {whole} anyway, or put it elsewhere"
+            f"--leave-out '{path_of(*at)}' where a container sees it in {whole} anyway, or what mounts "
+            "all of that, or put it elsewhere"
         )
     elif mode and not one.scene.bound.get(path):
         _kept(one, path, target, at)
@@ -168,6 +175,21 @@ def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ..
         one.entry.put("volumes", [f"{name}:{target}{mode}"], at)
         one.told.becomes(at, f"the volume {name}, which is saved by backups")
         one.scene.copies[name] = spelt(path, folder)
+
+
+def _no_host(one: One, path: str, at: tuple[str | int, ...]) -> None:
+    """Raises Wrong for what is the server itself."""
+    if path in _HOST or path.startswith(("/proc/", "/sys/", "/dev/")):
+        raise Wrong(f"{path} is the server itself; give the container the one folder it needs")
+    if path.startswith(("/run/", "/var/run/")) and path not in _SOCKETS:
+        raise Wrong(f"{path} is the server's own while it runs; leave it out by --leave-out '{path_of(*at)}'")
+    if any(f"{socket}/".startswith(f"{path.rstrip('/')}/") for socket in _SOCKETS):
+        raise Wrong(
+            "the Docker socket is the whole server, and no container is given it; what a proxy, a scheduler or an "
+            "updater does with it the program does itself (docs/from-compose.md): "
+            f"leave the service out by --leave-out services.{one.service}, or where it does other work too and goes "
+            f"without the socket, this mount alone by --leave-out '{path_of(*at)}'"
+        )
 
 
 def _around(one: One, path: str) -> str | None:
@@ -203,7 +225,7 @@ def _kept(one: One, path: str, target: str, at: tuple[str | int, ...]) -> None:
     one.entry.put("files", {target: {"from": there}}, at)
     one.told.becomes(at, f"files: {{{target}: {{from: {there}}}}}")
     one.told.do(f"copy {here} to {there} of this checkout")
-    if len(one.scene.names) > 1:
+    if len(one.scene.names) > 1 and one.scene.files.kind(path) != "folder":
         one.told.do(f"write into reach of {one.entry.name} whom what lies in {there} names; it reaches nobody else")
 
 

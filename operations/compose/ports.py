@@ -18,7 +18,7 @@ _NO_WEB = frozenset((
 ))  # fmt: skip
 # Those that other containers reach by name, and that stand open to the world by mistake more often than not.
 _INSIDE = frozenset((1433, 1521, 3306, 4222, 5432, 5433, 5672, 6379, 7687, 9042, 9092, 9200, 9300, 11211, 27017))
-_HTTPS = (443, 8443, 8448)
+_HTTPS = (443, 8443, 8448, 9443)
 _NUMBER = re.compile(r"[0-9]{1,5}")
 
 

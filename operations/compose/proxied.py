@@ -20,6 +20,10 @@ from settings.errors import show
 
 NOT_CONVERTED = "is not converted; write it by hand afterwards where the stack file has a word for it, and leave it out"
 PATHS = f"a site at a path {NOT_CONVERTED} by --leave-out"
+ASKED = (
+    "the proxy here asks no other program who may come; write site: {password: {NAME: _secrets^NAME}} or allow_from "
+    "afterwards, or have the application ask for a login itself (OpenID Connect), and leave it out by --leave-out"
+)
 HASHED = (
     "its passwords are hashed there; write site: {password: {NAME: _secrets^NAME}} afterwards, with the password among "
     "the secrets, and leave it out by --leave-out"

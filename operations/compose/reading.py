@@ -6,6 +6,7 @@ Makes: `Reading`, whose `model` is what several files say together. Leaves alone
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Mapping, Sequence
 
 from operations.coming.errors import Key, Problem, SourceError, Wrong, kind_of, mapping, path_of, show, texts
@@ -75,6 +76,7 @@ class Reading:
 
     def model(self, paths: Sequence[str], folder: str) -> Data:
         """Merge files, then what they include."""
+        self._name(paths, folder)
         merged: Data = {}
         for path in paths:
             data = self._file(path, folder)
@@ -84,6 +86,17 @@ class Reading:
                     services[name] = self._extended(name, services, path, folder)
             merged = mapping(merge(merged, data), "services:")
         return self._included(merged, folder)
+
+    def _name(self, paths: Sequence[str], folder: str) -> None:
+        """Know the project's name as the variable by which files may speak of it."""
+        if "COMPOSE_PROJECT_NAME" in self.environment:
+            return
+        found = posixpath.basename(folder)
+        for path in paths:
+            for document in documents(self.files.read(path), self.spelt(path)):
+                said = document.get("name") if isinstance(document, dict) else None
+                found = said if isinstance(said, str) and "$" not in said else found
+        self.environment["COMPOSE_PROJECT_NAME"] = re.sub(r"^[_-]+|[^a-z0-9_-]", "", found.lower())
 
     def _file(self, path: str, folder: str) -> Data:
         if path in self._documents:

@@ -19,7 +19,7 @@ PROXIES = re.compile(r"traefik\.|caddy(?:_\d+)?(?:\.|$)", re.IGNORECASE)
 # Variables by which a program is told under which name visitors reach it.
 _OWN_NAME = re.compile(
     r"(?:\w+__)?(?:(?:BASE|SITE|APP|PUBLIC|ROOT|EXTERNAL|SERVER|PAPERLESS|SELF)_URL|URL|DOMAIN|LOCAL_DOMAIN|"
-    r"SERVER_NAME|FQDN|(?:\w+_)?(?:SITE|SERVER|APP)_(?:DOMAIN|HOST))",
+    r"SERVER_NAME|FQDN|KC_HOSTNAME|(?:\w+_)?(?:SITE_?|ROOT_)URL|(?:\w+_)?(?:SITE|SERVER|APP)_(?:DOMAIN|HOST))",
     re.IGNORECASE,
 )
 _DOMAIN = re.compile(r"(?:https?://)?([a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,})/?", re.IGNORECASE)
@@ -169,4 +169,7 @@ def _domains(one: One) -> tuple[list[str], str]:
         match = _DOMAIN.fullmatch(value) if _OWN_NAME.fullmatch(name) else None
         if match and match[1].lower() not in one.scene.sites:
             return [match[1].lower().removeprefix("www.")], name
+    match = _DOMAIN.fullmatch(str(one.data.get("hostname") or ""))
+    if match and "://" not in match[0] and match[1].lower() not in one.scene.sites:
+        return [match[1].lower()], "hostname"
     return [f"{one.entry.name}.{_PLACEHOLDER}"], ""

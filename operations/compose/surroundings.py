@@ -45,6 +45,11 @@ def environment(one: One, _: object) -> None:
     for app, database in one.client.uses.items():
         one.entry.put("db", [f"{app}:{database}"], one.at("environment"))
         one.scene.used.setdefault(app, set()).add(database)
+        if app in one.client.unsaid:
+            one.told.do(
+                f"have {one.entry.name} log in to {app} as the role {database}, at the database {database}: it says "
+                "nowhere in the compose file as whom it did"
+            )
     if said:
         one.told.as_is(*one.at("environment"))
 

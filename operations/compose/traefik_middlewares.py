@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from operations.coming.entries import Path
 from operations.coming.errors import Wrong, show
 from operations.compose import forms, proxied
-from operations.compose.proxied import HASHED, NO_WORD, PATHS, Said
+from operations.compose.proxied import ASKED, HASHED, NO_WORD, PATHS, Said
 
 _MOVES = re.compile(r"\^?(?:https\?|https?|\(https\?\)|https\?\))?:?(?:\\?/){0,2}(?:\(\?:(?P<both>www\\?\.)\)\?)?"
                     r"(?P<host>[A-Za-z0-9\\.-]+?)(?:/\(\.\*\)|/\?\(\.\*\)|\(\.\*\)|/\.\*|)\$?")  # fmt: skip
@@ -175,7 +175,7 @@ _ROWS: Mapping[str, Callable[[Said, Part], None]] = {
     "compress": _compress,
     "basicauth": _refused(HASHED),
     "digestauth": _refused(HASHED),
-    "forwardauth": _refused(HASHED),
+    "forwardauth": _refused(ASKED),
     "stripprefix": _strip,
     "stripprefixregex": _refused(PATHS),
     "addprefix": _refused(PATHS),

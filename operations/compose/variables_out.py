@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
+from operations.coming import hosts
 from operations.coming.entries import Parts
 from operations.coming.secrets import Secrets, is_secret
-from operations.compose import databases, hosts
+from operations.compose import databases
 from operations.compose.databases import Server
 from settings.references import AppRef, SecretRef, UserSecretRef
 
@@ -41,6 +42,9 @@ class Client:
     servers: Mapping[str, Server]  # by application
     secrets: Secrets
     linked: set[str] = field(default_factory=set)  # applications it depends on
+    granted: frozenset[str] = frozenset()  # names of secrets that it has as files
+    spoken: set[str] = field(default_factory=set)  # database servers that it logs in to by a URL
+    unsaid: set[str] = field(default_factory=set)  # database servers of which it says no role, and has the password
     uses: dict[str, str] = field(default_factory=dict)
     changed: dict[str, str] = field(default_factory=dict)  # what it called a role or database, by variable
     unsure: dict[str, str] = field(default_factory=dict)  # what is a host's name and may mean it, by variable
@@ -60,7 +64,9 @@ class Client:
         for app in self.uses:
             server = self.servers[app]
             admins = ("root",) if server.engine == databases.MYSQL else ("postgres",)
-            self._holding[app] = databases.nearest(environment, server.passwords, databases.says_password)
+            held = databases.nearest(environment, server.passwords, databases.says_password)
+            # Whoever logs in by a URL needs no word for its password, but one that speaks of the database.
+            self._holding[app] = {name for name in held if databases.is_of_database(name) or app not in self.spoken}
             self._calling[app] = databases.nearest(environment, {server.user, *admins}, databases.says_user)
         return {name: self._value(name, value) for name, value in environment.items()}
 
@@ -73,18 +79,25 @@ class Client:
                 app = self.hosts.get(match["host"], "")
                 if app in self.servers:
                     named[app] = match["path"] or named.get(app, "")
+                    self.spoken |= {app} if match["password"] else set()
         here = {app for value in environment.values() if (app := self._host_of(value)) in self.servers}
         for app in sorted((here | (self.linked & set(self.servers)) | set(named)) - {self.app}):
             server = self.servers[app]
             knows = any(value in server.passwords for value in environment.values())
-            if app not in named and app not in here and not knows:
-                continue
-            own = [value for name, value in environment.items() if value and databases.says_database(name)]
-            # A word that chooses the kind of database is no name of one.
-            own = [name for name in own if name.lower() not in ("postgres", "postgresql", "mysql", "mariadb", "pgsql")]
+            if app not in named and app not in here:
+                if not knows and not server.secrets & self.granted:
+                    continue
+                if not knows:
+                    self.unsaid.add(app)
+            own = [
+                value
+                for name, value in environment.items()
+                if value and databases.says_database(name) and not databases.is_kind(server, name, value)
+            ]
             alone = len(here | set(named)) <= 1
             wish = named.get(app) or (own[0] if own and alone else "") or server.database or self.app
-            self.uses[app] = databases.usable(server, wish, self.app)
+            # Whoever else uses it has to find the same one.
+            self.uses[app] = server.called.setdefault(wish, databases.usable(server, wish, self.app))
 
     def _host_of(self, value: str) -> str:
         return self.hosts.get(value.partition(":")[0], "") or next(
@@ -126,7 +139,8 @@ class Client:
                 return [self._password(app)]
             if value and (name in self._calling.get(app, ()) or (is_own and databases.says_user(name))):
                 return self._renamed(name, value, database)
-            if databases.says_database(name) and value and databases.usable(server, value, self.app) == database:
+            is_name = databases.says_database(name) and value and not databases.is_kind(server, name, value)
+            if is_name and databases.usable(server, value, self.app) == database:
                 return self._renamed(name, value, database)
         return None
 

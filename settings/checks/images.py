@@ -84,7 +84,7 @@ def _user(draft: Draft, one: Placed) -> None:
     name, tag = _official(one)
     given = {"SETUID", "SETGID"} <= set(one.container.capabilities)
     at = (one.section, one.name)
-    if name not in USERS or one.container.user is not None or given or not _is_daemon(one.container.command):
+    if name not in USERS or one.container.user is not None or given or not starts_daemon(one.container.command):
         return
     if draft.whole(*at, "user") and draft.whole(*at, "capabilities") and draft.whole(*at, "command"):
         user = USERS[name]["alpine" in tag]
@@ -92,7 +92,8 @@ def _user(draft: Draft, one: Placed) -> None:
         draft.report(f'{message} user: "{user}"', *at, "user")
 
 
-def _is_daemon(command: list[str] | None) -> bool:
+def starts_daemon(command: list[str] | None) -> bool:
+    """Whether an official image's entrypoint, begun as root, becomes another user for a command."""
     return not command or command[0].startswith("-") or command[0] in _DAEMONS
 
 

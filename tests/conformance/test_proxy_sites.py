@@ -33,7 +33,9 @@ FORGED = (
     "Remote-User", "Remote_User", "True-Client-IP", "X-Client-IP", "X-Cluster-Client-IP", "X-Forwarded",
     "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto", "X-Forwarded-Server",
     "X-Original-Host", "X-Original-URL", "X-Originating-IP", "X-Real-IP", "X-Real_IP", "X-Remote-Addr", "X-Remote-IP",
-    "X-Rewrite-URL",
+    "X-Rewrite-URL", "Remote-Email", "Remote-Groups", "X-authentik-username", "X-Auth-Request-Email", "X-WEBAUTH-EMAIL",
+    "X-Pomerium-Claim-Email", "Cf-Access-Authenticated-User-Email", "X-Goog-Authenticated-User-Id",
+    "Tailscale-User-Login", "X-MS-CLIENT-PRINCIPAL", "X-Amzn-Oidc-Identity",
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 OURS = ("DOMAINS", "HTTP_PORT", "HOSTNAME", "HOME", "PATH")  # variables of the stack file's own words, and Docker's
-STEPS_DOWN = ("CHOWN", "SETGID", "SETUID")
+STEPS_DOWN = ("CHOWN", "KILL", "SETGID", "SETUID")
 Row = Mapping[str, Any]
 
 

@@ -24,6 +24,9 @@ class Memory:
             return "file"
         return "folder" if any(known.startswith(path.rstrip("/") + "/") for known in self.files) else None
 
+    def inside(self, path):
+        return sorted(known for known in self.files if known.startswith(path.rstrip("/") + "/"))
+
     def read(self, path):
         if path not in self.files:
             raise SourceError([Problem(path, "No such file; name a file that can be read")])

@@ -208,11 +208,25 @@ def test_a_service_that_begins_as_root_gets_what_docker_gave_it_and_others_get_n
         "services: {a: {image: x}, b: {image: x, user: '1000'}, c: {image: x, cap_drop: [ALL], cap_add: [CHOWN]}, "
         "d: {image: 'redis:7-alpine'}, e: {image: x, cap_drop: [SETUID]}}"
     )
-    assert entry(done, "a")["capabilities"] == ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"]
+    assert entry(done, "a")["capabilities"] == ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"]
     assert "capabilities" not in entry(done, "b")
     assert entry(done, "c")["capabilities"] == ["CHOWN"]
     assert entry(done, "d")["user"] == "999:1000"
-    assert entry(done, "e")["capabilities"] == ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID"]
+    assert entry(done, "e")["capabilities"] == ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID"]
+
+
+def test_a_service_that_others_log_in_to_may_lock_them_in_and_what_else_docker_gave_is_told_once():
+    done = converted(
+        "services: {git: {image: x, ports: ['3000:3000', '2222:22']}, mail: {image: y, ports: ['25:25']}, "
+        "web: {image: z}}"
+    )
+    assert "SYS_CHROOT" in entry(done, "git")["capabilities"]
+    assert "SYS_CHROOT" in entry(done, "mail")["capabilities"]
+    assert "SYS_CHROOT" not in entry(done, "web")["capabilities"]
+    [words] = [one.words for one in done.told.verdicts if one.path == "services"]
+    assert "not AUDIT_WRITE," in words
+    assert "KILL" not in words
+    assert "services" not in verdicts(converted("services: {web: {image: x, user: '1000'}}"))
 
 
 def test_a_web_port_becomes_a_site_behind_the_proxy_which_comes_with_it():
@@ -506,8 +520,18 @@ def test_a_service_that_may_end_and_does_not_say_so_is_told():
         "worker: {image: x, restart: always}, db: {image: 'postgres:16', environment: {POSTGRES_PASSWORD: x}}}"
     )
     told = {path: words for path, (outcome, words) in verdicts(done).items() if outcome is D}
-    assert list(told) == ["services.buckets.restart"]
+    assert list(told) == ["services", "services.buckets.restart"]
     assert 'if it is to end, write restart: "no"' in told["services.buckets.restart"]
+
+
+def test_a_script_that_others_wait_for_until_it_is_healthy_may_end_after_that():
+    done = converted(
+        "services: {certs: {image: es, command: [sh, -c, 'certs; sleep 60'], healthcheck: {test: [CMD, ls, crt]}}, "
+        "search: {image: es, depends_on: {certs: {condition: service_healthy}}, expose: [9200]}, "
+        "cache: {image: 'valkey', healthcheck: {test: [CMD, valkey-cli, ping]}}}"
+    )
+    told = [path for path, (outcome, _) in verdicts(done).items() if outcome is D]
+    assert told == ["services", "services.certs.restart"]
 
 
 LEFT_OUT = """

@@ -76,3 +76,31 @@ def test_what_is_linked_comes_first_and_is_reached():
     assert refused(done) == {}
     assert entry(done, "web")["after"] == ["redis", "my-app"]
     assert entry(done, "web")["reach"] == ["my-app", "redis"]
+
+
+@pytest.mark.parametrize("mode", ["", ":ro"])
+def test_whom_the_configuration_in_a_folder_names_is_reached_and_another_name_is_told(mode):
+    files = {
+        "compose.yaml": (
+            f"services: {{prom: {{image: x, restart: always, volumes: ['./conf:/etc/prom{mode}']}}, "
+            "disk_figures: {image: y, restart: always}, web: {image: z, restart: always}}"
+        ),
+        "conf/jobs/a.yml": "static_configs: [{targets: ['disk_figures:9100']}]",
+        "conf/readme.md": "see http://web:80/",
+    }
+    done = converted(files)
+    assert refused(done) == {}
+    assert entry(done, "prom")["reach"] == ["disk-figures"]
+    told = verdicts(done)["services.prom.volumes[0].disk_figures"][1]
+    assert told == "it is called disk-figures now; write that into conf/jobs/a.yml"
+
+
+def test_the_name_by_which_the_world_knows_a_service_stays_and_is_its_domain():
+    done = converted(
+        "services: {git: {image: x, hostname: git.example.org, ports: ['80:80'], environment: "
+        "{CONFIG: \"external_url 'https://git.example.org'\"}}, "
+        "ci: {image: y, restart: always, environment: {GIT_URL: 'https://git.example.org/api'}}}"
+    )
+    assert variables(done, "git")["CONFIG"] == "external_url 'https://git.example.org'"
+    assert variables(done, "ci")["GIT_URL"] == "https://git.example.org/api"
+    assert entry(done, "git")["env"]["domains"] == ["git.example.org"]

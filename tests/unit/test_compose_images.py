@@ -1,5 +1,7 @@
 """Images are what they were: built where they were built."""
 
+import pytest
+
 from tests.unit.compose_kit import converted, entry, refused, verdicts
 
 SHOP = """
@@ -29,3 +31,55 @@ def test_what_is_built_without_a_context_is_built_from_the_project_s_folder_and_
     assert refused(done) == {}
     assert (entry(done, "web")["build_dir"], entry(done, "web")["target"]) == ("App", "y")
     assert (entry(done, "own")["build_dir"], entry(done, "own")["target"]) == ("Shop", "x")
+
+
+def test_a_socket_is_refused_with_the_way_to_keep_what_does_other_work_too():
+    worker = "services: {worker: {image: sso, restart: always, volumes: ['/var/run/docker.sock:/var/run/docker.sock']}}"
+    [(path, words)] = refused(converted(worker)).items()
+    assert "--leave-out services.worker," in words
+    assert "--leave-out 'services.worker.volumes[0]'" in words
+    done = converted(worker, leave_out=(path,))
+    assert refused(done) == {}
+    assert "volumes" not in entry(done, "worker")
+
+
+def test_what_every_server_has_of_its_own_is_mounted_and_not_copied():
+    done = converted("services: {vpn: {image: x, restart: always, volumes: ['/lib/modules:/lib/modules:ro']}}")
+    assert entry(done, "vpn")["volumes"] == ["/lib/modules/:/lib/modules:ro"]
+    assert not any("/lib/modules" in step for step in done.told.todo)
+
+
+@pytest.mark.parametrize(
+    ("mount", "words"),
+    [
+        ("/run/dbus:/run/dbus:ro", "is the server's own while it runs; leave it out by"),
+        ("./conf/site:/etc/nginx/conf.d/site.template", "conf/site is not here to be read"),
+    ],
+)
+def test_what_would_be_an_empty_folder_is_refused(mount, words):
+    [(path, told)] = refused(
+        converted(f"services: {{web: {{image: x, restart: always, volumes: ['{mount}']}}}}")
+    ).items()
+    assert path == "services.web.volumes[0]"
+    assert words in told
+
+
+def test_a_capability_that_reaches_beyond_the_container_is_told():
+    done = converted("services: {vpn: {image: x, restart: always, cap_add: [NET_ADMIN, SYS_MODULE]}}")
+    assert "server's kernel" in verdicts(done)["services.vpn.cap_add.SYS_MODULE"][1]
+    assert entry(done, "vpn")["capabilities"][:2] == ["NET_ADMIN", "SYS_MODULE"]
+
+
+@pytest.mark.parametrize(
+    ("more", "is_root"),
+    [
+        ("", False),
+        ("command: [redis-server, --save, '60']", False),
+        ("command: --loglevel warning", False),
+        ("command: [sh, -c, 'echo maxmemory 1gb > /etc/redis.conf; exec redis-server /etc/redis.conf']", True),
+        ("entrypoint: [/start.sh]", True),
+    ],
+)
+def test_an_official_image_runs_as_root_where_its_entrypoint_would_not_have_stepped_down(more, is_root):
+    settings = entry(converted(f"services: {{cache: {{image: 'redis:7', restart: always, {more}}}}}"), "cache")
+    assert ("user" in settings, "SETUID" in settings.get("capabilities", [])) == (not is_root, is_root)

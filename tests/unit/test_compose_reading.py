@@ -313,3 +313,16 @@ def test_amounts(written, spelt):
 def test_what_is_no_duration_is_refused(value):
     with pytest.raises(Wrong, match=r"write e\.g\. 30s"):
         forms.seconds(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "environment", "expected"),
+    [("", {}, "shop"), ("name: My.Store", {}, "mystore"), ("name: store", {"COMPOSE_PROJECT_NAME": "other"}, "other")],
+)
+def test_the_project_s_name_may_be_spoken_of(name, environment, expected):
+    files = {
+        "compose.yaml": f"{name}\ninclude: [more.yaml]\nservices: {{a: {{image: 'x:${{COMPOSE_PROJECT_NAME}}'}}}}",
+        "more.yaml": "services: {b: {image: 'y:${COMPOSE_PROJECT_NAME:?}'}}",
+    }
+    made = read(files, environment=environment)
+    assert [made.services[service]["image"] for service in "ab"] == [f"x:{expected}", f"y:{expected}"]

@@ -279,3 +279,28 @@ def test_all_addresses_are_everybody_s():
     done = converted("services: {web: {image: x, ports: ['127.0.0.1:80:80', '0.0.0.0:80:80', '[::]:80:80']}}")
     assert refused(done) == {}
     assert entry(done, "web")["env"]["http_port"] == 80
+
+
+def test_an_address_at_which_a_site_was_tried_is_told():
+    done = converted(
+        "services: {web: {image: x, ports: ['9001:8080'], environment: {APP_URL: 'http://localhost:9001/'}}, "
+        "api: {image: y, environment: {PUBLIC_URI: 'http://127.0.0.1:9001', SELF: 'http://localhost:8081'}}}",
+        domains={"web": "draw.example.org"},
+    )
+    told = verdicts(done)
+    for path in ("services.web.environment.APP_URL", "services.api.environment.PUBLIC_URI"):
+        assert told[path][1] == "visitors come to https://draw.example.org here; if it is that address, write it so"
+    assert "services.api.environment.SELF" not in told
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["traefik.http.middlewares.login.forwardauth.address=http://login:9091/verify", "caddy.forward_auth=login:9091"],
+)
+def test_a_login_that_another_program_asks_for_is_told_as_one(label):
+    site = "traefik.http.routers.web.rule=Host(`a.example.org`)" if "traefik" in label else "caddy=a.example.org"
+    done = converted(
+        f"services: {{web: {{image: x, expose: [80], labels: ['{site}', "
+        f"traefik.http.routers.web.middlewares=login, '{label}']}}}}"
+    )
+    assert any("asks no other program who may come" in words for words in refused(done).values()), refused(done)

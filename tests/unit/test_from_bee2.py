@@ -32,6 +32,9 @@ class Memory:
     def kind(self, path):
         return "file" if path in self.files else "folder" if path in self.folders else None
 
+    def inside(self, path):
+        return sorted(known for known in self.files if known.startswith(path.rstrip("/") + "/"))
+
     def read(self, path):
         if path not in self.files:
             raise SourceError([Problem(path, "No such file; name a file that can be read")])
@@ -442,3 +445,36 @@ def test_whatever_is_written_is_taken_or_refused_by_path_with_a_remedy(seed):
 def test_a_port_that_only_looks_like_a_number_is_told():
     done, _ = converted(hive(x={"image": "x:1", "traefik": {"http": {"hosts": ["example.com"], "port": "\u00b2"}}}))
     assert "is no port" in str(done.told.refused)
+
+
+def test_bee2_s_own_names_of_containers_in_text_are_references_and_passwords_beside_them_secrets():
+    made = hive(
+        web={"image": "x", "env": {"cache": "redis://:hushhush@w1-app-cache_1:6379/0", "api_host": "w1-app-cache_1",
+                                   "note": "cache_1", "addr": "cache_1:80", "own": "http://w1-app-web/"}},
+        cache_1={"image": "y"},
+    )  # fmt: skip
+    made["docker"]["web1"]["prefix"] = "w1"
+    env = entry(made, "web")["env"]
+    assert env == {
+        "cache": "redis://:${_secrets^web_cache_password}@${$cache-1}:6379/0", "api_host": "$cache-1",
+        "note": "cache_1", "addr": "${$cache-1}:80", "own": "http://w1-app-web/",
+    }  # fmt: skip
+
+
+def test_the_way_out_that_an_error_names_is_one():
+    made = hive(web={"image": "lscr.io/linuxserver/mariadb", "env": {"MYSQL_ROOT_PASSWORD": "_mysql^adminpass"}})
+    done, _ = converted(made)
+    [told] = done.told.refused
+    assert "write a secret, _secrets^NAME" in told.words
+    made = hive(web={"image": "lscr.io/linuxserver/mariadb", "env": {"MYSQL_ROOT_PASSWORD": "_secrets^root"}})
+    found = entry(made, "web")
+    assert found["env"] == {"mysql_root_password": "_secrets^root"}
+    assert "user" not in found
+    assert "SETUID" in found["capabilities"]
+
+
+def test_what_ruby_counts_by_sixty_is_refused_until_it_is_in_quotes():
+    text = yaml.safe_dump(hive(web={"image": "x", "env": {"at": "MARK"}}))
+    with pytest.raises(SourceError, match=r"env.at: Ruby reads 1:30 as a number to the base of 60"):
+        converted(text.replace("MARK", "1:30"))
+    assert entry(text.replace("MARK", '"1:30"'), "web")["env"] == {"at": "1:30"}

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hasetup import sockets
+from hasetup import closed, sockets
 from hasetup.access import MOST_THREADS, target
 from hasetup.config import REFUSED, ROTATION
 from hasetup.files import PRIVATE, write
@@ -63,7 +63,7 @@ class Files:
 
     @property
     def maintenance_map(self) -> Path:
-        """Which applications are closed to visitors; apiary-maintenance on the host writes it."""
+        """Which applications are closed to visitors; apiary-maintenance on the host writes it, too."""
         return self.root / "maintenance.map"
 
     @property
@@ -139,10 +139,16 @@ def _apply(text: str, files: Files, proxy: str, check: Checker, force: bool) -> 
     if (complaint := check(files.new)) is not None:
         raise ApplyError(f"the configuration in {files.new} is not valid, {proxy} keeps the old one:\n{complaint}")
     saved = _save_state(files, text)
+    names = closed.renamed(_read(files.good) or "", text)
+    entries = _read(files.maintenance_map) or ""
+    if names:
+        # Before the proxy leads anybody to them; by both names, as it may refuse the new configuration.
+        write(files.maintenance_map, closed.carried(entries, names))
     files.new.replace(files.live)
     try:
         _reload(files, text)
     except sockets.NotRunningError:
+        _drop(files, names)
         return f"the configuration is in place; {proxy} is not running and will pick it up when it starts"
     except (sockets.ReloadError, OSError) as error:
         # A restart must not meet what a reload has refused.
@@ -150,13 +156,22 @@ def _apply(text: str, files: Files, proxy: str, check: Checker, force: bool) -> 
             files.live.unlink()
         else:
             write(files.live, before, PRIVATE)
+        if names:
+            write(files.maintenance_map, entries)
         raise ApplyError(f"{proxy} did not reload, the old configuration is back: {error}") from error
     finally:
         # Loaded or not: at any later time these addresses would be old ones.
         write(files.run / "state", EMPTY_STATE)
     write(files.good, text, PRIVATE)
+    _drop(files, names)
     without = "" if saved else " (without the servers' former state)"
     return f"{proxy} has reloaded the configuration{without}"
+
+
+def _drop(files: Files, names: list[tuple[str, str]]) -> None:
+    """Forget that former names were closed: another application may have them some day."""
+    if names:
+        write(files.maintenance_map, closed.dropped(_read(files.maintenance_map) or "", names))
 
 
 def _reload(files: Files, text: str) -> None:

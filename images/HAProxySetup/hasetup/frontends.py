@@ -20,12 +20,17 @@ HEAD_KIB, HEAD_LINES = 64, 256
 # Everything a proxy may say about the visitor, what he asked for, or who he is to it. CGI-like servers read `_` as `-`.
 _FORGEABLE_NAMES = (
     "forwarded", "forwarded-for", "proxy", "proxy-client-ip", "wl-proxy-client-ip", "client-ip", "true-client-ip",
-    "cf-connecting-ip", "cf-connecting-ipv6", "cf-pseudo-ipv4", "fastly-client-ip", "fly-client-ip", "remote-user",
-    "remote-addr", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "x-remote-ip", "x-remote-addr", "x-remote-user",
+    "cf-connecting-ip", "cf-connecting-ipv6", "cf-pseudo-ipv4", "fastly-client-ip", "fly-client-ip", "remote-addr",
+    "x-real-ip", "x-client-ip", "x-cluster-client-ip", "x-remote-ip", "x-remote-addr", "x-remote-user",
     "x-originating-ip", "x-original-host", "x-original-url", "x-rewrite-url", "x-host", "x-http-host-override",
     "x-proxyuser-ip", "x-azure-clientip", "x-azure-socketip", "x-appengine-user-ip", "x-envoy-external-address",
-    "x-authenticated-user", "x-webauth-user", "x-ssl-client-.*", "ssl-client-.*", "x-original-forwarded-for",
+    "x-ssl-client-.*", "ssl-client-.*", "x-original-forwarded-for",
     "x-forwarded", "x-forwarded-.*",
+    # Who somebody is, as proxies that ask for a login say it: Authelia, authentik, oauth2-proxy, Pomerium, Cloudflare
+    # Access, Google's IAP, Tailscale, Azure, AWS.
+    "remote-(user|name|email|groups?)", "x-authenticated-user", "x-authentik-.*", "x-auth-request-.*", "x-webauth-.*",
+    "x-pomerium-.*", "x-vouch-.*", "cf-access-authenticated-user-email", "x-goog-authenticated-user-.*",
+    "tailscale-user-.*", "x-ms-client-principal.*", "x-amzn-oidc-.*",
 )  # fmt: skip
 _FORGEABLE = f"^({'|'.join(_FORGEABLE_NAMES)})$".replace("-", "[-_]")
 

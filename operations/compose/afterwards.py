@@ -1,0 +1,101 @@
+"""What is said once every service has been converted, since it takes all of them.
+
+Makes: databases that nobody names by a variable, passwords that are kept, services that may be meant to end, and which
+data have to come over. Leaves alone: each service's own keys (`keys`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from operations.coming.errors import mapping
+from operations.compose import databases, limits
+from operations.compose.scene import One, Scene
+
+_TRIED = re.compile(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?::(\d+))?(?:/.*)?")
+
+
+def ended(made: Sequence[One]) -> None:
+    """Tell of services that may be meant to end: nobody comes to them, from outside or from another service."""
+    met = {app for one in made for app in one.client.met if app != one.entry.name}
+    awaited = {name for one in made for name in mapping(one.data.get("depends_on"), "[db]")}
+    for one in made:
+        limits.may_end(one, is_awaited=one.service in awaited, is_met=one.entry.name in met)
+
+
+def addresses(made: Sequence[One]) -> None:
+    """Tell of variables that hold the address at which a site was tried: visitors come to its domain here."""
+    known = {port: domain for one in made for port, domain in _tried(one)}
+    for one in made:
+        for name, value in one.environment.items():
+            match = _TRIED.fullmatch(value)
+            if match and (domain := known.get(match[1] or "80")):
+                where = "environment" if name in mapping(one.data.get("environment"), "{NAME: value}") else "env_file"
+                one.told.differs(
+                    one.at(where, name), f"visitors come to https://{domain} here; if it is that address, write it so"
+                )
+
+
+def _tried(one: One) -> Iterator[tuple[str, str]]:
+    """The ports of this machine at which a site was, with its domain."""
+    env, ports = one.entry.settings.get("env"), one.data.get("ports")
+    domains = env.get("domains") if isinstance(env, dict) else None
+    if not isinstance(env, dict) or not isinstance(domains, list) or not isinstance(ports, list):
+        return
+    for port in ports:
+        if domains and isinstance(port, dict) and str(port.get("target")) == str(env.get("http_port")):
+            yield str(port.get("published")), str(domains[0])
+
+
+def unnamed(scene: Scene, made: Sequence[One]) -> None:
+    """Have databases made that a server was told of, and that whoever uses them names in files of its own."""
+    for name, server in scene.servers.items():
+        if not server.database or name in scene.used:
+            continue
+        for one in made:
+            if name in one.client.linked | one.client.met and name != one.entry.name:
+                database = server.called.setdefault(
+                    server.database, databases.usable(server, server.database, one.entry.name)
+                )
+                one.entry.put("db", [f"{name}:{database}"], one.at("depends_on"))
+                one.client.uses[name] = database
+                scene.used.setdefault(name, set()).add(database)
+                scene.told.do(
+                    f"put the generated password of {name}/{database} (pulumi stack output passwords --show-secrets) "
+                    f"into the configuration of {one.entry.name}, and {database} as its role"
+                )
+
+
+def keep(one: One) -> None:
+    """Give a database server the passwords that there are, where the caller wants to keep them."""
+    server = one.database
+    if server is None or not one.scene.wish.keep_passwords:
+        return
+    known = dict.fromkeys(sorted(one.scene.used.get(one.entry.name, ())), server.password)
+    known["adminpass"] = server.root or (server.password if server.user == "postgres" else "")
+    for name, value in known.items():
+        if value:
+            secret = one.scene.secrets.name(f"{one.entry.name}_{name}", value)
+            one.entry.put("passwords", {name: f"_secrets^{secret}"}, one.at("environment"))
+
+
+def copies(scene: Scene, made: Sequence[One]) -> None:
+    """Tell which data have to come over."""
+    servers = [one for one in made if one.database is not None]
+    named = [mount for one in made if one not in servers for mount in one.entry.settings.get("volumes", [])]  # type: ignore[attr-defined]
+    names = sorted({str(mount).partition(":")[0] for mount in named if not str(mount).startswith("/")})
+    if names:
+        spelt = [f"{name} (now the folder {scene.copies[name]})" if name in scene.copies else name for name in names]
+        scene.told.do(f"copy from the old server, volume by volume: {', '.join(spelt)} (docs/from-compose.md)")
+    for one in servers:
+        names = sorted(scene.used.get(one.entry.name, ()))
+        if names:
+            server = scene.servers[one.entry.name]
+            former = {name: old for old, name in server.called.items()}
+            words = " ".join(
+                f"{one.service}:{former.get(name, name)}={one.entry.name}"
+                + (f":{name}" if former.get(name, name) != name else "")
+                for name in names
+            )
+            scene.told.do(f'bring over by a dump: make copy WHAT="{words}" (docs/from-compose.md)')

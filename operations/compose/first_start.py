@@ -1,0 +1,67 @@
+"""What a database server runs at its first start, from /docker-entrypoint-initdb.d.
+
+Makes: `read`, which says what becomes of it. The job dbsetup makes roles and databases after that start, so what fills
+the first database finds none, and what is told of the first role is told of nothing. Leaves alone: the mount itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from operations.coming.entries import Path
+from operations.coming.errors import path_of
+from operations.compose import databases
+from operations.compose.databases import Server
+from operations.compose.scene import One
+
+FOLDER = "/docker-entrypoint-initdb.d"
+_NAME = r"[\"`']?(?P<name>[A-Za-z_$][\w$]*|\$\{\w+\})"
+_ROLE = re.compile(rf"\bCREATE\s+(?:USER|ROLE)\s+(?:IF\s+NOT\s+EXISTS\s+)?{_NAME}", re.IGNORECASE)
+_DATABASE = re.compile(rf"\bCREATE\s+DATABASE\s+(?:IF\s+NOT\s+EXISTS\s+)?{_NAME}", re.IGNORECASE)
+_FILLS = re.compile(
+    r"\bCREATE\s+(?:OR\s+REPLACE\s+)?(?:TABLE|VIEW|FUNCTION|PROCEDURE|TYPE|SEQUENCE|TRIGGER)\b|\bINSERT\s+INTO\b",
+    re.IGNORECASE,
+)
+_CHOOSES = re.compile(r"(?:^|;)\s*USE\s", re.IGNORECASE | re.MULTILINE)
+_PASSWORD = re.compile(r"(?:\bBY|\bPASSWORD)\s+'([^'$]{8,})'", re.IGNORECASE)
+_VARIABLE = re.compile(r"\$\{?([A-Z_]+)")
+
+
+def read(one: One, server: Server, texts: Mapping[str, str], at: Path) -> bool:
+    """Say what becomes of scripts, by the names of their files; whether they can come over."""
+    for file, text in sorted(texts.items()):
+        if why := _in_vain(server, text):
+            one.told.cannot(
+                at,
+                f"{file} {why}, which the job dbsetup makes later, by the names that services use; leave it out by "
+                f"--leave-out '{path_of(*at)}': what it made there comes with the dump (make copy), or by hand once "
+                "the database is there (docs/databases.md)",
+            )
+            return False
+    made = sorted({match["name"] for text in texts.values() for match in _ROLE.finditer(text)})
+    for text in texts.values():
+        for match in _PASSWORD.finditer(text):
+            one.scene.secrets.name(f"{one.entry.name}_first_start", match[1])
+    also = sorted({match["name"] for text in texts.values() for match in _DATABASE.finditer(text)})
+    words = "what runs at the first start finds no database of an application yet"
+    if made or also:
+        spelt = [f"{kind} {', '.join(names)}" for kind, names in (("role", made), ("database", also)) if names]
+        words += f"; it makes {' and '.join(spelt)} itself, and services log in as the roles of their databases, by db"
+    one.told.differs((*at, "target"), words)
+    if not texts or any(text.strip() for text in texts.values()):
+        one.told.do(f"see what {one.entry.name} runs from {FOLDER}: it runs before the job dbsetup has made databases")
+    return True
+
+
+def _in_vain(server: Server, text: str) -> str:
+    """Why a script does not do here what it did; empty where it does."""
+    own = "POSTGRES_DB" if server.engine == databases.POSTGRES else ""
+    for name in _VARIABLE.findall(text):
+        is_gone = databases.is_first(server, name) and name != server.admin_variable
+        # What PostgreSQL's entrypoint sets by itself is another database than it was, and the same administrator.
+        if is_gone and (not own or (name == own and server.database != "postgres")):
+            return f"asks for {name}, the first database or its role"
+    if _FILLS.search(text) and (own or not _CHOOSES.search(text)):
+        return "fills a database"
+    return ""
