@@ -101,3 +101,15 @@ def test_names_that_differ_by_case_or_accents_are_two(monkeypatch: pytest.Monkey
     engine_mysql.is_empty("id", "shop")
     assert all(statement.endswith("COLLATE utf8mb4_bin") for statement in asked)
     assert len(asked) == 2
+
+
+def test_databases_have_their_character_set_before_anything_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what accounts may comes after it, since that names tables."""
+    databases = "CREATE DATABASE IF NOT EXISTS `shop` CHARACTER SET latin1 COLLATE latin1_german2_ci;\n"
+    dump = f"CREATE USER IF NOT EXISTS `a`@`%`;\nGRANT SELECT ON `shop`.`orders` TO `a`@`%`;\n{databases}"
+    dump += f"{engine_mysql.HEAD}{{}}\n{engine_mysql.ROLES_MARK.decode()}\n"
+    loaded: list[str] = []
+    monkeypatch.setattr(docker, "execute", lambda *_, stdin: loaded.append(stdin.decode()) or "")
+    engine_mysql.load_roles("id", dump.encode(), logins=False)
+    engine_mysql.load_roles("id", dump.encode())
+    assert loaded == [databases, dump]
