@@ -383,6 +383,21 @@ def test_a_database_that_was_dropped_on_purpose_stays_away(hive: Server) -> None
     assert engine(hive).databases("") == ["shop"]
 
 
+def test_a_database_that_is_there_no_more_is_told_once_with_the_line_that_brings_it_back(
+    hive: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert backup(hive) == 0
+    (hive.place / "engine/blog").unlink()
+    assert backup(hive) == 1
+    assert statuses()["roles:postgres"] == "suspicious"
+    told = (
+        "blog is there no more, and not saved from now on; if that was a mistake: make restore WHAT=web1:postgres/blog"
+    )
+    assert told in capsys.readouterr().err
+    assert backup(hive) == 0
+    assert backup(hive, "databases:postgres", final=True) == 0
+
+
 def test_a_fill_that_was_killed_before_anybody_may_log_in_is_gone_on_with(hive: Server) -> None:
     backup(hive)
     (hive.place / "engine/shop").unlink()
@@ -417,7 +432,7 @@ def test_a_load_that_broke_off_is_begun_anew(hive: Server, monkeypatch: pytest.M
     monkeypatch.delenv("RESTIC_FAULT")
     engine(hive).calls.clear()
     assert filled(hive, "postgres") == 0
-    assert engine(hive).calls == ["roles without logins", "drop shop", "load shop", "roles and logins"]
+    assert engine(hive).calls == ["drop shop", "roles without logins", "load shop", "roles and logins"]
     assert (hive.place / "engine/shop").read_text().count("rows") == 100
     assert filled(hive, "postgres") == 0
     assert "drop shop" in engine(hive).calls

@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from types import ModuleType
 
@@ -129,10 +130,23 @@ def _databases(
             )
             continue
         if _is_chosen(roles, only) and roles not in between:
-            yield _saved(roles, partial(repository.save_output, roles, engine.roles(container)))
+            gone = [item.database for item in known if item not in found and _is_kept(item)]
+            saved = _saved(roles, partial(repository.save_output, roles, engine.roles(container)))
+            yield _doubted(saved, _gone(config, application, gone)) if gone and saved.status == "ok" else saved
         for item in found:
             if _is_chosen(item, only) and item not in between:
                 yield _dump(repository, engine, container, item)
+
+
+def _is_kept(item: Item) -> bool:
+    return bool((record := items.last(item)) and record.snapshot)
+
+
+def _gone(config: Config, application: str, names: Sequence[str]) -> str:
+    """What is said, once, of databases that are there no more: on purpose, or by mistake."""
+    lines = ", ".join(f"make restore WHAT={config.server}:{application}/{name}" for name in names)
+    which = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
+    return f"{which} there no more, and not saved from now on; if that was a mistake: {lines}"
 
 
 def _dump(repository: Restic, engine: ModuleType, container: str, item: Item) -> Record:
@@ -237,6 +251,14 @@ def _saved(item: Item, save: Callable[[], Saved], doubt: str = "") -> Record:
     items.write(record)
     line = f"{item}: {size(made.bytes)}, {size(made.bytes_sent)} sent, {made.seconds:.1f} s"
     say(line if status == "ok" else f"{line}; {status}: {reason}", is_bad=status != "ok")
+    return record
+
+
+def _doubted(record: Record, why: str) -> Record:
+    """What was saved, and is less than it may seem to be: kept and told."""
+    record = replace(record, status="suspicious", reason=why)
+    items.write(record)
+    say(f"{record.item}: suspicious: {why}", is_bad=True)
     return record
 
 
