@@ -35,6 +35,7 @@ class DatabaseServer:
 
     engine: str  # one of ENGINES
     volumes: tuple[str, ...] = ()  # its files, which are not saved as files
+    used_from: tuple[tuple[str, str], ...] = ()  # (database, SERVER:APPLICATION) of who is not stopped from here
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Application:
     databases: tuple[tuple[str, str], ...] = ()  # (application that serves it, name)
     http_port: int | None = None
     drill: Mapping[str, Any] = field(default_factory=dict)  # what proves it: start, sql, at_least, path
+    elsewhere: tuple[str, ...] = ()  # SERVER:APPLICATION/NAME of its databases on other servers
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,8 @@ def _volume(told: Mapping[str, Any]) -> Volume:
 def _database_server(told: Mapping[str, Any]) -> DatabaseServer:
     if told["engine"] not in ENGINES:
         raise ValueError("engine")
-    return DatabaseServer(told["engine"], tuple(told.get("volumes", [])))
+    used_from = tuple((database, who) for database, who in told.get("used_from", []))
+    return DatabaseServer(told["engine"], tuple(told.get("volumes", [])), used_from)
 
 
 def _application(told: Mapping[str, Any]) -> Application:
@@ -126,6 +129,7 @@ def _application(told: Mapping[str, Any]) -> Application:
         databases=tuple((server, name) for server, name in told.get("databases", [])),
         http_port=told.get("http_port"),
         drill=dict(told.get("drill") or {}),
+        elsewhere=tuple(told.get("elsewhere", [])),
     )
 
 
