@@ -386,6 +386,7 @@ def test_a_database_that_was_dropped_on_purpose_stays_away(hive: Server) -> None
 def test_a_database_that_is_there_no_more_is_told_once_with_the_line_that_brings_it_back(
     hive: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    hive.told["applications"] = {"blog": {"databases": [["postgres", "blog"]]}}
     assert backup(hive) == 0
     (hive.place / "engine/blog").unlink()
     assert backup(hive) == 1
@@ -396,6 +397,13 @@ def test_a_database_that_is_there_no_more_is_told_once_with_the_line_that_brings
     assert told in capsys.readouterr().err
     assert backup(hive) == 0
     assert backup(hive, "databases:postgres", final=True) == 0
+
+
+def test_one_that_no_application_names_may_go(hive: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    assert backup(hive) == 0
+    (hive.place / "engine/blog").unlink()
+    assert backup(hive) == 0
+    assert "roles:postgres: blog is there no more" in capsys.readouterr().out
 
 
 def test_a_fill_that_was_killed_before_anybody_may_log_in_is_gone_on_with(hive: Server) -> None:

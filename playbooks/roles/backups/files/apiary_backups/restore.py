@@ -169,7 +169,8 @@ def _none(snapshots: Iterable[Snapshot], wanted: Sequence[Item], wish: Wish, zon
     if not ours:
         return "nothing was saved of it yet"
     if chosen.until(wish.at, zone) is None:
-        return f"no snapshot of {', '.join(map(chosen.shown, wanted))} begins with {wish.at}; make backups ALL=1 lists them"
+        those = ", ".join(map(chosen.shown, wanted))
+        return f"no snapshot of {those} begins with {wish.at}; make backups ALL=1 lists them"
     oldest = min(ours, key=lambda one: one.time)
     return f"there is nothing as old as {wish.at}; the oldest snapshot is of {_moment(oldest.time.isoformat(), zone)}"
 

@@ -132,7 +132,7 @@ def _databases(
         if _is_chosen(roles, only) and roles not in between:
             gone = [item.database for item in known if item not in found and _is_kept(item)]
             saved = _saved(roles, partial(repository.save_output, roles, engine.roles(container)))
-            yield _doubted(saved, _gone(config, application, gone)) if gone and saved.status == "ok" else saved
+            yield _without(config, saved, application, gone) if gone and saved.status == "ok" else saved
         for item in found:
             if _is_chosen(item, only) and item not in between:
                 yield _dump(repository, engine, container, item)
@@ -142,11 +142,18 @@ def _is_kept(item: Item) -> bool:
     return bool((record := items.last(item)) and record.snapshot)
 
 
-def _gone(config: Config, application: str, names: Sequence[str]) -> str:
-    """What is said, once, of databases that are there no more: on purpose, or by mistake."""
-    lines = ", ".join(f"make restore WHAT={config.server}:{application}/{name}" for name in names)
-    which = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
-    return f"{which} there no more, and not saved from now on; if that was a mistake: {lines}"
+def _without(config: Config, record: Record, application: str, gone: Sequence[str]) -> Record:
+    """Of a server that has databases no more: told once, and as less than the last time where the stack names them."""
+    used = {name for one in config.applications.values() for server, name in one.databases if server == application}
+    used |= {name for name, _ in config.databases[application].used_from}
+    lines = ", ".join(f"make restore WHAT={config.server}:{application}/{name}" for name in gone)
+    which = f"{', '.join(gone)} {'is' if len(gone) == 1 else 'are'}"
+    reason = f"{which} there no more, and not saved from now on; if that was a mistake: {lines}"
+    if is_bad := bool(used.intersection(gone)):
+        record = replace(record, status="suspicious", reason=reason)
+        items.write(record)
+    say(f"{record.item}: {reason}", is_bad=is_bad)
+    return record
 
 
 def _dump(repository: Restic, engine: ModuleType, container: str, item: Item) -> Record:
@@ -251,14 +258,6 @@ def _saved(item: Item, save: Callable[[], Saved], doubt: str = "") -> Record:
     items.write(record)
     line = f"{item}: {size(made.bytes)}, {size(made.bytes_sent)} sent, {made.seconds:.1f} s"
     say(line if status == "ok" else f"{line}; {status}: {reason}", is_bad=status != "ok")
-    return record
-
-
-def _doubted(record: Record, why: str) -> Record:
-    """What was saved, and is less than it may seem to be: kept and told."""
-    record = replace(record, status="suspicious", reason=why)
-    items.write(record)
-    say(f"{record.item}: suspicious: {why}", is_bad=True)
     return record
 
 
