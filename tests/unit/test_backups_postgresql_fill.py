@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.unit.test_backups_restore import program
 from apiary_backups import config, fill, restore, serving  # isort: skip - the module above puts it on the path
 from apiary_backups import engine_postgresql as engine  # isort: skip
 from apiary_backups.config import put  # isort: skip
+from apiary_backups.errors import BackupsError  # isort: skip
 from apiary_backups.items import Item  # isort: skip
 from apiary_backups.journal import Wish  # isort: skip
 
@@ -125,6 +127,23 @@ def test_half_a_dump_with_large_objects_is_loaded_anew(served: Server) -> None:
     filled(served)
     assert rows("shop") == "3"
     assert psql("SELECT count(*), max(length(lo_get(oid))) FROM pg_largeobject_metadata", "shop") == "1|100"
+
+
+def test_a_server_that_only_makes_its_cluster_is_waited_for(
+    served: Server, cluster: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The official image's first start: without a network, and gone when it has made the cluster."""
+    begun = time.monotonic()
+    engine.wait("postgres-1", 60)
+    assert time.monotonic() - begun < 10
+    monkeypatch.setattr(engine, "STAYS", "false")
+    begun = time.monotonic()
+    engine.wait("postgres-1", 4)
+    assert time.monotonic() - begun >= 2, "it was taken for the real one at once"
+    monkeypatch.setenv("PGHOST", str(cluster / "nowhere"))
+    with pytest.raises(BackupsError, match="the server does not answer"):
+        engine.wait("postgres-1", 1)
+    monkeypatch.setenv("PGHOST", str(cluster))
 
 
 def test_what_is_only_looked_at_does_not_bring_the_database_itself_back(served: Server) -> None:

@@ -45,6 +45,8 @@ fi
 ask() { "$client" --user="$user" --default-character-set=utf8mb4 --batch --skip-column-names --raw "$@"; }
 """
 QUERY = CLIENT + 'ask --execute="$1"'
+# As in engine_postgresql: the first start of an official image.
+STAYS = "@@GLOBAL.skip_networking = 0"
 DUMP = (
     CLIENT
     + """\
@@ -196,16 +198,16 @@ def load_roles(container: str, roles_dump: bytes, *, logins: bool = True) -> Non
 
 
 def wait(container: str, seconds: float) -> None:
-    """Until the server answers. Raises BackupsError."""
+    """Until the server answers, and is the one that stays. Raises BackupsError."""
     docker.execute(
         container,
         "sh",
         "-c",
-        f"i=0; until ({QUERY}) >/dev/null 2>&1; do i=$((i + 1)); "
-        '[ "$i" -le "$2" ] || { echo "the server does not answer" >&2; exit 1; }; sleep 1; done',
+        f'i=0; until [ "$(set -- "SELECT {STAYS} OR $i >= $2"; ({QUERY}) 2>/dev/null)" = 1 ]; do i=$((i + 1)); '
+        '[ "$i" -le "$1" ] || { echo "the server does not answer" >&2; exit 1; }; sleep 1; done',
         "apiary",
-        "SELECT 1",
         str(int(seconds)),
+        str(int(seconds / 2)),
         seconds=seconds * 2 + docker.SECONDS,
     )
 

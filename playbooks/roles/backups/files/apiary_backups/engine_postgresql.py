@@ -28,6 +28,10 @@ DUMP = f'exec pg_dump {USER} --quote-all-identifiers --dbname="$1"'
 NAMED = "dbname='{}'"
 # Where the server itself is asked. Not `postgres`: that one may be somebody's own, to be put back, or not there at all.
 MAINTENANCE = "template1"
+# A first start of the official image makes its cluster by a server without a network, and then ends that one. Where the
+# real one has none either, half of the time has to be enough.
+STAYS = "current_setting('listen_addresses') <> ''"
+ASKED = f"psql {USER} --no-psqlrc --tuples-only --no-align --dbname={MAINTENANCE}"
 LIST = """\
 SELECT coalesce(json_agg(datname ORDER BY datname), '[]') FROM pg_database WHERE datallowconn AND NOT datistemplate"""
 RELATIONS = """\
@@ -178,12 +182,13 @@ def drop(container: str, database: str) -> None:
 
 def rename(container: str, old: str, new: str) -> None:
     """Give a database another name, whoever is connected. Raises BackupsError."""
+    # In one go: who uses it from another server comes back within a moment, and waits while the name changes.
     _psql(
         container,
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        f"WHERE datname = {_literal(old)} AND pid <> pg_backend_pid()",
+        f"WHERE datname = {_literal(old)} AND pid <> pg_backend_pid(); "
+        f"ALTER DATABASE {_identifier(old)} RENAME TO {_identifier(new)}",
     )
-    _psql(container, f"ALTER DATABASE {_identifier(old)} RENAME TO {_identifier(new)}")
 
 
 def load(container: str, database: str) -> Load:
@@ -228,15 +233,16 @@ def roles_script(dump: str, administrator: str = "postgres", *, logins: bool = T
 
 
 def wait(container: str, seconds: float) -> None:
-    """Until the server answers. Raises BackupsError."""
+    """Until the server answers, and is the one that stays. Raises BackupsError."""
     docker.execute(
         container,
         "sh",
         "-c",
-        f'i=0; until psql {USER} --dbname={MAINTENANCE} --command="SELECT 1" >/dev/null 2>&1; do '
+        f'i=0; until [ "$({ASKED} --command="SELECT {STAYS} OR $i >= $2" 2>/dev/null)" = t ]; do '
         'i=$((i + 1)); [ "$i" -le "$1" ] || { echo "the server does not answer" >&2; exit 1; }; sleep 1; done',
         "apiary",
         str(int(seconds)),
+        str(int(seconds / 2)),
         seconds=seconds * 2 + docker.SECONDS,
     )
 
