@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 
 from tests.unit.backups_server import PACKAGE, Server
 
-from apiary_backups import docker, engines, fill, items, journal, listing, lock, prune, quiet, run, tell  # isort: skip
+from apiary_backups import config, docker, engines, fill, items, journal, listing, lock, prune, quiet, run, tell  # isort: skip
 from apiary_backups.errors import BackupsError  # isort: skip
 from apiary_backups.items import Item  # isort: skip
 from apiary_backups.journal import Book, Entry, Journal, Wish  # isort: skip
@@ -153,6 +154,26 @@ def test_a_repository_that_does_not_open_is_told_of_every_item(hive: Server) -> 
         backup(hive)
     assert set(statuses().values()) == {"failed"}
     assert len(statuses()) == 5
+
+
+def test_a_full_disk_keeps_nothing_from_being_saved(
+    hive: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What became of it can't be written down then, neither for `list` nor for the monitor."""
+
+    def full(path: Path, *_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(config, "_put", full)
+        assert backup(hive) == 1
+        assert backup(hive, final=True) == 0, "all of it was saved"
+    said = capsys.readouterr().err
+    assert "last/volume:uploads.json can't be written: No space left on device" in said
+    assert "the monitor can't be told: " in said
+    assert sorted(map(str, hive.restic.newest())) == ALL
+    assert statuses() == {}
+    assert backup(hive) == 0
 
 
 def test_less_than_half_is_kept_and_told(hive: Server, capsys: pytest.CaptureFixture[str]) -> None:

@@ -144,7 +144,14 @@ def read(path: Path = PATH) -> Config:
 
 
 def put(path: Path, text: str, mode: int = 0o644) -> None:
-    """Write a file that is there as a whole or as it was, also after a power cut."""
+    """Write a file that is there as a whole or as it was, also after a power cut. Raises BackupsError."""
+    try:
+        _put(path, text, mode)
+    except OSError as error:
+        raise BackupsError(f"{path} can't be written: {error.strerror}") from None
+
+
+def _put(path: Path, text: str, mode: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)

@@ -74,7 +74,7 @@ def run(config: Config, only: Sequence[str] | None = None, *, is_final: bool = F
     except BackupsError as error:
         for item in _known(config):
             _failed(item, error)
-        items.write_metrics()
+        _metrics()
         raise
     records = [
         *(_failed(item, error) for item, error in between.items() if _is_chosen(item, only)),
@@ -87,11 +87,20 @@ def run(config: Config, only: Sequence[str] | None = None, *, is_final: bool = F
     forgotten = True
     if only is None and not is_final and not config.append_only:
         forgotten = _forget(config, repository)
-    items.write_metrics()
+    is_told = _metrics()
     sent = sum(one.bytes_sent for one in records)
     good = sum(items.is_good(one.status) for one in records)
     say(f"{good} of {len(records)} saved in {time.monotonic() - begun:.0f} s, {size(sent)} sent to {repository.place}")
-    return 0 if forgotten and not bad else 1
+    return 0 if forgotten and not bad and (is_told or is_final) else 1
+
+
+def _metrics() -> bool:
+    try:
+        items.write_metrics()
+    except BackupsError as error:
+        say(f"the monitor can't be told: {error}", is_bad=True)
+        return False
+    return True
 
 
 def _known(config: Config) -> list[Item]:
@@ -150,8 +159,7 @@ def _without(config: Config, record: Record, application: str, gone: Sequence[st
     which = f"{', '.join(gone)} {'is' if len(gone) == 1 else 'are'}"
     reason = f"{which} there no more, and not saved from now on; if that was a mistake: {lines}"
     if is_bad := bool(used.intersection(gone)):
-        record = replace(record, status="suspicious", reason=reason)
-        items.write(record)
+        record = _noted(replace(record, status="suspicious", reason=reason))
     say(f"{record.item}: {reason}", is_bad=is_bad)
     return record
 
@@ -244,18 +252,19 @@ def _saved(item: Item, save: Callable[[], Saved], doubt: str = "") -> Record:
         return _failed(item, error)
     before = items.last(item)
     status, reason = judged(made, before.bytes if before else 0, doubt)
-    record = Record(
-        item=str(item),
-        snapshot=made.snapshot,
-        time=now(),
-        seconds=round(made.seconds, 1),
-        bytes=made.bytes,
-        bytes_sent=made.bytes_sent,
-        status=status,
-        reason=reason,
-        saved=now(),
+    record = _noted(
+        Record(
+            item=str(item),
+            snapshot=made.snapshot,
+            time=now(),
+            seconds=round(made.seconds, 1),
+            bytes=made.bytes,
+            bytes_sent=made.bytes_sent,
+            status=status,
+            reason=reason,
+            saved=now(),
+        )
     )
-    items.write(record)
     line = f"{item}: {size(made.bytes)}, {size(made.bytes_sent)} sent, {made.seconds:.1f} s"
     say(line if status == "ok" else f"{line}; {status}: {reason}", is_bad=status != "ok")
     return record
@@ -286,8 +295,17 @@ def _failed(item: Item, error: BackupsError) -> Record:
         reason=str(error),
         saved=before.saved if before else "",
     )
-    items.write(record)
     say(f"{item}: failed: {error}", is_bad=True)
+    return _noted(record)
+
+
+def _noted(record: Record) -> Record:
+    """Keep what became of an item. Where the disk is full, that keeps no other from being saved."""
+    try:
+        items.write(record)
+    except BackupsError as error:
+        say(f"{record.item}: {error}", is_bad=True)
+        return replace(record, status="suspicious", reason=str(error)) if items.is_good(record.status) else record
     return record
 
 
