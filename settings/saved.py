@@ -107,6 +107,7 @@ def told(stack: Stack, server: str) -> dict[str, Any]:
                 "engine": engine,
                 "volumes": _written(stack.applications[name]),
                 **_if_any("used_from", _used_from(stack, server, name)),
+                **_if_any("renamed_from", stack.applications[name].renamed_from),
             }
             for name, engine in here.databases.items()
         },
@@ -126,7 +127,7 @@ def told(stack: Stack, server: str) -> dict[str, Any]:
     }
 
 
-def _if_any(key: str, found: list[Any]) -> dict[str, Any]:
+def _if_any(key: str, found: list[Any] | str | None) -> dict[str, Any]:
     return {key: found} if found else {}
 
 

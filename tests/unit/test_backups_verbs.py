@@ -395,6 +395,19 @@ def test_where_all_databases_have_data_not_even_a_password_is_touched(hive: Serv
     assert engine(hive).calls == []
 
 
+def test_what_was_saved_of_a_database_server_by_its_old_name_is_of_the_new_one(hive: Server) -> None:
+    backup(hive)
+    hive.told["databases"] = {"pg": {"engine": "postgresql", "renamed_from": "postgres"}}
+    hive.container("pg", "pgdata")
+    (hive.place / "engine/shop").unlink()
+    assert filled(hive, "pg") == 0
+    assert (hive.place / "engine/shop").read_text().startswith("rows of shop")
+    assert str(hive.restic.snapshots(Item.of_database("pg", "shop"))[-1].item) == "database:pg:shop"
+    assert backup(hive) == 0
+    newest = hive.restic.newest()
+    assert [str(item) for item in sorted(newest)] == [name.replace("postgres", "pg") for name in ALL]
+
+
 def test_a_database_that_was_dropped_on_purpose_stays_away(hive: Server) -> None:
     backup(hive)
     (hive.place / "engine/blog").unlink()
