@@ -110,8 +110,9 @@ backup: $(VENV)/.ready ## save everything now [SERVER=web1]
 	@$(call in_stack) $(RUN) -m operations backup --stack $(STACK) $(SERVER)
 
 .PHONY: backups
-backups: $(VENV)/.ready ## list what is saved: of what, when, how large, proved when [SERVER=web1] [JSON=1]
-	@$(call in_stack) $(RUN) -m operations backups --stack $(STACK) $(SERVER) $(if $(filter 1,$(JSON)),--json)
+backups: $(VENV)/.ready ## list what is saved: of what, when, how large, proved when [SERVER=web1] [ALL=1] [JSON=1]
+	@$(call in_stack) $(RUN) -m operations backups --stack $(STACK) $(SERVER) $(if $(filter 1,$(ALL)),--all) \
+		$(if $(filter 1,$(JSON)),--json)
 
 .PHONY: restore
 restore: $(VENV)/.ready ## put back what was saved: make restore WHAT=web1:shop [AT=2026-11-20] [TO=name] [YES=1]

@@ -102,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     saving.add_argument("server", nargs="?", help="only this one")
     listing = verb("backups", "list what is saved: of what, when, how large, proved when", _backups)
     listing.add_argument("server", nargs="?", help="only this one")
+    listing.add_argument("--all", action="store_true", help="every snapshot, with its id")
     listing.add_argument("--json", action="store_true", help="all of it, for a program")
     restoring = verb(
         "restore", "put back what was saved: a database, a volume, an application, a server, the hive", _restore
@@ -171,7 +172,7 @@ def _backup(pulumi: Pulumi, said: argparse.Namespace) -> int:
 
 
 def _backups(pulumi: Pulumi, said: argparse.Namespace) -> int:
-    return backups.show(pulumi, said.server, as_json=said.json)
+    return backups.show(pulumi, said.server, as_json=said.json, is_whole=said.all)
 
 
 def _restore(pulumi: Pulumi, said: argparse.Namespace) -> int:

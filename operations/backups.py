@@ -48,8 +48,10 @@ def backup(pulumi: Pulumi, wanted: str | None) -> int:
     return 1 if failed else 0
 
 
-def show(pulumi: Pulumi, wanted: str | None, *, as_json: bool = False) -> int:
-    """Print what there is of each server; 1 when one could not be asked. Raises OperationError."""
+def show(pulumi: Pulumi, wanted: str | None, *, as_json: bool = False, is_whole: bool = False) -> int:
+    """Print what there is of each server, every snapshot of it where it is to be whole; 1 when one could not be asked.
+    Raises OperationError.
+    """
     servers = saved_servers(pulumi, wanted)
     with ThreadPoolExecutor(max_workers=8) as pool:
         told = list(pool.map(_listed, servers))
@@ -57,7 +59,7 @@ def show(pulumi: Pulumi, wanted: str | None, *, as_json: bool = False) -> int:
         print(json.dumps(dict(zip((server.name for server in servers), told, strict=True)), indent=2))
     else:
         for server, found in zip(servers, told, strict=True):
-            print("\n".join(_page(server.name, found)))
+            print("\n".join(_page(server.name, found, is_whole=is_whole)))
     return 1 if any("error" in found for found in told) else 0
 
 
@@ -97,7 +99,7 @@ def _listed(server: Server) -> dict[str, Any]:
     return told
 
 
-def _page(server: str, told: Mapping[str, Any]) -> list[str]:
+def _page(server: str, told: Mapping[str, Any], *, is_whole: bool) -> list[str]:
     """What there is of a server, a line an item."""
     if "error" in told:
         return [f"{server}: {told['error']}"]
@@ -105,7 +107,10 @@ def _page(server: str, told: Mapping[str, Any]) -> list[str]:
     rows: list[tuple[str, ...]] = [("what", "last saved", "size", "kept", "proved", "")]
     rows += [_row(item) for item in told["items"]]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines += ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    for item, row in zip([None, *told["items"]], rows, strict=True):
+        lines.append("  " + "  ".join(map(str.ljust, row, widths)).rstrip())
+        snapshots = item["snapshots"] if item and is_whole else []
+        lines += [f"    {one['id'][:12]}  {_moment(one['time'])}  {words.size(one['bytes'])}" for one in snapshots]
     lines += [f"  left out: {name}: {why}" for name, why in sorted(told["left_out"].items())]
     return lines
 

@@ -6,11 +6,13 @@ the page of a rehearsal into `.apiary/STACK/`, and nothing else here.
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from operations import backups
+from operations import backend as files
+from operations import backups, processes
 from operations.cli import OperationError, Pulumi, say
 from operations.hosts import Host
 from operations.state import Server
@@ -32,6 +34,7 @@ class Wish:
 
 def restore(pulumi: Pulumi, wish: Wish) -> int:
     """Put back what is meant, one server after another; 1 where one was not. Raises OperationError."""
+    _alone(pulumi)
     server, name = meant(wish.what, [one.name for one in backups.saved_servers(pulumi, None)])
     servers = backups.saved_servers(pulumi, server)
     options = _options(name, wish)
@@ -49,6 +52,20 @@ def restore(pulumi: Pulumi, wish: Wish) -> int:
     else:
         say(f"restore: done; {'nothing else was touched' if wish.to else 'what uses it runs again, and is healthy'}")
     return 1 if failed else 0
+
+
+def _alone(pulumi: Pulumi) -> None:
+    """An update makes containers anew, also those that are to stand still meanwhile. Raises OperationError."""
+    backend = files.FileBackend.of(pulumi.backend())
+    for lock in backend.locks(pulumi.project, pulumi.stack) if backend else []:
+        # On another machine it can't be seen whether it lives; of one whose process is dead nothing runs any more.
+        is_dead = lock.host == socket.gethostname() and files.verdict(lock, processes.read) is not None
+        if not is_dead:
+            raise OperationError(
+                f"lock: {lock.user} updates stack {pulumi.stack} on {lock.host} (process {lock.pid}), and starts "
+                "what has to stand still meanwhile; wait until it has ended. Where nothing runs there any more: "
+                f"pulumi cancel --stack {pulumi.stack}"
+            )
 
 
 def meant(what: str, known: Sequence[str]) -> tuple[str | None, str]:

@@ -103,7 +103,12 @@ def told(stack: Stack, server: str) -> dict[str, Any]:
         "drill_calendar": calendar(Schedule.parse(backups.drill.when)) if backups.drill.scheduled else [],
         "read_percent": backups.drill.read,
         "databases": {
-            name: {"engine": engine, "volumes": _written(stack.applications[name])}
+            name: {
+                "engine": engine,
+                "volumes": _written(stack.applications[name]),
+                **_if_any("used_from", _used_from(stack, server, name)),
+                **_if_any("renamed_from", stack.applications[name].renamed_from),
+            }
             for name, engine in here.databases.items()
         },
         "applications": {
@@ -114,11 +119,37 @@ def told(stack: Stack, server: str) -> dict[str, Any]:
                 ],
                 "http_port": app.http_port,
                 "drill": _drill(name, app, here),
+                **_if_any("elsewhere", _elsewhere(stack, server, name, app)),
             }
             for name, app in sorted(stack.applications_on(server).items())
         },
         "order": [name for name in container_order(stack) if name in stack.containers_on(server)],
     }
+
+
+def _if_any(key: str, found: list[Any] | str | None) -> dict[str, Any]:
+    return {key: found} if found else {}
+
+
+def _used_from(stack: Stack, server: str, serving: str) -> list[list[str]]:
+    """(database, application) of those that a restore on this server does not stop: of other servers, and replicas."""
+    here = stack.applications_on(server)
+    return [
+        [used.name, f"{stack.server_of(app)}:{name}"]
+        for name, app in sorted(stack.applications.items())
+        if name not in here
+        for used in databases.used(name, app)
+        if used.server == serving
+    ]
+
+
+def _elsewhere(stack: Stack, server: str, name: str, app: Application) -> list[str]:
+    """Databases of an application that are on other servers, as they are restored."""
+    return [
+        f"{there}:{used.server}/{used.name}"
+        for used in databases.used(name, app)
+        if (there := stack.server_of(stack.applications[used.server])) != server
+    ]
 
 
 def _drill(name: str, app: Application, here: Saved) -> dict[str, Any]:

@@ -29,6 +29,7 @@ TOLD = config.parse(
             "applications": {
                 "shop": {"volumes": ["uploads", "never"], "databases": [["postgres", "shop"]]},
                 "blog": {"volumes": []},
+                "far": {"elsewhere": ["db1:postgres/far"]},
             },
         }
     )
@@ -61,6 +62,11 @@ def test_what_is_not_there_is_refused_with_what_is(what: str) -> None:
         BackupsError, match=f"{what}.*there is: postgres, shop, postgres/shop, postgres/wiki, volume:gone"
     ):
         chosen.items(TOLD, KNOWN, [what])
+
+
+def test_who_has_only_a_database_elsewhere_is_told_where() -> None:
+    with pytest.raises(BackupsError, match=r"of 'far', whose .* another server: make restore WHAT=db1:postgres/far$"):
+        chosen.items(TOLD, KNOWN, ["far"])
 
 
 def test_a_name_of_two_things_is_asked_about() -> None:

@@ -103,8 +103,9 @@ class Engine:
     def prepare(self, container: str, database: str) -> None:
         pass
 
-    def load_roles(self, container: str, dump: bytes) -> None:
-        pass
+    def load_roles(self, container: str, dump: bytes, *, logins: bool = True) -> None:
+        # What somebody may do to a table can't be said before there is one.
+        assert not logins or list(self.place.iterdir())
 
     def load(self, container: str, database: str) -> Load:
         return Load(["tee", str(self.place / database)], mark=MARK)

@@ -138,3 +138,39 @@ def test_killed_at_any_step_the_same_line_ends_it(
         database.file.write_text(SINCE)
     assert count > 15
     assert ends == {"restored" if serves == SAVED else "taken back"}
+
+
+def saved_roles(shop: Server, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Roles were saved too; what is loaded of them and when."""
+    shop.restic.save_output(Item.roles("mariadb"), ["echo", "GRANT"])
+    loaded: list[str] = []
+    database: Database = shop.database  # type: ignore[attr-defined]
+
+    def load(_: str, dump: bytes, *, logins: bool = True) -> None:
+        assert dump == b"of it\n"
+        loaded.append(f"{'all' if logins else 'databases'} at {database.rows()}")
+
+    monkeypatch.setattr(engine_mysql, "load_roles", load)
+    monkeypatch.setattr(engine_mysql, "only_missing", lambda *_: b"of it\n")
+    monkeypatch.setattr(serving, "proved", lambda *_: None)
+    return loaded
+
+
+def test_accounts_come_back_when_the_tables_are_there_that_they_may_read(
+    shop: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An account and the database have been dropped: what it might do to a table of it names one that is not there."""
+    loaded = saved_roles(shop, monkeypatch)
+    restore.restore(shop.config, SHOP, lambda _: None)
+    assert loaded == [f"databases at {SINCE}", f"all at {SAVED}"]
+    assert list((shop.records / "restoring").iterdir()) == []
+
+
+def test_beside_it_nobody_gets_an_account_again(shop: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, database = saved_roles(shop, monkeypatch), shop.database  # type: ignore[attr-defined]
+    monkeypatch.setattr(engine_mysql, "is_there", lambda *_: False)
+    monkeypatch.setattr(engine_mysql, "drop", lambda *_: None)
+    look = shop.place / "look"
+    monkeypatch.setattr(engine_mysql, "load", lambda *_: Load(["sh", "-c", f"cat > {look}"], mark=engine_mysql.MARK))
+    restore.restore(shop.config, Wish(SHOP.what, to="look"), lambda _: None)
+    assert (loaded, database.rows(), look.read_text().partition("\n")[0]) == ([], SINCE, SAVED)

@@ -32,6 +32,7 @@ case $* in
   *"SHOW GRANTS FOR 'zz'"*) [ -z "$BROKEN" ] || exit 1; echo "GRANT ALL ON *.* TO zz" ;;
   *"SHOW GRANTS FOR"*) echo "GRANT zz TO ${*##*FOR }" ;;
   *"@@GLOBAL.max_allowed_packet"*) echo 16777216 ;;
+  *"@@GLOBAL.skip_networking"*) echo "$*" >>"$SAID"; case $* in *"OR 2 >= 2"*) echo 1 ;; *) echo "$STAYS" ;; esac ;;
   *"SET GLOBAL"*) echo "${*##*--execute=}" >>"$SAID" ;;
   *"--binary-mode"*) cat >>"$SAID"; exit "${LOADED:-0}" ;;
   *) echo "-- something" ;;
@@ -101,3 +102,35 @@ def test_names_that_differ_by_case_or_accents_are_two(monkeypatch: pytest.Monkey
     engine_mysql.is_empty("id", "shop")
     assert all(statement.endswith("COLLATE utf8mb4_bin") for statement in asked)
     assert len(asked) == 2
+
+
+def test_databases_have_their_character_set_before_anything_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what accounts may comes after it, since that names tables."""
+    databases = "CREATE DATABASE IF NOT EXISTS `shop` CHARACTER SET latin1 COLLATE latin1_german2_ci;\n"
+    dump = f"CREATE USER IF NOT EXISTS `a`@`%`;\nGRANT SELECT ON `shop`.`orders` TO `a`@`%`;\n{databases}"
+    dump += f"{engine_mysql.HEAD}{{}}\n{engine_mysql.ROLES_MARK.decode()}\n"
+    loaded: list[str] = []
+    monkeypatch.setattr(docker, "execute", lambda *_, stdin: loaded.append(stdin.decode()) or "")
+    engine_mysql.load_roles("id", dump.encode(), logins=False)
+    engine_mysql.load_roles("id", dump.encode())
+    assert loaded == [databases, dump]
+
+
+@pytest.mark.parametrize(("stays", "looks"), [("1", 1), ("0", 3)])
+def test_a_server_that_only_makes_its_files_is_waited_for(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stays: str, looks: int
+) -> None:
+    """Where the real one has no network either, half of the time is enough."""
+    asked: list[str] = []
+
+    def execute(_: str, *command: str, seconds: float) -> str:
+        assert seconds > 4
+        asked.extend(command)
+        return ""
+
+    monkeypatch.setattr(docker, "execute", execute)
+    engine_mysql.wait("id", 4)
+    _, _, script, *words = asked
+    assert words == ["apiary", "4", "2"]
+    assert run(f"set -- 4 2; {script}", "mysql  Ver 9.7.4", STAYS=stays).returncode == 0
+    assert len((tmp_path / "said").read_text().splitlines()) == looks

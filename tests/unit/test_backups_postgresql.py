@@ -46,7 +46,10 @@ def cluster() -> Iterator[Path]:
     try:
         made = [*AS_SERVER, "initdb", "--auth=trust", f"--username={USER}", "--encoding=UTF8", data]
         subprocess.run(made, cwd=place, check=True, capture_output=True)
-        options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={place}", "-c", "fsync=off"]
+        # Asked by its socket. Without an address it would be taken for one that only makes its cluster; its own, since
+        # others are tested at once.
+        address = ".".join(map(str, (127, *(1 + os.getpid()).to_bytes(3, "big"))))
+        options = ["-c", f"listen_addresses={address}", "-c", f"unix_socket_directories={place}", "-c", "fsync=off"]
         log = (place / "log").open("w")
         with log, subprocess.Popen([*AS_SERVER, "postgres", "-D", data, *options], cwd=place, stderr=log) as running:
             asked = ["psql", "-h", str(place), f"--username={USER}", "-c", "SELECT 1", "postgres"]
@@ -190,6 +193,25 @@ def test_killed_at_either_rename_the_same_line_ends_it(shop: Server, monkeypatch
         restore.restore(shop.config, SHOP, lambda _: None)
         assert (rows(), databases()) == ("3", ["shop"])
         psql("DELETE FROM orders WHERE id > 1", "shop")
+
+
+def test_who_comes_back_at_once_is_in_the_way_of_no_rename(shop: Server) -> None:
+    """One on another server, which this one does not stop."""
+    again = f"while :; do psql --username={USER} --dbname=shop --command='SELECT pg_sleep(60)'; done"
+    with subprocess.Popen(
+        ["setpriv", "--pdeathsig=KILL", "sh", "-c", again],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    ) as stranger:  # fmt: skip
+        try:
+            deadline = time.monotonic() + 60
+            while psql("SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop'") == "0":
+                assert time.monotonic() < deadline
+            for _ in range(3):
+                restore.restore(shop.config, SHOP, lambda _: None)
+        finally:
+            os.killpg(stranger.pid, signal.SIGKILL)
+    assert rows() == "3"
+    assert databases() == ["shop"]
 
 
 def test_what_lies_beside_is_nothing_to_save(shop: Server) -> None:

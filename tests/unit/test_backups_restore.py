@@ -141,6 +141,22 @@ def test_a_database_server_that_has_a_volume_of_the_restore_is_refused_with_othe
         restore.restore(shop.config, Wish(("shop",)), lambda _: None)
 
 
+def test_what_is_on_another_server_is_said_beforehand(shop: Server) -> None:
+    """An application's database there, which stays as it is; who uses a database from there, and is not stopped."""
+    shop.told["applications"]["shop"]["elsewhere"] = ["db1:mariadb/shop"]
+    shop.told["databases"] = {"postgres": {"engine": "postgresql", "used_from": [["wiki", "web2:wiki"]]}}
+    shop.container("postgres")
+    shop.restic.save_output(Item.of_database("postgres", "wiki"), ["echo", "rows"])
+    lines = restore.planned(shop.config, Wish(("shop",)))
+    assert lines[1].endswith("stays as it is; to put that back too: make restore WHAT=db1:mariadb/shop")
+    lines = restore.planned(shop.config, Wish(("postgres/wiki",)))
+    assert lines[2] == (
+        "runs on meanwhile, since this server has not started it: web2:wiki; to close it to visitors first: "
+        "make maintenance APP=web2:wiki"
+    )
+    assert not any("runs on" in line for line in restore.planned(shop.config, Wish(("shop",))))
+
+
 def test_beside_it_is_another_volume_and_nothing_stops(shop: Server) -> None:
     restore.restore(shop.config, Wish(("uploads",), to="look"), lambda _: None)
     assert contents(shop, "look") == {"picture": "good"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 
 from tests.unit.backups_server import PACKAGE, Server
 
-from apiary_backups import docker, engines, fill, items, journal, listing, lock, prune, quiet, run, tell  # isort: skip
+from apiary_backups import config, docker, engines, fill, items, journal, listing, lock, prune, quiet, run, tell  # isort: skip
 from apiary_backups.errors import BackupsError  # isort: skip
 from apiary_backups.items import Item  # isort: skip
 from apiary_backups.journal import Book, Entry, Journal, Wish  # isort: skip
@@ -153,6 +154,26 @@ def test_a_repository_that_does_not_open_is_told_of_every_item(hive: Server) -> 
         backup(hive)
     assert set(statuses().values()) == {"failed"}
     assert len(statuses()) == 5
+
+
+def test_a_full_disk_keeps_nothing_from_being_saved(
+    hive: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What became of it can't be written down then, neither for `list` nor for the monitor."""
+
+    def full(path: Path, *_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(config, "_put", full)
+        assert backup(hive) == 1
+        assert backup(hive, final=True) == 0, "all of it was saved"
+    said = capsys.readouterr().err
+    assert "last/volume:uploads.json can't be written: No space left on device" in said
+    assert "the monitor can't be told: " in said
+    assert sorted(map(str, hive.restic.newest())) == ALL
+    assert statuses() == {}
+    assert backup(hive) == 0
 
 
 def test_less_than_half_is_kept_and_told(hive: Server, capsys: pytest.CaptureFixture[str]) -> None:
@@ -374,6 +395,19 @@ def test_where_all_databases_have_data_not_even_a_password_is_touched(hive: Serv
     assert engine(hive).calls == []
 
 
+def test_what_was_saved_of_a_database_server_by_its_old_name_is_of_the_new_one(hive: Server) -> None:
+    backup(hive)
+    hive.told["databases"] = {"pg": {"engine": "postgresql", "renamed_from": "postgres"}}
+    hive.container("pg", "pgdata")
+    (hive.place / "engine/shop").unlink()
+    assert filled(hive, "pg") == 0
+    assert (hive.place / "engine/shop").read_text().startswith("rows of shop")
+    assert str(hive.restic.snapshots(Item.of_database("pg", "shop"))[-1].item) == "database:pg:shop"
+    assert backup(hive) == 0
+    newest = hive.restic.newest()
+    assert [str(item) for item in sorted(newest)] == [name.replace("postgres", "pg") for name in ALL]
+
+
 def test_a_database_that_was_dropped_on_purpose_stays_away(hive: Server) -> None:
     backup(hive)
     (hive.place / "engine/blog").unlink()
@@ -381,6 +415,29 @@ def test_a_database_that_was_dropped_on_purpose_stays_away(hive: Server) -> None
     (hive.place / "engine/shop").unlink()
     filled(hive, "postgres")
     assert engine(hive).databases("") == ["shop"]
+
+
+def test_a_database_that_is_there_no_more_is_told_once_with_the_line_that_brings_it_back(
+    hive: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hive.told["applications"] = {"blog": {"databases": [["postgres", "blog"]]}}
+    assert backup(hive) == 0
+    (hive.place / "engine/blog").unlink()
+    assert backup(hive) == 1
+    assert statuses()["roles:postgres"] == "suspicious"
+    told = (
+        "blog is there no more, and not saved from now on; if that was a mistake: make restore WHAT=web1:postgres/blog"
+    )
+    assert told in capsys.readouterr().err
+    assert backup(hive) == 0
+    assert backup(hive, "databases:postgres", final=True) == 0
+
+
+def test_one_that_no_application_names_may_go(hive: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    assert backup(hive) == 0
+    (hive.place / "engine/blog").unlink()
+    assert backup(hive) == 0
+    assert "roles:postgres: blog is there no more" in capsys.readouterr().out
 
 
 def test_a_fill_that_was_killed_before_anybody_may_log_in_is_gone_on_with(hive: Server) -> None:
@@ -417,7 +474,7 @@ def test_a_load_that_broke_off_is_begun_anew(hive: Server, monkeypatch: pytest.M
     monkeypatch.delenv("RESTIC_FAULT")
     engine(hive).calls.clear()
     assert filled(hive, "postgres") == 0
-    assert engine(hive).calls == ["roles without logins", "drop shop", "load shop", "roles and logins"]
+    assert engine(hive).calls == ["drop shop", "roles without logins", "load shop", "roles and logins"]
     assert (hive.place / "engine/shop").read_text().count("rows") == 100
     assert filled(hive, "postgres") == 0
     assert "drop shop" in engine(hive).calls

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import yaml
 
 import settings
 from lab.paths import CHECKOUT
+from settings import databases, saved
 from tests.standins import insists
 from tests.unit import stack_judge
 
@@ -40,6 +42,24 @@ def test_an_example_is_a_stack_file_without_a_mistake(example: Path) -> None:
     stack = of(example)
     assert stack.backups is not None
     assert set(re.findall(r"_secrets\^(\w+)", example.read_text())) == set(stack.secrets)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_all_that_an_example_has_is_saved_or_left_out_by_a_word(example: Path) -> None:
+    """The certificates and the account at their authority above all, and each database that is used."""
+    stack = of(example)
+    certificates: set[str] = set()
+    for server in filter(partial(saved.has_backups, stack), stack.servers):
+        here = saved.saved(stack, server)
+        mounts = [mount for one in stack.containers_on(server).values() for mount in one.mounts if mount.name]
+        left_out = {name.removeprefix("databases of ") for name in here.left_out}
+        assert {mount.name for mount in mounts} <= here.volumes.keys() | left_out
+        certificates |= {mount.name for mount in mounts if mount.path == "/etc/letsencrypt"} & here.volumes.keys()
+        for name, app in stack.applications_on(server).items():
+            for used in databases.used(name, app):
+                there = stack.server_of(stack.applications[used.server])
+                assert used.server in saved.saved(stack, there).databases
+    assert certificates
 
 
 def asked(name: str, stack: settings.Stack) -> tuple[insists.Row, insists.Given] | None:

@@ -124,6 +124,14 @@ def test_the_list_says_of_what_when_how_large_and_proved_when(
     assert "web2: server web2 does not answer" in said
 
 
+def test_every_snapshot_is_listed_with_what_at_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert backups.show(pulumi(tmp_path), "web1", is_whole=True) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    first = next(number for number, line in enumerate(lines) if line.startswith("volume:uploads"))
+    assert lines[first + 1 : first + 3] == ["a 2026-11-27 02:17 UTC 10 B", "b 2026-11-28 02:17 UTC 12 MiB"]
+    assert lines[first + 3].startswith("roles:postgres")
+
+
 def test_where_servers_may_remove_they_prune_by_themselves(tmp_path: Path) -> None:
     assert backups.prune(pulumi(tmp_path, backups={"repository": "s3:https://h/b"}), None) == 0
     assert FakeHost.streamed[0] == ("web1", "/usr/local/sbin/apiary-backups", "prune")

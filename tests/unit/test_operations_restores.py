@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shlex
+import socket
 import subprocess
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from operations import kit, restores
+from operations import kit, processes, restores
 from operations.cli import OperationError
 
 FACTS = kit.Facts(
@@ -92,3 +98,32 @@ def test_the_page_has_all_that_opens_the_repository_and_says_what_is_wrong_with_
     assert "**Not yet:** there are commits here that are not pushed" in page
     assert "it's long" not in repr(FACTS)
     assert "correct horse" not in repr(FACTS)
+
+
+@pytest.mark.parametrize(("host", "is_dead"), [(socket.gethostname(), False), ("laptop", False), ("laptop", True)])
+def test_while_an_update_runs_nothing_is_restored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, *, is_dead: bool
+) -> None:
+    """It would start what has to stand still. Whether one on another machine lives can't be seen from here."""
+    locks = tmp_path / ".pulumi" / "locks" / "organization" / "apiary" / "prod"
+    locks.mkdir(parents=True)
+    lock = {"pid": os.getpid(), "username": "me", "hostname": host, "timestamp": "2036-11-20T02:17:00Z"}
+    (locks / "a.json").write_text(json.dumps(lock))
+    monkeypatch.setattr(restores.backups, "saved_servers", lambda *_: pytest.fail("a server was asked"))
+    living = SimpleNamespace(started=0.0, is_cli=True)
+    monkeypatch.setattr(processes, "read", lambda _: None if is_dead else living)
+    pulumi: Any = SimpleNamespace(backend=lambda: f"file://{tmp_path}", project="apiary", stack="prod")
+    with pytest.raises(OperationError, match=rf"me updates stack prod on {host} .*pulumi cancel --stack prod"):
+        restores.restore(pulumi, restores.Wish("web1"))
+
+
+def test_what_an_update_that_died_has_locked_is_no_hindrance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    locks = tmp_path / ".pulumi" / "locks" / "organization" / "apiary" / "prod"
+    locks.mkdir(parents=True)
+    lock = {"pid": 1, "username": "me", "hostname": socket.gethostname(), "timestamp": "2036-11-20T02:17:00Z"}
+    (locks / "a.json").write_text(json.dumps(lock))
+    monkeypatch.setattr(processes, "read", lambda _: None)
+    monkeypatch.setattr(restores.backups, "saved_servers", lambda *_: [])
+    pulumi: Any = SimpleNamespace(backend=lambda: f"file://{tmp_path}", project="apiary", stack="prod")
+    with pytest.raises(OperationError, match="names no server"):
+        restores.restore(pulumi, restores.Wish("web1"))

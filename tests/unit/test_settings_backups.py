@@ -221,6 +221,25 @@ def test_who_speaks_to_a_database_comes_after_it_is_filled() -> None:
     assert container_order(made) == ["postgres", "shop"]
 
 
+def test_a_server_is_told_of_databases_and_of_their_users_on_others() -> None:
+    raw = stack()
+    plan = {"plan": "vc2-1c-2gb", "region": "ewr", "os": 2136, "playbook": "web.yml"}
+    raw["zones"], raw["jobs"] = {}, {}
+    raw["servers"] = {name: {**plan, "private_ip": f"192.168.150.{end}"} for name, end in (("web1", 10), ("db1", 11))}
+    raw["applications"] = {
+        "shop": {"image": "shop:1", "server": "web1", "env": {"password": "_pg^password"}},
+        "beside": {"image": "shop:1", "server": "db1", "env": {"password": "_pg^password"}},
+        "pg": {"image": "postgres:17", "user": "999:999", "server": "db1", "private": [5432], "renamed_from": "sql",
+               "volumes": ["pg:/var/lib/postgresql/data"]},
+    }  # fmt: skip
+    made = load(raw)
+    there, here = saved.told(made, "db1"), saved.told(made, "web1")
+    assert there["databases"]["pg"]["used_from"] == [["shop", "web1:shop"]]
+    assert there["databases"]["pg"]["renamed_from"] == "sql"
+    assert here["applications"]["shop"]["elsewhere"] == ["db1:pg/shop"]
+    assert "elsewhere" not in there["applications"]["beside"]
+
+
 # --- when
 
 

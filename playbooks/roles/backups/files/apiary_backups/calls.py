@@ -215,7 +215,8 @@ class Calls:
             case _ if status == WRONG_PASSWORD:
                 return WrongPasswordError(
                     f"the stack's password does not open {self.place}: it was made by another stack, or with a "
-                    "password that is lost; name another repository, or bring the state back that knows it"
+                    "password that is lost or was changed; write that one as its `password`, name another repository, "
+                    "or bring the state back that knows it"
                 )
             case _ if verb == "cat":
                 return UnreachableError(f"{self.place} does not answer as a repository: {said or f'status {status}'}")

@@ -45,6 +45,10 @@ def _named(config: Config, known: list[Item], name: str) -> list[Item]:
             raise BackupsError(f"{name} is an application and a volume; write application:{name} or volume:{name}")
         wanted = own or [volume]
     if not wanted or any(one not in known for one in wanted):
+        application = config.applications.get(name.removeprefix("application:"))
+        if application and application.elsewhere:
+            lines = ", ".join(f"make restore WHAT={database}" for database in application.elsewhere)
+            raise BackupsError(f"nothing is saved here of {name!r}, whose database is on another server: {lines}")
         raise BackupsError(
             f"nothing is saved of {name!r}; there is: {', '.join(names(config, known)) or 'nothing at all'}"
         )

@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
         if options.verb in OWN:
             return int(OWN[options.verb].main(options))
         return int(VERBS[options.verb].main(config.read(), options))
-    except BackupsError as error:
+    except (BackupsError, OSError) as error:
         print(f"apiary-backups {options.verb}: {error}", file=sys.stderr)
         return 1
 

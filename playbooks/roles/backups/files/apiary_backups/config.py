@@ -35,6 +35,8 @@ class DatabaseServer:
 
     engine: str  # one of ENGINES
     volumes: tuple[str, ...] = ()  # its files, which are not saved as files
+    renamed_from: str = ""  # what it was called when earlier snapshots were made
+    used_from: tuple[tuple[str, str], ...] = ()  # (database, SERVER:APPLICATION) of who is not stopped from here
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Application:
     databases: tuple[tuple[str, str], ...] = ()  # (application that serves it, name)
     http_port: int | None = None
     drill: Mapping[str, Any] = field(default_factory=dict)  # what proves it: start, sql, at_least, path
+    elsewhere: tuple[str, ...] = ()  # SERVER:APPLICATION/NAME of its databases on other servers
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,8 @@ def _volume(told: Mapping[str, Any]) -> Volume:
 def _database_server(told: Mapping[str, Any]) -> DatabaseServer:
     if told["engine"] not in ENGINES:
         raise ValueError("engine")
-    return DatabaseServer(told["engine"], tuple(told.get("volumes", [])))
+    used_from = tuple((database, who) for database, who in told.get("used_from", []))
+    return DatabaseServer(told["engine"], tuple(told.get("volumes", [])), told.get("renamed_from", ""), used_from)
 
 
 def _application(told: Mapping[str, Any]) -> Application:
@@ -126,6 +130,7 @@ def _application(told: Mapping[str, Any]) -> Application:
         databases=tuple((server, name) for server, name in told.get("databases", [])),
         http_port=told.get("http_port"),
         drill=dict(told.get("drill") or {}),
+        elsewhere=tuple(told.get("elsewhere", [])),
     )
 
 
@@ -140,7 +145,14 @@ def read(path: Path = PATH) -> Config:
 
 
 def put(path: Path, text: str, mode: int = 0o644) -> None:
-    """Write a file that is there as a whole or as it was, also after a power cut."""
+    """Write a file that is there as a whole or as it was, also after a power cut. Raises BackupsError."""
+    try:
+        _put(path, text, mode)
+    except OSError as error:
+        raise BackupsError(f"{path} can't be written: {error.strerror}") from None
+
+
+def _put(path: Path, text: str, mode: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)

@@ -256,7 +256,7 @@ class Rehearsal:
             return
         if roles in wanted:
             with self._tried(roles):
-                engine.load_roles(container, self.repository.read(self.newest[roles].id))
+                engine.load_roles(container, self.repository.read(self.newest[roles].id), logins=False)
         for item in [one for one in wanted if one.kind == "database"]:
             with self._tried(item):
                 if engine.is_there(container, item.database) and not engine.is_empty(container, item.database):
@@ -265,6 +265,10 @@ class Rehearsal:
                 self.repository.load(self.newest[item].id, engine.load(container, item.database))
                 if engine.is_empty(container, item.database):
                     raise BackupsError("there are no tables in it")
+        if roles in wanted and self.report.items[str(roles)].status == "ok":
+            # What somebody may do to single tables, once these are there.
+            with self._tried(roles):
+                engine.load_roles(container, self.repository.read(self.newest[roles].id))
 
     def _is_tried(self, name: str, application: Application) -> bool:
         return (

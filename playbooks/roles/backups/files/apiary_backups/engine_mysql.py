@@ -24,6 +24,7 @@ HEAD = "-- apiary: "
 END_SECONDS = 60.0
 MARK = b"-- Dump completed"
 ROLES_MARK = b"-- apiary: end"
+CREATES = b"CREATE DATABASE IF NOT EXISTS "
 # A database that a copy from an old host has put beside another one.
 BESIDE = "apiary_copy_"
 OWN_DATABASES = ("mysql", "information_schema", "performance_schema", "sys")
@@ -44,6 +45,8 @@ fi
 ask() { "$client" --user="$user" --default-character-set=utf8mb4 --batch --skip-column-names --raw "$@"; }
 """
 QUERY = CLIENT + 'ask --execute="$1"'
+# As in engine_postgresql: the first start of an official image.
+STAYS = "@@GLOBAL.skip_networking = 0"
 DUMP = (
     CLIENT
     + """\
@@ -183,26 +186,28 @@ def load(container: str, database: str) -> Load:
 
 
 def load_roles(container: str, roles_dump: bytes, *, logins: bool = True) -> None:
-    """Make the saved accounts and databases where they are not there, and give them what they had; with
-    `logins` off, what they need to own things, and nobody can log in yet. Raises BackupsError.
+    """Make the saved accounts and databases where they are not there, and give them what they had; with `logins` off
+    the databases alone, with their character sets, and nobody can log in yet. What accounts may can name tables, which
+    have to be there. Raises BackupsError.
     """
     if ROLES_MARK not in roles_dump:
         raise BackupsError("the saved roles break off before their end")
-    if logins:  # nothing is owned by an account here
-        docker.execute(container, "sh", "-c", LOAD, "apiary", "mysql", stdin=roles_dump)
+    if not logins:  # nothing is owned by an account here
+        roles_dump = b"".join(line for line in roles_dump.splitlines(keepends=True) if line.startswith(CREATES))
+    docker.execute(container, "sh", "-c", LOAD, "apiary", "mysql", stdin=roles_dump)
 
 
 def wait(container: str, seconds: float) -> None:
-    """Until the server answers. Raises BackupsError."""
+    """Until the server answers, and is the one that stays. Raises BackupsError."""
     docker.execute(
         container,
         "sh",
         "-c",
-        f"i=0; until ({QUERY}) >/dev/null 2>&1; do i=$((i + 1)); "
-        '[ "$i" -le "$2" ] || { echo "the server does not answer" >&2; exit 1; }; sleep 1; done',
+        f'i=0; until [ "$(set -- "SELECT {STAYS} OR $i >= $2"; ({QUERY}) 2>/dev/null)" = 1 ]; do i=$((i + 1)); '
+        '[ "$i" -le "$1" ] || { echo "the server does not answer" >&2; exit 1; }; sleep 1; done',
         "apiary",
-        "SELECT 1",
         str(int(seconds)),
+        str(int(seconds / 2)),
         seconds=seconds * 2 + docker.SECONDS,
     )
 

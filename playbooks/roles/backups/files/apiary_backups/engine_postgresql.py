@@ -6,7 +6,7 @@ can go into one of another name; it goes in by one transaction, as a whole or no
 database and locks out nobody but changes of tables (`pg_dump`).
 
 Roles: every role with its password's hash and its memberships, but for the administrator, whose password is the
-stack's; then the databases themselves with owner, encoding, rights and settings. Leaves alone: tablespaces.
+stack's; then the databases themselves with owner, encoding, locale, rights and settings. Leaves alone: tablespaces.
 """
 
 from __future__ import annotations
@@ -26,6 +26,12 @@ PSQL = f"exec psql {USER} --no-psqlrc --quiet --tuples-only --no-align --set=ON_
 DUMP = f'exec pg_dump {USER} --quote-all-identifiers --dbname="$1"'
 # A name in a connection string: in quotes, with quote and backslash escaped, since it may hold anything.
 NAMED = "dbname='{}'"
+# Where the server itself is asked. Not `postgres`: that one may be somebody's own, to be put back, or not there at all.
+MAINTENANCE = "template1"
+# A first start of the official image makes its cluster by a server without a network, and then ends that one. Where the
+# real one has none either, half of the time has to be enough.
+STAYS = "current_setting('listen_addresses') <> ''"
+ASKED = f"psql {USER} --no-psqlrc --tuples-only --no-align --dbname={MAINTENANCE}"
 LIST = """\
 SELECT coalesce(json_agg(datname ORDER BY datname), '[]') FROM pg_database WHERE datallowconn AND NOT datistemplate"""
 RELATIONS = """\
@@ -35,12 +41,20 @@ SELECT count(*) FROM (
     AND n.nspname <> 'information_schema'
     AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
   LIMIT 1) found"""
+# Who orders words, where that is not the C library; by JSON, since each version (15, 16, 17) has other columns.
+PROVIDER = """\
+CASE to_jsonb(d)->>'datlocprovider'
+    WHEN 'i' THEN ' LOCALE_PROVIDER icu ICU_LOCALE '
+      || quote_literal(coalesce(to_jsonb(d)->>'datlocale', to_jsonb(d)->>'daticulocale'))
+      || coalesce(' ICU_RULES ' || quote_literal(to_jsonb(d)->>'daticurules'), '')
+    WHEN 'b' THEN ' LOCALE_PROVIDER builtin BUILTIN_LOCALE ' || quote_literal(to_jsonb(d)->>'datlocale')
+    ELSE '' END"""
 # What `pg_dumpall --roles-only` does not say: the databases themselves. Each line is made by the server.
-DATABASES = """\
+DATABASES = f"""\
 SELECT format('SELECT %L WHERE NOT EXISTS (SELECT 1 FROM pg_database WHERE datname = %L)\\gexec',
   format('CREATE DATABASE %I OWNER %I TEMPLATE template0 ENCODING %L LC_COLLATE %L LC_CTYPE %L',
-         datname, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype), datname)
-  FROM pg_database WHERE datallowconn AND NOT datistemplate AND datname <> 'postgres' ORDER BY datname;
+         datname, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype) || {PROVIDER}, datname)
+  FROM pg_database d WHERE datallowconn AND NOT datistemplate AND datname <> 'postgres' ORDER BY datname;
 SELECT format('ALTER DATABASE %I OWNER TO %I;', datname, pg_get_userbyid(datdba))
   FROM pg_database WHERE datallowconn AND NOT datistemplate AND datname <> 'postgres' ORDER BY datname;
 SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC;', datname)
@@ -59,39 +73,39 @@ SELECT format('ALTER %s SET %I TO %s;',
   FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) one
   ORDER BY 1;"""
 # What a database has beside its contents, given to a new one.
-ALIKE = """\
-SELECT format('CREATE DATABASE %I OWNER %I TEMPLATE template0 ENCODING %L LC_COLLATE %L LC_CTYPE %L', {new},
-         pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype)
-  FROM pg_database WHERE datname = {of} \\gexec
-SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', {new})
-  FROM pg_database WHERE datname = {of} AND datacl IS NOT NULL \\gexec
-SELECT format('GRANT %s ON DATABASE %I TO %s%s', acl.privilege_type, {new},
+ALIKE = f"""\
+SELECT format('CREATE DATABASE %I OWNER %I TEMPLATE template0 ENCODING %L LC_COLLATE %L LC_CTYPE %L', {{new}},
+         pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype) || {PROVIDER}
+  FROM pg_database d WHERE datname = {{of}} \\gexec
+SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', {{new}})
+  FROM pg_database WHERE datname = {{of}} AND datacl IS NOT NULL \\gexec
+SELECT format('GRANT %s ON DATABASE %I TO %s%s', acl.privilege_type, {{new}},
          CASE WHEN acl.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END,
          CASE WHEN acl.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
-  FROM pg_database, aclexplode(datacl) acl WHERE datname = {of} \\gexec
+  FROM pg_database, aclexplode(datacl) acl WHERE datname = {{of}} \\gexec
 SELECT format('ALTER %s SET %I TO %s',
-         CASE WHEN setrole = 0 THEN format('DATABASE %I', {new})
-              ELSE format('ROLE %I IN DATABASE %I', pg_get_userbyid(setrole), {new}) END,
+         CASE WHEN setrole = 0 THEN format('DATABASE %I', {{new}})
+              ELSE format('ROLE %I IN DATABASE %I', pg_get_userbyid(setrole), {{new}}) END,
          split_part(one, '=', 1),
          CASE WHEN split_part(one, '=', 1) IN ('search_path', 'DateStyle', 'temp_tablespaces',
                                                'session_preload_libraries', 'local_preload_libraries')
               THEN substr(one, strpos(one, '=') + 1) ELSE quote_literal(substr(one, strpos(one, '=') + 1)) END)
   FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) one
-  WHERE d.datname = {of} \\gexec
+  WHERE d.datname = {{of}} \\gexec
 """
 # Databases that a restore (restore.py) or a copy from an old host has put beside another one.
 BESIDE = ("apiary_fresh_", "apiary_kept_", "apiary_copy_")
 ROLES = f"""\
 set -e
 pg_dumpall {USER} --roles-only
-{PSQL.removeprefix("exec ")} --dbname=postgres <<'SQL'
+{PSQL.removeprefix("exec ")} --dbname={MAINTENANCE} <<'SQL'
 {DATABASES}
 SELECT '{HEAD}' || json_build_object('databases', ({LIST}));
 SQL
 printf '%s\\n' '{ROLES_MARK.decode()}'"""
 
 
-def _psql(container: str, sql: str, database: str = "postgres") -> str:
+def _psql(container: str, sql: str, database: str = MAINTENANCE) -> str:
     return docker.execute(
         container, "sh", "-c", f'{PSQL} --dbname="$1" --command="$2"', "apiary", _named(database), sql
     ).strip()
@@ -168,12 +182,13 @@ def drop(container: str, database: str) -> None:
 
 def rename(container: str, old: str, new: str) -> None:
     """Give a database another name, whoever is connected. Raises BackupsError."""
+    # In one go: who uses it from another server comes back within a moment, and waits while the name changes.
     _psql(
         container,
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        f"WHERE datname = {_literal(old)} AND pid <> pg_backend_pid()",
+        f"WHERE datname = {_literal(old)} AND pid <> pg_backend_pid(); "
+        f"ALTER DATABASE {_identifier(old)} RENAME TO {_identifier(new)}",
     )
-    _psql(container, f"ALTER DATABASE {_identifier(old)} RENAME TO {_identifier(new)}")
 
 
 def load(container: str, database: str) -> Load:
@@ -190,17 +205,21 @@ def load_roles(container: str, roles_dump: bytes, *, logins: bool = True) -> Non
     """
     if ROLES_MARK not in roles_dump:
         raise BackupsError("the saved roles break off before their end")
-    command = f"{PSQL} --dbname=postgres --file=- >/dev/null"
-    docker.execute(container, "sh", "-c", command, stdin=roles_script(roles_dump.decode(), logins=logins).encode())
+    # Its password is the stack's of today, and without its login nothing could be asked any more.
+    administrator = _psql(container, "SELECT quote_ident(current_user)")
+    script = roles_script(roles_dump.decode(), administrator, logins=logins)
+    docker.execute(container, "sh", "-c", f"{PSQL} --dbname={MAINTENANCE} --file=- >/dev/null", stdin=script.encode())
 
 
-def roles_script(dump: str, *, logins: bool = True) -> str:
-    """A dump of roles as a script that may be run twice, and leaves the administrator alone."""
+def roles_script(dump: str, administrator: str = "postgres", *, logins: bool = True) -> str:
+    """A dump of roles as a script that may be run twice, and leaves the administrator alone, whose name is spelled in
+    SQL.
+    """
     lines = []
     for line in dump.splitlines():
         words = line.split(maxsplit=3)
         is_role = words[:2] in (["CREATE", "ROLE"], ["ALTER", "ROLE"]) and "IN DATABASE" not in line
-        if is_role and words[2].rstrip(";") in ("postgres", '"postgres"'):
+        if is_role and missing.first_name(line.split(maxsplit=2)[2]).strip('"') == administrator.strip('"'):
             continue
         if line.startswith(("\\restrict", "\\unrestrict")):
             continue  # of the dumping program's version, and against what is not in here
@@ -214,15 +233,16 @@ def roles_script(dump: str, *, logins: bool = True) -> str:
 
 
 def wait(container: str, seconds: float) -> None:
-    """Until the server answers. Raises BackupsError."""
+    """Until the server answers, and is the one that stays. Raises BackupsError."""
     docker.execute(
         container,
         "sh",
         "-c",
-        f'i=0; until psql {USER} --dbname=postgres --command="SELECT 1" >/dev/null 2>&1; do '
+        f'i=0; until [ "$({ASKED} --command="SELECT {STAYS} OR $i >= $2" 2>/dev/null)" = t ]; do '
         'i=$((i + 1)); [ "$i" -le "$1" ] || { echo "the server does not answer" >&2; exit 1; }; sleep 1; done',
         "apiary",
         str(int(seconds)),
+        str(int(seconds / 2)),
         seconds=seconds * 2 + docker.SECONDS,
     )
 
@@ -230,7 +250,7 @@ def wait(container: str, seconds: float) -> None:
 def create_alike(container: str, like: str, name: str) -> None:
     """Make an empty database with owner, encoding, rights and settings of another one. Raises BackupsError."""
     script = ALIKE.format(of=_literal(like), new=_literal(name))
-    docker.execute(container, "sh", "-c", f"{PSQL} --dbname=postgres --file=- >/dev/null", stdin=script.encode())
+    docker.execute(container, "sh", "-c", f"{PSQL} --dbname={MAINTENANCE} --file=- >/dev/null", stdin=script.encode())
 
 
 def only_missing(container: str, roles_dump: bytes, database: str) -> bytes:

@@ -127,11 +127,12 @@ def databases(config: Config, repository: Restic, application: str) -> None:
     # Nobody can log in before all is there: an application of another server might find no tables and make its own.
     # A fill that is killed in between has to be gone on with, also where all databases are there by then.
     with _marked(roles.item):
+        for begun in (one for one in empty if _mark(one.item).exists()):
+            engine.drop(container, begun.item.database)
+        # Also the databases, as they were; those that were just dropped too.
         engine.load_roles(container, content, logins=False)
         for snapshot in empty:
-            with _told(snapshot.item, snapshot), _marked(snapshot.item) as was_begun:
-                if was_begun:
-                    engine.drop(container, snapshot.item.database)
+            with _told(snapshot.item, snapshot), _marked(snapshot.item):
                 engine.prepare(container, snapshot.item.database)
                 repository.load(snapshot.id, engine.load(container, snapshot.item.database))
         engine.load_roles(container, content, logins=True)
@@ -150,13 +151,11 @@ def _mark(item: Item) -> Path:
 
 
 @contextmanager
-def _marked(item: Item) -> Iterator[bool]:
-    """A load is under way; whether one was before, and did not come to its end."""
-    mark = _mark(item)
-    was_begun = mark.exists()
-    put(mark, "")
-    yield was_begun
-    mark.unlink()
+def _marked(item: Item) -> Iterator[None]:
+    """A load is under way; where it does not come to its end, that stays written."""
+    put(_mark(item), "")
+    yield
+    _mark(item).unlink()
 
 
 @contextmanager

@@ -18,7 +18,7 @@ def postgresql(dump: str, present: Collection[str], identifier: str, literal: st
     for line in dump.splitlines():
         words = line.split()
         if words[:2] in (["CREATE", "ROLE"], ["ALTER", "ROLE"]):
-            wanted = _first_name(line[len(" ".join(words[:2])) :]) not in present
+            wanted = first_name(line[len(" ".join(words[:2])) :]) not in present
         elif " ON DATABASE " in line:
             wanted = f" ON DATABASE {identifier} " in line
         elif words[:2] == ["ALTER", "DATABASE"]:
@@ -26,7 +26,7 @@ def postgresql(dump: str, present: Collection[str], identifier: str, literal: st
         elif line.endswith("\\gexec"):
             wanted = line.endswith(f"WHERE datname = {literal})\\gexec")
         elif words[:1] == ["GRANT"]:
-            wanted = _first_name(line.rpartition(" TO ")[2]) not in present
+            wanted = first_name(line.rpartition(" TO ")[2]) not in present
         else:
             wanted = True
         if wanted:
@@ -34,7 +34,7 @@ def postgresql(dump: str, present: Collection[str], identifier: str, literal: st
     return "\n".join(kept) + "\n"
 
 
-def _first_name(text: str) -> str:
+def first_name(text: str) -> str:
     """The SQL name that a text begins with, in its quotes where it has some."""
     text = text.strip()
     if not text.startswith('"'):

@@ -11,7 +11,7 @@ import json
 import socket
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,8 @@ class Restic:
     def __init__(self, config: Config, *, host: str | None = None) -> None:
         self.calls = Calls(config)
         self._host = host or config.server
+        # By a name that a database server had before: what was saved then is of the same.
+        self._renamed = {one.renamed_from: name for name, one in config.databases.items() if one.renamed_from}
 
     @property
     def place(self) -> str:
@@ -74,9 +76,15 @@ class Restic:
 
     def snapshots(self, item: Item | None = None) -> list[Snapshot]:
         """All of them, or those of one item; the oldest first. Raises BackupsError."""
-        chosen = ["--tag", str(item)] if item else []
-        found = json.loads(self.calls.output(["snapshots", "--no-lock", *chosen]) or "null") or []
-        return sorted(filter(None, map(_snapshot, found)), key=lambda one: one.time)
+        found = json.loads(self.calls.output(["snapshots", "--no-lock"]) or "null") or []
+        known = [one for one in map(self._snapshot, found) if one and item in (None, one.item)]
+        return sorted(known, key=lambda one: one.time)
+
+    def _snapshot(self, found: dict[str, Any]) -> Snapshot | None:
+        made = _snapshot(found)
+        if made is None or made.item.kind == "volume" or made.item.name not in self._renamed:
+            return made
+        return replace(made, item=replace(made.item, name=self._renamed[made.item.name]))
 
     def newest(self) -> dict[Item, Snapshot]:
         """The newest snapshot of each item. Raises BackupsError."""

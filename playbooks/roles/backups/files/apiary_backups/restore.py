@@ -73,7 +73,27 @@ def planned(told: Config, wish: Wish, zone: tzinfo | None = None) -> list[str]:
         return [*plan.told, f"it becomes {wish.to}; nothing else is touched"]
     users = acts.users(tuple(acts.entry(one) for one in plan.entries))
     still = ", ".join(user.partition(".")[2] for user in users)
-    return [*plan.told, f"stands still meanwhile: {still or 'nothing'}", "what was written since is gone afterwards"]
+    return [
+        *plan.told,
+        f"stands still meanwhile: {still or 'nothing'}",
+        *_running_on(told, {one.item for one in plan.entries}),
+        "what was written since is gone afterwards",
+    ]
+
+
+def _running_on(told: Config, items: set[Item]) -> list[str]:
+    """Who uses a database and can't be stopped from here, in words."""
+    found = {
+        who
+        for name, server in told.databases.items()
+        for database, who in server.used_from
+        if Item.of_database(name, database) in items
+    }
+    return [
+        f"runs on meanwhile, since this server has not started it: {who}; to close it to visitors first: "
+        f"make maintenance APP={who}"
+        for who in sorted(found)
+    ]
 
 
 def restore(told: Config, wish: Wish, say: Say = say, zone: tzinfo | None = None) -> None:
@@ -135,6 +155,12 @@ def _planned(told: Config, restic: Restic, wish: Wish, zone: tzinfo | None) -> P
         names = ", ".join(chosen.shown(one.item) for one in plan.entries)
         raise BackupsError(f"snapshot {wish.at} is of {names} alone; write that as WHAT, or a moment as AT")
     plan.told.extend(f"{chosen.shown(item)}: nothing was saved by then; it stays as it is" for item in without)
+    for name in wish.what:
+        application = told.applications.get(name.removeprefix("application:"))
+        plan.told.extend(
+            f"{name}: its database on another server stays as it is; to put that back too: make restore WHAT={database}"
+            for database in (application.elsewhere if application else ())
+        )
     return plan
 
 
@@ -143,7 +169,8 @@ def _none(snapshots: Iterable[Snapshot], wanted: Sequence[Item], wish: Wish, zon
     if not ours:
         return "nothing was saved of it yet"
     if chosen.until(wish.at, zone) is None:
-        return f"no snapshot of {', '.join(map(chosen.shown, wanted))} begins with {wish.at}; make backups lists them"
+        those = ", ".join(map(chosen.shown, wanted))
+        return f"no snapshot of {those} begins with {wish.at}; make backups ALL=1 lists them"
     oldest = min(ours, key=lambda one: one.time)
     return f"there is nothing as old as {wish.at}; the oldest snapshot is of {_moment(oldest.time.isoformat(), zone)}"
 

@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from types import ModuleType
 
@@ -73,7 +74,7 @@ def run(config: Config, only: Sequence[str] | None = None, *, is_final: bool = F
     except BackupsError as error:
         for item in _known(config):
             _failed(item, error)
-        items.write_metrics()
+        _metrics()
         raise
     records = [
         *(_failed(item, error) for item, error in between.items() if _is_chosen(item, only)),
@@ -86,11 +87,20 @@ def run(config: Config, only: Sequence[str] | None = None, *, is_final: bool = F
     forgotten = True
     if only is None and not is_final and not config.append_only:
         forgotten = _forget(config, repository)
-    items.write_metrics()
+    is_told = _metrics()
     sent = sum(one.bytes_sent for one in records)
     good = sum(items.is_good(one.status) for one in records)
     say(f"{good} of {len(records)} saved in {time.monotonic() - begun:.0f} s, {size(sent)} sent to {repository.place}")
-    return 0 if forgotten and not bad else 1
+    return 0 if forgotten and not bad and (is_told or is_final) else 1
+
+
+def _metrics() -> bool:
+    try:
+        items.write_metrics()
+    except BackupsError as error:
+        say(f"the monitor can't be told: {error}", is_bad=True)
+        return False
+    return True
 
 
 def _known(config: Config) -> list[Item]:
@@ -129,10 +139,29 @@ def _databases(
             )
             continue
         if _is_chosen(roles, only) and roles not in between:
-            yield _saved(roles, partial(repository.save_output, roles, engine.roles(container)))
+            gone = [item.database for item in known if item not in found and _is_kept(item)]
+            saved = _saved(roles, partial(repository.save_output, roles, engine.roles(container)))
+            yield _without(config, saved, application, gone) if gone and saved.status == "ok" else saved
         for item in found:
             if _is_chosen(item, only) and item not in between:
                 yield _dump(repository, engine, container, item)
+
+
+def _is_kept(item: Item) -> bool:
+    return bool((record := items.last(item)) and record.snapshot)
+
+
+def _without(config: Config, record: Record, application: str, gone: Sequence[str]) -> Record:
+    """Of a server that has databases no more: told once, and as less than the last time where the stack names them."""
+    used = {name for one in config.applications.values() for server, name in one.databases if server == application}
+    used |= {name for name, _ in config.databases[application].used_from}
+    lines = ", ".join(f"make restore WHAT={config.server}:{application}/{name}" for name in gone)
+    which = f"{', '.join(gone)} {'is' if len(gone) == 1 else 'are'}"
+    reason = f"{which} there no more, and not saved from now on; if that was a mistake: {lines}"
+    if is_bad := bool(used.intersection(gone)):
+        record = _noted(replace(record, status="suspicious", reason=reason))
+    say(f"{record.item}: {reason}", is_bad=is_bad)
+    return record
 
 
 def _dump(repository: Restic, engine: ModuleType, container: str, item: Item) -> Record:
@@ -223,18 +252,19 @@ def _saved(item: Item, save: Callable[[], Saved], doubt: str = "") -> Record:
         return _failed(item, error)
     before = items.last(item)
     status, reason = judged(made, before.bytes if before else 0, doubt)
-    record = Record(
-        item=str(item),
-        snapshot=made.snapshot,
-        time=now(),
-        seconds=round(made.seconds, 1),
-        bytes=made.bytes,
-        bytes_sent=made.bytes_sent,
-        status=status,
-        reason=reason,
-        saved=now(),
+    record = _noted(
+        Record(
+            item=str(item),
+            snapshot=made.snapshot,
+            time=now(),
+            seconds=round(made.seconds, 1),
+            bytes=made.bytes,
+            bytes_sent=made.bytes_sent,
+            status=status,
+            reason=reason,
+            saved=now(),
+        )
     )
-    items.write(record)
     line = f"{item}: {size(made.bytes)}, {size(made.bytes_sent)} sent, {made.seconds:.1f} s"
     say(line if status == "ok" else f"{line}; {status}: {reason}", is_bad=status != "ok")
     return record
@@ -265,8 +295,17 @@ def _failed(item: Item, error: BackupsError) -> Record:
         reason=str(error),
         saved=before.saved if before else "",
     )
-    items.write(record)
     say(f"{item}: failed: {error}", is_bad=True)
+    return _noted(record)
+
+
+def _noted(record: Record) -> Record:
+    """Keep what became of an item. Where the disk is full, that keeps no other from being saved."""
+    try:
+        items.write(record)
+    except BackupsError as error:
+        say(f"{record.item}: {error}", is_bad=True)
+        return replace(record, status="suspicious", reason=str(error)) if items.is_good(record.status) else record
     return record
 
 

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import ModuleType
 
 from apiary_backups import docker, engine_mysql, engine_postgresql
-from apiary_backups.config import Config
+from apiary_backups.config import Config, put
 from apiary_backups.engines import BY_NAME
 from apiary_backups.errors import BackupsError
 from apiary_backups.files import folder, private, settled
@@ -50,16 +51,17 @@ class _DatabaseSwap:
     def _container(self, item: Item) -> str:
         return docker.running(self.told.stack, item.name).id
 
-    def _with_roles(self, entry: Entry) -> tuple[Item, str]:
-        """The item, and its server's container, which has again the roles that it had at that time and has no more, and
-        the database where it is gone.
+    def _missing(self, entry: Entry, *, is_database: bool = True) -> bytes:
+        """Of the roles of that time those that the server has no more, and the database where it is gone; nothing
+        where none were saved.
         """
         item = Item.parse(entry.item)
         container, saved = self._container(item), self._roles(item, datetime.fromisoformat(entry.time))
-        if saved is not None:
-            engine = BY_NAME[self.told.databases[item.name].engine]
-            engine.load_roles(container, engine.only_missing(container, self.restic.read(saved.id), item.database))
-        return item, container
+        if saved is None:
+            return b""
+        engine: ModuleType = BY_NAME[self.told.databases[item.name].engine]
+        database = item.database if is_database else ""
+        return bytes(engine.only_missing(container, self.restic.read(saved.id), database))
 
     def _roles(self, item: Item, at: datetime) -> Snapshot | None:
         """A run saves them before or after the databases: the nearest of those that there are."""
@@ -72,7 +74,11 @@ class PostgresqlSwap(_DatabaseSwap):
 
     def put_beside(self, entry: Entry, to: str) -> None:
         """Restore into a database that is not there yet. Raises BackupsError."""
-        item, container = self._with_roles(entry)
+        item = Item.parse(entry.item)
+        container = self._container(item)
+        # Who owns what is in it has to be there; where the database itself is gone, it stays so.
+        if missing := self._missing(entry, is_database=False):
+            engine_postgresql.load_roles(container, missing)
         if engine_postgresql.is_there(container, item.database):
             engine_postgresql.create_alike(container, item.database, to)
         else:
@@ -81,9 +87,11 @@ class PostgresqlSwap(_DatabaseSwap):
 
     def fetch(self, entry: Entry) -> None:
         """Put what was saved beside what is there."""
-        item, container = self._with_roles(entry)
+        item = Item.parse(entry.item)
+        container, fresh = self._container(item), _fresh(item)
+        if missing := self._missing(entry):
+            engine_postgresql.load_roles(container, missing)
         engine_postgresql.prepare(container, item.database)
-        fresh = _fresh(item)
         engine_postgresql.create_alike(container, item.database, fresh)
         self.restic.load(entry.snapshot, engine_postgresql.load(container, fresh))
 
@@ -134,15 +142,18 @@ class MysqlSwap(_DatabaseSwap):
 
     def put_beside(self, entry: Entry, to: str) -> None:
         """Restore into a database that is not there yet. Raises BackupsError."""
-        _, container = self._with_roles(entry)
+        container = self._container(Item.parse(entry.item))
         engine_mysql.prepare(container, to)
         self.restic.load(entry.snapshot, engine_mysql.load(container, to))
 
     def fetch(self, entry: Entry) -> None:
-        """Put what was saved beside what is there, as a file."""
-        item, container = self._with_roles(entry)
+        """Put what was saved beside what is there, as files: the accounts too, since what they may names its tables."""
+        item = Item.parse(entry.item)
+        container, fresh = self._container(item), _file(item, "fresh")
+        if missing := self._missing(entry):
+            engine_mysql.load_roles(container, missing, logins=False)
+            put(_file(item, "roles"), missing.decode(), 0o600)
         engine_mysql.prepare(container, item.database)
-        fresh = _file(item, "fresh")
         part = _part(fresh)
         private(part)
         self.restic.load(entry.snapshot, Load(["tee", str(part)], mark=engine_mysql.MARK))
@@ -150,7 +161,7 @@ class MysqlSwap(_DatabaseSwap):
 
     def discard(self, entry: Entry) -> None:
         """Remove what lies beside."""
-        self._remove(entry, "fresh")
+        self._remove(entry, "fresh", "roles")
 
     def swap(self, entry: Entry) -> None:
         """What was fetched takes the place of what is there, which is kept as a file."""
@@ -163,6 +174,8 @@ class MysqlSwap(_DatabaseSwap):
             _dumped(engine_mysql.dump(self._container(item), item.database), part)
             settled(part, kept)
         self._load(item, fresh)
+        if (roles := _file(item, "roles")).exists():
+            engine_mysql.load_roles(self._container(item), roles.read_bytes())
 
     def swap_back(self, entry: Entry) -> None:
         """What is kept takes its place again."""
@@ -174,7 +187,7 @@ class MysqlSwap(_DatabaseSwap):
 
     def remove_kept(self, entry: Entry) -> None:
         """Remove what was there before, and what was loaded."""
-        self._remove(entry, "fresh", "kept")
+        self._remove(entry, "fresh", "kept", "roles")
 
     @staticmethod
     def _remove(entry: Entry, *which: str) -> None:
