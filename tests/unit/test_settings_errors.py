@@ -975,6 +975,19 @@ CASES = [
         '"VC2-1C-2GB" is written in lower case; write "vc2-1c-2gb"',
     ),
     (
+        (*WEB1, "plan"),
+        "vc2_1c_2gb",
+        "servers.web1.plan",
+        '"vc2_1c_2gb" is not an identifier; the provider writes lower-case letters, digits, dots and hyphens',
+    ),
+    (
+        (*WEB1, "plan"),
+        "vc2-1c-0.5gb-v6",
+        "servers.web1.plan",
+        '"vc2-1c-0.5gb-v6" has no IPv4 address, and every server reserves one; write another plan',
+    ),
+    ((*WEB1, "plan"), "vbm-4c-32gb", "servers.web1.plan", '"vbm-4c-32gb" is bare metal, which is not rented here;'),
+    (
         (*RECORDS, 0),
         {"type": "TXT", "data": "gr\u00fc\u00dfe"},
         'zones["example.com"].records[0].data',
