@@ -32,7 +32,7 @@ RECORDS = ("zones", "example.com", "records")
 CASES = [
     # single settings
     ((*BLOG, "buid_dir"), "X", "applications.blog.buid_dir", 'unknown setting; did you mean "build_dir"?'),
-    ((*BLOG, "zzz"), 1, "applications.blog.zzz", "unknown setting; known here: "),
+    ((*BLOG, "zzz"), 1, "applications.blog.zzz", "unknown setting; nothing of a like name or meaning is known here;"),
     ((*WEB1, "os"), "2136", "servers.web1.os", "must be a whole number, not text; write 2136 without quotes"),
     (
         (*WEB1, "os"),
