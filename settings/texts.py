@@ -73,10 +73,12 @@ def region_code(text: str) -> str:
 
 
 def plan_name(text: str) -> str:
-    """Check the name of a plan; two kinds of plan can't be a server of a stack."""
+    """Check the name of a plan; some kinds of plan can't be a server of a stack."""
     _identifier(text, _PLAN, "digits, dots and hyphens")
     if text.endswith("-v6"):
         raise ValueError(f"{show(text)} has no IPv4 address, and every server reserves one; write another plan")
+    if re.fullmatch(r"vx1-[a-z]-\d+c-\d+g", text):  # those with a disk end with its size
+        raise ValueError(f'{show(text)} has no disk of its own; write the one that has, as in "vx1-g-2c-8g-120s"')
     if text.startswith("vbm-"):
         raise ValueError(f"{show(text)} is bare metal, which is not rented here; write the plan of an instance")
     return text

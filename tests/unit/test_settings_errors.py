@@ -986,6 +986,7 @@ CASES = [
         "servers.web1.plan",
         '"vc2-1c-0.5gb-v6" has no IPv4 address, and every server reserves one; write another plan',
     ),
+    ((*WEB1, "plan"), "vx1-g-2c-8g", "servers.web1.plan", '"vx1-g-2c-8g" has no disk of its own; write the one that'),
     ((*WEB1, "plan"), "vbm-4c-32gb", "servers.web1.plan", '"vbm-4c-32gb" is bare metal, which is not rented here;'),
     (
         (*RECORDS, 0),

@@ -93,6 +93,12 @@ CASES = [
         "applications.blog.env.domains[0]",
         '"example.com/80" holds a port; write "example.com", and http_port: 80 beside it',
     ),
+    (
+        (*BLOG, "env", "domains", 0),
+        "example.com:8080",
+        "applications.blog.env.domains[0]",
+        '"example.com:8080" holds a port; write "example.com", and http_port: 8080 beside it',
+    ),
     # no capability is left to become another user
     *(
         (
