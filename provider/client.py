@@ -53,6 +53,10 @@ class Client:
         finally:
             self._lists.forget()
 
+    def glance(self, path: str) -> Props:
+        """A read that is not worth waiting for: asked once."""
+        return self._transport.call("GET", path, retries=0)
+
     def get(self, path: str, wrapper: str) -> Props:
         """The object at a path. Raises ApiError, BadAnswer for an answer without it."""
         answer = self.call("GET", path)

@@ -89,12 +89,15 @@ class Transport:
         self._lock = threading.Lock()
         self._tls: ssl.SSLContext | None = None
 
-    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Props:
+    def call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, retries: int | None = None
+    ) -> Props:
         """Send one request and return the answer's JSON object ({} when there is no content).
 
+        `retries`: how often it is repeated when it fails, where that is not as often as any other.
         Raises ApiError, BadAnswer when a success can't be read, Interrupted while it waits to repeat.
         """
-        status, said = self._send(method, path, body)
+        status, said = self._send(method, path, body, self._retries if retries is None else retries)
         if status == 404 and not is_object(said):
             raise BadAnswer(method, path, status, said, "with something that is no JSON")
         if not 200 <= status <= 299:
@@ -109,7 +112,7 @@ class Transport:
             raise BadAnswer(method, path, status, said, "with something that is no object")
         return answer
 
-    def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[int, str]:
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None, retries: int) -> tuple[int, str]:
         """Attempts until the answer is final: its status and content."""
         failures, busy_until, pause = 0, 0.0, FIRST_PAUSE
         while True:
@@ -123,7 +126,7 @@ class Transport:
                 error = broken.cause
                 again = not isinstance(error, ssl.SSLCertVerificationError) and (method != "POST" or not broken.sent)
                 failures += 1
-                if not again or failures > self._retries:
+                if not again or failures > retries:
                     said = str(error) or type(error).__name__
                     raise ApiError(method, path, 0, said, sent=broken.sent) from error
             else:
@@ -139,7 +142,7 @@ class Transport:
                     continue
                 fault = status in (500, 502, 503, 504) and LOCKED not in said
                 failures += fault
-                if not fault or method == "POST" or failures > self._retries:
+                if not fault or method == "POST" or failures > retries:
                     return status, said
             self._rest(pause, method, path)
             pause = min(pause * 2, self._longest)

@@ -13,7 +13,7 @@ from settings.errors import show
 
 WILDCARD = "*."
 _SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
-_PORT = re.compile(r"([^/]+)/(\d{1,5})")
+_PORT = re.compile(r"([^/:]+)[/:](\d{1,5})", re.ASCII)
 # Whatever the application says of what it was not made for, it is the application that says it.
 ANY_STATUS = "200-499"
 

@@ -81,10 +81,10 @@ def kind_of(value: object) -> str:
     return next((words for kind, words in kinds if isinstance(value, kind)), "a date or other special value")
 
 
-def closest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that `word` most resembles, or None when none is near."""
+def closest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """Return the known word that `word` most resembles, or None when none is near. `cutoff`: 1.0 is the same."""
     by_lower = {candidate.lower(): candidate for candidate in known}
-    found = difflib.get_close_matches(word.lower()[:100], sorted(by_lower), n=1, cutoff=0.6)
+    found = difflib.get_close_matches(word.lower()[:100], sorted(by_lower), n=1, cutoff=cutoff)
     return by_lower[found[0]] if found else None
 
 

@@ -13,9 +13,10 @@ from typing import Any, Literal, TypedDict, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from settings.errors import Key, did_you_mean, kind_of, show
-from settings.foreign import advice
+from settings.foreign import advice, misspelt
 from settings.kinds import Settings
 
+_LISTED = 12  # settings of a section, at most, that a message lists
 _WANTED = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -74,8 +75,16 @@ def unknown(word: str, section: type[Settings] | None) -> str:
     if section is None:
         return "unknown setting; leave it out"
     known = [name for name, field in section.model_fields.items() if not field.exclude]
-    remedy = advice(section, word) or did_you_mean(word, known)
+    near = misspelt(word, known)
+    remedy = advice(section, word) or (f'did you mean "{near}"?' if near else _all_of(known))
     return f"unknown setting; {remedy}"
+
+
+def _all_of(known: Sequence[str]) -> str:
+    """Where to look: a part of a long list, which happens to come first, says nothing."""
+    if len(known) > _LISTED:
+        return "nothing of a like name or meaning is known here; docs/configuration.md has every setting of the section"
+    return "known here: " + ", ".join(sorted(known))
 
 
 def _wrong_kind(wanted: str, loc: Sequence[Key], setting: Setting | None, value: object) -> str:

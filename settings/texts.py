@@ -18,6 +18,7 @@ _NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _RECORD_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]*")
+_PLAN = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 _DIGITS = 7
 # Numbers of Vultr's API v1 by the names that its successor has for the same.
 _PLANS_OF_V1 = {
@@ -66,14 +67,28 @@ def name(text: str) -> str:
     return text
 
 
-def slug(text: str) -> str:
-    """Check an identifier of the provider, such as a plan or a region."""
-    if not _SLUG.fullmatch(text):
-        if _SLUG.fullmatch(text.lower()):
+def region_code(text: str) -> str:
+    """Check the code of a region."""
+    return _identifier(text, _SLUG, "digits and hyphens")
+
+
+def plan_name(text: str) -> str:
+    """Check the name of a plan; some kinds of plan can't be a server of a stack."""
+    _identifier(text, _PLAN, "digits, dots and hyphens")
+    if text.endswith("-v6"):
+        raise ValueError(f"{show(text)} has no IPv4 address, and every server reserves one; write another plan")
+    if re.fullmatch(r"vx1-[a-z]-\d+c-\d+g", text):  # those with a disk end with its size
+        raise ValueError(f'{show(text)} has no disk of its own; write the one that has, as in "vx1-g-2c-8g-120s"')
+    if text.startswith("vbm-"):
+        raise ValueError(f"{show(text)} is bare metal, which is not rented here; write the plan of an instance")
+    return text
+
+
+def _identifier(text: str, pattern: re.Pattern[str], further: str) -> str:
+    if not pattern.fullmatch(text):
+        if pattern.fullmatch(text.lower()):
             raise ValueError(f"{show(text)} is written in lower case; write {show(text.lower())}")
-        raise ValueError(
-            f"{show(text)} is not an identifier; the provider writes lower-case letters, digits and hyphens"
-        )
+        raise ValueError(f"{show(text)} is not an identifier; the provider writes lower-case letters, {further}")
     return text
 
 

@@ -266,7 +266,7 @@ def set_plan(instance: JSON, plan: str) -> None:
     """Give the instance the sizes of the plan."""
     size = PLANS[plan]
     instance.update(plan=plan, vcpu_count=size["vcpu_count"], ram=size["ram"], disk=size["disk"],
-                    allowed_bandwidth=size["bandwidth"] // 1024 * 1000)  # fmt: skip
+                    allowed_bandwidth=size["bandwidth"] * 1000 // 1024)  # fmt: skip
 
 
 def rebuild(instance: JSON) -> None:

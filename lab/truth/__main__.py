@@ -21,7 +21,7 @@ from lab.truth.runner import Api, InterruptedRun, Outcome, Run
 from lab.truth.table import Fact, Table, load
 
 REGION = "ewr"
-MINUTES = 15
+MINUTES = 17
 
 
 def say(text: str) -> None:

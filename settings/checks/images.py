@@ -6,31 +6,42 @@ Bee2 has the same words for other things, and what it made of them would be gree
 import re
 
 from settings.checks.common import Placed, applications_on, led_to, placed
-from settings.containers import Application
+from settings.containers import Application, Job
 from settings.draft import Draft
 from settings.errors import show
+from settings.image_texts import HUB, registry_of
 
 # Folders of images/ whose program ends, and those whose program never does.
 _JOBS = ("CertBot", "DBSetup", "HAProxySetup", "Reports", "SiteBuilder")
-_SERVERS = ("HAProxy", "JobScheduler", "MariaDB", "Monitor", "PostgreSQL")
+_SERVERS = (
+    "AccessLog", "Echo", "HAProxy", "JobScheduler", "MariaDB", "Monitor", "NginxStatic", "Notes", "PostgreSQL",
+)  # fmt: skip
 _DBSETUP, _HASETUP, _PROXY, _STATIC = "DBSetup", "HAProxySetup", "HAProxy", "NginxStatic"
 # What hasetup was told in Bee2, and finds out by itself here.
 _NOT_ASKED = ("certbot_container", "awstats_container")
+_OTHERS = {*_JOBS, *_SERVERS} - {_HASETUP}  # they ask for all domains for a reason of their own
 _SITE = "/srv/site"
 _SITES_ELSEWHERE = ("/www", "/var/www", "/usr/share/nginx/html")
 # Official images whose entrypoint, begun as root, becomes this user, and can't without SETUID and SETGID; the second
 # one is that of variants on Alpine. By their Dockerfiles.
 USERS = {
+    "cassandra": ("999:999", "999:999"),
+    "clickhouse/clickhouse-server": ("101:101", "101:101"),
+    "couchdb": ("5984:5984", "5984:5984"),
     "mariadb": ("999:999", "999:999"),
     "mongo": ("999:999", "999:999"),
     "mysql": ("999:999", "999:999"),
+    "neo4j": ("7474:7474", "7474:7474"),
+    "pgvector/pgvector": ("999:999", "70:70"),
+    "postgis/postgis": ("999:999", "70:70"),
     "postgres": ("999:999", "70:70"),
     "rabbitmq": ("999:999", "100:101"),
     "redis": ("999:999", "999:1000"),
     "valkey/valkey": ("999:999", "999:1000"),
 }
-# Images of Docker Hub whose own program ends.
-_JOB_IMAGES = ("certbot/certbot", "goacme/lego", "hello-world")
+# Images of Docker Hub whose own program ends; those of certbot's plugins do as well.
+_JOB_IMAGES = ("goacme/lego", "hello-world")
+_JOB_ORGANIZATIONS = ("certbot/",)
 # The programs that it does so for, by their names or by options alone.
 _DAEMONS = ("mariadbd", "mysqld", "mongod", "postgres", "rabbitmq-server", "redis-server", "valkey-server")
 
@@ -64,20 +75,27 @@ def _env(one: Placed) -> tuple[str, str, str]:
 
 def _section(draft: Draft, one: Placed) -> None:
     folder = str(one.container.build_dir)
-    if one.section == "applications" and _official(one)[0] in _JOB_IMAGES:
-        name = _official(one)[0]
+    name = _official(one)[0]
+    if one.section == "applications" and (name in _JOB_IMAGES or name.startswith(_JOB_ORGANIZATIONS)):
         draft.report(f"{show(name)} runs to its end, so it is a job here; move it to jobs", one.section, one.name)
     if one.section == "applications" and folder in _JOBS:
         draft.report(f"{folder} runs to its end, so it is a job here; move it to jobs", one.section, one.name)
-    if one.section == "jobs" and folder in _SERVERS:
+    own = one.container
+    another = own.command or own.entrypoint or own.dockerfile or own.target  # program than the image's
+    if one.section == "jobs" and folder in _SERVERS and not another:
         draft.report(f"{folder} does not end, so it is an application; move it to applications", one.section, one.name)
 
 
 def _official(one: Placed) -> tuple[str, str]:
-    """Name of its image as Docker Hub has it, and what stands behind; nothing where it is built."""
-    image = re.sub(r"^(?:docker\.io/)?(?:library/)?", "", one.container.image or "")
-    name, behind = re.split(r"[:@]", image + ":", maxsplit=1)
-    return name, behind
+    """Name of its image as Docker Hub has it, also where it comes from a mirror of that, and what stands behind;
+    nothing where it is built.
+    """
+    image = one.container.image or ""
+    path = image.removeprefix(f"{registry_of(image)}/")
+    name, behind = re.split(r"[:@]", path.removeprefix("docker/").removeprefix("library/") + ":", maxsplit=1)
+    # `registry.example.com/postgres` is somebody's own; mirrors have the official ones under `library`.
+    official = "/" in name or "library/" in image or registry_of(image) == HUB
+    return (name if official else ""), behind
 
 
 def _user(draft: Draft, one: Placed) -> None:
@@ -131,9 +149,21 @@ def _unserved(draft: Draft, server: str) -> None:
     apps = applications_on(draft, server)
     if not any(app.ipv6_web and app.build_dir == _PROXY for app in apps.values()):
         return
-    if any(one.container.env.get("domains") == "all" and one.server in (server, None) for one in placed(draft)):
-        return
-    if not draft.whole("jobs"):
+    told = [
+        one
+        for one in placed(draft)
+        if one.container.env.get("domains") == "all"
+        and one.server in (server, None)
+        and one.container.build_dir not in _OTHERS
+    ]
+    manual = [one for one in told if isinstance(one.container, Job) and one.container.run == "manual"]
+    waited_for = {name for one in placed(draft) for name in one.container.after}  # that is refused as such
+    for one in manual if manual == told else ():
+        if one.name in waited_for:
+            continue
+        remedy = "leave run out, and have it run again by make run"
+        draft.report(f"no update would tell the proxy of its sites; {remedy}", one.section, one.name, "run")
+    if told or not draft.whole("jobs"):
         return
     names = [name for name, app in led_to(draft, server).items() if app.domains]
     proxy = next(name for name, app in apps.items() if app.ipv6_web)

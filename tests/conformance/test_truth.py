@@ -128,7 +128,7 @@ def test_a_killed_run_is_cleaned_up_by_the_next_one_once_that_is_agreed_to(emula
 def test_what_it_rents_and_costs_is_told_before_anything_is_made(emulator):
     run = Truth(emulator)
     assert run.end() == 2
-    assert "instance (vc2-2c-2gb)         15.00 a month, 0.0223 an hour" in run.output
+    assert "instance (vc2-2c-4gb)         20.00 a month, 0.0298 an hour" in run.output
     assert "reserved                       3.00 a month" in run.output
     assert objects(emulator) == {}
     posted = [name for name in emulator.control.get("/state").json()["requests"] if name.startswith("POST")]
@@ -160,7 +160,7 @@ def test_every_rented_object_is_in_the_bill():
     kinds = kinds_of(TABLE, list(TABLE.facts))
     lines, total = bill(kinds)
     assert {kind.name for kind in kinds if kind.plan or kind.monthly} == {"reserved", "instance", "block", "reserved6"}
-    assert total == pytest.approx((3 + 15 + 1 + 3) / 672)
+    assert total == pytest.approx((3 + 20 + 1 + 3) / 672)
     assert "prices of 20" in lines[-1]
 
 

@@ -42,6 +42,14 @@ def read(here, id_):
     return instances.read(here, call(params={"id": id_}))[1]["instance"]
 
 
+def test_the_smallest_plan_has_traffic_too(tmp_path):
+    async def life():
+        created = create(region(tmp_path, MemoryServers()), plan="vc2-1c-0.5gb")
+        assert (created["ram"], created["allowed_bandwidth"]) == (512, 500)
+
+    asyncio.run(life())
+
+
 def test_the_machine_is_made_as_the_api_reports_it(tmp_path):
     servers = MemoryServers()
 

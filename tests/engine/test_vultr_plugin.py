@@ -97,6 +97,22 @@ def test_a_type_that_it_does_not_have_is_refused_by_name(workplace: Workplace) -
     assert "how to go back" in run.output
 
 
+def test_a_move_to_where_the_plan_is_not_sold_ends_in_its_preview(workplace: Workplace, emulator: Emulator) -> None:
+    inputs: dict[str, Any] = {"region": "ewr", "plan": "vc2-1c-1gb", "os_id": 2136, "label": "mover"}
+    project = vultr.project(workplace, "mover", {"mover": ("Instance", inputs)})
+    there = vultr.reaching(emulator)
+    vultr.succeeded(project.run("up", "--yes", environment=there))
+    vultr.write(project, {"mover": ("Instance", {**inputs, "region": "hnl"})})
+    for verb in (["preview"], ["up", "--yes", "--skip-preview"]):
+        run = project.run(*verb, environment=there)
+        assert run.status != 0
+        assert "Vultr has no vc2-1c-1gb in hnl just now" in run.output
+    before = vultr.resources_of(project)["mover"]["id"]
+    vultr.write(project, {"mover": ("Instance", {**inputs, "region": "hnl", "plan": "vhp-1c-1gb-amd"})})
+    vultr.succeeded(project.run("up", "--yes", environment=there))
+    assert vultr.resources_of(project)["mover"]["id"] != before
+
+
 def test_storage_and_balancers_live_a_whole_life(workplace: Workplace, emulator: Emulator) -> None:
     resources = {
         name: (kind, {key: value for key, value in inputs.items() if key != "attached_instances"})

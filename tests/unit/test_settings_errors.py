@@ -32,7 +32,7 @@ RECORDS = ("zones", "example.com", "records")
 CASES = [
     # single settings
     ((*BLOG, "buid_dir"), "X", "applications.blog.buid_dir", 'unknown setting; did you mean "build_dir"?'),
-    ((*BLOG, "zzz"), 1, "applications.blog.zzz", "unknown setting; known here: "),
+    ((*BLOG, "zzz"), 1, "applications.blog.zzz", "unknown setting; nothing of a like name or meaning is known here;"),
     ((*WEB1, "os"), "2136", "servers.web1.os", "must be a whole number, not text; write 2136 without quotes"),
     (
         (*WEB1, "os"),
@@ -974,6 +974,20 @@ CASES = [
         "servers.web1.plan",
         '"VC2-1C-2GB" is written in lower case; write "vc2-1c-2gb"',
     ),
+    (
+        (*WEB1, "plan"),
+        "vc2_1c_2gb",
+        "servers.web1.plan",
+        '"vc2_1c_2gb" is not an identifier; the provider writes lower-case letters, digits, dots and hyphens',
+    ),
+    (
+        (*WEB1, "plan"),
+        "vc2-1c-0.5gb-v6",
+        "servers.web1.plan",
+        '"vc2-1c-0.5gb-v6" has no IPv4 address, and every server reserves one; write another plan',
+    ),
+    ((*WEB1, "plan"), "vx1-g-2c-8g", "servers.web1.plan", '"vx1-g-2c-8g" has no disk of its own; write the one that'),
+    ((*WEB1, "plan"), "vbm-4c-32gb", "servers.web1.plan", '"vbm-4c-32gb" is bare metal, which is not rented here;'),
     (
         (*RECORDS, 0),
         {"type": "TXT", "data": "gr\u00fc\u00dfe"},

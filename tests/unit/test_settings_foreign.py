@@ -9,6 +9,7 @@ from settings.containers import Application, Health, Job
 from settings.foreign import WORDS, Foreign, advice, words_of
 from settings.hosts import Ipv6
 from settings.models import Stack
+from settings.site import Site
 from settings.sources import Git
 from tests.unit.test_settings import good
 from tests.unit.test_settings_errors import report
@@ -84,6 +85,54 @@ def test_what_is_called_otherwise_is_told_by_its_name(word, own):
     assert own in told("applications", "blog", word)
 
 
+@pytest.mark.parametrize(
+    ("where", "word", "own"),
+    [
+        (("applications", "blog"), "tls", "https is made where the proxy publishes 443"),
+        (("applications", "blog"), "cert", "https is made where the proxy publishes 443"),
+        (("applications", "blog"), "uid", 'user: "1000:1000"'),
+        (("applications", "blog"), "vars", "env: {"),
+        (("applications", "blog"), "redirects", "servers: {web1: {redirects: {"),
+        (("applications", "blog"), "timeout", "health: {timeout: 120}"),
+        (("applications", "blog"), "grace", "grace_seconds: 30"),
+        (("applications", "blog"), "firewall", "open: ["),
+        (("applications", "blog"), "basic_auth", "site: {password: {"),
+        (("applications", "blog", "health"), "codes", 'status: "200-399,401"'),
+        (("jobs", "certs"), "when", "when_x:"),
+        (("jobs", "certs"), "retries", "runs again with the next one"),
+        (("servers", "web1"), "datacenter", "region: ewr"),
+        (("servers", "web1"), "ip", "every IPv4 address is reserved"),
+        (("servers", "web1"), "startup_script", "playbooks/roles"),
+        (("servers", "web1"), "swap", "none is made"),
+        (("servers", "web1"), "volumes", "data: {gb: 40}"),
+        (("servers", "web1"), "dns_web", "dns: {web: ["),
+        (("servers", "web1", "dns"), "ptr", "the reverse name is the first of dns.public"),
+        (("servers", "web1", "ipv6"), "nat", "mode: nat"),
+        (("servers", "web1", "ipv6"), "suffix_net", "docker: {suffix_net:"),
+        (("zones", "example.com"), "mx", "records: [{type: MX"),
+        ((), "email", "docs/monitoring.md"),
+        ((), "firewall", "ssh_from"),
+    ],
+)
+def test_what_a_word_means_in_a_section_is_what_it_is_told(where, word, own):
+    raw = good()
+    section = raw
+    for key in where:
+        section = section.setdefault(key, {})
+    section[word] = "x"
+    told_all = [message for path, message in report(raw).items() if path.rpartition(".")[2] == word]
+    assert len(told_all) == 1
+    assert told_all[0].startswith("unknown setting; ")
+    assert own in told_all[0]
+    assert "is meant:" not in told_all[0]
+
+
+@pytest.mark.parametrize("word", ["bcd", "ids", "clr"])
+def test_a_short_word_is_not_taken_for_one_that_happens_to_be_near(word):
+    message = told("applications", "blog", word)
+    assert message.endswith("docs/configuration.md has every setting of the section"), message
+
+
 def test_the_same_word_may_mean_another_thing_in_another_section():
     assert "write after: [postgres]" in told("jobs", "certs", "depends_on")
     assert "write after: [postgres]" in told("applications", "blog", "depends_on")
@@ -115,7 +164,7 @@ def test_each_remedy_holds(section, word, foreign: Foreign):
         assert len(having) == len(sections) or foreign.without, "what holds where there is no such setting?"
         model = having[0]
         for part in foreign.setting.split(".")[1:]:
-            model = {"git": Git, "health": Health, "ipv6": Ipv6}[foreign.setting.split(".")[0]]
+            model = {"git": Git, "health": Health, "ipv6": Ipv6, "site": Site}[foreign.setting.split(".")[0]]
             assert part in model.model_fields
     for text in (foreign.remedy, foreign.without):
         assert not re.search(r"[\n\t]|\.$|  ", text), text

@@ -57,6 +57,17 @@ CASES = [
         "jobs.cron",
         "JobScheduler does not end, so it is an application;",
     ),
+    *(
+        (("applications", "x"), {"image": image}, "applications.x", f'"{name}" runs to its end, so it is a job here;')
+        for image, name in (
+            ("certbot/dns-cloudflare", "certbot/dns-cloudflare"),
+            ("ghcr.io/certbot/certbot:v2", "certbot/certbot"),
+        )
+    ),
+    *(
+        (("jobs", "x"), {"build_dir": folder}, "jobs.x", f"{folder} does not end, so it is an application; move it")
+        for folder in ("AccessLog", "Echo", "NginxStatic", "PostgreSQL")
+    ),
     # told by a word that it does not hear
     (
         ("jobs", "dbsetup"),
@@ -82,6 +93,12 @@ CASES = [
         "applications.blog.env.domains[0]",
         '"example.com/80" holds a port; write "example.com", and http_port: 80 beside it',
     ),
+    (
+        (*BLOG, "env", "domains", 0),
+        "example.com:8080",
+        "applications.blog.env.domains[0]",
+        '"example.com:8080" holds a port; write "example.com", and http_port: 8080 beside it',
+    ),
     # no capability is left to become another user
     *(
         (
@@ -97,6 +114,11 @@ CASES = [
             ("docker.io/library/redis:7-alpine", "redis", "999:1000"),
             ("mariadb", "mariadb", "999:999"),
             ("mysql@sha256:" + "0" * 64, "mysql", "999:999"),
+            ("couchdb:3", "couchdb", "5984:5984"),
+            ("public.ecr.aws/docker/library/postgres:17-alpine", "postgres", "70:70"),
+            ("mirror.gcr.io/library/redis:7", "redis", "999:999"),
+            ("registry.example.com:5000/clickhouse/clickhouse-server:24", "clickhouse/clickhouse-server", "101:101"),
+            ("pgvector/pgvector:pg17", "pgvector/pgvector", "999:999"),
         )
     ),
     (
@@ -132,6 +154,7 @@ def test_a_plan_s_number_leads_to_its_name_and_never_to_quotes():
         {"image": "postgres:15", "user": "999:999"},
         {"image": "postgres:15", "capabilities": ["CHOWN", "SETUID", "SETGID"]},
         {"image": "registry.example.com/team/postgres:15"},
+        {"image": "registry.example.com/postgres:15"},
         {"image": "postgrest/postgrest"},
         {"image": "postgres:15", "command": ["pg_dump", "--version"]},
     ],
@@ -153,6 +176,31 @@ def test_sites_that_no_job_tells_the_proxy_of_are_not_green():
     }
     raw["applications"]["haproxy"] = {"image": "own/proxy", "ipv6_web": True, "ports": [80]}
     settings.load(raw, name="test")  # how that one learns of them is its owner's matter
+
+
+@pytest.mark.parametrize("folder", ["CertBot", "Reports", "Monitor"])
+def test_who_asks_for_all_domains_for_another_reason_does_not_tell_the_proxy(folder):
+    raw = good()
+    section = "applications" if folder == "Monitor" else "jobs"
+    raw[section]["x"] = {"build_dir": folder, "env": {"domains": "all"}}
+    del raw["jobs"]["certs"], raw["jobs"]["hasetup"]
+    assert report(raw)["applications.blog.env.domains"].startswith("no job tells the proxy of these domains; add one:")
+
+
+def test_a_job_that_no_update_runs_tells_the_proxy_of_nothing():
+    raw = good()
+    raw["jobs"]["hasetup"]["run"] = "manual"
+    del raw["jobs"]["certs"]
+    assert report(raw) == {
+        "jobs.hasetup.run": "no update would tell the proxy of its sites; leave run out, and have it run again by make "
+        "run"
+    }
+
+
+def test_an_image_of_a_server_may_run_a_program_that_ends():
+    raw = good()
+    raw["jobs"]["dump"] = {"build_dir": "PostgreSQL", "command": ["pg_dump", "--version"]}
+    settings.load(raw, name="test")
 
 
 def test_a_job_that_could_not_be_read_may_be_the_one():

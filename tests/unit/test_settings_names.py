@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import settings
+from lab.api.catalogue import PLANS
 from settings import texts
 from tests.unit.test_settings import good
 from tests.unit.test_settings_errors import report
@@ -72,3 +74,10 @@ def test_any_text_is_a_name_or_is_refused(text):
         except ValueError:
             continue
         assert read == text.removesuffix(".")
+
+
+@pytest.mark.parametrize("plan", [name for name in PLANS if not name.endswith("-v6")])
+def test_every_plan_that_is_sold_may_be_written(plan):
+    raw = good()
+    raw["servers"]["web1"]["plan"] = plan
+    assert settings.load(raw, name="test").servers["web1"].plan == plan
