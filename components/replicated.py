@@ -160,8 +160,8 @@ class Replicated(pulumi.ComponentResource):
             connection=connection,
             create="true",
             update="true",
-            # By its number: a swarm that was begun anew has another service of that name by then. A server that has left
-            # the swarm has none, and not the program either.
+            # By its number: a swarm that was begun anew has another service of that name by then. A server that has
+            # left the swarm has none, and not the program either.
             delete=pulumi.Output.concat(
                 "! command -v apiary-replicas >/dev/null || apiary-replicas stop ",
                 self.service.id,

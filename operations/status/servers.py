@@ -14,6 +14,7 @@ MEMORY = (0.10, 0.05)  # of the memory, available
 LOAD = 4.0  # of a processor, over five minutes
 CLOCK_SECONDS = (2.0, 10.0)  # apart from this machine's
 CARE = "operations.md#care-of-a-server"
+MAJORITY = "scale.md#most-managers-are-away-what-now"
 
 
 def servers(wanted: Wanted, answers: Answers) -> tuple[Row, ...]:
@@ -38,6 +39,9 @@ def _server(say: Say, answers: Answers) -> Row:
         _clock(say, told, facts["time"]),
         _reboot(say, facts),
     )
+    if why := facts.get("swarm"):
+        says = f"decides about the swarm, and can't: nothing is moved, released or restarted ({why.partition('. ')[0]})"
+        say(Level.WRONG, says, f"on {say.name} docker info --format '{{{{.Swarm.Error}}}}'", MAJORITY)
     for unit in facts.get("failed_units") or ():
         line = f"on {say.name} systemctl status {unit} --no-pager"
         say(Level.WRONG, f"{unit} has failed", line, CARE)

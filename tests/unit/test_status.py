@@ -189,6 +189,12 @@ def full(share: float, **changed: object) -> dict[str, Any]:
         ({"reboot": ["linux-image-6.1"]}, Level.WATCH, "wants a reboot: linux-image-6.1", "on web1 systemctl reboot"),
         ({"reboot": []}, Level.WATCH, "wants a reboot", "on web1 systemctl reboot"),
         ({"failed_units": ["ndppd.service"]}, Level.WRONG, "ndppd.service has failed", "systemctl status ndppd"),
+        (
+            {"swarm": "rpc error: The swarm does not have a leader. It's possible that too few managers are online."},
+            Level.WRONG,
+            r"nothing is moved, released or restarted \(rpc error: The swarm does not have a leader\)",
+            "on web1 docker info",
+        ),
         ({"time": NOW + 2.4}, Level.OK, "", ""),
         ({"time": NOW + 4}, Level.WATCH, "its clock is 4 s ahead of this machine's", "timedatectl"),
         ({"time": NOW - 100}, Level.WRONG, "its clock is 100 s behind this machine's", "timedatectl"),

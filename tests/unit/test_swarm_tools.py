@@ -281,7 +281,10 @@ def test_two_services_that_go_at_once_wait_for_each_other(docker: Docker) -> Non
         "container_prune": nodes_module.SwarmError("Error response from daemon: a prune operation is already running"),
     }
     assert replicas_tool.main(["stop", "x1"]) == 0
-    docker.answers |= {"ps___all": "c1", "container_prune": nodes_module.SwarmError("Cannot connect to the Docker daemon")}
+    docker.answers |= {
+        "ps___all": "c1",
+        "container_prune": nodes_module.SwarmError("Cannot connect to the Docker daemon"),
+    }
     assert replicas_tool.main(["stop", "x1"]) == 1
 
 
