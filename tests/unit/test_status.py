@@ -803,6 +803,16 @@ def test_a_server_that_none_of_them_is_on_is_to_watch() -> None:
     assert forum(spread(["healthy"] * 3, None))[1] == []
 
 
+def test_a_server_that_is_emptied_is_not_forgotten() -> None:
+    stack_file = {"apiary:servers": {"web1": {"swarm": "manager"}, "web2": {"swarm": "worker", "drain": True}}}
+    drained = wanted("prod", "apiary-prod", State.of({"deployment": {"resources": []}}), stack_file).drained
+    assert drained == {"web2"}
+    answers = Answers({"web1": Told(good(), asked=NOW, answered=NOW)}, {}, "", Told({"changes": [], "same": 9}), NOW)
+    whole = report(Wanted(**{**WANTED.__dict__, "drained": frozenset({"web1"})}), answers)
+    [finding] = [one for one in whole.findings if "is emptied" in one.says]
+    assert (finding.level, finding.type) == (Level.WATCH, "make drain SERVER=web1 OFF=1 STACK=prod")
+
+
 def test_which_replicas_there_should_be_and_where() -> None:
     service = {
         "urn": "urn:pulumi:prod::apiary::apiary:docker:Replicated$docker:index/service:Service::forum",
