@@ -160,9 +160,12 @@ class Replicated(pulumi.ComponentResource):
             connection=connection,
             create="true",
             update="true",
-            # By its number: a swarm that was begun anew has another service of that name by then.
+            # By its number: a swarm that was begun anew has another service of that name by then. A server that has
+            # left the swarm has none, and not the program either.
             delete=pulumi.Output.concat(
-                "apiary-replicas stop ", self.service.id, f" --timeout {own.grace_seconds + SPARE_SECONDS}"
+                "! command -v apiary-replicas >/dev/null || apiary-replicas stop ",
+                self.service.id,
+                f" --timeout {own.grace_seconds + SPARE_SECONDS}",
             ),
             triggers=[self.service.id],
             add_previous_output_in_env=False,

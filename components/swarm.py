@@ -61,7 +61,7 @@ if [ "$state" = none ]; then
     state=$(ask_{own} state </dev/null) || exit 1
 fi
 for other in {managers}; do
-    "ask_$other" known {name} "${{state#* }}" {role} {availability} {members} </dev/null && told=1 && break
+    "ask_$other" known {name} "${{state#* }}" {members} </dev/null && told=1 && break
 done
 [ -n "${{told:-}}" ] || {{ echo "no manager knows {name} now (above); run it again" >&2; exit 1; }}
 ask_{own} cluster </dev/null
@@ -155,9 +155,11 @@ class Swarm(pulumi.ComponentResource):
             "own": _word(server),
             "name": server,
             "role": role,
-            "availability": "pause" if stack.servers[server].drain else "active",
-            # Whoever is none of them leaves at the end of this update, and gets no new replica in it.
-            "members": " ".join(swarm.members(stack)),
+            # Whoever is none leaves at the end of this update; it gets no new replica in it, and decides nothing.
+            "members": " ".join(
+                f"{member}={stack.servers[member].swarm}:{'pause' if stack.servers[member].drain else 'active'}"
+                for member in swarm.members(stack)
+            ),
             "first": managers[0],
             "others": " ".join(others),
             "managers": " ".join([_word(other) for other in managers]),

@@ -98,6 +98,7 @@ class Wanted:
     backups: Schedule | None  # None where none are made
     zones: Mapping[str, str]  # server -> time zone of its backups' schedule
     spread: tuple[Spread, ...] = ()
+    drained: frozenset[str] = frozenset()  # servers that are being emptied
 
     def sites_on(self, server: str) -> list[Site]:
         return [site for site in self.sites if site.server == server]
@@ -121,6 +122,7 @@ def wanted(stack: str, tag: str, state: State, config: Mapping[str, Any]) -> Wan
         _schedule(settings.get("backups")),
         {server.name: str((machines.get(server.name) or {}).get("timezone", "Etc/UTC")) for server in servers},
         tuple(_spread(state, machines, settings.get("applications") or {})),
+        frozenset(name for name, machine in machines.items() if (machine or {}).get("drain")),
     )
 
 

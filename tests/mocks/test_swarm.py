@@ -232,8 +232,8 @@ def test_a_server_that_is_emptied_loses_its_records_and_no_other_changes(raw: di
     raw["servers"]["web1"]["drain"] = True
     graph = program(raw)
     assert web(graph) == {name: data for name, data in before.items() if "/web" in name}
-    assert '"${state#* }" manager pause web1 web2 web3 </dev/null' in joined(graph, "web1").inputs["create"]
-    assert '"${state#* }" manager active web1 web2 web3 </dev/null' in joined(graph, "web2").inputs["create"]
+    members = "web1=manager:pause web2=manager:active web3=manager:active"
+    assert f'"${{state#* }}" {members} </dev/null' in joined(graph, "web1").inputs["create"]
 
 
 def test_all_jobs_for_certificates_of_one_name_have_one_account(raw: dict[str, Any], program: Any) -> None:
@@ -278,7 +278,7 @@ def test_all_replicas_have_stopped_before_the_service_goes(raw: dict[str, Any], 
     """The plugin waits for the grace period alone, and fails for good where a replica takes all of it."""
     graph = program(raw)
     stop = graph.one("command:remote:Command", "shop-replicas-stop")
-    assert stop.inputs["delete"] == f"apiary-replicas stop {service(graph).name}-id --timeout 120"
+    assert stop.inputs["delete"].endswith(f" || apiary-replicas stop {service(graph).name}-id --timeout 120")
     assert stop.inputs["triggers"] == [f"{service(graph).name}-id"]  # with a service that is replaced, too
     assert service(graph).urn in stop.dependencies
 

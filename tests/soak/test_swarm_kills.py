@@ -40,12 +40,14 @@ def test_a_server_killed_at_random_is_seen_by_nobody_who_tries_the_next_address(
             back = time.monotonic() - started
         expect_no_failures(result)
         seen.update(result["asked"])
+        slow, _ = max(result["slowest"].values())
         with load(three, *whole) as result:
             three.settings["apiary:applications"]["echo"]["env"]["release"] = f"round {number}"
             three.up()
         expect_no_failures(result)
         seen.update(result["asked"])
-        print(f"round {number}: {killed} killed; replicas elsewhere after {moved:.0f} s, back after {back:.0f} s",
+        print(f"round {number}: {killed} killed; replicas elsewhere after {moved:.0f} s, back after {back:.0f} s; "
+              f"the slowest visit {slow} s",
               flush=True)  # fmt: skip
     print(f"{sum(seen.values())} visits, none failed", flush=True)
     three.expect_no_changes()

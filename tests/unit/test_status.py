@@ -189,6 +189,12 @@ def full(share: float, **changed: object) -> dict[str, Any]:
         ({"reboot": ["linux-image-6.1"]}, Level.WATCH, "wants a reboot: linux-image-6.1", "on web1 systemctl reboot"),
         ({"reboot": []}, Level.WATCH, "wants a reboot", "on web1 systemctl reboot"),
         ({"failed_units": ["ndppd.service"]}, Level.WRONG, "ndppd.service has failed", "systemctl status ndppd"),
+        (
+            {"swarm": "rpc error: The swarm does not have a leader. It's possible that too few managers are online."},
+            Level.WRONG,
+            r"nothing is moved, released or restarted \(rpc error: The swarm does not have a leader\)",
+            "on web1 docker info",
+        ),
         ({"time": NOW + 2.4}, Level.OK, "", ""),
         ({"time": NOW + 4}, Level.WATCH, "its clock is 4 s ahead of this machine's", "timedatectl"),
         ({"time": NOW - 100}, Level.WRONG, "its clock is 100 s behind this machine's", "timedatectl"),
@@ -795,6 +801,16 @@ def test_a_server_that_none_of_them_is_on_is_to_watch() -> None:
     assert finding.type == "on web1 apiary-replicas spread forum 3"
     # All are there, whoever does not tell.
     assert forum(spread(["healthy"] * 3, None))[1] == []
+
+
+def test_a_server_that_is_emptied_is_not_forgotten() -> None:
+    stack_file = {"apiary:servers": {"web1": {"swarm": "manager"}, "web2": {"swarm": "worker", "drain": True}}}
+    drained = wanted("prod", "apiary-prod", State.of({"deployment": {"resources": []}}), stack_file).drained
+    assert drained == {"web2"}
+    answers = Answers({"web1": Told(good(), asked=NOW, answered=NOW)}, {}, "", Told({"changes": [], "same": 9}), NOW)
+    whole = report(Wanted(**{**WANTED.__dict__, "drained": frozenset({"web1"})}), answers)
+    [finding] = [one for one in whole.findings if "is emptied" in one.says]
+    assert (finding.level, finding.type) == (Level.WATCH, "make drain SERVER=web1 OFF=1 STACK=prod")
 
 
 def test_which_replicas_there_should_be_and_where() -> None:

@@ -45,11 +45,12 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("docker", "systemctl"):
         command = folder / name
         command.write_text(
-            f'#!/bin/sh\ncd {folder}\necho "$@" >> asked\ncase $1 in inspect|ps) cat $1;; *) cat units;; esac\n'
+            f'#!/bin/sh\ncd {folder}\necho "$@" >> asked\ncase $1 in inspect|ps|info) cat $1;; *) cat units;; esac\n'
         )
         command.chmod(0o755)
     (folder / "units").write_text("")
     (folder / "ps").write_text("id-shop\n")
+    (folder / "info").write_text("{}")
     (folder / "inspect").write_text(json.dumps([told("shop", "applications.shop")]))
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
     monkeypatch.setattr(tool, "NEIGHBOURS", folder / "neighbours")
@@ -83,6 +84,19 @@ def test_replicas_are_told_apart_from_the_stacks_own_containers(commands: Path) 
     assert known["replicas"] == [{"service": "shop", "name": "shop.1.x", "health": "healthy"}]
     [asked] = [line for line in (commands / "asked").read_text().splitlines() if "by its swarm" in line]
     assert "--all" not in asked
+
+
+@pytest.mark.parametrize(
+    ("swarm", "why"),
+    [
+        ({"LocalNodeState": "inactive"}, None),
+        ({"ControlAvailable": True, "Error": ""}, None),
+        ({"ControlAvailable": True, "Error": "The swarm does not have a leader."}, "The swarm does not have a leader."),
+    ],
+)
+def test_a_manager_that_can_decide_nothing_says_why(commands: Path, swarm: dict[str, Any], why: str | None) -> None:
+    (commands / "info").write_text(json.dumps(swarm))
+    assert tool.facts("apiary-prod")["swarm"] == why
 
 
 def test_what_was_refused_is_told(commands: Path) -> None:

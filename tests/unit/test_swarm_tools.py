@@ -59,11 +59,16 @@ def docker(monkeypatch: pytest.MonkeyPatch) -> Docker:
         monkeypatch.setattr(module, "ask", made.ask)
     monkeypatch.setattr(replicas_tool, "AWAIT_SECONDS", 0)
     monkeypatch.setattr(replicas_tool, "SETTLE_SECONDS", 0)
+    monkeypatch.setattr(swarm_tool, "DEMOTED_LOOK_SECONDS", 0)
     return made
 
 
 def node(id: str, name: str, role: str = "manager") -> dict[str, Any]:
-    return {"ID": id, "Spec": {"Role": role, "Labels": {"apiary.server": name}}}
+    return {
+        "ID": id,
+        "Spec": {"Role": role, "Availability": "active", "Labels": {"apiary.server": name}},
+        **({"ManagerStatus": {"Reachability": "reachable"}} if role == "manager" else {}),
+    }
 
 
 @pytest.mark.parametrize(
@@ -102,21 +107,63 @@ def test_a_server_that_comes_back_takes_the_place_of_what_had_its_name(
     assert docker.asked.index(("node", "demote", "n2")) < docker.asked.index(("node", "rm", "--force", "n2"))
 
 
-def test_a_node_has_its_servers_name_its_role_and_gets_replicas_or_not(docker: Docker) -> None:
-    assert swarm_tool.main(["known", "web2", "n2", "worker", "pause"]) == 0
-    [update] = docker.told("node", "update")
-    assert update[2:] == ("--label-add", "apiary.server=web2", "--role", "worker", "--availability", "pause", "n2")
+def test_a_node_has_its_servers_name_and_each_its_role_and_gets_replicas_or_not(docker: Docker) -> None:
+    demoted = node("n2", "web2", "worker")
+    docker.answers |= {
+        "node_ls": "n1 n2 n3",
+        "node_inspect": Turns(
+            [
+                json.dumps([node("n1", "web1"), node("n2", "web2"), node("n3", "web3", "worker")]),
+                json.dumps([{**demoted, "ManagerStatus": {"Reachability": "reachable"}}]),
+                json.dumps([demoted]),
+            ]
+        ),
+    }
+    members = ["web1=manager:active", "web2=worker:pause", "web3=worker:active"]
+    assert swarm_tool.main(["known", "web2", "n2", *members]) == 0
+    assert docker.told("node", "update") == [
+        ("node", "update", "--label-add", "apiary.server=web2", "n2"),
+        ("node", "update", "--availability", "pause", "--role", "worker", "n2"),
+    ]
+    assert docker.answers["node_inspect"] == [], "it waits until the managers count it no more"
 
 
-def test_who_is_about_to_leave_gets_no_replica_and_keeps_what_it_has(docker: Docker) -> None:
-    """Drained, it would lose all of them at once."""
+def test_who_is_about_to_leave_gets_no_replica_keeps_what_it_has_and_decides_nothing(docker: Docker) -> None:
+    """Drained, it would lose all replicas at once; a manager would take the majority along as its server ends."""
     stranger = {"ID": "n4", "Spec": {"Role": "worker", "Availability": "active"}}  # has just joined
-    found = [node("n1", "web1"), node("n2", "web2"), node("n3", "web3", "worker")]
-    for one in found:
-        one["Spec"]["Availability"] = "active"
-    docker.answers |= {"node_ls": "n1 n2 n3 n4", "node_inspect": [*found, stranger]}
-    assert swarm_tool.main(["known", "web1", "n1", "manager", "active", "web1", "web2"]) == 0
+    found = [node("n1", "web1"), node("n2", "web2", "worker"), node("n3", "web3")]
+    left = [*found[:2], node("n3", "web3", "worker")]
+    docker.answers |= {
+        "node_ls": "n1 n2 n3 n4",
+        "node_inspect": Turns([json.dumps([*found, stranger]), json.dumps([*left, stranger])]),
+    }
+    assert swarm_tool.main(["known", "web1", "n1", "web1=manager:active", "web2=worker:active"]) == 0
+    assert docker.told("node", "update")[1:] == [
+        ("node", "update", "--availability", "pause", "--role", "worker", "n3")
+    ]
+
+
+def test_whom_the_managers_do_not_count_nobody_demotes(docker: Docker) -> None:
+    """After `recover` the lost managers have their role still, and Docker refuses to take it: they are in no list."""
+    lost = {key: value for key, value in node("n3", "web3").items() if key != "ManagerStatus"}
+    docker.answers |= {"node_ls": "n1 n3", "node_inspect": [node("n1", "web1"), lost], "swarm_join_token": "SWMTKN-1\n"}
+    assert swarm_tool.main(["known", "web1", "n1", "web1=manager:active"]) == 0
     assert docker.told("node", "update")[1:] == [("node", "update", "--availability", "pause", "n3")]
+    assert swarm_tool.main(["invite", "web3", "manager"]) == 0
+    assert docker.told("node", "rm") == [("node", "rm", "--force", "n3")]
+    assert not docker.told("node", "demote")
+
+
+def test_a_manager_that_stays_one_is_told(
+    docker: Docker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(swarm_tool, "DEMOTED_SECONDS", 0)
+    docker.answers |= {
+        "node_ls": "n1 n2",
+        "node_inspect": [node("n1", "web1"), {**node("n2", "web2", "worker"), "ManagerStatus": {"Leader": True}}],
+    }
+    assert swarm_tool.main(["known", "web1", "n1", "web1=manager:active", "web2=worker:active"]) == 1
+    assert "the managers still count n2" in capsys.readouterr().err
 
 
 def test_without_a_quorum_the_remedy_is_named(docker: Docker, capsys: pytest.CaptureFixture[str]) -> None:
@@ -225,6 +272,20 @@ def test_what_goes_has_no_container_left_here_before_the_service_is_removed(dock
     # What has ended would be waited for too.
     assert len(docker.told("container", "prune")) == 3
     assert all("label=com.docker.swarm.service.id=x1" in words for words in docker.asked[1:])
+
+
+def test_two_services_that_go_at_once_wait_for_each_other(docker: Docker) -> None:
+    """Docker refuses a second prune while one is under way."""
+    docker.answers |= {
+        "ps___all": Turns(["c1", ""]),
+        "container_prune": nodes_module.SwarmError("Error response from daemon: a prune operation is already running"),
+    }
+    assert replicas_tool.main(["stop", "x1"]) == 0
+    docker.answers |= {
+        "ps___all": "c1",
+        "container_prune": nodes_module.SwarmError("Cannot connect to the Docker daemon"),
+    }
+    assert replicas_tool.main(["stop", "x1"]) == 1
 
 
 def test_what_does_not_stop_is_named_and_what_is_not_there_is_stopped(

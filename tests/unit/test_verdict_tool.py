@@ -301,6 +301,21 @@ def test_the_old_container_s_answers_prove_nothing_of_the_new_one(host: Host, se
     assert "app-blog does not list its container" in lines(tool.judge(hive, {}), hive)[0]
 
 
+def test_replicas_that_still_have_the_name_of_a_container_are_told_with_the_way_out(
+    host: Host, serve: Callable[..., int]
+) -> None:
+    proxied(host, serve)
+    hive = blog(host, serve, GOOD)
+    host.container("blog", "172.18.0.5")
+    for net, is_told in (("10.201.64.0", False), ("127.0.0.9", True)):
+        found = host.container("web", "::1", HOME)
+        found["NetworkSettings"]["Networks"]["swarm"] = {"IPAddress": net, "IPPrefixLen": 20, "Gateway": ""}
+        host.patch.setattr(tool, "running_proxy", lambda found=found: found)
+        (line,) = lines(tool.judge(hive, {}), hive)
+        assert "app-blog does not list its container" in line
+        assert ("write it under another name" in line) == is_told
+
+
 def test_a_proxy_with_an_old_configuration_is_red(host: Host, serve: Callable[..., int]) -> None:
     proxied(host, serve)
     hive = blog(host, serve, GOOD)
