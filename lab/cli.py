@@ -88,6 +88,7 @@ def down(paths: Paths, everything: bool) -> None:
             paths.root / "ca",
             paths.acme,
             paths.root / "stores",
+            paths.pulumi / "apiary-vultr",  # the provider's notes of what was being made
             *([paths.root] if everything else []),
         ]
         if engine.answers():

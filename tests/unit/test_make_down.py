@@ -11,6 +11,7 @@ import pytest
 
 from lab import cli
 from lab.paths import CHECKOUT, Paths
+from provider.journal import Journal, Note
 
 
 @pytest.fixture
@@ -81,3 +82,20 @@ def test_a_region_whose_objects_nobody_could_remove_is_not_forgotten(
     paths = Paths.find(tmp_path / ".lab")
     cli.down(paths, everything=False)
     assert paths.run.exists() != answers
+
+
+def test_what_an_interrupted_update_was_making_went_with_its_region(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the next region's first update finds a creation that was cut off, of which nothing is there."""
+    (tmp_path / "docker").write_text("#!/bin/sh\nexit 0\n")
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("APIARY_LAB_CACHE", raising=False)
+    paths = Paths.find(tmp_path / ".lab")
+    monkeypatch.setenv("PULUMI_HOME", str(paths.pulumi))
+    journal = Journal("lab")
+    journal.write(Note("urn:pulumi:lab::apiary::vultr:index/firewallRule:FirewallRule::web1", "{}", []))
+    assert Journal("lab").find("urn:pulumi:lab::apiary::vultr:index/firewallRule:FirewallRule::web1")
+    cli.down(paths, everything=False)
+    assert not Journal("lab").find("urn:pulumi:lab::apiary::vultr:index/firewallRule:FirewallRule::web1")
