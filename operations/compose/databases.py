@@ -136,7 +136,8 @@ def usable(server: Server, name: str, asker: str) -> str:
             database_name(candidate)
         except ValueError:
             continue
-        if candidate not in _TAKEN[server.engine] and not candidate.startswith("pg_"):
+        is_free = candidate not in {here for former, here in server.called.items() if former != name}
+        if is_free and candidate not in _TAKEN[server.engine] and not candidate.startswith("pg_"):
             return candidate
     return "app"
 

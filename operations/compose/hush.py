@@ -8,11 +8,17 @@ from __future__ import annotations
 import re
 
 from operations.coming.entries import Path, content
+from operations.coming.errors import path_of
+from operations.coming.secrets import is_secret
 from operations.compose.commands import WOULD_STAND
 from operations.compose.scene import One
 from settings.references import Reference, SecretRef, UserSecretRef
 
 _PRIVATE = re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----")
+# A line of configuration that gives a value to a name: YAML, JSON, INI, TOML, Ruby.
+_GIVES = re.compile(
+    r"^[^#;\n]{0,80}?\b(\w{1,60})[\"']?\]?[ \t]*(?:=>|[:=])[ \t]*[\"']?([^\s\"',;}{$]{8,200})", re.MULTILINE
+)
 _SHORTEST = 8  # characters; shorter ones stand in texts by chance
 
 
@@ -34,6 +40,7 @@ def settle(one: One) -> None:
             one.told.becomes(at, f"files: {{{target}: ...}}, a secret, since a private key is in it")
         else:
             made["content"] = _referred(one, text, at)
+            _seen(one, str(made["content"]), at)
 
 
 def _in_variables(one: One) -> None:
@@ -45,6 +52,17 @@ def _in_variables(one: One) -> None:
         at = one.entry.source_of(("environment", name))
         if isinstance(text, str) and "\n" in text and at is not None:
             variables[name] = _referred(one, text, at)
+            _seen(one, str(variables[name]), at)
+
+
+def _seen(one: One, text: str, at: Path) -> None:
+    """Tell of what is called like a secret and still stands in a text: nobody else says that it is one."""
+    names = dict.fromkeys(match[1] for match in _GIVES.finditer(text) if is_secret(match[1], match[2]))
+    if names:
+        one.told.do(
+            f"see whether {', '.join(names)} in {path_of(*at)} is a secret: it stands in the stack file in plain text "
+            "until ${_secrets^NAME} is written in its place"
+        )
 
 
 def _told(one: One) -> None:

@@ -20,10 +20,12 @@ _CONFIGURES = re.compile(
 )
 
 
-def texts(files: Files, path: str) -> dict[str, str]:
-    """Return the texts of a file, or of those in a folder, by path; what is no text, or too long, is passed over."""
+def texts(files: Files, path: str, like: re.Pattern[str] = re.compile(".*")) -> dict[str, str]:
+    """Return the texts of a file, or of those in a folder, by path, whose paths are `like` that; what is no text, or
+    too long, is passed over.
+    """
     found = {}
-    for one in files.inside(path) if files.kind(path) == "folder" else [path]:
+    for one in filter(like.fullmatch, files.inside(path) if files.kind(path) == "folder" else [path]):
         try:
             text = files.read(one)
         except SourceError:
@@ -38,9 +40,7 @@ def name(one: One, path: str, at: Path) -> None:
     if path == one.scene.project.folder:
         return  # the compose file is in it, which names everybody
     known = {host: app for host, app in one.client.others.items() if app not in one.client.uses}
-    for file, text in texts(one.scene.files, path).items():
-        if not _CONFIGURES.fullmatch(file):
-            continue
+    for file, text in texts(one.scene.files, path, _CONFIGURES).items():
         here = spelt(file, one.scene.project.folder)
         for host in dict.fromkeys(text[place.start : place.end] for place in hosts.places(text, known)):
             one.client.linked.add(known[host])

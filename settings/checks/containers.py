@@ -178,7 +178,7 @@ def _order(draft: Draft) -> None:
             elif other not in known:
                 remedy = did_you_mean(other, known - {one.name})
                 draft.report(f"{show(other)} is neither an application nor a job; {remedy}", *at)
-        if draft.stack.servers and (one.server in draft.stack.servers or _is_spread(one)):
+        if _is_placed(draft, one):
             for other in waits_for(draft.stack, one.name):
                 if other in draft.stack.jobs and draft.stack.jobs[other].run == "manual":
                     there = draft.written(one.section, one.name)
@@ -191,6 +191,12 @@ def _order(draft: Draft) -> None:
             section,
             circle[0],
         )
+
+
+def _is_placed(draft: Draft, one: Placed) -> bool:
+    """Whether it is known where it runs, and its name means it: not a job of the same name, which is told elsewhere."""
+    on_server = one.server in draft.stack.servers or (bool(draft.stack.servers) and _is_spread(one))
+    return on_server and draft.stack.containers()[one.name] is one.container
 
 
 def _is_spread(one: Placed) -> bool:
@@ -206,7 +212,7 @@ def _needs(draft: Draft) -> dict[str, list[str]]:
     known = {
         one.name
         for one in placed(draft)
-        if (one.server in draft.stack.servers or _is_spread(one))
+        if _is_placed(draft, one)
         and all(draft.whole(one.section, one.name, key) for key in ("env", "environment", "files"))
     }
     return {

@@ -231,3 +231,13 @@ def test_who_logs_in_by_a_url_has_no_other_word_for_that_password():
         "CONN": "postgresql://flow:${_db^password}@${$db}/flow", "ADMIN_NAME": "flow", "DB_PASSWORD": "_db^password",
         "WWW_USER_PASSWORD": "_secrets^flow_www_user_password",
     }  # fmt: skip
+
+
+def test_two_databases_whose_names_would_be_spelt_alike_stay_two():
+    done = converted(
+        "services: {a: {image: x, environment: {URL: 'mysql://root:s3cretpw@db/Shop-1'}}, "
+        "b: {image: x, environment: {URL: 'mysql://root:s3cretpw@db/shop_1'}}, "
+        "db: {image: 'mysql:8', environment: {MYSQL_ROOT_PASSWORD: s3cretpw}}}"
+    )
+    assert [entry(done, name)["db"] for name in "ab"] == [["db:shop_1"], ["db:b"]]
+    assert any('make copy WHAT="db:shop_1=db:b db:Shop-1=db:shop_1"' in step for step in done.told.todo)

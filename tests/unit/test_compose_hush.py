@@ -76,3 +76,26 @@ def test_an_option_of_a_command_that_says_a_secret_is_told(command, flag):
 def test_what_redis_asks_of_its_clients_is_a_secret():
     done = converted("services: {web: {image: x, environment: {REDIS_AUTH: h0rse-battery}}}")
     assert done.secrets == {"web_redis_auth": "h0rse-battery"}
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("smtp_password = hushhush9", "smtp_password"),
+        ("gitlab_rails['smtp_password'] = \"hushhush9\"", "smtp_password"),
+        ('  "api_key": "hushhush9",', "api_key"),
+        ("secret_token: hushhush9", "secret_token"),
+        ("# password: hushhush9", ""),
+        ("password: ${MAIL_PASSWORD}", ""),
+        ("password_file: /run/secrets/mail", ""),
+        ("passwords: many", ""),
+    ],
+)
+def test_what_is_called_like_a_secret_in_configuration_is_told_by_its_name_and_not_its_value(line, name):
+    done = converted({
+        "compose.yaml": "services: {web: {image: x, restart: always, volumes: ['./a.conf:/etc/a.conf:ro']}}",
+        "a.conf": f"first = 1\n{line}\n",
+    })  # fmt: skip
+    told = [step for step in done.told.todo if "is a secret" in step]
+    assert ([f"see whether {name} in services.web.volumes[0]" in step for step in told]) == ([True] if name else [])
+    assert "hushhush9" not in "".join(done.told.todo)

@@ -146,3 +146,12 @@ def test_data_without_an_end_is_reported():
     endless["applications"] = {"blog": endless, "x": {"env": endless, "volumes": [endless]}}
     endless["servers"] = [endless]
     answer(endless)
+
+
+def test_a_job_that_has_an_application_s_name_and_no_server_that_there_is_is_reported():
+    raw = good()
+    raw["jobs"] = {**raw.get("jobs", {}), "blog": {"image": "x", "server": "gone", "env": {"domains": "all"}}}
+    assert "blog" in raw["applications"]
+    with pytest.raises(settings.SettingsError) as error:
+        settings.load(raw, name="prod")
+    assert "jobs.blog.server" in str(error.value)
