@@ -2,7 +2,8 @@
 
 Never over what is there: a volume with anything in it and a database with a table are left as they are, and that is
 said. A volume is written beside itself and takes its place as a whole. A database goes in by one transaction where its
-engine has such; where it has not, what was begun and not finished (`loading/`) is dropped and loaded anew. A repository
+engine has such; where it has not, what was begun and not finished (`loading/`) is loaded anew. It is made anew for it,
+as it was: without a table there may be half of a load in it, or what its image's first start has made. A repository
 that does not answer is a failure: an empty start has to be asked for.
 """
 
@@ -127,9 +128,10 @@ def databases(config: Config, repository: Restic, application: str) -> None:
     # Nobody can log in before all is there: an application of another server might find no tables and make its own.
     # A fill that is killed in between has to be gone on with, also where all databases are there by then.
     with _marked(roles.item):
-        for begun in (one for one in empty if _mark(one.item).exists()):
-            engine.drop(container, begun.item.database)
-        # Also the databases, as they were; those that were just dropped too.
+        # Half of a load, or what an image's first start has made, such as a schema: a dump brings all of it.
+        for snapshot in empty:
+            engine.drop(container, snapshot.item.database)
+        # Also the databases, as they were.
         engine.load_roles(container, content, logins=False)
         for snapshot in empty:
             with _told(snapshot.item, snapshot), _marked(snapshot.item):
