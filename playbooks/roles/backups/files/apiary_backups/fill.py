@@ -13,7 +13,7 @@ import argparse
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -112,14 +112,7 @@ def databases(config: Config, repository: Restic, application: str) -> None:
         say(f"databases of {application}: nothing was ever saved of them")
         return
     content = repository.read(roles.id)
-    wanted = [
-        snapshot
-        for item, snapshot in sorted(newest.items())
-        if item.kind == "database"
-        and item.name == application
-        # What was dropped before the roles were saved last is not brought back.
-        and (item.database in engine.listed(content) or snapshot.time > roles.time)
-    ]
+    wanted = served(engine.listed(content), roles, newest)
     container = docker.running(config.stack, application).id
     engine.wait(container, ENGINE_SECONDS)
     empty = [snapshot for snapshot in wanted if _is_empty(engine.is_empty(container, snapshot.item.database), snapshot)]
@@ -139,6 +132,19 @@ def databases(config: Config, repository: Restic, application: str) -> None:
                 repository.load(snapshot.id, engine.load(container, snapshot.item.database))
         engine.load_roles(container, content, logins=True)
     say(f"{roles.item}: as of {moment(roles.time)}")
+
+
+def served(listed: Collection[str], roles: Snapshot, newest: Mapping[Item, Snapshot]) -> list[Snapshot]:
+    """The databases that a server had when it was saved last, by what its roles say: what was dropped before that is
+    not brought back.
+    """
+    return [
+        snapshot
+        for item, snapshot in sorted(newest.items())
+        if item.kind == "database"
+        and item.name == roles.item.name
+        and (item.database in listed or snapshot.time > roles.time)
+    ]
 
 
 def _is_empty(is_empty: bool, snapshot: Snapshot) -> bool:
