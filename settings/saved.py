@@ -123,11 +123,24 @@ def told(stack: Stack, server: str) -> dict[str, Any]:
             }
             for name, app in sorted(stack.applications_on(server).items())
         },
+        **_if_any(
+            "jobs",
+            {
+                name: used
+                for name, job in sorted(stack.containers_on(server).items())
+                if name in stack.jobs
+                and (
+                    used := [
+                        [one.server, one.name] for one in databases.used(name, job) if one.server in here.databases
+                    ]
+                )
+            },
+        ),
         "order": [name for name in container_order(stack) if name in stack.containers_on(server)],
     }
 
 
-def _if_any(key: str, found: list[Any] | str | None) -> dict[str, Any]:
+def _if_any(key: str, found: list[Any] | dict[str, Any] | str | None) -> dict[str, Any]:
     return {key: found} if found else {}
 
 

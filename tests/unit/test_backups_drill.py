@@ -107,6 +107,9 @@ class Engine:
         # What somebody may do to a table can't be said before there is one.
         assert not logins or list(self.place.iterdir())
 
+    def listed(self, content: bytes) -> list[str]:
+        return content.decode().split("databases:")[-1].split()
+
     def load(self, container: str, database: str) -> Load:
         return Load(["tee", str(self.place / database)], mark=MARK)
 
@@ -244,6 +247,16 @@ def test_what_comes_back_and_serves_is_proved(shop: Shop, tmp_path: Path) -> Non
     assert "apiary_drill_status 1" in (tmp_path / "metrics" / "backups.prom").read_text()
     assert shop.docker.started == ["drill-apiary-test-postgres", "drill-apiary-test-shop"]
     assert set(shop.docker.labelled) == {"apiary.drill=apiary-test"}
+
+
+def test_a_database_that_was_dropped_is_not_rehearsed_for_ever(shop: Shop) -> None:
+    """Its snapshots stay for as long as they are kept."""
+    saved = shop.server.restic.save_output
+    saved(Item.of_database("postgres", "old"), ["printf", "%s", "CREATE TABLE gone;\n-- done\n"])
+    saved(ROLES, ["printf", "%s", "CREATE ROLE shop;\n-- apiary: end\n-- databases: shop\n"])
+    report = shop.rehearse()
+    assert report.status == "ok"
+    assert sorted(report.items) == ["database:postgres:shop", "roles:postgres", "volume:uploads"]
 
 
 def test_a_copy_can_reach_nothing_of_the_server(shop: Shop) -> None:

@@ -115,6 +115,20 @@ def test_the_servers_first_database_is_restored_like_any_other(served: Server) -
         psql("DROP TABLE IF EXISTS orders, since")
 
 
+def test_what_an_image_s_first_start_has_made_is_in_the_way_of_no_dump(served: Server) -> None:
+    """By a script of its own: no table, so nothing is lost, but a dump makes the same again."""
+    scripted = "CREATE SCHEMA sales; CREATE TYPE size AS ENUM ('small')"
+    make("shop", "LC_COLLATE 'POSIX' LC_CTYPE 'POSIX'")
+    psql(scripted, "shop")
+    before = psql(LOCALE.format("shop"))
+    save(served)
+    psql("DROP DATABASE shop")
+    psql("CREATE DATABASE shop")
+    psql(scripted, "shop")
+    filled(served)
+    assert (rows("shop"), psql(LOCALE.format("shop"))) == ("3", before)
+
+
 def test_half_a_dump_with_large_objects_is_loaded_anew(served: Server) -> None:
     """Their part of a dump ends the one transaction that all of it is to be."""
     make("shop")

@@ -141,6 +141,20 @@ def test_a_database_server_that_has_a_volume_of_the_restore_is_refused_with_othe
         restore.restore(shop.config, Wish(("shop",)), lambda _: None)
 
 
+def test_a_job_that_uses_a_database_stands_still_while_it_runs(shop: Server) -> None:
+    shop.told["databases"] = {"postgres": {"engine": "postgresql"}}
+    shop.told["jobs"] = {
+        "report": [["postgres", "shop"]],
+        "seldom": [["postgres", "shop"]],
+        "other": [["postgres", "x"]],
+    }
+    shop.container("postgres")
+    for name in ("report", "seldom", "other"):
+        shop.container(name, kind="jobs", running=name != "seldom")
+    shop.restic.save_output(Item.of_database("postgres", "shop"), ["echo", "rows"])
+    assert "stands still meanwhile: report" in restore.planned(shop.config, Wish(("postgres/shop",)))
+
+
 def test_what_is_on_another_server_is_said_beforehand(shop: Server) -> None:
     """An application's database there, which stays as it is; who uses a database from there, and is not stopped."""
     shop.told["applications"]["shop"]["elsewhere"] = ["db1:mariadb/shop"]

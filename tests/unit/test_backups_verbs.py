@@ -56,7 +56,7 @@ class Engine(SimpleNamespace):
 
     def drop(self, _: str, database: str) -> None:
         self.calls.append(f"drop {database}")
-        (self.place / database).unlink()
+        (self.place / database).unlink(missing_ok=True)
 
     def load(self, _: str, database: str) -> Load:
         self.calls.append(f"load {database}")
@@ -386,7 +386,7 @@ def test_databases_that_are_empty_come_back_before_anybody_may_log_in(hive: Serv
     (hive.place / "engine/shop").unlink()
     assert filled(hive, "postgres") == 0
     assert (hive.place / "engine/shop").read_text() == "rows of shop\n" * 100 + "-- end\n"
-    assert engine(hive).calls == ["roles without logins", "load shop", "roles and logins"]
+    assert engine(hive).calls == ["drop shop", "roles without logins", "load shop", "roles and logins"]
 
 
 def test_where_all_databases_have_data_not_even_a_password_is_touched(hive: Server) -> None:

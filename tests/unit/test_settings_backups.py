@@ -224,7 +224,8 @@ def test_who_speaks_to_a_database_comes_after_it_is_filled() -> None:
 def test_a_server_is_told_of_databases_and_of_their_users_on_others() -> None:
     raw = stack()
     plan = {"plan": "vc2-1c-2gb", "region": "ewr", "os": 2136, "playbook": "web.yml"}
-    raw["zones"], raw["jobs"] = {}, {}
+    job = {"image": "shop:1", "server": "db1", "env": {"password": "_pg:shop^password"}}
+    raw["zones"], raw["jobs"] = {}, {"report": job}
     raw["servers"] = {name: {**plan, "private_ip": f"192.168.150.{end}"} for name, end in (("web1", 10), ("db1", 11))}
     raw["applications"] = {
         "shop": {"image": "shop:1", "server": "web1", "env": {"password": "_pg^password"}},
@@ -236,6 +237,8 @@ def test_a_server_is_told_of_databases_and_of_their_users_on_others() -> None:
     there, here = saved.told(made, "db1"), saved.told(made, "web1")
     assert there["databases"]["pg"]["used_from"] == [["shop", "web1:shop"]]
     assert there["databases"]["pg"]["renamed_from"] == "sql"
+    assert there["jobs"] == {"report": [["pg", "shop"]]}
+    assert "jobs" not in here
     assert here["applications"]["shop"]["elsewhere"] == ["db1:pg/shop"]
     assert "elsewhere" not in there["applications"]["beside"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,7 @@ class Config:
     left_out: Mapping[str, str] = field(default_factory=dict)  # volume -> why
     databases: Mapping[str, DatabaseServer] = field(default_factory=dict)  # by application
     applications: Mapping[str, Application] = field(default_factory=dict)
+    jobs: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)  # databases that each uses, as above
     order: tuple[str, ...] = ()  # in which containers are started; stopped the other way round
     calendar: tuple[str, ...] = ()  # systemd.time(7); when a backup is due
     drill_calendar: tuple[str, ...] = ()  # when a rehearsal is; never where there is none
@@ -101,6 +102,7 @@ def parse(text: str) -> Config:
             left_out=dict(told.get("left_out", {})),
             databases={name: _database_server(one) for name, one in told.get("databases", {}).items()},
             applications={name: _application(one) for name, one in told.get("applications", {}).items()},
+            jobs={name: tuple(map(_database, used)) for name, used in told.get("jobs", {}).items()},
             order=tuple(told.get("order", [])),
             calendar=tuple(told.get("calendar", [])),
             drill_calendar=tuple(told.get("drill_calendar", [])),
@@ -127,11 +129,16 @@ def _database_server(told: Mapping[str, Any]) -> DatabaseServer:
 def _application(told: Mapping[str, Any]) -> Application:
     return Application(
         volumes=tuple(told.get("volumes", [])),
-        databases=tuple((server, name) for server, name in told.get("databases", [])),
+        databases=tuple(map(_database, told.get("databases", []))),
         http_port=told.get("http_port"),
         drill=dict(told.get("drill") or {}),
         elsewhere=tuple(told.get("elsewhere", [])),
     )
+
+
+def _database(told: Sequence[str]) -> tuple[str, str]:
+    server, name = told
+    return server, name
 
 
 def read(path: Path = PATH) -> Config:

@@ -246,6 +246,8 @@ class Rehearsal:
             return
         engine = BY_NAME[self.config.databases[application].engine]
         roles = Item.roles(application)
+        if roles in wanted:
+            wanted = self._without_dropped(roles, wanted)
         try:
             container = self._start(application)
             engine.wait(container, ENGINE_SECONDS)
@@ -269,6 +271,21 @@ class Rehearsal:
             # What somebody may do to single tables, once these are there.
             with self._tried(roles):
                 engine.load_roles(container, self.repository.read(self.newest[roles].id))
+
+    def _without_dropped(self, roles: Item, wanted: list[Item]) -> list[Item]:
+        """Of what is saved of a database server that which it still has: the rest has snapshots for as long as they are
+        kept. All of it where that can't be read, which is then said of the roles.
+        """
+        engine = BY_NAME[self.config.databases[roles.name].engine]
+        try:
+            listed = engine.listed(self.repository.read(self.newest[roles].id))
+        except BackupsError:
+            return wanted
+        there = [one.item for one in fill.served(listed, self.newest[roles], self.newest)]
+        for item in wanted:
+            if item not in (roles, *there):
+                del self.report.items[str(item)]
+        return [item for item in wanted if item == roles or item in there]
 
     def _is_tried(self, name: str, application: Application) -> bool:
         return (

@@ -2,7 +2,8 @@
 
 Never over what is there: a volume with anything in it and a database with a table are left as they are, and that is
 said. A volume is written beside itself and takes its place as a whole. A database goes in by one transaction where its
-engine has such; where it has not, what was begun and not finished (`loading/`) is dropped and loaded anew. A repository
+engine has such; where it has not, what was begun and not finished (`loading/`) is loaded anew. It is made anew for it,
+as it was: without a table there may be half of a load in it, or what its image's first start has made. A repository
 that does not answer is a failure: an empty start has to be asked for.
 """
 
@@ -12,7 +13,7 @@ import argparse
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -111,14 +112,7 @@ def databases(config: Config, repository: Restic, application: str) -> None:
         say(f"databases of {application}: nothing was ever saved of them")
         return
     content = repository.read(roles.id)
-    wanted = [
-        snapshot
-        for item, snapshot in sorted(newest.items())
-        if item.kind == "database"
-        and item.name == application
-        # What was dropped before the roles were saved last is not brought back.
-        and (item.database in engine.listed(content) or snapshot.time > roles.time)
-    ]
+    wanted = served(engine.listed(content), roles, newest)
     container = docker.running(config.stack, application).id
     engine.wait(container, ENGINE_SECONDS)
     empty = [snapshot for snapshot in wanted if _is_empty(engine.is_empty(container, snapshot.item.database), snapshot)]
@@ -127,9 +121,10 @@ def databases(config: Config, repository: Restic, application: str) -> None:
     # Nobody can log in before all is there: an application of another server might find no tables and make its own.
     # A fill that is killed in between has to be gone on with, also where all databases are there by then.
     with _marked(roles.item):
-        for begun in (one for one in empty if _mark(one.item).exists()):
-            engine.drop(container, begun.item.database)
-        # Also the databases, as they were; those that were just dropped too.
+        # Half of a load, or what an image's first start has made, such as a schema: a dump brings all of it.
+        for snapshot in empty:
+            engine.drop(container, snapshot.item.database)
+        # Also the databases, as they were.
         engine.load_roles(container, content, logins=False)
         for snapshot in empty:
             with _told(snapshot.item, snapshot), _marked(snapshot.item):
@@ -137,6 +132,19 @@ def databases(config: Config, repository: Restic, application: str) -> None:
                 repository.load(snapshot.id, engine.load(container, snapshot.item.database))
         engine.load_roles(container, content, logins=True)
     say(f"{roles.item}: as of {moment(roles.time)}")
+
+
+def served(listed: Collection[str], roles: Snapshot, newest: Mapping[Item, Snapshot]) -> list[Snapshot]:
+    """The databases that a server had when it was saved last, by what its roles say: what was dropped before that is
+    not brought back.
+    """
+    return [
+        snapshot
+        for item, snapshot in sorted(newest.items())
+        if item.kind == "database"
+        and item.name == roles.item.name
+        and (item.database in listed or snapshot.time > roles.time)
+    ]
 
 
 def _is_empty(is_empty: bool, snapshot: Snapshot) -> bool:

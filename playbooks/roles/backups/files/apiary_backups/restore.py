@@ -318,11 +318,14 @@ class Restore:
         found = [Item.parse(entry.item) for entry in entries]
         volumes = {item.name for item in found if item.kind == "volume"}
         databases = {(item.name, item.database) for item in found if item.kind == "database"}
-        clients = {name for name, one in self.told.applications.items() if databases & set(one.databases)}
+        clients = {
+            ("applications", name) for name, one in self.told.applications.items() if databases & {*one.databases}
+        }
+        clients |= {("jobs", name) for name, used in self.told.jobs.items() if databases & {*used}}
         using = [
             one
             for one in docker.containers(self.told.stack)
-            if (volumes & {*one.volumes, *one.read} or (one.kind == "applications" and one.name in clients))
+            if (volumes & {*one.volumes, *one.read} or (one.kind, one.name) in clients)
             and (one.running or one.kind == "applications")
         ]
         return tuple(dict.fromkeys(f"{one.kind}.{one.name}" for one in docker.ordered(using, self.told.order)))
