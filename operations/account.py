@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from operations.cli import OperationError, Pulumi
-from provider import clock
+from provider import clock, stock
 from provider.errors import ApiError
 from provider.lists import Lists
 from provider.protocol.base import Failure
@@ -61,6 +61,13 @@ class Account:
                 return False
             raise _said(error) from error
         return True
+
+    def must_sell(self, region: str, plan: str) -> None:
+        """Raises OperationError where a region does not have a plan just now, or that is not answered."""
+        try:
+            stock.must_have(lambda path: self._transport.call("GET", path), region, plan)
+        except Failure as error:
+            raise _said(error) from error
 
     def delete(self, path: str) -> None:
         """Delete an object and wait until it is gone; one that is gone already is no error. Raises OperationError."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 from operations import backups, guard, recovery, sweep
 from operations.account import Account
@@ -33,6 +34,9 @@ def revive(pulumi: Pulumi, name: str, *, yes: bool, force: bool) -> None:
         if server.instance is not None and exists:
             _must_be_dead(pulumi, state, server, force=force)
         _spare_others(pulumi, name)
+        wanted = _wanted(pulumi, name) if exists else {}
+        if "region" in wanted and "plan" in wanted:
+            api.must_sell(wanted["region"], wanted["plan"])
         if server.instance is not None and not yes:
             _confirm(pulumi, state, name, exists=exists)
 
@@ -129,10 +133,15 @@ def _confirm(pulumi: Pulumi, state: State, name: str, *, exists: bool) -> None:
 def _fate_of_data(pulumi: Pulumi, state: State, name: str) -> str:
     if all(one.name != name for one in state.of_type(backups.COMPONENT)):
         return "It has no backups: what was on its disk is lost."
-    servers = json.loads(pulumi.setting(f"{pulumi.project}:servers") or "{}")
-    if servers.get(name, {}).get("restore") is False:
+    if _wanted(pulumi, name).get("restore") is False:
         return f"It begins empty, as servers.{name}.restore says: what was on its disk is lost."
     return "Its volumes and databases are filled from its last backup; what was written since then is lost."
+
+
+def _wanted(pulumi: Pulumi, name: str) -> dict[str, Any]:
+    """What the stack file says of the server."""
+    servers = json.loads(pulumi.setting(f"{pulumi.project}:servers") or "{}")
+    return dict(servers.get(name) or {})
 
 
 def _drop(pulumi: Pulumi, urn: str) -> None:

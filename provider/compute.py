@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 
-from provider import clock, spelling
+from provider import clock, spelling, stock
 from provider.client import Client
 from provider.creation import filled, snake
-from provider.errors import ApiError, BadAnswer
+from provider.errors import ApiError
 from provider.objects import ALREADY_ATTACHED, LEAVING
 from provider.protocol.base import CheckFailure, Context, Difference, Failure, Props
 from provider.resource import VultrResource, changed, unlike
@@ -81,33 +81,11 @@ class Instance(VultrResource):
         found = super().diff(ctx, id, olds, news)
         region, plan = news.get("region"), news.get("plan")
         if found.replaces and isinstance(region, str) and isinstance(plan, str):
-            self.sold(self.client(ctx), region.lower(), plan)
+            try:
+                stock.must_have(self.client(ctx).glance, region.lower(), plan)
+            except ApiError as error:
+                ctx.log(f"whether {plan} can be had in {region} is not known: {error}", "warning")
         return found
-
-    @staticmethod
-    def sold(client: Client, region: str, plan: str) -> None:
-        """Raises Failure where a region does not have a plan just now; what can't be asked is said, and fails nothing.
-
-        The list is public, and holds what is in stock.
-        """
-        try:
-            answer = client.glance(f"/v2/regions/{region}/availability")
-        except ApiError as error:
-            if error.status in (400, 404) and not isinstance(error, BadAnswer):
-                raise Failure(
-                    f"Vultr has no region {region!r} ({error.said}); they are listed at https://api.vultr.com/v2/regions"
-                ) from error
-            client.ctx.log(f"whether {plan} can be had in {region} is not known: {error}", "warning")
-            return
-        plans = answer.get("available_plans")
-        if not isinstance(plans, list) or plan in plans:
-            return
-        near = [one for one in plans if str(one).partition("-")[0] == plan.partition("-")[0]]
-        there = f"there are {', '.join(map(str, near[:8]))}" if near else "nor any of its kind"
-        raise Failure(
-            f"Vultr has no {plan} in {region} just now ({there}), and this server would be deleted before another one "
-            "is made; write another plan or region, or wait until it is there"
-        )
 
     def post(self, client: Client, inputs: Props) -> tuple[str, Props]:
         """The password is told only now, and never when the answer was lost."""

@@ -41,9 +41,17 @@ class Stack(Pulumi):
     def preview(self) -> dict[str, Any]:
         return {"steps": self.plan}
 
+    def setting(self, key: str) -> str | None:
+        return None
+
     def run(self, *arguments: str, **_: object) -> None:
         if arguments[0] not in ("stack", "state"):
             self.done.append(arguments[0])
+
+
+def _must_sell(region: str, plan: str) -> None:
+    if (region, plan) != ("ewr", "vc2-1c-2gb"):
+        raise OperationError(f"account: Vultr has no {plan} in {region} just now")
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +62,9 @@ def _nobody_can_log_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(hosts, "SITES", ())
     monkeypatch.setattr(Pulumi, "folder", tmp_path)
     monkeypatch.setattr(recovery, "clear", lambda _: [])
-    monkeypatch.setattr(revive, "Account", SimpleNamespace(of=lambda _: SimpleNamespace(exists=lambda _: True)))
+    monkeypatch.setattr(
+        revive, "Account", SimpleNamespace(of=lambda _: SimpleNamespace(exists=lambda _: True, must_sell=_must_sell))
+    )
     monkeypatch.setattr(sweep, "account", lambda *_, **__: sweep.Swept())
 
 
@@ -100,6 +110,21 @@ def test_a_server_that_refuses_connections_is_up() -> None:
     with pytest.raises(OperationError, match=f"not proved dead.*port {closed} is refused"):
         revive.revive(stack, "web1", yes=True, force=False)
     assert stack.done == []
+
+
+@pytest.mark.parametrize(("plan", "done"), [("vc2-1c-2gb", ["destroy", "up"]), ("vc2-2c-4gb", [])])
+def test_a_server_is_dropped_only_where_another_one_can_be_had(
+    port: int, monkeypatch: pytest.MonkeyPatch, plan: str, done: list[str]
+) -> None:
+    servers = json.dumps({"web1": {"region": "ewr", "plan": plan}})
+    monkeypatch.setattr(Stack, "setting", lambda _, key: servers if key.endswith(":servers") else None)
+    stack = Stack("prod", port)
+    if done:
+        revive.revive(stack, "web1", yes=True, force=True)
+    else:
+        with pytest.raises(OperationError, match="Vultr has no vc2-2c-4gb in ewr just now"):
+            revive.revive(stack, "web1", yes=True, force=True)
+    assert stack.done == done
 
 
 def test_whoever_says_force_drops_a_server_that_hangs(port: int) -> None:
