@@ -14,7 +14,7 @@ from settings.image_texts import HUB, registry_of
 # Folders of images/ whose program ends, and those whose program never does.
 _JOBS = ("CertBot", "DBSetup", "HAProxySetup", "Reports", "SiteBuilder")
 _SERVERS = (
-    "AccessLog", "Echo", "HAProxy", "JobScheduler", "MariaDB", "Monitor", "NginxStatic", "Notes", "PostgreSQL",
+    "AccessLog", "HAProxy", "JobScheduler", "MariaDB", "Monitor", "NginxStatic", "PostgreSQL",
 )  # fmt: skip
 _CERTBOT, _DBSETUP, _HASETUP, _PROXY, _STATIC = "CertBot", "DBSetup", "HAProxySetup", "HAProxy", "NginxStatic"
 # What hasetup was told in Bee2, and finds out by itself here.

@@ -66,7 +66,7 @@ CASES = [
     ),
     *(
         (("jobs", "x"), {"build_dir": folder}, "jobs.x", f"{folder} does not end, so it is an application; move it")
-        for folder in ("AccessLog", "Echo", "NginxStatic", "PostgreSQL")
+        for folder in ("AccessLog", "NginxStatic", "PostgreSQL")
     ),
     # told by a word that it does not hear
     (
