@@ -172,7 +172,10 @@ STACK: Mapping[str, Foreign] = {
     "cron": CLOCK,
     "databases": do("a database server is an application; who uses one writes db: [postgres]"),
     "dns": called("zones", "zones: {example.com: {records: [...]}}"),
-    "docker": do("write what it holds under applications and jobs, each with server: NAME"),
+    "docker": do(
+        "write what it holds under applications and jobs, each with server: NAME; a file of Bee2: make import-bee2 "
+        "FILE=conf/settings.yml"
+    ),
     "domains": do("domains stand in dns.web of their server, and in env.domains of their application"),
     "env": do("variables stand in env of each application and job"),
     "hosts": called("servers"),

@@ -14,9 +14,9 @@ from settings.image_texts import HUB, registry_of
 # Folders of images/ whose program ends, and those whose program never does.
 _JOBS = ("CertBot", "DBSetup", "HAProxySetup", "Reports", "SiteBuilder")
 _SERVERS = (
-    "AccessLog", "Echo", "HAProxy", "JobScheduler", "MariaDB", "Monitor", "NginxStatic", "Notes", "PostgreSQL",
+    "AccessLog", "HAProxy", "JobScheduler", "MariaDB", "Monitor", "NginxStatic", "PostgreSQL",
 )  # fmt: skip
-_DBSETUP, _HASETUP, _PROXY, _STATIC = "DBSetup", "HAProxySetup", "HAProxy", "NginxStatic"
+_CERTBOT, _DBSETUP, _HASETUP, _PROXY, _STATIC = "CertBot", "DBSetup", "HAProxySetup", "HAProxy", "NginxStatic"
 # What hasetup was told in Bee2, and finds out by itself here.
 _NOT_ASKED = ("certbot_container", "awstats_container")
 _OTHERS = {*_JOBS, *_SERVERS} - {_HASETUP}  # they ask for all domains for a reason of their own
@@ -62,6 +62,8 @@ def check(draft: Draft) -> None:
             if "passwords" in one.container.env:
                 remedy = "write site: {password: {NAME: _secrets^SECRET}} at each application"
                 draft.report(f"these are told by themselves; {remedy}, and take the line out", *_env(one), "passwords")
+        if one.container.build_dir in (_HASETUP, _CERTBOT):
+            _proxy(draft, one)
         if one.container.build_dir == _STATIC:
             _site(draft, one)
     for server in draft.stack.servers:
@@ -87,10 +89,14 @@ def _section(draft: Draft, one: Placed) -> None:
 
 
 def _official(one: Placed) -> tuple[str, str]:
-    """Name of its image as Docker Hub has it, also where it comes from a mirror of that, and what stands behind;
+    return _named(one.container.image)
+
+
+def _named(given: str | None) -> tuple[str, str]:
+    """Name of an image as Docker Hub has it, also where it comes from a mirror of that, and what stands behind;
     nothing where it is built.
     """
-    image = one.container.image or ""
+    image = given or ""
     path = image.removeprefix(f"{registry_of(image)}/")
     name, behind = re.split(r"[:@]", path.removeprefix("docker/").removeprefix("library/") + ":", maxsplit=1)
     # `registry.example.com/postgres` is somebody's own; mirrors have the official ones under `library`.
@@ -122,6 +128,21 @@ def _door(draft: Draft, one: Placed) -> None:
         draft.report(
             f"{name} is what holds the addresses and ports of the proxy {one.name}; call this one something else",
             *("applications", name),
+        )
+
+
+def _proxy(draft: Draft, one: Placed) -> None:
+    """Report what hasetup or certbot is told to set up, and is another program."""
+    written = one.container.env.get("haproxy_container")
+    app = draft.stack.applications.get(str(written).removeprefix("$")) if str(written).startswith("$") else None
+    if app is None or app.build_dir == _PROXY or not draft.whole(*_env(one), "haproxy_container"):
+        return
+    if app.build_dir in _OTHERS or _named(app.image)[0] == "haproxy":
+        draft.report(
+            f"{one.container.build_dir} speaks with the proxy of images/ alone, and {show(written)} is another "
+            "program; name the one that has build_dir: HAProxy, or write that there",
+            *_env(one),
+            "haproxy_container",
         )
 
 

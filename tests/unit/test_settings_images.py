@@ -66,7 +66,7 @@ CASES = [
     ),
     *(
         (("jobs", "x"), {"build_dir": folder}, "jobs.x", f"{folder} does not end, so it is an application; move it")
-        for folder in ("AccessLog", "Echo", "NginxStatic", "PostgreSQL")
+        for folder in ("AccessLog", "NginxStatic", "PostgreSQL")
     ),
     # told by a word that it does not hear
     (
@@ -80,6 +80,15 @@ CASES = [
         "$certs",
         "jobs.hasetup.env.certbot_container",
         "hasetup asks nobody by this name; take the line out",
+    ),
+    *(
+        (
+            ("jobs", "hasetup", "env", "haproxy_container"),
+            name,
+            "jobs.hasetup.env.haproxy_container",
+            f'HAProxySetup speaks with the proxy of images/ alone, and "{name}" is another program; name the one',
+        )
+        for name in ("$blog", "$official")
     ),
     (
         (*BLOG, "volumes"),
@@ -135,6 +144,7 @@ CASES = [
 )
 def test_what_means_something_else_here_is_told_what_to_write(where, value, path, message):
     raw = good()
+    raw["applications"]["official"] = {"image": "docker.io/library/haproxy:3.0"}
     put(raw, where, value)
     found = report(raw)
     assert list(found) == [path]
