@@ -6,7 +6,8 @@ Bee2 has the same words for other things, and what it made of them would be gree
 import re
 
 from settings.checks.common import Placed, applications_on, led_to, placed
-from settings.containers import Application, Job
+from settings.container_texts import VolumeMount
+from settings.containers import Application, Container, Job
 from settings.draft import Draft
 from settings.errors import show
 from settings.image_texts import HUB, registry_of
@@ -20,6 +21,7 @@ _CERTBOT, _DBSETUP, _HASETUP, _PROXY, _STATIC = "CertBot", "DBSetup", "HAProxySe
 # What hasetup was told in Bee2, and finds out by itself here.
 _NOT_ASKED = ("certbot_container", "awstats_container")
 _OTHERS = {*_JOBS, *_SERVERS} - {_HASETUP}  # they ask for all domains for a reason of their own
+_CONFIGURATION = "/etc/haproxy"
 _SITE = "/srv/site"
 _SITES_ELSEWHERE = ("/www", "/var/www", "/usr/share/nginx/html")
 # Official images whose entrypoint, begun as root, becomes this user, and can't without SETUID and SETGID; the second
@@ -132,18 +134,44 @@ def _door(draft: Draft, one: Placed) -> None:
 
 
 def _proxy(draft: Draft, one: Placed) -> None:
-    """Report what hasetup or certbot is told to set up, and is another program."""
+    """Report what hasetup or certbot is told to set up and is another program, or reads another volume."""
     written = one.container.env.get("haproxy_container")
-    app = draft.stack.applications.get(str(written).removeprefix("$")) if str(written).startswith("$") else None
-    if app is None or app.build_dir == _PROXY or not draft.whole(*_env(one), "haproxy_container"):
+    name = str(written).removeprefix("$") if str(written).startswith("$") else ""
+    app = draft.stack.applications.get(name)
+    if app is None or not draft.whole(*_env(one), "haproxy_container"):
         return
-    if app.build_dir in _OTHERS or _named(app.image)[0] == "haproxy":
+    if app.build_dir in _OTHERS - {_PROXY} or _named(app.image)[0] == "haproxy":
         draft.report(
             f"{one.container.build_dir} speaks with the proxy of images/ alone, and {show(written)} is another "
             "program; name the one that has build_dir: HAProxy, or write that there",
             *_env(one),
             "haproxy_container",
         )
+    if app.build_dir == _PROXY:
+        _one_volume(draft, one, name)
+
+
+def _one_volume(draft: Draft, one: Placed, proxy: str) -> None:
+    """Report a job whose work its proxy would never see: they meet in a volume."""
+    theirs = _configuration(draft.stack.applications[proxy])
+    own = _configuration(one.container)
+    if theirs is None:
+        if draft.whole("applications", proxy, "volumes"):
+            message = f'what {one.name} tells this proxy is kept nowhere; write "haproxycfg:{_CONFIGURATION}"'
+            draft.report(message, "applications", proxy, "volumes")
+    elif (own is None or own.read_only or _source(own) != _source(theirs)) and draft.whole(
+        one.section, one.name, "volumes"
+    ):
+        message = f'{proxy} would never see what this writes; write "{_source(theirs)}:{_CONFIGURATION}", as it has'
+        draft.report(message, one.section, one.name, "volumes")
+
+
+def _configuration(container: Container) -> VolumeMount | None:
+    return next((mount for mount in container.mounts if mount.path == _CONFIGURATION), None)
+
+
+def _source(mount: VolumeMount) -> str | None:
+    return mount.name or mount.host_path
 
 
 def _databases(draft: Draft, one: Placed) -> None:

@@ -45,7 +45,10 @@ config:
           two
           lines
   apiary:jobs:
-    hasetup: {build_dir: HAProxySetup, env: {domains: all, haproxy_container: $haproxy}}
+    hasetup:
+      build_dir: HAProxySetup
+      env: {domains: all, haproxy_container: $haproxy}
+      volumes: ["haproxycfg:/etc/haproxy"]
 # at the end
 encryptionsalt: v1:x
 """,

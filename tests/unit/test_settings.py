@@ -37,7 +37,12 @@ GOOD = {
         },
     },
     "applications": {
-        "haproxy": {"build_dir": "HAProxy", "ipv6_web": True, "ports": [80, "443", "8053:53/udp"]},
+        "haproxy": {
+            "build_dir": "HAProxy",
+            "ipv6_web": True,
+            "ports": [80, "443", "8053:53/udp"],
+            "volumes": ["haproxycfg:/etc/haproxy"],
+        },
         "blog": {
             "build_dir": "NginxStatic",
             "env": {"domains": ["example.com", "penguin.example.co.uk"], "http_port": 8080, "debug": False},

@@ -111,6 +111,7 @@ RICH = {
             "server": "web1",
             "build_dir": "HAProxySetup",
             "env": {"domains": "all", "haproxy_container": "$haproxy"},
+            "volumes": ["haproxycfg:/etc/haproxy"],
         },
         "far-setup": {"server": "db1", "build_dir": "HAProxySetup", "env": {"domains": "all"}},
         "certs": {"server": "web1", "image": "certs", "after": ["hasetup"], "timeout": 60},

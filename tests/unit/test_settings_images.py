@@ -232,3 +232,24 @@ def test_a_proxy_that_is_reached_over_ipv6_alone_serves():
     raw = good()
     raw["applications"]["haproxy"] |= {"ports": [], "ipv4": False, "open": ["tcp/80-443"]}
     settings.load(raw, name="test")
+
+
+@pytest.mark.parametrize(
+    "volumes", [[], ["other:/etc/haproxy"], ["haproxycfg:/etc/haproxy:ro"], ["haproxycfg:/etc/proxy"]]
+)
+@pytest.mark.parametrize("folder", ["HAProxySetup", "CertBot"])
+def test_a_job_whose_work_the_proxy_would_never_see_is_refused(folder: str, volumes: list[str]):
+    raw = good()
+    more = {} if folder == "HAProxySetup" else {"email": "a@example.com"}
+    raw["jobs"]["x"] = {
+        "build_dir": folder, "env": {"domains": "all", "haproxy_container": "$haproxy", **more}, "volumes": volumes,
+    }  # fmt: skip
+    message = 'haproxy would never see what this writes; write "haproxycfg:/etc/haproxy", as it has'
+    assert report(raw) == {"jobs.x.volumes": message}
+
+
+def test_a_proxy_without_a_volume_is_told_nothing():
+    raw = good()
+    del raw["applications"]["haproxy"]["volumes"]
+    message = 'what hasetup tells this proxy is kept nowhere; write "haproxycfg:/etc/haproxy"'
+    assert report(raw) == {"applications.haproxy.volumes": message}
