@@ -21,10 +21,11 @@ import pytest
 
 from tests.soak.rounds import ROUNDS
 from tests.unit.backups_server import PACKAGE, Server, make, use_true_restic
+from tests.unit.conftest import restic
 from tests.unit.test_backups_postgresql import cluster, databases, psql
 from tests.unit.test_backups_restore import program
 
-__all__ = ["cluster"]
+__all__ = ["cluster", "restic"]
 
 pytestmark = pytest.mark.timeout(6 * 3600)
 
@@ -97,10 +98,10 @@ class Host:
 
 
 @pytest.fixture
-def host(cluster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+def host(cluster: Path, restic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     monkeypatch.setenv("PGHOST", str(cluster))
     server = make(tmp_path, monkeypatch)
-    use_true_restic(server)
+    use_true_restic(server, restic)
     server.told |= {
         "volumes": {"uploads": {"stop": ["shop"]}},
         "databases": {"postgres": {"engine": "postgresql"}},

@@ -1,7 +1,7 @@
 """As much of Docker as is asked: containers and volumes of `DOCKER_STATE`, a file; what is executed, runs here.
 
 `{"containers": [{"Id": ..., "Name": ..., ...as `docker inspect` has it}], "volumes": {"uploads": "/path"},
-"fail": {"stop a1": "why"}}`. A log of all that is asked is `called` beside it.
+"fail": {"stop a1": "why"}, "stopping": ["a1"]}`. A log of all that is asked is `called` beside it.
 """
 
 from __future__ import annotations
@@ -81,8 +81,11 @@ def main() -> None:
             case ["volume", *_]:
                 volumes(arguments[1:], state, file)
             case ["stop" | "start", *ids]:
-                for one in ids:
+                # Whose stop was begun by somebody else: to start those does nothing, to stop them waits for that.
+                stopping = set(state.get("stopping", []))
+                for one in set(ids) - stopping if arguments[0] == "start" else ids:
                     by_id[one]["State"]["Running"] = arguments[0] == "start"
+                state["stopping"] = sorted(stopping - (set() if arguments[0] == "start" else set(ids)))
                 keep(file, state)
             case ["rm", *ids]:
                 state["containers"] = [one for one in state["containers"] if one["Id"] not in ids]

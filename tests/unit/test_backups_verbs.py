@@ -312,6 +312,18 @@ def test_what_a_killed_backup_has_stopped_is_started_by_the_next_verb(hive: Serv
     assert hive.running()["shop-1"] is True
 
 
+def test_what_a_killed_backup_was_still_stopping_does_not_end_up_stopped(hive: Server) -> None:
+    quiet_hive(hive)
+    quiet.path().parent.mkdir(parents=True, exist_ok=True)
+    quiet.path().write_text(json.dumps({"containers": ["shop-1"], "order": ["shop"]}))
+    hive.state["stopping"] = ["shop-1"]  # it runs, for its grace
+    hive.keep()
+    assert tell.Resume.main(argparse.Namespace()) == 0
+    assert json.loads((hive.place / "docker.json").read_text())["stopping"] == []
+    assert hive.running()["shop-1"] is True
+    assert not quiet.path().exists()
+
+
 def test_a_job_that_writes_is_waited_for_and_never_stopped(hive: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     hive.container("import", "uploads", kind="jobs")
     hive.told["volumes"] = {"uploads": {"stop": ["import", "shop"]}}

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from apiary_backups import config as configuration
 from apiary_backups import docker
@@ -37,20 +38,43 @@ def stopped(config: Config, names: Sequence[str]) -> Iterator[None]:
         docker.stop(chosen, config.order)
         yield
     finally:
-        resume()
+        _start(_written())
 
 
 def resume() -> None:
-    """Start what still stands still. Raises BackupsError for what does not start; it is tried again the next time."""
-    try:
-        told = json.loads(path().read_text())
-    except FileNotFoundError:
+    """Start what a run that is dead has left stopped. Raises BackupsError for what does not start; it is tried again
+    the next time.
+    """
+    told = _written()
+    if told is None:
         return
+    # Whom the dead run was stopping runs until its grace is over, and to start it by then does nothing: it would stand
+    # still for good. Asked once more, Docker says when it stands.
+    try:
+        docker.stop(_known(told), told["order"])
+    except BackupsError as error:
+        say(str(error), is_bad=True)
+    _start(told)
+
+
+def _written() -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(path().read_text()))
+    except FileNotFoundError:
+        return None
     except (OSError, ValueError):
         path().unlink(missing_ok=True)  # written whole or not at all: nothing of ours
+        return None
+
+
+def _known(told: Mapping[str, Any]) -> list[docker.Container]:
+    return list(filter(None, map(docker.known, docker.inspect(told["containers"]))))
+
+
+def _start(told: Mapping[str, Any] | None) -> None:
+    if told is None:
         return
-    standing = filter(None, map(docker.known, docker.inspect(told["containers"])))
-    found = [one for one in standing if not one.running]
+    found = [one for one in _known(told) if not one.running]
     docker.start(found, told["order"])
     path().unlink(missing_ok=True)
     if found:
