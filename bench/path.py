@@ -17,6 +17,7 @@ from typing import Any
 
 from tests.lab.hive import UP_SECONDS, Hive
 
+COMPONENTS = ("apiary:", "pulumi:pulumi:")
 PAUSE = 0.01  # seconds between two looks at the log
 MADE = {"create", "update", "create-replacement"}  # "replace" only says that the two halves are through
 
@@ -69,12 +70,15 @@ def dependencies(state: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def spans(events: Iterable[tuple[float, Mapping[str, Any]]]) -> list[Step]:
-    """The steps that made or changed a resource, of the engine's events and when each was seen."""
+    """The steps that made or changed a resource, of the engine's events and when each was seen.
+
+    Of a component there is none: it lasts as long as its parts.
+    """
     began: dict[str, float] = {}
     found = []
     for when, event in events:
         if before := event.get("resourcePreEvent"):
-            if before["metadata"]["op"] in MADE:
+            if before["metadata"]["op"] in MADE and not before["metadata"]["type"].startswith(COMPONENTS):
                 began.setdefault(before["metadata"]["urn"], when)
         elif after := event.get("resOutputsEvent"):
             urn = after["metadata"]["urn"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bench.path import Step, dependencies, longest, spans
 
 URN = "urn:pulumi:lab::apiary::"
@@ -50,14 +52,16 @@ def test_a_state_says_who_waits_for_whom() -> None:
 
 
 def test_steps_are_read_from_the_engines_events() -> None:
-    def event(kind: str, urn: str, op: str) -> dict[str, dict[str, dict[str, str]]]:
-        return {kind: {"metadata": {"urn": urn, "op": op}}}
+    def event(kind: str, urn: str, op: str, type: str = "docker:index/image:Image") -> dict[str, dict[str, Any]]:
+        return {kind: {"metadata": {"urn": urn, "op": op, "type": type}}}
 
     events = [
+        (0.0, event("resourcePreEvent", "stack", "create", "pulumi:pulumi:Stack")),
         (1.0, event("resourcePreEvent", "a", "create")),
         (1.5, event("resourcePreEvent", "b", "same")),
         (2.0, event("resOutputsEvent", "b", "same")),
         (4.0, event("resOutputsEvent", "a", "create")),
         (5.0, event("resourcePreEvent", "a", "delete-replaced")),
+        (6.0, event("resOutputsEvent", "stack", "create", "pulumi:pulumi:Stack")),
     ]
     assert spans(events) == [Step("a", 1.0, 4.0)]
