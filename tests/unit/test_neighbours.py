@@ -273,16 +273,51 @@ def inside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, list[di
 
     monkeypatch.setattr(tool, "docker", docker)
     monkeypatch.setattr(tool, "links", lambda _, key: found[Path(key.partition("=")[2]).name])
+    monkeypatch.setattr(tool, "NAMESPACES", str(tmp_path / "netns"))
     return found
 
 
-@pytest.mark.usefixtures("inside")
-def test_a_container_is_found_before_it_has_begun():
-    """Docker has made the cable; the container's end is still the host's, and names the other one. It is not asked of
-    Docker, which would not answer before it has started."""
-    coming = {**veth("vethnew", 8, 0, address="02:42:ac:1e:00:05"), "link": "vethport"}
-    here = [veth("vethport", 7, 0, BRIDGE), coming]
-    assert tool.Ports().find(here, BRIDGE, CONTAINERS, set()) == {"c1": "vethport"}
+@pytest.fixture
+def namespaces(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, inside: dict[str, Any]) -> dict[str, Any]:
+    """What is in Docker's namespaces, by their names, whoever's they are."""
+
+    class Namespaces(dict[str, Any]):
+        def __setitem__(self, name: str, ends: Any) -> None:
+            (tmp_path / "netns").mkdir(exist_ok=True)
+            (tmp_path / "netns" / name).touch()
+            super().__setitem__(name, ends)
+
+    found, within = Namespaces(), tool.links
+
+    def links(before: str, key: str) -> Any:
+        name = Path(key.partition("=")[2]).name
+        return found[name] if name in found else within(before, key)
+
+    monkeypatch.setattr(tool, "links", links)
+    return found
+
+
+def test_a_container_is_found_before_it_has_begun(inside, namespaces):
+    """Its end is in its namespace, with the address that Docker gave it; Docker itself would not answer before it has
+    started. Once it runs, its own end is what counts."""
+    namespaces["5ca1ab1e"] = [veth("eth0", 8, 7, address="02:42:ac:1e:00:05")]
+    ports, here = tool.Ports(), [veth("vethport", 7, 0, BRIDGE), veth("vethother", 9, 0, BRIDGE)]
+    assert ports.find(here, BRIDGE, CONTAINERS, set()) == {"c1": "vethport"}
+    inside["c1"] = [veth("eth0", 10, 9, address="02:42:ac:1e:00:05")]
+    assert ports.find(here, BRIDGE, CONTAINERS, {"c1"}) == {"c1": "vethother"}
+
+
+def test_nobody_who_runs_is_taken_for_one_that_comes(inside, namespaces):
+    """`c2` has taken the address that Docker will give `c1`, and is at no known port yet."""
+    namespaces["badc0de"] = [veth("eth0", 10, 9, address="02:42:ac:1e:00:05")]
+    attached = {**CONTAINERS, "c2": {"EndpointID": "e2", "MacAddress": "02:42:ac:1e:00:06"}}
+    here = [veth("veth1", 7, 8, BRIDGE), veth("veth2", 9, 10, BRIDGE)]
+    ports = tool.Ports()
+    assert ports.find(here, BRIDGE, attached, {"c2"}) == {}, "it is not known where c2 is"
+    inside["c2"] = namespaces["badc0de"]
+    assert ports.find(here, BRIDGE, attached, {"c2"}) == {"c2": "veth2"}
+    namespaces["5ca1ab1e"] = [veth("eth0", 8, 7, address="02:42:ac:1e:00:05")]
+    assert ports.find(here, BRIDGE, attached, {"c2"}) == {"c1": "veth1", "c2": "veth2"}
 
 
 def test_one_that_can_t_be_told_of_keeps_nobody_else_waiting(inside, monkeypatch):
