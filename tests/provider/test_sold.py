@@ -51,7 +51,17 @@ def test_a_region_that_there_is_not_is_said(engine: Engine, api: FakeApi) -> Non
 
 
 @pytest.mark.parametrize(
-    "answer", [(0, None), refused(401), refused(500), (404, "<html>"), (200, {"available_plans": None})], ids=str
+    "answer",
+    [
+        (0, None),
+        refused(401),
+        (429, "", {"retry-after": "3"}),
+        refused(429),
+        refused(500),
+        (404, "<html>"),
+        (200, {"available_plans": None}),
+    ],
+    ids=str,
 )
 def test_what_can_t_be_asked_fails_nothing_and_is_asked_once(engine: Engine, api: FakeApi, answer: Answer) -> None:
     sells(api, answer)
