@@ -80,7 +80,8 @@ def _env(one: Placed) -> tuple[str, str, str]:
 def _section(draft: Draft, one: Placed) -> None:
     folder = str(one.container.build_dir)
     name = _official(one)[0]
-    if one.section == "applications" and (name in _JOB_IMAGES or name.startswith(_JOB_ORGANIZATIONS)):
+    ends = name in _JOB_IMAGES or name.startswith(_JOB_ORGANIZATIONS)
+    if one.section == "applications" and ends and not one.container.entrypoint:  # a loop around it does not end
         draft.report(f"{show(name)} runs to its end, so it is a job here; move it to jobs", one.section, one.name)
     if one.section == "applications" and folder in _JOBS:
         draft.report(f"{folder} runs to its end, so it is a job here; move it to jobs", one.section, one.name)
@@ -112,7 +113,9 @@ def _user(draft: Draft, one: Placed) -> None:
     at = (one.section, one.name)
     if name not in USERS or one.container.user is not None or given or not starts_daemon(one.container.command):
         return
-    if draft.whole(*at, "user") and draft.whole(*at, "capabilities") and draft.whole(*at, "command"):
+    if one.container.entrypoint and not any("entrypoint" in word for word in one.container.entrypoint):
+        return  # it is the image's own that changes it
+    if all(draft.whole(*at, key) for key in ("user", "capabilities", "command", "entrypoint")):
         user = USERS[name]["alpine" in tag]
         message = f"missing; {show(name)} would change its user at the start, and no capability is left for that; write"
         draft.report(f'{message} user: "{user}"', *at, "user")

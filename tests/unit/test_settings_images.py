@@ -132,6 +132,12 @@ CASES = [
     ),
     (
         ("applications", "x"),
+        {"image": "redis:7", "entrypoint": ["/usr/local/bin/docker-entrypoint.sh", "redis-server"]},
+        "applications.x.user",
+        'missing; "redis" would change its user at the start',
+    ),
+    (
+        ("applications", "x"),
         {"image": "redis:7", "command": ["redis-server", "--appendonly", "yes"]},
         "applications.x.user",
         'missing; "redis" would change its user at the start',
@@ -167,6 +173,8 @@ def test_a_plan_s_number_leads_to_its_name_and_never_to_quotes():
         {"image": "registry.example.com/postgres:15"},
         {"image": "postgrest/postgrest"},
         {"image": "postgres:15", "command": ["pg_dump", "--version"]},
+        {"image": "redis:7", "entrypoint": ["redis-server"]},
+        {"image": "certbot/certbot", "entrypoint": ["sh", "-c", "while certbot renew; do sleep 12h; done"]},
     ],
     ids=str,
 )
