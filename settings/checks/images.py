@@ -5,7 +5,7 @@ Bee2 has the same words for other things, and what it made of them would be gree
 
 import re
 
-from settings.checks.common import Placed, applications_on, led_to, placed
+from settings.checks.common import Placed, applications_on, led_to, placed, server_of
 from settings.container_texts import VolumeMount
 from settings.containers import Application, Container, Job
 from settings.draft import Draft
@@ -158,7 +158,11 @@ def _one_volume(draft: Draft, one: Placed, proxy: str) -> None:
     """Report a job whose work its proxy would never see: they meet in a volume."""
     theirs = _configuration(draft.stack.applications[proxy])
     own = _configuration(one.container)
-    if theirs is None:
+    there = server_of(draft, "applications", proxy, draft.stack.applications[proxy])
+    if one.server and there and one.server != there:
+        message = f"{proxy} runs on {there} and would never see what this writes here; write server: {there}"
+        draft.report(message, one.section, one.name, "server")
+    elif theirs is None:
         if draft.whole("applications", proxy, "volumes"):
             message = f'what {one.name} tells this proxy is kept nowhere; write "haproxycfg:{_CONFIGURATION}"'
             draft.report(message, "applications", proxy, "volumes")

@@ -256,6 +256,20 @@ def test_a_job_whose_work_the_proxy_would_never_see_is_refused(folder: str, volu
     assert report(raw) == {"jobs.x.volumes": message}
 
 
+def test_a_job_on_another_server_writes_into_another_volume_of_the_same_name():
+    raw = good()
+    raw["servers"]["web2"] = {"plan": "vc2-1c-2gb", "region": "ewr", "os": 2136, "private_ip": "192.168.150.11"}
+    for section in ("applications", "jobs"):
+        for entry in raw[section].values():
+            entry["server"] = "web1"
+    raw["applications"]["haproxy"]["private"] = [8404]
+    raw["jobs"]["x"] = {**raw["jobs"]["hasetup"], "server": "web2"}
+    message = "haproxy runs on web1 and would never see what this writes here; write server: web1"
+    assert report(raw) == {"jobs.x.server": message}
+    raw["jobs"]["x"]["server"] = "web1"
+    settings.load(raw, name="test")
+
+
 def test_a_proxy_without_a_volume_is_told_nothing():
     raw = good()
     del raw["applications"]["haproxy"]["volumes"]
