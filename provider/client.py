@@ -55,7 +55,7 @@ class Client:
 
     def glance(self, path: str) -> Props:
         """A read that is not worth waiting for: asked once."""
-        return self._transport.call("GET", path, retries=0)
+        return self._transport.call("GET", path, once=True)
 
     def get(self, path: str, wrapper: str) -> Props:
         """The object at a path. Raises ApiError, BadAnswer for an answer without it."""

@@ -45,6 +45,10 @@ class Instance(VultrResource):
     alike = ("label", "region", "tags")
     spelled = {"userScheme": spelling.scheme}  # noqa: RUF012 (a table)
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._wanted: set[str] = set()  # URNs whose inputs the program has given to this process
+
     def create(self, ctx: Context, inputs: Props) -> tuple[str, Props]:
         """In previews the timeouts are spelled differently."""
         id, outputs = super().create(ctx, inputs)
@@ -76,11 +80,21 @@ class Instance(VultrResource):
             }
         )
 
+    def check(self, ctx: Context, olds: Props, news: Props) -> tuple[Props, list[CheckFailure]]:
+        """From here on the program's own inputs are compared."""
+        self._wanted.add(ctx.urn)
+        return super().check(ctx, olds, news)
+
     def diff(self, ctx: Context, id: str, olds: Props, news: Props) -> Difference:
-        """Nothing is deleted for another instance that Vultr does not sell: the preview ends with that."""
+        """Nothing is deleted for another instance that Vultr does not sell: the preview ends with that.
+
+        The engine also compares what nobody is about to make, and before it has the inputs checked: on a refresh what
+        it has read with what was recorded, and, where what an instance depends on is replaced, the recorded inputs
+        with some of them unknown, in the region that it may be leaving.
+        """
         found = super().diff(ctx, id, olds, news)
         region, plan = news.get("region"), news.get("plan")
-        if found.replaces and isinstance(region, str) and isinstance(plan, str):
+        if ctx.urn in self._wanted and found.replaces and isinstance(region, str) and isinstance(plan, str):
             try:
                 stock.must_have(self.client(ctx).glance, region.lower(), plan)
             except ApiError as error:

@@ -32,6 +32,7 @@ USER_AGENT = "apiary-vultr"
 RATE = 20.0
 BURST = 8
 ANSWER_SECONDS = 90.0  # the longest time for connecting, and without a byte of the answer
+GLANCE_SECONDS = 10.0  # the same, of what is not worth waiting for
 KEPT = 8  # idle connections
 STALE = 1.0  # idle seconds after which a connection carries no POST any more: the other side may be closing it just now
 FIRST_PAUSE = 0.5  # seconds before a request is repeated, doubled each time
@@ -89,15 +90,13 @@ class Transport:
         self._lock = threading.Lock()
         self._tls: ssl.SSLContext | None = None
 
-    def call(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, retries: int | None = None
-    ) -> Props:
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, once: bool = False) -> Props:
         """Send one request and return the answer's JSON object ({} when there is no content).
 
-        `retries`: how often it is repeated when it fails, where that is not as often as any other.
+        `once`: it is not repeated, whatever the answer, and waited for no longer than GLANCE_SECONDS.
         Raises ApiError, BadAnswer when a success can't be read, Interrupted while it waits to repeat.
         """
-        status, said = self._send(method, path, body, self._retries if retries is None else retries)
+        status, said = self._send(method, path, body, once=once)
         if status == 404 and not is_object(said):
             raise BadAnswer(method, path, status, said, "with something that is no JSON")
         if not 200 <= status <= 299:
@@ -112,8 +111,9 @@ class Transport:
             raise BadAnswer(method, path, status, said, "with something that is no object")
         return answer
 
-    def _send(self, method: str, path: str, body: Mapping[str, Any] | None, retries: int) -> tuple[int, str]:
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None, *, once: bool) -> tuple[int, str]:
         """Attempts until the answer is final: its status and content."""
+        retries, patience = (0, GLANCE_SECONDS) if once else (self._retries, ANSWER_SECONDS)
         failures, busy_until, pause = 0, 0.0, FIRST_PAUSE
         while True:
             if (wait := self._pace.reserve(clock.now())) > 1:  # Vultr has asked for it
@@ -121,7 +121,7 @@ class Transport:
             elif wait > 0:
                 clock.sleep(wait)
             try:
-                status, headers, said = self._attempt(method, path, body)
+                status, headers, said = self._attempt(method, path, body, patience)
             except _Unanswered as broken:
                 error = broken.cause
                 again = not isinstance(error, ssl.SSLCertVerificationError) and (method != "POST" or not broken.sent)
@@ -130,7 +130,7 @@ class Transport:
                     said = str(error) or type(error).__name__
                     raise ApiError(method, path, 0, said, sent=broken.sent) from error
             else:
-                if status == 429:
+                if status == 429 and not once:
                     now = clock.now()
                     busy_until = busy_until or now + BUSY_SECONDS
                     asked = headers.get("retry-after", "")
@@ -153,8 +153,10 @@ class Transport:
                 f"interrupted before {method} {path}, while Vultr had no room for requests or did not answer"
             )
 
-    def _attempt(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[int, dict[str, str], str]:
-        """One request: status, headers and content of its answer. Raises _Unanswered."""
+    def _attempt(
+        self, method: str, path: str, body: Mapping[str, Any] | None, patience: float = ANSWER_SECONDS
+    ) -> tuple[int, dict[str, str], str]:
+        """One request: status, headers and content of its answer. `patience`: seconds. Raises _Unanswered."""
         headers = {
             "Authorization": f"Bearer {self._key}",
             "User-Agent": USER_AGENT,
@@ -163,7 +165,7 @@ class Transport:
         }
         data = json.dumps(body, separators=(",", ":")).encode() if body is not None else None
         try:
-            connection = self._connection(STALE if method == "POST" else math.inf)
+            connection = self._connection(STALE if method == "POST" else math.inf, patience)
         except (OSError, http.client.HTTPException) as error:
             raise _Unanswered(error, sent=False) from error
         try:
@@ -176,18 +178,22 @@ class Transport:
         self._keep(connection, kept=not answer.will_close)
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, said
 
-    def _connection(self, longest: float) -> http.client.HTTPSConnection:
-        """One that was used less than `longest` seconds ago and is still wanted by the other side, or a new one."""
+    def _connection(self, longest: float, patience: float) -> http.client.HTTPSConnection:
+        """One that was used less than `longest` seconds ago and is still wanted by the other side, or a new one.
+
+        `patience`: the longest time for connecting, and without a byte of the answer.
+        """
         while True:
             with self._lock:
                 fresh = self._idle and clock.now() - self._idle[-1][1] < longest
                 connection = self._idle.pop()[0] if fresh else None
             if connection is None:
-                connection = self._new()
+                connection = self._new(patience)
                 connection.connect()
                 return connection
             # An idle connection that can be read has been closed by the other side.
             if connection.sock is not None and not select.select([connection.sock], [], [], 0)[0]:
+                connection.sock.settimeout(patience)
                 return connection
             connection.close()
 
@@ -198,16 +204,16 @@ class Transport:
                 return
         connection.close()
 
-    def _new(self) -> http.client.HTTPSConnection:
+    def _new(self, patience: float) -> http.client.HTTPSConnection:
         with self._lock:
             if self._tls is None:
                 self._tls = ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE") or None)
         proxy = proxy_for(HOST)
         if proxy is None:
-            return http.client.HTTPSConnection(HOST, context=self._tls, timeout=ANSWER_SECONDS)
+            return http.client.HTTPSConnection(HOST, context=self._tls, timeout=patience)
         parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         connection = http.client.HTTPSConnection(
-            parts.hostname or "", parts.port or 80, context=self._tls, timeout=ANSWER_SECONDS
+            parts.hostname or "", parts.port or 80, context=self._tls, timeout=patience
         )
         headers = {}
         if parts.username:

@@ -5,7 +5,7 @@ Bee2 has the same words for other things, and what it made of them would be gree
 
 import re
 
-from settings.checks.common import Placed, applications_on, led_to, placed
+from settings.checks.common import Placed, applications_on, led_to, placed, server_of
 from settings.container_texts import VolumeMount
 from settings.containers import Application, Container, Job
 from settings.draft import Draft
@@ -80,7 +80,8 @@ def _env(one: Placed) -> tuple[str, str, str]:
 def _section(draft: Draft, one: Placed) -> None:
     folder = str(one.container.build_dir)
     name = _official(one)[0]
-    if one.section == "applications" and (name in _JOB_IMAGES or name.startswith(_JOB_ORGANIZATIONS)):
+    ends = name in _JOB_IMAGES or name.startswith(_JOB_ORGANIZATIONS)
+    if one.section == "applications" and ends and not one.container.entrypoint:  # a loop around it does not end
         draft.report(f"{show(name)} runs to its end, so it is a job here; move it to jobs", one.section, one.name)
     if one.section == "applications" and folder in _JOBS:
         draft.report(f"{folder} runs to its end, so it is a job here; move it to jobs", one.section, one.name)
@@ -112,7 +113,9 @@ def _user(draft: Draft, one: Placed) -> None:
     at = (one.section, one.name)
     if name not in USERS or one.container.user is not None or given or not starts_daemon(one.container.command):
         return
-    if draft.whole(*at, "user") and draft.whole(*at, "capabilities") and draft.whole(*at, "command"):
+    if one.container.entrypoint and not any("entrypoint" in word for word in one.container.entrypoint):
+        return  # it is the image's own that changes it
+    if all(draft.whole(*at, key) for key in ("user", "capabilities", "command", "entrypoint")):
         user = USERS[name]["alpine" in tag]
         message = f"missing; {show(name)} would change its user at the start, and no capability is left for that; write"
         draft.report(f'{message} user: "{user}"', *at, "user")
@@ -155,7 +158,11 @@ def _one_volume(draft: Draft, one: Placed, proxy: str) -> None:
     """Report a job whose work its proxy would never see: they meet in a volume."""
     theirs = _configuration(draft.stack.applications[proxy])
     own = _configuration(one.container)
-    if theirs is None:
+    there = server_of(draft, "applications", proxy, draft.stack.applications[proxy])
+    if one.server and there and one.server != there:
+        message = f"{proxy} runs on {there} and would never see what this writes here; write server: {there}"
+        draft.report(message, one.section, one.name, "server")
+    elif theirs is None:
         if draft.whole("applications", proxy, "volumes"):
             message = f'what {one.name} tells this proxy is kept nowhere; write "haproxycfg:{_CONFIGURATION}"'
             draft.report(message, "applications", proxy, "volumes")

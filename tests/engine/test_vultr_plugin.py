@@ -113,6 +113,28 @@ def test_a_move_to_where_the_plan_is_not_sold_ends_in_its_preview(workplace: Wor
     assert vultr.resources_of(project)["mover"]["id"] != before
 
 
+def test_a_refresh_reads_a_server_that_was_changed_by_hand_whatever_is_sold(
+    workplace: Workplace, emulator: Emulator
+) -> None:
+    """The engine compares what it reads with what was recorded by the same call as what a program wants."""
+    inputs: dict[str, Any] = {"region": "ewr", "plan": "vc2-1c-1gb", "os_id": 2136, "label": "changed"}
+    project = vultr.project(workplace, "changed", {"changed": ("Instance", inputs)})
+    there = vultr.reaching(emulator)
+    vultr.succeeded(project.run("up", "--yes", environment=there))
+    id = vultr.resources_of(project)["changed"]["id"]
+    emulator.api.patch(f"/v2/instances/{id}", json={"os_id": 2625}).raise_for_status()
+    emulator.active(id)
+    sold_out = {"method": "GET", "path": "/v2/regions/ewr/availability", "status": 200, "count": -1,
+                "body": {"available_plans": []}}  # fmt: skip
+    emulator.control.post("/faults", json=sold_out).raise_for_status()
+    try:
+        vultr.succeeded(project.run("refresh", "--yes", "--skip-preview", environment=there))
+        assert vultr.resources_of(project)["changed"]["outputs"]["osId"] == 2625
+        assert "Vultr has no vc2-1c-1gb in ewr just now" in project.run("preview", environment=there).output
+    finally:
+        emulator.control.delete("/faults").raise_for_status()
+
+
 def test_storage_and_balancers_live_a_whole_life(workplace: Workplace, emulator: Emulator) -> None:
     resources = {
         name: (kind, {key: value for key, value in inputs.items() if key != "attached_instances"})

@@ -218,7 +218,7 @@ class Engine:
     """The engine's calls to one process of the provider."""
 
     def __init__(self, api: FakeApi, monkeypatch: pytest.MonkeyPatch, key: str = "EXAMPLE-API-KEY") -> None:
-        monkeypatch.setattr(transport.Transport, "_attempt", lambda _, *request: api.attempt(*request))
+        monkeypatch.setattr(transport.Transport, "_attempt", lambda _, *request: api.attempt(*request[:3]))
         monkeypatch.setattr(clock, "rest", api.rest)
         monkeypatch.setattr(clock, "now", lambda: api.now)
         monkeypatch.setattr(clock, "sleep", lambda seconds: api.rest(seconds, threading.Event()))

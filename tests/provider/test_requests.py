@@ -277,11 +277,13 @@ class Kept:
     made: ClassVar[list[Kept]] = []
     status, will_close = 204, False
 
-    def __init__(self, *_: Any, **__: Any) -> None:
+    def __init__(self, *_: Any, timeout: float, **__: Any) -> None:
         self.made.append(self)
+        self.timeout = timeout
 
     def connect(self) -> None:
         self.sock, self.far = socket.socketpair()
+        self.sock.settimeout(self.timeout)
 
     def request(self, *_: Any) -> None:
         """Nothing is sent."""
@@ -310,3 +312,14 @@ def test_a_connection_that_may_be_closing_carries_nothing_that_can_not_be_repeat
     now[0] += idle
     one._attempt(method, "/v2/ssh-keys", None)
     assert len(Kept.made) == made
+
+
+def test_what_is_not_worth_waiting_for_has_a_patience_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http.client, "HTTPSConnection", Kept)
+    monkeypatch.setattr(transport, "proxy_for", lambda _: None)
+    Kept.made.clear()
+    one = transport.Transport("a-key")
+    for once in (True, False, True):
+        one.call("GET", "/v2/regions/ewr/availability", once=once)
+        (connection,) = Kept.made
+        assert connection.sock.gettimeout() == (transport.GLANCE_SECONDS if once else transport.ANSWER_SECONDS)

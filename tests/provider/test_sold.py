@@ -51,7 +51,17 @@ def test_a_region_that_there_is_not_is_said(engine: Engine, api: FakeApi) -> Non
 
 
 @pytest.mark.parametrize(
-    "answer", [(0, None), refused(401), refused(500), (404, "<html>"), (200, {"available_plans": None})], ids=str
+    "answer",
+    [
+        (0, None),
+        refused(401),
+        (429, "", {"retry-after": "3"}),
+        refused(429),
+        refused(500),
+        (404, "<html>"),
+        (200, {"available_plans": None}),
+    ],
+    ids=str,
 )
 def test_what_can_t_be_asked_fails_nothing_and_is_asked_once(engine: Engine, api: FakeApi, answer: Answer) -> None:
     sells(api, answer)
@@ -64,3 +74,15 @@ def test_what_can_t_be_asked_fails_nothing_and_is_asked_once(engine: Engine, api
 def test_what_stays_asks_nobody(engine: Engine, api: FakeApi) -> None:
     assert diff(engine, INSTANCE | {"label": "other", "plan": "q"})["replaces"] == []
     assert api.requests() == []
+
+
+def test_what_has_moved_by_hand_is_read_whatever_is_sold(engine: Engine, api: FakeApi) -> None:
+    """A refresh compares what it has read with what was recorded; no program says that it be made anew."""
+    sells(api, (200, {"available_plans": []}))
+    state, recorded = engine.create("Instance", **INSTANCE), engine.inputs("Instance", **INSTANCE)
+    refreshing = engine.again()
+    api.objects["/v2/instances"][state["id"]]["os_id"] = 2
+    read = refreshing("Read", "Instance", id=state["id"], properties=state, inputs=recorded)
+    found = refreshing("Diff", "Instance", id=state["id"], olds=read["properties"], news=recorded)
+    assert found["replaces"] == ["osId"]
+    assert not any("availability" in path for _, path, _ in api.asked)

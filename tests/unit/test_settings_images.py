@@ -132,6 +132,12 @@ CASES = [
     ),
     (
         ("applications", "x"),
+        {"image": "redis:7", "entrypoint": ["/usr/local/bin/docker-entrypoint.sh", "redis-server"]},
+        "applications.x.user",
+        'missing; "redis" would change its user at the start',
+    ),
+    (
+        ("applications", "x"),
         {"image": "redis:7", "command": ["redis-server", "--appendonly", "yes"]},
         "applications.x.user",
         'missing; "redis" would change its user at the start',
@@ -167,6 +173,8 @@ def test_a_plan_s_number_leads_to_its_name_and_never_to_quotes():
         {"image": "registry.example.com/postgres:15"},
         {"image": "postgrest/postgrest"},
         {"image": "postgres:15", "command": ["pg_dump", "--version"]},
+        {"image": "redis:7", "entrypoint": ["redis-server"]},
+        {"image": "certbot/certbot", "entrypoint": ["sh", "-c", "while certbot renew; do sleep 12h; done"]},
     ],
     ids=str,
 )
@@ -246,6 +254,20 @@ def test_a_job_whose_work_the_proxy_would_never_see_is_refused(folder: str, volu
     }  # fmt: skip
     message = 'haproxy would never see what this writes; write "haproxycfg:/etc/haproxy", as it has'
     assert report(raw) == {"jobs.x.volumes": message}
+
+
+def test_a_job_on_another_server_writes_into_another_volume_of_the_same_name():
+    raw = good()
+    raw["servers"]["web2"] = {"plan": "vc2-1c-2gb", "region": "ewr", "os": 2136, "private_ip": "192.168.150.11"}
+    for section in ("applications", "jobs"):
+        for entry in raw[section].values():
+            entry["server"] = "web1"
+    raw["applications"]["haproxy"]["private"] = [8404]
+    raw["jobs"]["x"] = {**raw["jobs"]["hasetup"], "server": "web2"}
+    message = "haproxy runs on web1 and would never see what this writes here; write server: web1"
+    assert report(raw) == {"jobs.x.server": message}
+    raw["jobs"]["x"]["server"] = "web1"
+    settings.load(raw, name="test")
 
 
 def test_a_proxy_without_a_volume_is_told_nothing():

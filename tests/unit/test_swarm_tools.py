@@ -23,7 +23,7 @@ replicas_tool = load(TOOLS / "apiary-replicas")
 MANAGER = {"LocalNodeState": "active", "ControlAvailable": True, "NodeID": "n1", "NodeAddr": "192.168.150.11"}
 
 
-class Turns(list[str]):
+class Turns(list[Any]):
     """One answer after the other."""
 
 
@@ -37,10 +37,10 @@ class Docker:
     def __call__(self, *words: str, stdin: str | None = None) -> str:
         self.asked.append(words)
         answer = self.answers.get("_".join(words[:2]).replace("-", "_"), "")
+        if isinstance(answer, Turns):
+            answer = answer.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        if isinstance(answer, Turns):
-            return answer.pop(0)
         return answer if isinstance(answer, str) else json.dumps(answer)
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
@@ -63,10 +63,10 @@ def docker(monkeypatch: pytest.MonkeyPatch) -> Docker:
     return made
 
 
-def node(id: str, name: str, role: str = "manager") -> dict[str, Any]:
+def node(id: str, name: str, role: str = "manager", availability: str = "active") -> dict[str, Any]:
     return {
         "ID": id,
-        "Spec": {"Role": role, "Availability": "active", "Labels": {"apiary.server": name}},
+        "Spec": {"Role": role, "Availability": availability, "Labels": {"apiary.server": name}},
         **({"ManagerStatus": {"Reachability": "reachable"}} if role == "manager" else {}),
     }
 
@@ -108,7 +108,7 @@ def test_a_server_that_comes_back_takes_the_place_of_what_had_its_name(
 
 
 def test_a_node_has_its_servers_name_and_each_its_role_and_gets_replicas_or_not(docker: Docker) -> None:
-    demoted = node("n2", "web2", "worker")
+    demoted = node("n2", "web2", "worker", "pause")
     docker.answers |= {
         "node_ls": "n1 n2 n3",
         "node_inspect": Turns(
@@ -132,7 +132,7 @@ def test_who_is_about_to_leave_gets_no_replica_keeps_what_it_has_and_decides_not
     """Drained, it would lose all replicas at once; a manager would take the majority along as its server ends."""
     stranger = {"ID": "n4", "Spec": {"Role": "worker", "Availability": "active"}}  # has just joined
     found = [node("n1", "web1"), node("n2", "web2", "worker"), node("n3", "web3")]
-    left = [*found[:2], node("n3", "web3", "worker")]
+    left = [*found[:2], node("n3", "web3", "worker", "pause")]
     docker.answers |= {
         "node_ls": "n1 n2 n3 n4",
         "node_inspect": Turns([json.dumps([*found, stranger]), json.dumps([*left, stranger])]),
@@ -152,6 +152,22 @@ def test_whom_the_managers_do_not_count_nobody_demotes(docker: Docker) -> None:
     assert swarm_tool.main(["invite", "web3", "manager"]) == 0
     assert docker.told("node", "rm") == [("node", "rm", "--force", "n3")]
     assert not docker.told("node", "demote")
+
+
+def test_whoever_leads_may_be_demoted(docker: Docker) -> None:
+    """For a moment nobody leads then, and Docker refuses everything; what is left to say is said again."""
+    nobody = nodes_module.SwarmError("docker node update: The swarm does not have a leader.")
+    one, two, three = node("n1", "web1"), node("n2", "web2", "worker"), node("n3", "web3")
+    before, half, after = [one, node("n2", "web2"), three], [one, two, three], [one, two, node("n3", "web3", "worker")]
+    docker.answers |= {
+        "node_ls": "n1 n2 n3",
+        "node_inspect": Turns([json.dumps(before), nobody, json.dumps(half), json.dumps(after)]),
+        "node_update": Turns(["", "", nobody, ""]),  # the name, web2, web3, web3 again
+    }  # fmt: skip
+    members = ["web1=manager:active", "web2=worker:active", "web3=worker:active"]
+    assert swarm_tool.main(["known", "web1", "n1", *members]) == 0
+    assert [words[-1] for words in docker.told("node", "update", "--role", "worker")] == ["n2", "n3", "n3"]
+    assert docker.answers["node_inspect"] == []
 
 
 def test_a_manager_that_stays_one_is_told(
