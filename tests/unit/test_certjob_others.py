@@ -16,7 +16,7 @@ from certjob.failures import Failures
 from certjob.others import Closed
 from certjob.proxy import Proxy
 from certjob.run import Run
-from certjob.settings import Settings
+from certjob.settings import PRODUCTION, STAGING, Settings, slug
 
 from tests.unit.test_certjob import NOW, PlayedAuthority, PlayedProxy, account_key
 from tests.unit.test_hasetup_certificates import made
@@ -40,18 +40,29 @@ class Servers:
         proxy.__dict__["at"] = lambda address: self.proxies[address]
         return proxy
 
-    def run(self, address: str, *, now: datetime.datetime = NOW, key: str = KEY, names: tuple[str, ...] = NAMES) -> int:
+    def run(
+        self,
+        address: str,
+        *,
+        now: datetime.datetime = NOW,
+        key: str = KEY,
+        names: tuple[str, ...] = NAMES,
+        directory: str = PRODUCTION,
+    ) -> int:
         other = SECOND if address == FIRST else FIRST
         settings = Settings(
             domains={DOMAIN: names},
             proxy="haproxy",
+            directory=directory,
             account_key=key,
             peers={DOMAIN: (other,)},
             obtained_by={DOMAIN: FIRST} if address == SECOND else {},
         )
-        home = self._folder / address
-        home.mkdir(exist_ok=True)
+        home = self._folder / address / slug(directory)
+        home.mkdir(parents=True, exist_ok=True)
         authority = self.authorities.setdefault(address, Taking(settings, home))
+        if authority.settings.directory != directory:
+            authority = self.authorities[address] = Taking(settings, home)
         failures = Failures(home / "failures.json")
         return Run(
             settings, self.proxies[address], authority, failures, now,
@@ -164,19 +175,29 @@ def test_a_server_of_another_account_finds_nothing(servers: Servers):
     assert servers.authorities[SECOND].asked == [DOMAIN]
 
 
+def test_what_an_authority_for_tests_has_given_is_taken_for_no_other_ones(servers: Servers):
+    for address in (FIRST, SECOND):
+        assert servers.run(address, directory=STAGING) == 0
+    tried = servers.live(FIRST)
+    for address in (FIRST, SECOND):
+        assert servers.run(address) == 0
+    assert servers.authorities[FIRST].asked == [DOMAIN]
+    assert servers.live(FIRST) == servers.live(SECOND) != tried
+
+
 def test_what_is_handed_out_is_unread_and_unchanged_without_the_key():
-    pem, closed = made(DOMAIN, days=90), Closed.by(KEY)
+    pem, closed = made(DOMAIN, days=90), Closed.by(KEY, PRODUCTION)
     word = closed.close(DOMAIN, pem)
     assert closed.open(DOMAIN, word) == pem
     assert "PRIVATE" not in word
     assert closed.open("other.example.net", word) is None
-    assert Closed.by(account_key()).open(DOMAIN, word) is None
+    assert Closed.by(account_key(), PRODUCTION).open(DOMAIN, word) is None
     changed = word[:40] + ("A" if word[40] != "A" else "B") + word[41:]
     assert closed.open(DOMAIN, changed) is None
     for broken in ("", "x", "none at all", word[:-8]):
         assert closed.open(DOMAIN, broken) is None
     assert closed.name(DOMAIN) != closed.name("other.example.net")
-    assert Closed.by(account_key()).name(DOMAIN) != closed.name(DOMAIN)
+    assert Closed.by(account_key(), PRODUCTION).name(DOMAIN) != closed.name(DOMAIN)
 
 
 def test_the_proxys_map_keeps_the_account_and_drops_the_domains_that_went(tmp_path: Path):
