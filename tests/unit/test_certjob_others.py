@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import sys
 from pathlib import Path
 
@@ -211,18 +212,30 @@ def test_the_proxys_map_keeps_the_account_and_drops_the_domains_that_went(tmp_pa
     assert (tmp_path / "acme.map").read_text() == "thumbprint other\nbb word-of-b\n"
 
 
-def test_of_what_was_obtained_and_what_was_taken_the_later_one_is_served(tmp_path: Path):
+def test_of_what_was_obtained_and_what_was_taken_the_last_one_is_served_however_long(tmp_path: Path):
     authority = Authority(Settings(domains={DOMAIN: NAMES}, proxy="haproxy"), tmp_path)
     assert authority.pem(DOMAIN) is None
-    early, late = made(*NAMES, days=30), made(*NAMES, days=90)
-    authority.take(DOMAIN, early)
-    assert authority.pem(DOMAIN) == early
-    assert oct((tmp_path / "taken" / f"{DOMAIN}.pem").stat().st_mode & 0o777) == "0o600"
-    live = tmp_path / "live" / DOMAIN
-    live.mkdir(parents=True)
-    cut = late.index("-----BEGIN PRIVATE") if "-----BEGIN PRIVATE" in late else late.index("-----BEGIN EC")
-    (live / "fullchain.pem").write_text(late[:cut])
-    (live / "privkey.pem").write_text(late[cut:])
-    assert authority.pem(DOMAIN) == late
+    bare, taken, obtained = made(DOMAIN, days=90), made(DOMAIN, f"www.{DOMAIN}", days=80), made(DOMAIN, days=40)
+    obtain(authority, bare, 1)
+    assert authority.pem(DOMAIN) == bare
+    authority.take(DOMAIN, taken)
+    assert authority.pem(DOMAIN) == taken
+    kept = tmp_path / "taken" / f"{DOMAIN}.pem"
+    assert oct(kept.stat().st_mode & 0o777) == "0o600"
+    os.utime(kept, (2, 2))
+    obtain(authority, obtained, 3)
+    assert authority.pem(DOMAIN) == obtained
+    (tmp_path / "live" / DOMAIN / "privkey.pem").write_text("torn")
+    assert authority.pem(DOMAIN) == taken
     authority.forget(DOMAIN)
     assert authority.pem(DOMAIN) is None
+
+
+def obtain(authority: Authority, pem: str, at: int) -> None:
+    """As certbot leaves it, at a time in seconds."""
+    live = authority.home / "live" / DOMAIN
+    live.mkdir(parents=True, exist_ok=True)
+    cut = min(pem.index(f"-----BEGIN {kind}") for kind in ("PRIVATE", "EC") if f"-----BEGIN {kind}" in pem)
+    (live / "fullchain.pem").write_text(pem[:cut])
+    (live / "privkey.pem").write_text(pem[cut:])
+    os.utime(live / "fullchain.pem", (at, at))
