@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "images" / "CertBot"))
 
 from certjob import certificate
 from certjob.authority import Authority
-from certjob.failures import Failures
+from certjob.failures import Failure, Failures
 from certjob.others import Closed
 from certjob.proxy import Proxy
 from certjob.run import Run
@@ -49,15 +50,17 @@ class Servers:
         key: str = KEY,
         names: tuple[str, ...] = NAMES,
         directory: str = PRODUCTION,
+        shared: tuple[str, ...] = (DOMAIN,),
+        seconds: float = 0.3,
     ) -> int:
         other = SECOND if address == FIRST else FIRST
         settings = Settings(
-            domains={DOMAIN: names},
+            domains={DOMAIN: names} | {one: (one,) for one in shared if one != DOMAIN},
             proxy="haproxy",
             directory=directory,
             account_key=key,
-            peers={DOMAIN: (other,)},
-            obtained_by={DOMAIN: FIRST} if address == SECOND else {},
+            peers=dict.fromkeys(shared, (other,)),
+            obtained_by=dict.fromkeys(shared, FIRST) if address == SECOND else {},
         )
         home = self._folder / address / slug(directory)
         home.mkdir(parents=True, exist_ok=True)
@@ -67,8 +70,11 @@ class Servers:
         failures = Failures(home / "failures.json")
         return Run(
             settings, self.proxies[address], authority, failures, now,
-            resolver=lambda _: True, dns_seconds=0, proxy_seconds=0, others_seconds=0.3,
+            resolver=lambda _: True, dns_seconds=0, proxy_seconds=0, others_seconds=seconds,
         ).run()  # fmt: skip
+
+    def failure(self, address: str) -> Failure | None:
+        return Failures(self._folder / address / slug(PRODUCTION) / "failures.json").of(DOMAIN)
 
     def live(self, address: str) -> str:
         pem: str = self.proxies[address].live[DOMAIN]
@@ -135,8 +141,37 @@ def test_a_first_server_that_is_dead_is_asked_once_and_not_waited_for(servers: S
         raise TimeoutError
 
     servers.proxies[FIRST].__dict__["handed"] = dead
-    assert servers.run(SECOND) == 0
+    began = time.monotonic()
+    assert servers.run(SECOND, shared=(DOMAIN, "b.example.net", "c.example.net"), seconds=60) == 0
+    assert time.monotonic() - began < 30, "half of what a living one is waited for"
     assert asked == [DOMAIN]
+    assert servers.authorities[SECOND].asked == [DOMAIN, "b.example.net", "c.example.net"]
+
+
+def test_what_no_other_server_has_any_more_is_handed_out_no_more(servers: Servers):
+    servers.run(FIRST, shared=(DOMAIN, "b.example.net"))
+    assert len(servers.proxies[FIRST].out) == 2
+    servers.run(FIRST)
+    assert list(servers.proxies[FIRST].out) == [Closed.by(KEY, PRODUCTION).name(DOMAIN)]
+    word = servers.proxies[FIRST].out.copy()
+    servers.run(FIRST)
+    assert servers.proxies[FIRST].out == word, "the same is not closed anew"
+
+
+def test_what_was_taken_is_forgotten_as_a_failure(servers: Servers):
+    servers.proxies[SECOND].silent[DOMAIN] = "it does not answer"
+    servers.run(SECOND)
+    assert servers.failure(SECOND) is not None
+    servers.proxies[SECOND].silent.clear()
+    servers.run(FIRST)
+    servers.run(SECOND)
+    assert servers.failure(SECOND) is None
+
+
+def test_a_name_that_is_new_is_not_left_to_a_first_one_that_does_not_get_it(servers: Servers):
+    servers.run(FIRST)
+    servers.run(SECOND)
+    assert servers.run(SECOND, names=(DOMAIN, f"www.{DOMAIN}")) == 0
     assert servers.authorities[SECOND].asked == [DOMAIN]
 
 
