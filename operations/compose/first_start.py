@@ -23,6 +23,8 @@ _FILLS = re.compile(
     r"\bCREATE\s+(?:OR\s+REPLACE\s+)?(?:TABLE|VIEW|FUNCTION|PROCEDURE|TYPE|SEQUENCE|TRIGGER)\b|\bINSERT\s+INTO\b",
     re.IGNORECASE,
 )
+_EXTENSION = re.compile(r"\bCREATE\s+EXTENSION\s+(?:IF\s+NOT\s+EXISTS\s+)?[\"]?([A-Za-z_][\w-]*)", re.IGNORECASE)
+_COMMENT = re.compile(r"^[ \t]*--(?![a-z]).*", re.MULTILINE)  # and no option of a program
 _CHOOSES = re.compile(r"(?:^|;)\s*USE\s", re.IGNORECASE | re.MULTILINE)
 _PASSWORD = re.compile(r"(?:\bBY|\bPASSWORD)\s+'([^'$]{8,})'", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{?([A-Z_]+)")
@@ -30,7 +32,8 @@ _VARIABLE = re.compile(r"\$\{?([A-Z_]+)")
 
 def read(one: One, server: Server, texts: Mapping[str, str], at: Path) -> bool:
     """Say what becomes of scripts, by the names of their files; whether they can come over."""
-    for file, text in sorted(texts.items()):
+    meant = {file: _COMMENT.sub("", text) for file, text in texts.items()}
+    for file, text in sorted(meant.items()):
         if why := _in_vain(server, text):
             one.told.cannot(
                 at,
@@ -39,16 +42,22 @@ def read(one: One, server: Server, texts: Mapping[str, str], at: Path) -> bool:
                 "the database is there (docs/databases.md)",
             )
             return False
-    made = sorted({match["name"] for text in texts.values() for match in _ROLE.finditer(text)})
+    made = sorted({match["name"] for text in meant.values() for match in _ROLE.finditer(text)})
     for text in texts.values():
         for match in _PASSWORD.finditer(text):
             one.scene.secrets.name(f"{one.entry.name}_first_start", match[1])
-    also = sorted({match["name"] for text in texts.values() for match in _DATABASE.finditer(text)})
+    also = sorted({match["name"] for text in meant.values() for match in _DATABASE.finditer(text)})
     words = "what runs at the first start finds no database of an application yet"
     if made or also:
         spelt = [f"{kind} {', '.join(names)}" for kind, names in (("role", made), ("database", also)) if names]
         words += f"; it makes {' and '.join(spelt)} itself, and services log in as the roles of their databases, by db"
     one.told.differs((*at, "target"), words)
+    if server.engine == databases.POSTGRES:
+        for extension in sorted({match[1] for text in meant.values() for match in _EXTENSION.finditer(text)}):
+            one.told.do(
+                f"have the extension {extension} in each database of {one.entry.name} that needs it, unless it comes "
+                "by a dump: a first start makes it in none of them now (docs/databases.md)"
+            )
     if not texts or any(text.strip() for text in texts.values()):
         one.told.do(f"see what {one.entry.name} runs from {FOLDER}: it runs before the job dbsetup has made databases")
     return True

@@ -95,8 +95,10 @@ class Reading:
         for path in paths:
             for document in documents(self.files.read(path), self.spelt(path)):
                 said = document.get("name") if isinstance(document, dict) else None
+                # What is wrong with a variable in it is said where the whole file is read.
+                said = variables.Interpolation(self.environment, path).data(said)
                 found = said if isinstance(said, str) and "$" not in said else found
-        self.environment["COMPOSE_PROJECT_NAME"] = re.sub(r"^[_-]+|[^a-z0-9_-]", "", found.lower())
+        self.environment["COMPOSE_PROJECT_NAME"] = re.sub(r"[^a-z0-9_-]", "", found.lower()).lstrip("_-")
 
     def _file(self, path: str, folder: str) -> Data:
         if path in self._documents:

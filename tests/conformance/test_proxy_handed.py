@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "images" / "CertBot"))
 
 from certjob.others import Closed, Others
 from certjob.proxy import HANDED, Proxy
+from certjob.settings import PRODUCTION
 
 from tests.conformance.applications import named, port
 from tests.conformance.proxy import curl, needs_proxy, running
@@ -43,7 +44,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         here = {name: port(listener) for name, listener in listening.items()}
         with running(folder, {DOMAIN: {"app": "shop", "port": 8080, "tls": True, "www": False}}, here) as ports:
             proxy = Proxy("127.0.0.1", folder, ports["http"], ports["https"])
-            yield Place(Others(Closed.by(account_key()), proxy), folder, ports)
+            yield Place(Others(Closed.by(account_key(), PRODUCTION), proxy), folder, ports)
 
 
 def test_what_is_handed_out_is_had_at_once_over_both_families_and_after_a_reload(place: Place):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,11 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "images" / "CertBot"))
 
 from certjob import certificate
 from certjob.authority import Authority
-from certjob.failures import Failures
+from certjob.failures import Failure, Failures
 from certjob.others import Closed
 from certjob.proxy import Proxy
 from certjob.run import Run
-from certjob.settings import Settings
+from certjob.settings import PRODUCTION, STAGING, Settings, slug
 
 from tests.unit.test_certjob import NOW, PlayedAuthority, PlayedProxy, account_key
 from tests.unit.test_hasetup_certificates import made
@@ -40,23 +42,39 @@ class Servers:
         proxy.__dict__["at"] = lambda address: self.proxies[address]
         return proxy
 
-    def run(self, address: str, *, now: datetime.datetime = NOW, key: str = KEY, names: tuple[str, ...] = NAMES) -> int:
+    def run(
+        self,
+        address: str,
+        *,
+        now: datetime.datetime = NOW,
+        key: str = KEY,
+        names: tuple[str, ...] = NAMES,
+        directory: str = PRODUCTION,
+        shared: tuple[str, ...] = (DOMAIN,),
+        seconds: float = 0.3,
+    ) -> int:
         other = SECOND if address == FIRST else FIRST
         settings = Settings(
-            domains={DOMAIN: names},
+            domains={DOMAIN: names} | {one: (one,) for one in shared if one != DOMAIN},
             proxy="haproxy",
+            directory=directory,
             account_key=key,
-            peers={DOMAIN: (other,)},
-            obtained_by={DOMAIN: FIRST} if address == SECOND else {},
+            peers=dict.fromkeys(shared, (other,)),
+            obtained_by=dict.fromkeys(shared, FIRST) if address == SECOND else {},
         )
-        home = self._folder / address
-        home.mkdir(exist_ok=True)
+        home = self._folder / address / slug(directory)
+        home.mkdir(parents=True, exist_ok=True)
         authority = self.authorities.setdefault(address, Taking(settings, home))
+        if authority.settings.directory != directory:
+            authority = self.authorities[address] = Taking(settings, home)
         failures = Failures(home / "failures.json")
         return Run(
             settings, self.proxies[address], authority, failures, now,
-            resolver=lambda _: True, dns_seconds=0, proxy_seconds=0, others_seconds=0.3,
+            resolver=lambda _: True, dns_seconds=0, proxy_seconds=0, others_seconds=seconds,
         ).run()  # fmt: skip
+
+    def failure(self, address: str) -> Failure | None:
+        return Failures(self._folder / address / slug(PRODUCTION) / "failures.json").of(DOMAIN)
 
     def live(self, address: str) -> str:
         pem: str = self.proxies[address].live[DOMAIN]
@@ -123,8 +141,37 @@ def test_a_first_server_that_is_dead_is_asked_once_and_not_waited_for(servers: S
         raise TimeoutError
 
     servers.proxies[FIRST].__dict__["handed"] = dead
-    assert servers.run(SECOND) == 0
+    began = time.monotonic()
+    assert servers.run(SECOND, shared=(DOMAIN, "b.example.net", "c.example.net"), seconds=60) == 0
+    assert time.monotonic() - began < 30, "half of what a living one is waited for"
     assert asked == [DOMAIN]
+    assert servers.authorities[SECOND].asked == [DOMAIN, "b.example.net", "c.example.net"]
+
+
+def test_what_no_other_server_has_any_more_is_handed_out_no_more(servers: Servers):
+    servers.run(FIRST, shared=(DOMAIN, "b.example.net"))
+    assert len(servers.proxies[FIRST].out) == 2
+    servers.run(FIRST)
+    assert list(servers.proxies[FIRST].out) == [Closed.by(KEY, PRODUCTION).name(DOMAIN)]
+    word = servers.proxies[FIRST].out.copy()
+    servers.run(FIRST)
+    assert servers.proxies[FIRST].out == word, "the same is not closed anew"
+
+
+def test_what_was_taken_is_forgotten_as_a_failure(servers: Servers):
+    servers.proxies[SECOND].silent[DOMAIN] = "it does not answer"
+    servers.run(SECOND)
+    assert servers.failure(SECOND) is not None
+    servers.proxies[SECOND].silent.clear()
+    servers.run(FIRST)
+    servers.run(SECOND)
+    assert servers.failure(SECOND) is None
+
+
+def test_a_name_that_is_new_is_not_left_to_a_first_one_that_does_not_get_it(servers: Servers):
+    servers.run(FIRST)
+    servers.run(SECOND)
+    assert servers.run(SECOND, names=(DOMAIN, f"www.{DOMAIN}")) == 0
     assert servers.authorities[SECOND].asked == [DOMAIN]
 
 
@@ -164,19 +211,29 @@ def test_a_server_of_another_account_finds_nothing(servers: Servers):
     assert servers.authorities[SECOND].asked == [DOMAIN]
 
 
+def test_what_an_authority_for_tests_has_given_is_taken_for_no_other_ones(servers: Servers):
+    for address in (FIRST, SECOND):
+        assert servers.run(address, directory=STAGING) == 0
+    tried = servers.live(FIRST)
+    for address in (FIRST, SECOND):
+        assert servers.run(address) == 0
+    assert servers.authorities[FIRST].asked == [DOMAIN]
+    assert servers.live(FIRST) == servers.live(SECOND) != tried
+
+
 def test_what_is_handed_out_is_unread_and_unchanged_without_the_key():
-    pem, closed = made(DOMAIN, days=90), Closed.by(KEY)
+    pem, closed = made(DOMAIN, days=90), Closed.by(KEY, PRODUCTION)
     word = closed.close(DOMAIN, pem)
     assert closed.open(DOMAIN, word) == pem
     assert "PRIVATE" not in word
     assert closed.open("other.example.net", word) is None
-    assert Closed.by(account_key()).open(DOMAIN, word) is None
+    assert Closed.by(account_key(), PRODUCTION).open(DOMAIN, word) is None
     changed = word[:40] + ("A" if word[40] != "A" else "B") + word[41:]
     assert closed.open(DOMAIN, changed) is None
     for broken in ("", "x", "none at all", word[:-8]):
         assert closed.open(DOMAIN, broken) is None
     assert closed.name(DOMAIN) != closed.name("other.example.net")
-    assert Closed.by(account_key()).name(DOMAIN) != closed.name(DOMAIN)
+    assert Closed.by(account_key(), PRODUCTION).name(DOMAIN) != closed.name(DOMAIN)
 
 
 def test_the_proxys_map_keeps_the_account_and_drops_the_domains_that_went(tmp_path: Path):
@@ -190,18 +247,30 @@ def test_the_proxys_map_keeps_the_account_and_drops_the_domains_that_went(tmp_pa
     assert (tmp_path / "acme.map").read_text() == "thumbprint other\nbb word-of-b\n"
 
 
-def test_of_what_was_obtained_and_what_was_taken_the_later_one_is_served(tmp_path: Path):
+def test_of_what_was_obtained_and_what_was_taken_the_last_one_is_served_however_long(tmp_path: Path):
     authority = Authority(Settings(domains={DOMAIN: NAMES}, proxy="haproxy"), tmp_path)
     assert authority.pem(DOMAIN) is None
-    early, late = made(*NAMES, days=30), made(*NAMES, days=90)
-    authority.take(DOMAIN, early)
-    assert authority.pem(DOMAIN) == early
-    assert oct((tmp_path / "taken" / f"{DOMAIN}.pem").stat().st_mode & 0o777) == "0o600"
-    live = tmp_path / "live" / DOMAIN
-    live.mkdir(parents=True)
-    cut = late.index("-----BEGIN PRIVATE") if "-----BEGIN PRIVATE" in late else late.index("-----BEGIN EC")
-    (live / "fullchain.pem").write_text(late[:cut])
-    (live / "privkey.pem").write_text(late[cut:])
-    assert authority.pem(DOMAIN) == late
+    bare, taken, obtained = made(DOMAIN, days=90), made(DOMAIN, f"www.{DOMAIN}", days=80), made(DOMAIN, days=40)
+    obtain(authority, bare, 1)
+    assert authority.pem(DOMAIN) == bare
+    authority.take(DOMAIN, taken)
+    assert authority.pem(DOMAIN) == taken
+    kept = tmp_path / "taken" / f"{DOMAIN}.pem"
+    assert oct(kept.stat().st_mode & 0o777) == "0o600"
+    os.utime(kept, (2, 2))
+    obtain(authority, obtained, 3)
+    assert authority.pem(DOMAIN) == obtained
+    (tmp_path / "live" / DOMAIN / "privkey.pem").write_text("torn")
+    assert authority.pem(DOMAIN) == taken
     authority.forget(DOMAIN)
     assert authority.pem(DOMAIN) is None
+
+
+def obtain(authority: Authority, pem: str, at: int) -> None:
+    """As certbot leaves it, at a time in seconds."""
+    live = authority.home / "live" / DOMAIN
+    live.mkdir(parents=True, exist_ok=True)
+    cut = min(pem.index(f"-----BEGIN {kind}") for kind in ("PRIVATE", "EC") if f"-----BEGIN {kind}" in pem)
+    (live / "fullchain.pem").write_text(pem[:cut])
+    (live / "privkey.pem").write_text(pem[cut:])
+    os.utime(live / "fullchain.pem", (at, at))

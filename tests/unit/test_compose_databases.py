@@ -72,7 +72,7 @@ services:
     environment: {MARIADB_ROOT_PASSWORD: r00tpasswd}
     healthcheck: {test: "mariadb-admin ping -p$$MARIADB_ROOT_PASSWORD"}
 """,
-        "more.sql": "CREATE EXTENSION hstore;",
+        "more.sql": '-- CREATE TABLE: see b\nCREATE EXTENSION hstore;create extension if not exists "uuid-ossp";',
     })  # fmt: skip
     assert refused(done) == {}
     assert "test" not in entry(done, "db")["health"]
@@ -80,6 +80,8 @@ services:
     assert "finds no database of an application yet" in verdicts(done)["services.db.volumes[0].target"][1]
     assert entry(done, "own")["health"]["test"] == ["CMD-SHELL", "mariadb-admin ping -p$MARIADB_ROOT_PASSWORD"]
     assert not any("copy /srv/db" in step for step in done.told.todo)
+    told = [step.split(" in each")[0] for step in done.told.todo if "extension" in step]
+    assert told == ["have the extension hstore", "have the extension uuid-ossp"]
 
 
 SAME = """

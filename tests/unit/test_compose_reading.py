@@ -317,7 +317,12 @@ def test_what_is_no_duration_is_refused(value):
 
 @pytest.mark.parametrize(
     ("name", "environment", "expected"),
-    [("", {}, "shop"), ("name: My.Store", {}, "mystore"), ("name: store", {"COMPOSE_PROJECT_NAME": "other"}, "other")],
+    [
+        ("", {}, "shop"),
+        ("name: My.Store", {}, "mystore"),
+        ("name: store", {"COMPOSE_PROJECT_NAME": "other"}, "other"),
+        ("name: ${COMPOSE_PROJECT_NAME:-${STORE}2}", {"STORE": "._store"}, "store2"),
+    ],
 )
 def test_the_project_s_name_may_be_spoken_of(name, environment, expected):
     files = {

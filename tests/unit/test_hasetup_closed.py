@@ -83,6 +83,19 @@ def test_what_the_proxy_refuses_leaves_closed_what_was(files: Files, monkeypatch
     assert (files.maintenance_map.read_text(), files.live.read_text()) == (CLOSED, BEFORE)
 
 
+def test_a_proxy_that_is_down_finds_it_closed_by_the_new_name_alone(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(_: object) -> None:
+        raise sockets.NotRunningError
+
+    monkeypatch.setattr(sockets, "reload", nobody)
+    after = rendered(news="example.com", other="example.com/api", wild="*.example.net")
+    for _ in range(2):
+        apply.apply(after, files, proxy="haproxy", check=lambda _: None)
+        assert (files.maintenance_map.read_text(), files.live.read_text()) == (MOVED, after)
+
+
 def test_a_run_that_was_killed_before_it_was_told_is_finished_by_the_next(
     files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,6 @@ whether another one is wanted is `certificate`'s.
 from __future__ import annotations
 
 import base64
-import datetime
 import hashlib
 import json
 import os
@@ -112,16 +111,19 @@ class Authority:
         shutil.rmtree(self.home / "accounts", ignore_errors=True)
 
     def pem(self, domain: str) -> str | None:
-        """What it has given, here or to another server, chain and key; of two the one that ends later; None without."""
+        """What it has given, here or to another server, chain and key; of two the one that came last; None without.
+
+        Each came because the one before would not do: it may end later, and lack a name.
+        """
         folder = self.home / "live" / domain
-        found: list[tuple[datetime.datetime, str]] = []
+        found: list[tuple[int, str]] = []
         for files in ((folder / "fullchain.pem", folder / "privkey.pem"), (self._taken(domain),)):
             try:
-                pem = "".join(file.read_text() for file in files)
+                pem, came = "".join(file.read_text() for file in files), files[0].stat().st_mtime_ns
             except FileNotFoundError:
                 continue
-            if known := certificate.read(pem):
-                found.append((known.ends, pem))
+            if certificate.read(pem):
+                found.append((came, pem))
         return max(found)[1] if found else None
 
     def take(self, domain: str, pem: str) -> None:

@@ -30,19 +30,23 @@ LARGEST = 1 << 20  # bytes of a certificate with its key
 
 @dataclass(frozen=True)
 class Closed:
-    """What only servers with the same account key open: `closing` and `naming` are keys of 32 bytes."""
+    """What only servers with the same account at an authority open: `closing` and `naming` are keys of 32 bytes."""
 
     closing: bytes
     naming: bytes
 
     @classmethod
-    def by(cls, account_key: str) -> Closed:
-        """Of the account's private key, as PEM. Raises ValueError."""
+    def by(cls, account_key: str, directory: str) -> Closed:
+        """Of the account's private key, as PEM, and the URL of the authority's directory. Raises ValueError.
+
+        The key is the same at every authority: what one for tests has given must be no other's.
+        """
         key = serialization.load_pem_private_key(account_key.encode(), None)
         der = key.private_bytes(
             serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        made = HKDF(hashes.SHA256(), 64, salt=None, info=b"apiary: certificates between servers").derive(der)
+        info = f"apiary: certificates between servers, of {directory}".encode()
+        made = HKDF(hashes.SHA256(), 64, salt=None, info=info).derive(der)
         return cls(made[:32], made[32:])
 
     def name(self, domain: str) -> str:

@@ -9,6 +9,7 @@ that in the running proxy through the admin socket: no reload, no connection los
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import http.client
 import os
@@ -16,6 +17,7 @@ import re
 import secrets
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -109,22 +111,23 @@ class Proxy:
                     self._ask(f"add map {self._map} {name} {word}")
 
     def handed(self, domain: str, name: str) -> str | None:
-        """What it hands out by this name; None where it has nothing, or refuses. Raises TimeoutError."""
-        connection = http.client.HTTPConnection(self.host, self.http_port, timeout=SECONDS)
+        """What it hands out by this name; None where it has nothing, or refuses. Raises TimeoutError for a dead one."""
         try:
-            connection.request("GET", f"{HANDED}{name}", headers={"Host": domain})
-            answer = connection.getresponse()
-            word = answer.read(HANDED_BYTES).decode(errors="replace").strip()
+            status, word = self._visited(domain, f"{HANDED}{name}", HANDED_BYTES)
         except TimeoutError:
             raise
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException) as error:
+            # Told after some seconds by its neighbours, of each name anew.
+            if isinstance(error, OSError) and error.errno == errno.EHOSTUNREACH:
+                raise TimeoutError(str(error)) from error
             return None
-        finally:
-            connection.close()
-        return word if answer.status == 200 else None
+        return word if status == 200 else None
 
     def answers(self, names: Mapping[str, object], thumbprint: str, seconds: float) -> dict[str, str]:
-        """name -> what came instead of the answer to a challenge, of those that did not give it in time."""
+        """name -> what came instead of the answer to a challenge, of those that did not give it in time.
+
+        A dead one takes its time for each name: once all time is up it is asked for no more of them.
+        """
         missing = dict.fromkeys(names, "")
         deadline = time.monotonic() + seconds
         while True:
@@ -133,25 +136,43 @@ class Proxy:
                 wrong = self._challenge(name, token, f"{token}.{thumbprint}")
                 if wrong is None:
                     del missing[name]
-                else:
-                    missing[name] = wrong
+                    continue
+                missing[name] = wrong
+                if time.monotonic() >= deadline:
+                    return {name: said or wrong for name, said in missing.items()}
             if not missing or time.monotonic() >= deadline:
                 return missing
             time.sleep(POLL)
 
     def _challenge(self, name: str, token: str, wanted: str) -> str | None:
-        connection = http.client.HTTPConnection(self.host, self.http_port, timeout=SECONDS)
         try:
-            connection.request("GET", f"{CHALLENGE}{token}", headers={"Host": name})
-            answer = connection.getresponse()
-            body = answer.read(1000).decode(errors="replace")
+            status, body = self._visited(name, f"{CHALLENGE}{token}", 1000)
         except (OSError, http.client.HTTPException) as error:
             return f"it does not answer: {error}"
+        return None if (status, body) == (200, wanted) else f"it answers with status {status}"
+
+    def _visited(self, name: str, path: str, most: int) -> tuple[int, str]:
+        """(status, at most so many bytes) that a visitor of `name` gets over http.
+
+        Raises HTTPException, OSError; TimeoutError for what has not come whole in time, however steadily it drips.
+        """
+        connection = http.client.HTTPConnection(self.host, self.http_port, timeout=SECONDS)
+        is_late = threading.Event()
+        try:
+            connection.connect()
+            limit = threading.Timer(SECONDS, _cut, (connection.sock, is_late))
+            limit.start()
+            try:
+                connection.request("GET", path, headers={"Host": name})
+                answer = connection.getresponse()
+                body = answer.read(most).decode(errors="replace").strip()
+            finally:
+                limit.cancel()
+                if is_late.is_set():
+                    raise TimeoutError(f"it has not come to an end in {SECONDS:.0f} s")
         finally:
             connection.close()
-        if answer.status == 200 and body.strip() == wanted:
-            return None
-        return f"it answers with status {answer.status}"
+        return answer.status, body
 
     def install(self, domain: str, pem: str, name: str) -> bool:
         """Put a certificate in the domain's place, in the file and in the running proxy; whether anything was done.
@@ -205,6 +226,12 @@ class Proxy:
             while chunk := connection.recv(65536):
                 answer += chunk
         return answer.decode(errors="replace")
+
+
+def _cut(connection: socket.socket, is_late: threading.Event) -> None:
+    is_late.set()
+    with contextlib.suppress(OSError):  # it has just ended
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _write(path: Path, text: str, mode: int) -> None:

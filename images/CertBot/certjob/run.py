@@ -66,7 +66,8 @@ class Run:
             # Also where nothing is due: other servers of a name may ask for a certificate now.
             self._ready()
             self.proxy.learn(thumbprint_of(self.settings.account_key))
-            self.others = Others(Closed.by(self.settings.account_key), self.proxy)
+            closed = Closed.by(self.settings.account_key, self.settings.directory)
+            self.others = Others(closed, self.proxy)
             self.others.hand_only(iter(self.settings.peers))
         own = self.proxy.own()
         due: dict[str, tuple[tuple[str, ...], str]] = {}
