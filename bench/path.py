@@ -96,15 +96,15 @@ def watched(hive: Hive) -> tuple[float, list[Step], list[Step]]:
     started = time.monotonic()
 
     def follow() -> None:
-        text, at = "", 0
+        begun, at = b"", 0
         while True:
             last = ended.is_set()
             if log.exists():
-                with log.open() as file:
+                with log.open("rb") as file:
                     file.seek(at)
-                    text += file.read()
+                    begun += file.read()
                     at = file.tell()
-                *whole, text = text.split("\n")
+                *whole, begun = begun.split(b"\n")
                 seen.extend((time.monotonic() - started, json.loads(line)) for line in whole)
             if last:
                 return
