@@ -109,11 +109,48 @@ def test_databases_have_their_character_set_before_anything_is_loaded(monkeypatc
     databases = "CREATE DATABASE IF NOT EXISTS `shop` CHARACTER SET latin1 COLLATE latin1_german2_ci;\n"
     dump = f"CREATE USER IF NOT EXISTS `a`@`%`;\nGRANT SELECT ON `shop`.`orders` TO `a`@`%`;\n{databases}"
     dump += f"{engine_mysql.HEAD}{{}}\n{engine_mysql.ROLES_MARK.decode()}\n"
-    loaded: list[str] = []
-    monkeypatch.setattr(docker, "execute", lambda *_, stdin: loaded.append(stdin.decode()) or "")
+    loaded = loads(monkeypatch, '["shop", "orders"]')
     engine_mysql.load_roles("id", dump.encode(), logins=False)
     engine_mysql.load_roles("id", dump.encode())
     assert loaded == [databases, dump]
+
+
+def loads(monkeypatch: pytest.MonkeyPatch, *tables: str) -> list[str]:
+    """What a server with these tables is given."""
+    given: list[str] = []
+
+    def execute(*_: str, stdin: bytes | None = None) -> str:
+        if stdin is None:
+            return "\n".join(tables) + "\n"
+        given.append(stdin.decode())
+        return ""
+
+    monkeypatch.setattr(docker, "execute", execute)
+    return given
+
+
+@pytest.mark.parametrize(
+    ("grant", "is_given"),
+    [
+        ("SELECT ON `shop`.`orders`", True),
+        ("SELECT ON `sh``op`.`a ON ``b`", True),
+        ("SELECT ON `shop`.*", True),
+        ("SELECT ON `shop`.`dropped`", False),
+        ("SELECT (`id`, `name`), UPDATE (`id`) ON `shop`.`dropped`", False),
+        ("SELECT, CREATE ON `shop`.`dropped`", True),
+        ("ALL PRIVILEGES ON `shop`.`dropped`", True),
+        ("CREATE VIEW ON `shop`.`dropped`", False),
+        ("EXECUTE ON PROCEDURE `shop`.`dropped`", True),
+    ],
+)
+def test_a_right_to_a_table_that_was_dropped_since_keeps_nobody_out(
+    monkeypatch: pytest.MonkeyPatch, grant: str, is_given: bool
+) -> None:
+    """The server keeps it, tells it in SHOW GRANTS, and refuses it (1146): no account after it would come back."""
+    line = f"GRANT {grant} TO `a`@`%`;\n"
+    loaded = loads(monkeypatch, '["shop", "orders"]', '["sh`op", "a ON `b"]')
+    engine_mysql.load_roles("id", f"{line}{engine_mysql.ROLES_MARK.decode()}\n".encode())
+    assert (line in loaded[0], engine_mysql.ROLES_MARK.decode() in loaded[0]) == (is_given, True)
 
 
 @pytest.mark.parametrize(("stays", "looks"), [("1", 1), ("0", 3)])

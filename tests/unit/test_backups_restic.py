@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -136,6 +137,18 @@ def test_a_lock_of_a_dead_run_goes_and_one_of_a_living_stays(real: Server) -> No
     living.wait()
     real.restic.unlock()
     assert list(folder.iterdir()) == []
+
+
+def test_a_lock_of_a_dead_run_goes_also_while_nobody_has_waited_for_it(real: Server) -> None:
+    """As when its caller was killed too: restic itself takes it for alive, and the next run would wait for it."""
+    real.restic.init()
+    dead = locked(real)
+    dead.kill()
+    os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
+    real.restic.unlock()
+    assert dead.returncode is None, "it was waited for"
+    assert list((real.place / "repository" / "locks").iterdir()) == []
+    dead.wait()
 
 
 def test_a_lock_of_a_dead_server_is_none_though_another_process_has_its_number_now(real: Server) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.unit.backups_server import Server
 
-from apiary_backups import docker, restore, serving  # isort: skip - the module above puts it on the path
+from apiary_backups import docker, filling, restore, serving  # isort: skip - the module above puts it on the path
 from apiary_backups.errors import BackupsError, UnreachableError, WrongPasswordError  # isort: skip
 from apiary_backups.items import Item  # isort: skip
 from apiary_backups.journal import Book, TakenBackError, Wish  # isort: skip
@@ -169,6 +169,13 @@ def test_what_is_on_another_server_is_said_beforehand(shop: Server) -> None:
         "make maintenance APP=web2:wiki"
     )
     assert not any("runs on" in line for line in restore.planned(shop.config, Wish(("shop",))))
+
+
+def test_what_is_restored_is_no_half_of_a_fill_any_more(shop: Server) -> None:
+    """What is written from now on would be dropped by the fill that goes on."""
+    filling.begin(Item.volume("uploads"))
+    restore.restore(shop.config, Wish(("uploads",)))
+    assert filling.unfinished(shop.config) == {}
 
 
 def test_beside_it_is_another_volume_and_nothing_stops(shop: Server) -> None:

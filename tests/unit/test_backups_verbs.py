@@ -493,6 +493,69 @@ def test_a_load_that_broke_off_is_begun_anew(hive: Server, monkeypatch: pytest.M
     assert engine(hive).calls.count("drop shop") == 1, "what is whole was dropped"
 
 
+def test_what_a_fill_has_left_unfinished_does_not_become_the_newest_snapshot(
+    hive: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A backup by the clock comes before the operator: an empty state would be all that the next fill finds."""
+    backup(hive)
+    place = hive.place / "volumes/uploads/_data"
+    (place / "a").unlink()
+    for name in ("blog", "shop"):
+        (hive.place / "engine" / name).unlink()
+    items.drop_others([])  # on a new disk
+    with monkeypatch.context() as patch:
+        patch.setattr(fill.Restic, "restore", refused)
+        patch.setattr(fill.Restic, "load", refused)
+        for databases in (None, "postgres"):
+            with pytest.raises(BackupsError, match="the line breaks"):
+                filled(hive, databases)
+    before = hive.restic.newest()
+    assert backup(hive) == 1
+    assert backup(hive, final=True) == 1, "the server would be rebuilt without them"
+    assert "pulumi up makes it anew from the backup" in capsys.readouterr().err
+    after = hive.restic.newest()
+    assert {str(item) for item in after if after[item] != before[item]} == {"volume:letters"}
+    assert filled(hive) == filled(hive, "postgres") == 0
+    assert (place / "a").read_text() == "a picture"
+    assert engine(hive).databases("") == ["blog", "shop"]
+    assert backup(hive) == 0
+
+
+def refused(*_: object) -> None:
+    raise BackupsError("the line breaks")
+
+
+def test_an_empty_start_is_not_taken_for_half_of_a_load_later(hive: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    backup(hive)
+    (hive.place / "engine/shop").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(fill.Restic, "load", refused)
+        with pytest.raises(BackupsError):
+            filled(hive, "postgres")
+    hive.told["restore"] = False
+    assert filled(hive, "postgres") == 0
+    (hive.place / "engine/shop").write_text("begun anew")
+    assert backup(hive) == 0
+    hive.told["restore"] = True
+    assert filled(hive, "postgres") == 0
+    assert (hive.place / "engine/shop").read_text() == "begun anew"
+
+
+def test_what_waited_for_its_fill_and_has_data_by_now_keeps_them(hive: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    backup(hive)
+    for name in ("blog", "shop"):
+        (hive.place / "engine" / name).unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(fill.Restic, "load", refused)  # of the first one, blog
+        with pytest.raises(BackupsError):
+            filled(hive, "postgres")
+    (hive.place / "engine/shop").write_text("by hand")
+    assert filled(hive, "postgres") == 0
+    assert (hive.place / "engine/shop").read_text() == "by hand"
+    assert backup(hive) == 0
+    assert statuses()["roles:postgres"] == "ok"
+
+
 # --- a restore that was interrupted
 
 

@@ -2,7 +2,7 @@
 
 Never over what is there: a volume with anything in it and a database with a table are left as they are, and that is
 said. A volume is written beside itself and takes its place as a whole. A database goes in by one transaction where its
-engine has such; where it has not, what was begun and not finished (`loading/`) is loaded anew. It is made anew for it,
+engine has such; where it has not, what was begun and not finished (filling.py) is loaded anew. It is made anew for it,
 as it was: without a table there may be half of a load in it, or what its image's first start has made. A repository
 that does not answer is a failure: an empty start has to be asked for.
 """
@@ -17,9 +17,8 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from apiary_backups import config as configuration
-from apiary_backups import docker, lock, quiet
-from apiary_backups.config import Config, put
+from apiary_backups import docker, filling, lock, quiet
+from apiary_backups.config import Config
 from apiary_backups.engines import BY_NAME
 from apiary_backups.errors import BackupsError
 from apiary_backups.items import Item
@@ -45,6 +44,8 @@ def main(config: Config, options: argparse.Namespace) -> int:
     """Raises BackupsError where something that is empty could not be filled."""
     what = "volumes" if options.volumes else f"databases of {options.databases}"
     if not config.restore:
+        # What the empty start has got since would be dropped as half of a load, when this is asked again.
+        filling.forget(volumes=options.volumes, server=options.databases)
         say(f"{what}: not filled, as servers.{config.server}.restore says")
         return 0
     with lock.held("fill"):
@@ -63,6 +64,7 @@ def main(config: Config, options: argparse.Namespace) -> int:
 def volumes(config: Config, repository: Restic) -> None:
     """Fill the volumes that are empty. Raises BackupsError."""
     newest = repository.newest()
+    empty: dict[Item, Path] = {}
     for name in config.volumes:
         item = Item.volume(name)
         if item not in newest:
@@ -73,10 +75,15 @@ def volumes(config: Config, repository: Restic) -> None:
             kept.rename(place)
             say(f"{item}: what a restore on the server before this one had put aside is there again")
         if has_data(place):
+            filling.end(item)
             say(f"{item}: there are data in it, which stay")
             continue
+        empty[item] = place
+    filling.expect(empty)
+    for item, place in empty.items():
         with _told(item, newest[item]):
             put_in_place(repository, newest[item].id, place)
+        filling.end(item)
 
 
 def has_data(place: Path) -> bool:
@@ -116,21 +123,23 @@ def databases(config: Config, repository: Restic, application: str) -> None:
     container = docker.running(config.stack, application).id
     engine.wait(container, ENGINE_SECONDS)
     empty = [snapshot for snapshot in wanted if _is_empty(engine.is_empty(container, snapshot.item.database), snapshot)]
-    if not empty and not _mark(roles.item).exists():
+    if not empty and not filling.is_expected(roles.item):
         return
-    # Nobody can log in before all is there: an application of another server might find no tables and make its own.
-    # A fill that is killed in between has to be gone on with, also where all databases are there by then.
-    with _marked(roles.item):
-        # Half of a load, or what an image's first start has made, such as a schema: a dump brings all of it.
-        for snapshot in empty:
-            engine.drop(container, snapshot.item.database)
-        # Also the databases, as they were.
-        engine.load_roles(container, content, logins=False)
-        for snapshot in empty:
-            with _told(snapshot.item, snapshot), _marked(snapshot.item):
-                engine.prepare(container, snapshot.item.database)
-                repository.load(snapshot.id, engine.load(container, snapshot.item.database))
-        engine.load_roles(container, content, logins=True)
+    filling.expect([roles.item, *(snapshot.item for snapshot in empty)])
+    # Half of a load, or what an image's first start has made, such as a schema: a dump brings all of it.
+    for snapshot in empty:
+        engine.drop(container, snapshot.item.database)
+    # Also the databases, as they were. Nobody can log in before all is there: an application of another server might
+    # find no tables and make its own.
+    engine.load_roles(container, content, logins=False)
+    for snapshot in empty:
+        with _told(snapshot.item, snapshot):
+            filling.begin(snapshot.item)
+            engine.prepare(container, snapshot.item.database)
+            repository.load(snapshot.id, engine.load(container, snapshot.item.database))
+        filling.end(snapshot.item)
+    engine.load_roles(container, content, logins=True)
+    filling.forget(volumes=False, server=application)
     say(f"{roles.item}: as of {moment(roles.time)}")
 
 
@@ -148,22 +157,10 @@ def served(listed: Collection[str], roles: Snapshot, newest: Mapping[Item, Snaps
 
 
 def _is_empty(is_empty: bool, snapshot: Snapshot) -> bool:
-    if is_empty or _mark(snapshot.item).exists():
+    if is_empty or filling.is_begun(snapshot.item):
         return True
     say(f"{snapshot.item}: there are data in it, which stay")
     return False
-
-
-def _mark(item: Item) -> Path:
-    return configuration.STATE / "loading" / str(item)
-
-
-@contextmanager
-def _marked(item: Item) -> Iterator[None]:
-    """A load is under way; where it does not come to its end, that stays written."""
-    put(_mark(item), "")
-    yield
-    _mark(item).unlink()
 
 
 @contextmanager

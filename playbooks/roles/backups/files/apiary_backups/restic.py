@@ -25,6 +25,7 @@ from apiary_backups.loading import Load, Receiver
 ENTRY = "dump.sql"
 DRAFT = "draft:"  # before the item in the tag of a first pass
 LOCK_WAIT = "2m"
+ENDED = ("Z", "X")  # states of a process, proc_pid_stat(5)
 PACK_MIB = "8"  # half of the memory that it takes by default, with `calls.SPARING`, on a server of 1 GiB
 
 
@@ -201,9 +202,12 @@ class Restic:
 
 def _is_restic(process: int) -> bool:
     try:
-        return Path(f"/proc/{process}/comm").read_text().strip() == PROGRAM
+        told = Path(f"/proc/{process}/stat").read_text()
     except OSError:
         return False
+    name, _, rest = told.partition("(")[2].rpartition(")")
+    # Who has ended keeps its number until somebody has asked how: whose parent was killed, until process 1 does.
+    return name == PROGRAM and rest.split()[0] not in ENDED
 
 
 def _snapshot(found: dict[str, Any]) -> Snapshot | None:

@@ -17,7 +17,7 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Protocol
 
-from apiary_backups import chosen, docker, lock, quiet, serving
+from apiary_backups import chosen, docker, filling, lock, quiet, serving
 from apiary_backups.config import Config
 from apiary_backups.errors import BackupsError
 from apiary_backups.items import Item
@@ -299,6 +299,8 @@ class Restore:
     def remove_kept(self, entry: Entry) -> None:
         """Remove what was there before."""
         self._of(entry).remove_kept(entry)
+        # A fill that broke off before would take what is written from now on for half of its load.
+        filling.end(Item.parse(entry.item))
 
     def _of(self, entry: Entry) -> Swap:
         return self._swap(Item.parse(entry.item))

@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from types import ModuleType
 
-from apiary_backups import docker, items, lock, quiet
+from apiary_backups import docker, filling, items, lock, quiet
 from apiary_backups.config import Config, Volume
 from apiary_backups.engines import BY_NAME
 from apiary_backups.errors import BackupsError
@@ -69,7 +69,7 @@ def run(config: Config, only: Sequence[str] | None = None, *, is_final: bool = F
     begun = time.monotonic()
     quiet.resume()
     try:
-        between = torn(config.server)
+        between = {**filling.unfinished(config), **torn(config.server)}
         repository = opened(config)
     except BackupsError as error:
         for item in _known(config):
