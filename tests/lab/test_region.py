@@ -55,6 +55,14 @@ def test_a_subnet_that_overlaps_a_route_or_network_is_passed_over():
         network.choose([IPv4Network("0.0.0.0/0")])
 
 
+def test_regions_that_were_cut_off_with_their_machine_leave_subnets_for_others():
+    taken: list[IPv4Network] = []
+    for _ in range(100):
+        chosen = IPv4Network(network.choose(taken).subnet)
+        assert chosen.is_private
+        taken.append(chosen)
+
+
 def test_host_routes_are_read_as_the_kernel_prints_them(tmp_path: Path):
     table = tmp_path / "route"
     table.write_text(
