@@ -135,7 +135,7 @@ class Swarm(pulumi.ComponentResource):
                 depends_on=list(self.joined.values()),
                 # A new one comes first: replicas move to it in place, and Docker removes none that a service is on.
                 deleted_with=self.begun,
-                # Read back they have one more, the network's own number.
+                # Read back they have one more, the network's own number; the plugin ignores all of them, or none.
                 ignore_changes=["options"],
             ),
         )

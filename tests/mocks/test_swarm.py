@@ -154,6 +154,21 @@ def test_an_image_of_a_registry_is_spelt_as_it_is_read_back(raw: dict[str, Any],
     assert found.ignore_changes == ("taskSpec.placement.platforms",)
 
 
+def test_what_is_not_compared_with_what_is_read_back_is_this_and_no_more(raw: dict[str, Any], program: Any) -> None:
+    """Whoever adds one says why in docs/decisions/0049-what-is-not-compared.md."""
+    del raw["applications"]["shop"]["build_dir"]
+    raw["applications"]["shop"] |= {"image": "team/shop", "health": {"test": ["CMD", "up"]}}
+    raw["backups"] = {"repository": "vultr"}
+    found = {(one.type, path) for one in program(raw) for path in one.ignore_changes}
+    assert found == {
+        ("docker:index/network:Network", "options"),
+        ("docker:index/service:Service", "taskSpec.placement.platforms"),
+        ("command:local:Command", "environment"),
+        ("vultr:index/objectStorage:ObjectStorage", "clusterId"),
+        ("vultr:index/objectStorage:ObjectStorage", "tierId"),
+    }
+
+
 def test_every_server_has_the_very_same_image_of_a_branch(raw: dict[str, Any], program: Any) -> None:
     del raw["applications"]["shop"]["build_dir"]
     raw["applications"]["shop"]["git"] = {"url": "https://git.example.org/shop.git", "branch": "main"}
