@@ -65,9 +65,14 @@ class Account:
     def must_sell(self, region: str, plan: str) -> None:
         """Raises OperationError where a region does not have a plan just now, or that is not answered."""
         try:
-            stock.must_have(lambda path: self._transport.call("GET", path), region, plan)
+            lack = stock.lacking(lambda path: self._transport.call("GET", path), region, plan)
         except Failure as error:
             raise _said(error) from error
+        if lack:
+            raise OperationError(
+                f"account: {lack}. The server would be deleted before another one is made; nothing has been touched: "
+                f"{stock.REMEDY}"
+            )
 
     def delete(self, path: str) -> None:
         """Delete an object and wait until it is gone; one that is gone already is no error. Raises OperationError."""

@@ -96,9 +96,16 @@ class Instance(VultrResource):
         region, plan = news.get("region"), news.get("plan")
         if ctx.urn in self._wanted and found.replaces and isinstance(region, str) and isinstance(plan, str):
             try:
-                stock.must_have(self.client(ctx).glance, region.lower(), plan)
+                lack = stock.lacking(self.client(ctx).glance, region.lower(), plan)
             except ApiError as error:
                 ctx.log(f"whether {plan} can be had in {region} is not known: {error}", "warning")
+                return found
+            if lack:
+                asked = ", ".join(sorted(set(found.replaces)))
+                raise Failure(
+                    f"{lack}. This server would be deleted before another one is made, for another {asked}; nothing has "
+                    f"been touched. To have another one, {stock.REMEDY}; to keep this one, take back what changes {asked}"
+                )
         return found
 
     def post(self, client: Client, inputs: Props) -> tuple[str, Props]:
@@ -125,7 +132,23 @@ class Instance(VultrResource):
                 raise
 
         what = f"reserved IP {reserved} to be let go of by its last instance"
-        return client.insist(what, send, ALREADY_ATTACHED, limit=LEAVING)
+        try:
+            return client.insist(what, send, ALREADY_ATTACHED, limit=LEAVING)
+        except ApiError as error:
+            if error.status == 400 and (lack := self.lacking(client, inputs)):
+                raise Failure(f"{error}. {lack}: {stock.REMEDY}, then say `pulumi up` again") from error
+            raise
+
+    @staticmethod
+    def lacking(client: Client, inputs: Props) -> str:
+        """Why a creation may have been refused, as far as the list of what is sold tells."""
+        try:
+            return stock.lacking(client.glance, str(inputs["region"]).lower(), str(inputs["plan"]))
+        except ApiError as error:
+            client.ctx.log(f"what is sold in {inputs['region']} is not known: {error}", "debug")
+            return ""
+        except Failure as error:  # there is no such region
+            return str(error)
 
     @staticmethod
     def holder(client: Client, reserved: str) -> str:
@@ -275,7 +298,12 @@ class Instance(VultrResource):
         old, new = set(olds.get("vpcIds") or []), set(news.get("vpcIds") or [])
         body |= filled({"attach_vpc": sorted(new - old), "detach_vpc": sorted(old - new)})
         if body:
-            client.insist(f"instance {id} to be changed", lambda: client.call("PATCH", f"{self.path}/{id}", body))
+            try:
+                client.insist(f"instance {id} to be changed", lambda: client.call("PATCH", f"{self.path}/{id}", body))
+            except ApiError as error:
+                if error.status != 400 or "plan" not in body:
+                    raise
+                raise Failure(f"{error}. {self.upgrades(client, id)}") from error
         if unlike(olds, news, "isoId"):
             iso, path = news.get("isoId"), f"{self.path}/{id}/iso"
             action, said = ("attach", {"iso_id": iso}) if iso else ("detach", None)
@@ -283,6 +311,20 @@ class Instance(VultrResource):
         if client.written:
             self.ready(client, id, str(news.get("plan") or ""), first=1.0 if "plan" in body else 0.0)
         self.schedule(client, id, news)
+
+    def upgrades(self, client: Client, id: str) -> str:
+        """Which plans an instance can get, for one that was refused another."""
+        try:
+            found = client.glance(f"{self.path}/{id}/upgrades?type=plans").get("upgrades")
+        except ApiError as error:
+            client.ctx.log(f"what plans {id} can get is not known: {error}", "debug")
+            found = None
+        plans = found.get("plans") if isinstance(found, dict) else None
+        known = f"{', '.join(map(str, plans)) or 'none'} just now" if isinstance(plans, list) else "one with more"
+        return (
+            f"This server can get {known}. It can get no smaller disk: for any other plan it has to be made anew, which "
+            f"loses what is on it, `pulumi up --replace '{client.ctx.urn}'`"
+        )
 
     def drop(self, client: Client, id: str, state: Props) -> None:
         """One that is being destroyed already is as good as gone."""

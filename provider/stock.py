@@ -1,19 +1,24 @@
-"""What Vultr has to rent just now: asked before a server is deleted for another one."""
+"""What Vultr has to rent just now: asked before a server is deleted for another one, and when one is refused."""
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable
 
 from provider.errors import ApiError, BadAnswer
 from provider.protocol.base import Failure, Props
 
 SHOWN = 8  # of the plans that there are
+UNFIT = re.compile(r"vbm-.*|.*-v6|vx1-[a-z]-\d+c-\d+g")  # bare metal, without IPv4, without a disk
+REMEDY = "write one of these, or another region, or wait until it is there"
 
 
-def must_have(ask: Callable[[str], Props], region: str, plan: str) -> None:
-    """Raises Failure where a region does not have a plan; ApiError where that can't be asked.
+def lacking(ask: Callable[[str], Props], region: str, plan: str) -> str:
+    """That a region does not have a plan, and what there is instead; empty where it has it, or does not tell.
 
-    `ask` gives the answer to a GET. The list is public, and holds what is in stock.
+    `ask` gives the answer to a GET. The list is public, and holds what is in stock. Raises ApiError where that can't be
+    asked, Failure where there is no such region.
     """
     try:
         answer = ask(f"/v2/regions/{region}/availability")
@@ -25,10 +30,17 @@ def must_have(ask: Callable[[str], Props], region: str, plan: str) -> None:
         ) from error
     plans = answer.get("available_plans")
     if not isinstance(plans, list) or plan in plans:
-        return
-    near = [str(one) for one in plans if str(one).partition("-")[0] == plan.partition("-")[0]]
-    there = f"there are {', '.join(near[:SHOWN])}" if near else "nor any of its kind"
-    raise Failure(
-        f"Vultr has no {plan} in {region} just now ({there}), and this server would be deleted before another one is "
-        "made; write another plan or region, or wait until it is there"
-    )
+        return ""
+    fit = [str(one) for one in plans if not UNFIT.fullmatch(str(one))]
+    near = sorted(fit, key=lambda one: (_kind(one) != _kind(plan), abs(_size(one) - _size(plan)), one))[:SHOWN]
+    return f"Vultr has no {plan} in {region} just now ({'there are ' + ', '.join(near) if near else 'nor any other'})"
+
+
+def _kind(plan: str) -> str:
+    return plan.partition("-")[0]
+
+
+def _size(plan: str) -> float:
+    """Its memory, so that half and twice of it are equally far."""
+    found = re.search(r"-([\d.]+)gb?(?:-|$)", plan)
+    return math.log2(max(float(found[1]), 0.1)) if found else 0.0
