@@ -142,6 +142,8 @@ class Server(pulumi.ComponentResource):
                 depends_on=[self.provider],
                 # A second instance can't have the reserved address while the first one holds it.
                 delete_before_replace=True,
+                # The address of its console, which holds a token: whoever has it is at the console.
+                additional_secret_outputs=["kvm"],
             ),
         )
         # The API spells it in full, which nobody reads.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from provider.client import Client
 from provider.creation import filled, snake
 from provider.protocol.base import UNKNOWN, Context, Props, Value
-from provider.protocol.schema import ZERO
 from provider.resource import VultrResource, unlike
 from provider.storage import active
 
@@ -84,9 +83,8 @@ class LoadBalancer(VultrResource):
 
     def read_block(self, name: str, block: Props) -> Props:
         """A block by Pulumi's names."""
-        return {
-            key: block.get(snake(key), ZERO[prop.kind]) for key, prop in (self.properties[name].table or {}).items()
-        }
+        table = self.properties[name].table or {}
+        return {key: self.value(key, block.get(snake(key)), prop.kind) for key, prop in table.items()}
 
     def planned(self, olds: Props | None, inputs: Props, ctx: Context) -> Props:
         """A rule that the program writes without its id is the recorded one that says the same."""

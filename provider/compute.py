@@ -103,8 +103,9 @@ class Instance(VultrResource):
             if lack:
                 asked = ", ".join(sorted(set(found.replaces)))
                 raise Failure(
-                    f"{lack}. This server would be deleted before another one is made, for another {asked}; nothing has "
-                    f"been touched. To have another one, {stock.REMEDY}; to keep this one, take back what changes {asked}"
+                    f"{lack}. This server would be deleted before another one is made, for another {asked}; nothing "
+                    f"has been touched. To have another one, {stock.REMEDY}; to keep this one, take back what changes "
+                    f"{asked}"
                 )
         return found
 
@@ -322,8 +323,8 @@ class Instance(VultrResource):
         plans = found.get("plans") if isinstance(found, dict) else None
         known = f"{', '.join(map(str, plans)) or 'none'} just now" if isinstance(plans, list) else "one with more"
         return (
-            f"This server can get {known}. It can get no smaller disk: for any other plan it has to be made anew, which "
-            f"loses what is on it, `pulumi up --replace '{client.ctx.urn}'`"
+            f"This server can get {known}. It can get no smaller disk: for any other plan it has to be made anew, "
+            f"which loses what is on it, `pulumi up --replace '{client.ctx.urn}'`"
         )
 
     def drop(self, client: Client, id: str, state: Props) -> None:

@@ -224,7 +224,9 @@ class Creation(BridgedResource):
         if not self.told_apart(inputs):
             return None
         entries = self.twins(client, inputs, client.entries(path, self.listed, shared=False))
-        new = [e for e in entries if (id := str(e.get(self.key))) not in note.before and not ledger.knows(path, id)]
+        # By their ids: what is made meanwhile moves others to the next page, where they are listed once more.
+        by_id = {str(entry.get(self.key)): entry for entry in entries}
+        new = [entry for id, entry in by_id.items() if id not in note.before and not ledger.knows(path, id)]
         if len(new) > 1:
             raise Failure(
                 f"of {len(new)} {self.noun}s that were made since {note.at} ({', '.join(ids(new, self.key))}), one is "

@@ -19,6 +19,7 @@ from provider.transport import Transport
 
 FRESH = 5.0  # seconds for which a list is shared
 PAGE = 500  # the most that the API gives at once
+PAGES = 200  # of a list; who has more than 100,000 of a kind is no user of this program, but a fault
 
 
 @dataclass
@@ -62,17 +63,29 @@ class Lists:
             query = f"?per_page={PAGE}" + (f"&cursor={quote(cursor, safe='')}" if cursor else "") if paged else ""
             answer = self._transport.call("GET", path + query)
             found = answer.get(wrapper)
-            if not isinstance(found, list):
+            if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
                 raise BadAnswer("GET", path + query, 200, str(answer), f"without its list {wrapper!r}")
             entries += found
-            cursor = next_cursor(answer)
+            try:
+                cursor = next_cursor(answer)
+            except TypeError as error:
+                raise BadAnswer("GET", path + query, 200, str(answer), "does not tell whether there is more") from error
             if not cursor:
                 return entries
             if cursor in before:
                 raise BadAnswer("GET", path + query, 200, str(answer), "names a page as the next one that it has given")
+            if len(before) > PAGES:
+                raise BadAnswer("GET", path + query, 200, str(answer), f"has a page after {PAGES}, and that one too")
             before.add(cursor)
 
 
 def next_cursor(answer: Mapping[str, Any]) -> str:
-    """The cursor of the next page, empty on the last one."""
-    return str(((answer.get("meta") or {}).get("links") or {}).get("next") or "")
+    """The cursor of the next page, empty on the last one. Raises TypeError where nothing can be read of it."""
+    found: Any = answer
+    for step in ("meta", "links", "next"):
+        if not isinstance(found, Mapping):
+            raise TypeError(step)
+        found = found.get(step) or ("" if step == "next" else {})
+    if not isinstance(found, str | int):
+        raise TypeError("next")
+    return str(found)

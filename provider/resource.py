@@ -16,6 +16,7 @@ from provider import spelling
 from provider.client import Client
 from provider.creation import APPEARS_SECONDS, Creation, plugin, snake
 from provider.errors import ApiError
+from provider.kinds import fit
 from provider.protocol.base import (
     UNKNOWN,
     CheckFailure,
@@ -24,6 +25,7 @@ from provider.protocol.base import (
     Failure,
     PartialFailure,
     Props,
+    Value,
 )
 from provider.protocol.bridge import strip
 from provider.protocol.schema import ZERO, empty, known
@@ -66,12 +68,19 @@ class VultrResource(Creation):
 
     def taken(self, found: Props) -> Props:
         """Properties from the API's object; what is missing there is the kind's zero value."""
-        taken: Props = {}
-        for name in self.seen:
-            kind = self.properties[name].kind
-            value = found.get(snake(name), ZERO.get(kind))
-            taken[name] = int(value or 0) if kind == "int" else value
-        return taken
+        return {name: self.value(name, found.get(snake(name)), self.properties[name].kind) for name in self.seen}
+
+    def value(self, name: str, said: Value, kind: str) -> Value:
+        """One value of the API's, of its kind. Raises Failure where a number is none."""
+        if said is None:
+            return ZERO.get(kind)
+        try:
+            return int(said or 0) if kind == "int" else float(said or 0) if kind == "float" else said
+        except (TypeError, ValueError):
+            raise Failure(
+                f"Vultr says that {snake(name)} of this {self.noun} is {said!r}, which is no number; nothing was "
+                "concluded from it. Say it again; if it stays so it is a fault at Vultr"
+            ) from None
 
     def fetch(self, client: Client, id: str, state: Props, *, shared: bool = False) -> Props | None:
         """Read the object: the properties that a read sets, spelled as in `state`, or None when it is gone."""
@@ -82,8 +91,12 @@ class VultrResource(Creation):
             return None
         read = self.respelled(self.complete(client, id, found, state), state)
         # What an answer leaves out says nothing: a server must not be replaced for it.
-        left_out = (name for name in self.seen if snake(name) not in found and state.get(name) is not None)
+        left_out = (name for name in self.seen if self.untold(name, found) and state.get(name) is not None)
         return {**read, **{name: state[name] for name in left_out}}
+
+    def untold(self, name: str, found: Props) -> bool:
+        """Whether the API's object does not tell a property; null is none of those for which it would be replaced."""
+        return found.get(snake(name)) is None and (snake(name) not in found or self.properties[name].force_new)
 
     def from_list(self, client: Client, id: str, state: Props) -> Props | None:
         """The API's object out of a list that others read too; None when that does not tell all of it."""
@@ -154,7 +167,11 @@ class VultrResource(Creation):
     # What the bridge calls
 
     def check(self, ctx: Context, olds: Props, news: Props) -> tuple[Props, list[CheckFailure]]:
-        """A missing property is named as the older bridge does it."""
+        """A missing property is named as the older bridge does it; a value of another kind is refused first."""
+        wrong: dict[str, str] = {}
+        news = fit(self.properties, news, wrong)
+        if wrong:
+            return news, [self._wrong(ctx, path, text) for path, text in wrong.items()]
         inputs, failures = super().check(ctx, olds, news)
         return inputs, [CheckFailure(f.property, missing(ctx.name, f.reason)) for f in failures]
 

@@ -159,6 +159,7 @@ class VirtualFileSystemStorage(VultrResource):
         self.place(client, id, set(news.get("attachedInstances") or []))
 
     def drop(self, client: Client, id: str, state: Props) -> None:
-        """Refused while it is attached anywhere."""
+        """Refused while it is attached anywhere, for a while after its list says that it is not."""
         self.place(client, id, set())
-        super().drop(client, id, state)
+        what = f"{self.noun} {id} to be let go of by all instances"
+        client.insist(what, lambda: client.call("DELETE", f"{self.path}/{id}"), "from all machines", "locked")

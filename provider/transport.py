@@ -11,16 +11,20 @@ Standard library only, so that the provider starts fast.
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import math
 import os
 import select
+import socket
 import ssl
 import threading
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from provider import clock
 from provider.errors import ApiError, BadAnswer, Interrupted, is_object
@@ -32,13 +36,15 @@ USER_AGENT = "apiary-vultr"
 RATE = 20.0
 BURST = 8
 ANSWER_SECONDS = 90.0  # the longest time for connecting, and without a byte of the answer
-GLANCE_SECONDS = 10.0  # the same, of what is not worth waiting for
+WHOLE_SECONDS = 180.0  # the longest time for all of an answer, that comes byte by byte
+GLANCE_SECONDS = 10.0  # both, of what is not worth waiting for
 KEPT = 8  # idle connections
 STALE = 1.0  # idle seconds after which a connection carries no POST any more: the other side may be closing it just now
 FIRST_PAUSE = 0.5  # seconds before a request is repeated, doubled each time
 LONGEST_PAUSE = 8.0
 BUSY_SECONDS = 300.0  # how long a request is repeated that Vultr has no room for
 LOCKED = "currently locked"  # in a 500: waited for by those who know what for, not repeated here
+TIMED_OUT = 408  # by whoever is in front of the API: what was asked for may have been done
 
 
 class _Unanswered(Exception):
@@ -100,7 +106,7 @@ class Transport:
         if status == 404 and not is_object(said):
             raise BadAnswer(method, path, status, said, "with something that is no JSON")
         if not 200 <= status <= 299:
-            raise ApiError(method, path, status, said, sent=status >= 500)
+            raise ApiError(method, path, status, said, sent=status >= 500 or status == TIMED_OUT)
         if not said.strip():
             return {}
         try:
@@ -113,7 +119,8 @@ class Transport:
 
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None, *, once: bool) -> tuple[int, str]:
         """Attempts until the answer is final: its status and content."""
-        retries, patience = (0, GLANCE_SECONDS) if once else (self._retries, ANSWER_SECONDS)
+        retries = 0 if once else self._retries
+        patience, whole = (GLANCE_SECONDS, GLANCE_SECONDS) if once else (ANSWER_SECONDS, WHOLE_SECONDS)
         failures, busy_until, pause = 0, 0.0, FIRST_PAUSE
         while True:
             if (wait := self._pace.reserve(clock.now())) > 1:  # Vultr has asked for it
@@ -121,7 +128,7 @@ class Transport:
             elif wait > 0:
                 clock.sleep(wait)
             try:
-                status, headers, said = self._attempt(method, path, body, patience)
+                status, headers, said = self._attempt(method, path, body, patience, whole)
             except _Unanswered as broken:
                 error = broken.cause
                 again = not isinstance(error, ssl.SSLCertVerificationError) and (method != "POST" or not broken.sent)
@@ -133,14 +140,16 @@ class Transport:
                 if status == 429 and not once:
                     now = clock.now()
                     busy_until = busy_until or now + BUSY_SECONDS
-                    asked = headers.get("retry-after", "")
-                    seconds = float(asked) if asked.isdigit() else min(2 * pause, self._longest)
+                    # Never at once: `Retry-After: 0`, or a time that is over, would be asked for minutes.
+                    seconds = max(retry_after(headers), min(2 * pause, self._longest))
                     if now + seconds > busy_until:
                         return status, said
                     self._pace.close(now + seconds)
                     self._rest(seconds, method, path)
+                    pause = min(pause * 2, self._longest)
                     continue
-                fault = status in (500, 502, 503, 504) and LOCKED not in said
+                # 501 is no fault; above 504 are those of the network in front of the API.
+                fault = (status >= 500 or status == TIMED_OUT) and status != 501 and LOCKED not in said
                 failures += fault
                 if not fault or method == "POST" or failures > retries:
                     return status, said
@@ -154,9 +163,17 @@ class Transport:
             )
 
     def _attempt(
-        self, method: str, path: str, body: Mapping[str, Any] | None, patience: float = ANSWER_SECONDS
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        patience: float = ANSWER_SECONDS,
+        whole: float = WHOLE_SECONDS,
     ) -> tuple[int, dict[str, str], str]:
-        """One request: status, headers and content of its answer. `patience`: seconds. Raises _Unanswered."""
+        """One request: status, headers and content of its answer. Raises _Unanswered.
+
+        `patience`: seconds without a byte; `whole`: seconds until its last one.
+        """
         headers = {
             "Authorization": f"Bearer {self._key}",
             "User-Agent": USER_AGENT,
@@ -168,13 +185,23 @@ class Transport:
             connection = self._connection(STALE if method == "POST" else math.inf, patience)
         except (OSError, http.client.HTTPException) as error:
             raise _Unanswered(error, sent=False) from error
+        late = threading.Event()
+        watch = threading.Timer(whole, _break_off, (connection, late))
+        watch.daemon = True
+        watch.start()
         try:
-            connection.request(method, path, data, headers)
+            connection.request(method, quote(path, safe="/?&=%:,"), data, headers)
             answer = connection.getresponse()
             said = answer.read().decode(errors="replace")
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            raise _Unanswered(error, sent=True) from error
+            cause = TimeoutError(f"not all of it within {whole:.0f} s") if late.is_set() else error
+            raise _Unanswered(cause, sent=True) from error
+        finally:
+            watch.cancel()
+        if late.is_set():
+            connection.close()
+            raise _Unanswered(TimeoutError(f"not all of it within {whole:.0f} s"), sent=True)
         self._keep(connection, kept=not answer.will_close)
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, said
 
@@ -217,10 +244,37 @@ class Transport:
         )
         headers = {}
         if parts.username:
-            login = f"{parts.username}:{parts.password or ''}".encode()
+            login = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
             headers["Proxy-Authorization"] = "Basic " + base64.b64encode(login).decode()
         connection.set_tunnel(HOST, 443, headers)
         return connection
+
+
+def _break_off(connection: http.client.HTTPSConnection, late: threading.Event) -> None:
+    """End a connection that another thread reads from."""
+    late.set()
+    if connection.sock is not None:
+        with contextlib.suppress(OSError):  # it has ended just now
+            connection.sock.shutdown(socket.SHUT_RDWR)
+
+
+def retry_after(headers: Mapping[str, str]) -> float:
+    """The seconds for which an answer asks to wait, as a number or a time; 0 when it does not say."""
+    asked = headers.get("retry-after", "").strip()
+    with contextlib.suppress(ValueError):
+        if math.isfinite(seconds := float(asked)):
+            return max(seconds, 0.0)
+    with contextlib.suppress(ValueError):
+        # By the clock of who asks, which may not be this machine's.
+        now = _moment(headers["date"]) if "date" in headers else datetime.now(UTC)
+        return max((_moment(asked) - now).total_seconds(), 0.0)
+    return 0.0
+
+
+def _moment(text: str) -> datetime:
+    """A time as HTTP writes it. Raises ValueError."""
+    moment = parsedate_to_datetime(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def proxy_for(host: str) -> str | None:

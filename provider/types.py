@@ -47,6 +47,13 @@ def within(name: str, most: int) -> Callable[[Value], str | None]:
     )
 
 
+def lasting(name: str) -> Callable[[Value], str | None]:
+    """A check that a time to live is one: 0 would be sent as none, and read back as another."""
+    return lambda value: (
+        None if int(value) > 0 else f"expected {name} to be at least 1, got {value}; leave it out for 3600"
+    )
+
+
 def same_but_case(old: Value, new: Value) -> bool:
     """Regions are compared without regard to case."""
     return str(old).lower() == str(new).lower()
@@ -100,7 +107,7 @@ PROPERTIES: dict[str, dict[str, Prop]] = {
         "name": Prop("string", required=True, auto_name=True),
         "type": fixed(check=one_of("type", "A", "AAAA", "CNAME", "NS", "MX", "SRV", "TXT", "CAA", "SSHFP")),
         "priority": Prop("int"),
-        "ttl": Prop("int", default=3600),
+        "ttl": Prop("int", default=3600, check=lasting("ttl")),
     },
     "vultr:index/firewallGroup:FirewallGroup": {
         "description": Prop("string", default=""),
@@ -137,7 +144,7 @@ PROPERTIES: dict[str, dict[str, Prop]] = {
         "blockType": Prop(
             "string", computed=True, force_new=True, check=one_of("block_type", "storage_opt", "high_perf")
         ),
-        "cost": given("int"),
+        "cost": given("float"),
         "dateCreated": given(),
         "mountId": given(),
         "status": given(),
@@ -257,7 +264,13 @@ PROPERTIES: dict[str, dict[str, Prop]] = {
             "list",
             max_one=True,
             of={
-                "type": Prop("string", required=True),
+                "type": Prop(
+                    "string",
+                    required=True,
+                    check=one_of(
+                        "backups_schedule.0.type", "daily", "weekly", "monthly", "daily_alt_even", "daily_alt_odd"
+                    ),
+                ),
                 "hour": Prop("int", computed=True),
                 "dow": Prop("int", computed=True),
                 "dom": Prop("int", computed=True),

@@ -32,6 +32,7 @@ def test_the_host_key_is_injected_at_first_boot_and_stays_secret(graph: Graph) -
     assert config["ssh_deletekeys"] is True
     assert config["ssh_pwauth"] is False
     assert "userData" in instance.secret_inputs
+    assert "kvm" in instance.secret_outputs, "a token for the server's console is in it (terraform-provider-vultr 690)"
 
 
 def test_a_server_s_reverse_names_go_with_it_and_before_its_next_ones(graph: Graph) -> None:

@@ -29,16 +29,18 @@ def test_what_is_not_sold_there_ends_the_preview(engine: Engine, api: FakeApi) -
     with pytest.raises(Failure) as failure:
         diff(engine, MOVED | {"plan": "vc2-2c-4gb", "osId": 2})
     assert str(failure.value) == (
-        "Vultr has no vc2-2c-4gb in lax just now (there are vc2-1c-1gb, p, vhp-1c-1gb-amd). This server would be deleted "
-        "before another one is made, for another osId, region; nothing has been touched. To have another one, write one "
-        "of these, or another region, or wait until it is there; to keep this one, take back what changes osId, region"
+        "Vultr has no vc2-2c-4gb in lax just now (there are vc2-1c-1gb, p, vhp-1c-1gb-amd). This server would be "
+        "deleted before another one is made, for another osId, region; nothing has been touched. To have another one, "
+        "write one of these, or another region, or wait until it is there; to keep this one, take back what changes "
+        "osId, region"
     )
 
 
 def test_of_many_those_like_it_are_named(engine: Engine, api: FakeApi) -> None:
     sizes = (0.5, 1, 2, 4, 8, 16, 32, 64, 96, 128)
     sells(api, (200, {"available_plans": [f"{kind}-1c-{size}gb" for kind in ("vhf", "vc2") for size in sizes]}))
-    with pytest.raises(Failure, match=r"\(there are vc2-1c-32gb, vc2-1c-16gb, vc2-1c-64gb, vc2-1c-96gb, vc2-1c-128gb, vc2-1c-8gb, "):
+    near = ", ".join(f"vc2-1c-{size}gb" for size in (32, 16, 64, 96, 128, 8, 4, 2))
+    with pytest.raises(Failure, match=rf"\(there are {near}\)"):
         diff(engine, MOVED | {"plan": "vc2-8c-32gb"})
     sells(api, (200, {"available_plans": []}))
     api.rules.reverse()
@@ -51,7 +53,8 @@ def test_a_creation_that_is_refused_for_it_says_what_there_is(engine: Engine, ap
     """The old one is gone by then where nobody was asked: `--replace`, or it was sold out since."""
     sells(api, (200, {"available_plans": ["vc2-1c-1gb"]}))
     api.fail("POST", "/v2/instances$", refused(400, text))
-    with pytest.raises(Failure, match=rf"{text}\. Vultr has no p in ewr just now \(there are vc2-1c-1gb\): write one of"):
+    said = rf"{text}\. Vultr has no p in ewr just now \(there are vc2-1c-1gb\): write one of"
+    with pytest.raises(Failure, match=said):
         engine.create("Instance", **INSTANCE)
 
 
@@ -80,7 +83,7 @@ def test_a_plan_that_a_server_can_t_get_is_said_with_those_it_can(
     api.fail("GET", "/upgrades", answer)
     api.fail("PATCH", "/v2/instances/", refused(400, "Unable to change plan: the disk of the new plan is smaller"))
     news = engine.inputs("Instance", **{**INSTANCE, "plan": "small"})
-    with pytest.raises(Failure, match=rf"the disk of the new plan is smaller\. This server {said}.*--replace 'urn:pulumi"):
+    with pytest.raises(Failure, match=rf"new plan is smaller\. This server {said}.*--replace 'urn:pulumi"):
         engine("Update", "Instance", id=state["id"], olds=state, news=news)
     assert api.objects["/v2/instances"][state["id"]]["plan"] == "p"
 

@@ -1,0 +1,277 @@
+"""An API, or who is in front of it, that answers what nobody expects: nothing is lost, doubled, waited for for ever."""
+
+from __future__ import annotations
+
+import email.utils
+import http.client
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from provider import transport
+from provider.protocol.base import Failure
+from tests.provider.fake import Answer, Engine, FakeApi, refused
+from tests.provider.test_gone import INSTANCE, TYPES
+
+ZONE = "/v2/domains/example.com/records"
+KEY = TYPES["SSHKey"][0]
+JSON = dict[str, Any]
+
+
+def busy(headers: dict[str, str]) -> Answer:
+    return 429, {"error": "rate limit exceeded", "status": 429}, headers
+
+
+def at(seconds: float) -> str:
+    """A moment as HTTP writes it."""
+    return email.utils.formatdate(1_800_000_000 + seconds, usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("headers", "least", "most"),
+    [
+        ({"retry-after": at(40), "date": at(0)}, 40, 45),
+        ({"retry-after": "2.5"}, 2.5, 4),
+        ({"retry-after": "0"}, 1, 4),
+        ({"retry-after": at(-40), "date": at(0)}, 1, 4),
+        ({"retry-after": "-5"}, 1, 4),
+        ({"retry-after": "soon"}, 1, 4),
+        ({"retry-after": "nan"}, 1, 4),
+        ({"retry-after": "²"}, 1, 4),
+        ({"retry-after": "Mon, 30 Nov 2026 07:00:00", "date": "x"}, 1, 4),
+        ({}, 1, 4),
+    ],
+    ids=str,
+)
+def test_what_vultr_asks_to_wait_is_waited_however_it_says_so(
+    engine: Engine, api: FakeApi, headers: dict[str, str], least: float, most: float
+) -> None:
+    api.fail("POST", "ssh-keys", busy(headers))
+    before = api.now
+    engine.create("SSHKey", **KEY)
+    assert least <= api.now - before <= most
+
+
+def test_who_has_no_room_and_says_at_once_is_asked_with_pauses(engine: Engine, api: FakeApi) -> None:
+    api.rules.append(lambda *_: busy({"retry-after": "0"}))
+    with pytest.raises(Failure, match="the account's limit of requests"):
+        engine("Read", "SSHKey", id="k", properties={"id": "k", **KEY}, inputs={})
+    assert len(api.asked) < 60
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 520, 522, 524, 525])
+def test_a_fault_of_whoever_is_in_front_is_outlived(engine: Engine, api: FakeApi, status: int) -> None:
+    """The network in front of the API has numbers of its own."""
+    page = (status, "<html>Origin is unreachable</html>")
+    state = engine.create("SSHKey", **KEY)
+    api.fail("GET", "ssh-keys", page, page, page)
+    assert engine("Read", "SSHKey", id=state["id"], properties=state, inputs={})["id"] == state["id"]
+
+
+@pytest.mark.parametrize("status", [408, 500, 504, 520, 524])
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_creation_that_came_through_a_fault_is_found_and_one_that_did_not_is_not_repeated(
+    engine: Engine, api: FakeApi, kind: str, status: int
+) -> None:
+    inputs, path = TYPES[kind]
+    api.fail("POST", f"^{path}$", (status, "<html>A timeout occurred</html>"), after=True)
+    state = engine.create(kind, **inputs)
+    assert list(api.objects[path]) == [state["id"]]
+    assert len([one for one in api.requests("POST") if one.endswith(path)]) == 1
+
+
+META: dict[str, Any] = {
+    "no links": {"links": None},
+    "no next": {"links": {}},
+    "null": {"links": {"next": None}},
+    "nothing": None,
+    "an empty list": [],
+}
+
+
+@pytest.mark.parametrize("meta", META)
+def test_a_list_without_a_next_page_is_the_last_one(engine: Engine, api: FakeApi, meta: str) -> None:
+    one = api.put(ZONE, name="a", type="A", data="192.0.2.1")
+    api.rules.append(lambda m, path, b: (200, {"records": [one], "meta": META[meta]}) if "per_page" in path else None)
+    assert engine.plugin.lists.read(ZONE, "records") == [one]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"records": [], "meta": {"links": {"next": ["b"]}}}, "does not tell whether there is more"),
+        ({"records": [], "meta": {"links": "b"}}, "does not tell whether there is more"),
+        ({"records": [], "meta": "b"}, "does not tell whether there is more"),
+        ({"records": [None]}, "without its list 'records'"),
+        ({"records": {"id": "a"}}, "without its list 'records'"),
+        ({"records": None}, "without its list 'records'"),
+        ({}, "without its list 'records'"),
+    ],
+    ids=str,
+)
+def test_a_list_that_can_not_be_read_says_so(engine: Engine, api: FakeApi, answer: JSON, said: str) -> None:
+    api.rules.append(lambda *_: (200, answer))
+    with pytest.raises(Failure, match=said):
+        engine.plugin.lists.read(ZONE, "records")  # type: ignore[attr-defined]
+
+
+def test_a_list_that_has_always_one_more_page_ends(engine: Engine, api: FakeApi) -> None:
+    turns = iter(range(1000))
+    api.rules.append(lambda *_: (200, {"records": [], "meta": {"links": {"next": f"page-{next(turns)}"}}}))
+    with pytest.raises(Failure, match="has a page after 200"):
+        engine.plugin.lists.read(ZONE, "records")  # type: ignore[attr-defined]
+
+
+def test_one_that_two_pages_name_is_one(engine: Engine, api: FakeApi) -> None:
+    """What is made meanwhile moves the last one of a page to the next."""
+    api.fail("POST", "/v2/ssh-keys$", refused(502), after=True)
+
+    def twice(method: str, path: str, body: Any) -> Answer | None:
+        keys = list(api.objects.get("/v2/ssh-keys", {}).values())
+        return (200, {"ssh_keys": keys * 2}) if method == "GET" and "per_page" in path else None
+
+    api.rules.append(twice)
+    state = engine.create("SSHKey", **KEY)
+    assert list(api.objects["/v2/ssh-keys"]) == [state["id"]]
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_null_is_what_is_not_there(engine: Engine, api: FakeApi, kind: str) -> None:
+    """No change follows from it where the program says nothing, and nothing that would be replaced for it is."""
+    inputs, path = TYPES[kind]
+    state = engine.create(kind, **inputs)
+    entry, news = api.objects[path][str(state["id"])], engine.inputs(kind, **inputs)
+    for name in [one for one in entry if one not in ("id", "domain")]:
+        before, entry[name] = entry[name], None
+        api.now += 60
+        read = engine("Read", kind, id=state["id"], properties=state, inputs=news)["properties"]
+        found = engine("Diff", kind, id=state["id"], olds=read, news=news)
+        assert not found["replaces"], name
+        if not before:
+            assert found["changes"] == "DIFF_NONE", name
+        entry[name] = before
+
+
+def test_a_number_that_is_none_is_said_and_loses_no_server(engine: Engine, api: FakeApi) -> None:
+    def wrong(method: str, path: str, body: Any) -> None:
+        for entry in api.objects.get("/v2/instances", {}).values():
+            entry["ram"] = "much"
+
+    api.rules.append(wrong)
+    left = engine.partly("Create", "Instance", properties=engine.inputs("Instance", **INSTANCE))
+    assert "Vultr says that ram of this instance is 'much', which is no number" in str(left)
+    assert list(api.objects["/v2/instances"]) == [left.id]
+
+
+def test_what_a_volume_costs_is_no_whole_number(engine: Engine, api: FakeApi) -> None:
+    def dear(method: str, path: str, body: Any) -> None:
+        for entry in api.objects.get("/v2/blocks", {}).values():
+            entry["cost"] = 2.5
+
+    api.rules.append(dear)
+    assert engine.create("BlockStorage", **TYPES["BlockStorage"][0])["cost"] == 2.5
+
+
+def test_a_file_system_is_let_go_of_late(engine: Engine, api: FakeApi) -> None:
+    """The list says that nobody has it, and its deletion is refused all the same (tpv's own words)."""
+    text = "Can not delete this subscription until it is detatched from all machines"
+    answers: list[Answer] = [refused(400, text), refused(400, text), (204, None)]
+
+    def rule(method: str, path: str, body: object) -> Answer | None:
+        if path.endswith("/attachments"):
+            return 200, {"attachments": []}
+        return answers.pop(0) if method == "DELETE" else None
+
+    api.rules.append(rule)
+    state = {"id": "v", "region": "ewr", "label": "l", "sizeGb": 1}
+    engine("Delete", "VirtualFileSystemStorage", id="v", properties=state)
+    assert not answers
+
+
+@pytest.mark.parametrize("name", ["bücher.example", "a b.example", "x\ny"])
+def test_a_name_that_is_no_path_is_asked_for_all_the_same(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """An import's id may hold anything; what is not there is answered by Vultr, not by this machine."""
+    asked: list[str] = []
+
+    class Connection:
+        sock = None
+        status, will_close = 404, True
+
+        def __init__(self, *_: Any, **__: Any) -> None: ...
+
+        def connect(self) -> None: ...
+
+        def close(self) -> None: ...
+
+        def request(self, method: str, path: str, *_: Any) -> None:
+            path.encode("ascii")
+            assert not set(path) & set(" \n")
+            asked.append(path)
+
+        def getresponse(self) -> Connection:
+            return self
+
+        def read(self) -> bytes:
+            return b'{"error": "Invalid domain."}'
+
+        def getheaders(self) -> list[tuple[str, str]]:
+            return []
+
+    monkeypatch.setattr(http.client, "HTTPSConnection", Connection)
+    with pytest.raises(Failure, match="answered 404: Invalid domain"):
+        transport.Transport("a-key").call("GET", f"/v2/domains/{name}?per_page=500&cursor=a%3D")
+    [path] = asked
+    assert path.endswith("?per_page=500&cursor=a%3D")
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+DRIPS = {
+    "a body by its length": HEAD + b"Content-Length: 900\r\n\r\n" + b" " * 890,
+    "a body in chunks": HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 90,
+    "a body to its end": HEAD + b"Connection: close\r\n\r\n" + b" " * 890,
+    "a head": HEAD + b"X: y\r\n" * 90,
+}
+
+
+@pytest.fixture
+def dripping(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
+    """An API that answers with one byte at a time, each in time."""
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            far, _ = server.accept()
+            with far:
+                far.recv(4096)
+                for byte in DRIPS[request.param]:
+                    if ended.wait(0.02):
+                        return
+                    try:
+                        far.send(bytes([byte]))
+                    except OSError:  # the other side has had enough
+                        return
+
+        def plain(*_: Any, timeout: float, **__: Any) -> http.client.HTTPConnection:
+            return http.client.HTTPConnection(*server.getsockname(), timeout=timeout)
+
+        monkeypatch.setattr(http.client, "HTTPSConnection", plain)
+        monkeypatch.setattr(transport, "proxy_for", lambda _: None)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield
+        ended.set()
+        thread.join(10)
+
+
+@pytest.mark.parametrize("dripping", DRIPS, indirect=True)
+@pytest.mark.usefixtures("dripping")
+def test_an_answer_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "GLANCE_SECONDS", 0.4)
+    before = time.monotonic()
+    with pytest.raises(Failure, match=r"was not answered: not all of it within 0 s"):
+        transport.Transport("a-key").call("GET", "/v2/regions/ewr/availability", once=True)
+    assert time.monotonic() - before < 5
