@@ -41,12 +41,15 @@ class ObjectStorage(VultrResource):
         return "status pending" if state.get("status") == "pending" else ""
 
     def complete(self, client: Client, id: str, found: Props, state: Props) -> Props:
-        """The tier is told by the list alone (tpv's importer), and asked for where the state does not have it."""
+        """The tier is told by the list alone (tpv's importer), and asked for where the state does not have it.
+
+        Its number stands there as `OBJSTORETIERID`, unlike in the list of tiers (govultr).
+        """
         taken = self.taken(found)
         if not state.get("tierId"):
             entries = client.entries(self.path, self.listed)
             tiers = [entry.get("tier") or {} for entry in entries if entry.get("id") == id]
-            taken["tierId"] = int(tiers[0].get("id") or 0) if tiers else 0
+            taken["tierId"] = int(tiers[0].get("OBJSTORETIERID") or 0) if tiers else 0
         return taken
 
     def alter(self, client: Client, id: str, olds: Props, news: Props) -> None:

@@ -48,7 +48,8 @@ def create(region: Region, call: Call) -> Reply:
 def listing(region: Region, call: Call) -> Reply:
     """All accounts, with their tiers."""
     accounts = region.store.table(TABLE).values()
-    tiers = [{"id": account["_tier"], "sales_name": TIERS[account["_tier"]]} for account in accounts]
+    # Under its name in Vultr's own tables, here alone (govultr: "different ID json field").
+    tiers = [{"OBJSTORETIERID": account["_tier"], "sales_name": TIERS[account["_tier"]]} for account in accounts]
     shown = [{**_shown(account), "tier": tier} for account, tier in zip(accounts, tiers, strict=True)]
     return 200, page(call.query, shown, TABLE)
 

@@ -18,6 +18,7 @@ from lab.api import (
     file_systems,
     firewalls,
     instances,
+    inventory,
     later,
     load_balancers,
     networking,
@@ -33,6 +34,7 @@ from lab.api.requestlog import RequestLog
 
 log = logging.getLogger("lab.api")
 ROUTES: Routes = [
+    *inventory.ROUTES,  # first: `object-storage/clusters` is no account's id
     *plain.ROUTES, *domains.ROUTES, *firewalls.ROUTES,
     *reserved_ips.ROUTES, *networking.ROUTES, *instances.ROUTES,
     *object_storage.ROUTES, *load_balancers.ROUTES, *file_systems.ROUTES,

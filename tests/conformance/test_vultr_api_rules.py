@@ -6,6 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
+from lab.api import inventory
 from lab.api.testing import Emulator
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGenericGenericGenericGenericGenericGeneric1 admin@example.com"
@@ -242,6 +243,31 @@ def test_the_lists_of_the_region_name_what_can_be_ordered(api):
     assert (plans["vc2-2c-4gb"]["vcpu_count"], plans["vc2-2c-4gb"]["ram"]) == (2, 4096)
     systems = {system["id"]: system["name"] for system in api.get("/v2/os").json()["os"]}
     assert (systems[2136], systems[2625]) == ("Debian 12 x64 (bookworm)", "Debian 13 x64 (trixie)")
+
+
+def test_who_looks_over_an_account_finds_lists_of_all_kinds(emulator, api):
+    """As clients do before they do anything; a 404 would end them (libcloud lists bare metal unasked)."""
+    for path, wrapper in inventory.NONE.items():
+        assert api.get(path).json() == {wrapper: [], "meta": {"total": 0, "links": {"next": "", "prev": ""}}}
+    assert {one["id"]: one["hostname"] for one in api.get("/v2/object-storage/clusters").json()["clusters"]}[2] == (
+        "ewr1.vultrobjects.com"
+    )
+    assert api.get("/v2/object-storage/tiers").json()["tiers"][0]["sales_name"] == "legacy"
+    assert api.post("/v2/snapshots", json={"instance_id": "x"}).status_code == 405
+
+
+def test_what_an_instance_may_become_is_told(emulator, api):
+    server = emulator.active(instance(api, plan="vc2-2c-4gb")["id"])
+    path = f"/v2/instances/{server['id']}"
+    plans = api.get(f"{path}/upgrades?type=plans").json()["upgrades"]["plans"]
+    assert "vc2-4c-8gb" in plans
+    assert not {"vc2-2c-4gb", "vc2-1c-1gb"} & set(plans)
+    refused = api.patch(path, json={"plan": "vc2-1c-1gb"})
+    assert (refused.status_code, "disk" in refused.json()["error"]) == (400, True)
+    assert api.get(f"{path}/neighbors").json() == {"neighbors": []}
+    assert api.get(f"{path}/bandwidth").json() == {"bandwidth": {}}
+    assert api.get(f"{path}/iso").json()["iso_status"]["iso_id"] == ""
+    assert api.get("/v2/instances/none/upgrades").json() == {"error": "instance not found", "status": 404}
 
 
 def test_addresses_follow_the_plan_and_are_not_given_out_twice(emulator, api):

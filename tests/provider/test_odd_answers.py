@@ -192,6 +192,20 @@ def test_a_file_system_is_let_go_of_late(engine: Engine, api: FakeApi) -> None:
     assert not answers
 
 
+def test_the_tier_of_an_imported_account_is_found_by_the_name_that_the_list_has_for_it(
+    engine: Engine, api: FakeApi
+) -> None:
+    """`pulumi import` would show a tier 0, and the next update another account, with nothing in it."""
+    account = {"id": "o", "cluster_id": 2, "label": "l", "region": "ewr", "status": "active"}
+
+    def rule(method: str, path: str, body: object) -> Answer:
+        listed = {**account, "tier": {"OBJSTORETIERID": 5, "sales_name": "accelerated"}}
+        return 200, {"object_storages": [listed]} if "per_page" in path else {"object_storage": account}
+
+    api.rules.append(rule)
+    assert engine("Read", "ObjectStorage", id="o")["inputs"]["tierId"] == 5
+
+
 @pytest.mark.parametrize("name", ["bücher.example", "a b.example", "x\ny"])
 def test_a_name_that_is_no_path_is_asked_for_all_the_same(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """An import's id may hold anything; what is not there is answered by Vultr, not by this machine."""

@@ -24,7 +24,7 @@ def eventually(ask, seconds=30):
 def test_a_server_lives_with_its_key_and_volume():
     driver = compute("vultr")("a-key", api_version="2")
     place = next(place for place in driver.list_locations() if place.id == "ewr")
-    sizes = {size.id: size for size in driver.list_sizes(ex_list_bare_metals=False)}
+    sizes = {size.id: size for size in driver.list_sizes()}
     image = next(image for image in driver.list_images() if image.id == "2136")
     assert sizes["vc2-1c-1gb"].price == 5
     assert "vc2-1c-1gb" in driver.ex_list_available_sizes_for_location(place)
@@ -38,7 +38,7 @@ def test_a_server_lives_with_its_key_and_volume():
     node = eventually(lambda: running(driver, created.id))
     assert (node.extra["tag"], node.extra["server_status"]) == ("one", "ok")
     assert node.public_ips[0].startswith("10.88.")
-    assert [listed.id for listed in driver.list_nodes(ex_list_bare_metals=False)] == [node.id]
+    assert [listed.id for listed in driver.list_nodes()] == [node.id]
 
     volume = driver.create_volume(10, "stranger", place)
     eventually(lambda: driver.ex_get_volume(volume.id).state == StorageVolumeState.AVAILABLE)
