@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from provider.balancers import LoadBalancer
-from provider.compute import BlockStorage, Instance
+from provider.compute import Instance
 from provider.creation import Ledger, VultrPluginBase
 from provider.journal import Journal
 from provider.lists import Lists
@@ -28,6 +28,7 @@ from provider.protocol.base import UNKNOWN, CheckFailure, Context, Plugin, Props
 from provider.records import DnsRecord
 from provider.storage import ObjectStorage, VirtualFileSystemStorage
 from provider.transport import LONGEST_PAUSE, Transport
+from provider.volumes import BlockStorage
 
 TYPES = (
     SSHKey,

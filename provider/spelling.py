@@ -1,8 +1,8 @@
 """When two spellings of a value are the same to Vultr, in one place.
 
 What the API reads back is often spelled in another way than it was written: IPv6 addresses in full, targets without
-their last dot, TXT in quotes, a priority of -1 where there is none. A value that only looks different is no change:
-the state keeps the spelling that it has, and the program its own.
+their last dot or in Unicode, TXT in quotes, a priority of -1 where there is none. A value that only looks different is
+no change: the state keeps the spelling that it has, and the program its own.
 
 Each function gives a value to compare by, from a property and the properties beside it.
 """
@@ -52,8 +52,17 @@ def data(value: Value, beside: Props) -> Value:
         case "SSHFP":
             return text.lower()
         case _ if kind in NAMED:
-            return text.lower().removesuffix(".") or "."
+            return host(text) or "."
     return text
+
+
+def host(text: str) -> str:
+    """A host's name, whatever its case and last dot, and whether its letters are written as they are or as `xn--`."""
+    name = text.lower().removesuffix(".")
+    try:
+        return name.encode("ascii").decode("idna") if "xn--" in name else name
+    except UnicodeError:
+        return name
 
 
 def unquoted(text: str) -> str:
@@ -67,8 +76,8 @@ def keys(value: Value, beside: Props) -> Value:
 
 
 def name(value: Value, beside: Props) -> Value:
-    """A host's name, whatever its case and last dot."""
-    return str(value).lower().removesuffix(".")
+    """See host."""
+    return host(str(value))
 
 
 def scheme(value: Value, beside: Props) -> Value:

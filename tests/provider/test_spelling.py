@@ -17,6 +17,26 @@ SPELLINGS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "TXT": ("DnsRecord", {**RECORD, "type": "TXT", "data": "v=spf1 -all"}, {"data": '"v=spf1 -all"'}),
     "TXT with quotes": ("DnsRecord", {**RECORD, "type": "TXT", "data": '"v=spf1 -all"'}, {"data": "v=spf1 -all"}),
     "MX": ("DnsRecord", {**RECORD, "type": "MX", "data": "M.example.com.", "priority": 10}, {"data": "m.example.com"}),
+    "MX in Unicode": (
+        "DnsRecord",
+        {**RECORD, "type": "MX", "data": "mx.xn--bcher-kva.example.", "priority": 10},
+        {"data": "MX.bücher.example"},
+    ),
+    "SRV": (
+        "DnsRecord",
+        {**RECORD, "name": "_sip._tcp", "type": "SRV", "data": "5 5060 SIP.example.com.", "priority": 0},
+        {"data": "5 5060 sip.example.com", "name": "_SIP._tcp"},
+    ),
+    "name in Unicode": (
+        "DnsRecord",
+        {**RECORD, "name": "xn--bcher-kva", "type": "A", "data": "192.0.2.1"},
+        {"name": "bücher"},
+    ),
+    "TXT of 600": (
+        "DnsRecord",
+        {**RECORD, "type": "TXT", "data": f"v=DKIM1; p={'A' * 600}"},
+        {"data": f'"v=DKIM1; p={"A" * 600}"'},
+    ),
     "CAA": ("DnsRecord", {**RECORD, "type": "CAA", "data": '0 issue "ca.example"'}, {"data": "0 issue ca.example"}),
     "no priority": ("DnsRecord", {**RECORD, "type": "A", "data": "192.0.2.1"}, {"priority": -1}),
     "priority 0": ("DnsRecord", {**RECORD, "type": "A", "data": "192.0.2.1", "priority": 0}, {"priority": -1}),
