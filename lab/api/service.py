@@ -75,7 +75,8 @@ def _endpoint(region: Region, path: str, operations: dict[str, Operation]) -> Ro
         status, answer = operations[request.method](region, call)
         if request.method != "GET":
             region.store.save()
-        return Response(status_code=status) if answer is None else JSONResponse(answer, status)
+        # A type even of nothing, which clients read (certbot-dns-vultr), and not JSON's, which they would parse.
+        return Response(status_code=status, media_type="text/html") if answer is None else JSONResponse(answer, status)
 
     route = Route(path, endpoint, methods=[*operations])
     route.methods = set(operations)  # without the HEAD that Starlette adds to each GET
