@@ -11,7 +11,7 @@ from typing import Any
 
 from lab.api import fields
 from lab.api.catalogue import REGIONS
-from lab.api.errors import refused
+from lab.api.errors import ApiError, refused
 from lab.api.paging import page
 from lab.api.region import JSON, Call, Region, Reply, Routes
 from lab.api.store import now, public
@@ -172,7 +172,42 @@ def delete(region: Region, call: Call) -> Reply:
     return 204, None
 
 
+def _rules(segment: str, read: Callable[[JSON], JSON]) -> Routes:
+    """Its rules of one kind, one by one: `forwarding-rules` are `forwarding_rules`, of which each is a `..._rule`."""
+    name, path = segment.replace("-", "_"), f"/v2/load-balancers/{{id}}/{segment}"
+    one = name.removesuffix("s")
+
+    def found(region: Region, call: Call) -> tuple[list[JSON], JSON]:
+        rules: list[JSON] = region.store.get(TABLE, call.params["id"])[name]
+        for rule in rules:
+            if rule["id"] == call.params["rule"]:
+                return rules, rule
+        raise ApiError(404, f"Invalid {one.replace('_', ' ')} ID")
+
+    def listing(region: Region, call: Call) -> Reply:
+        return 200, page(call.query, region.store.get(TABLE, call.params["id"])[name], name)
+
+    def create(region: Region, call: Call) -> Reply:
+        rule = {"id": uuid.uuid4().hex[:16], **read(call.body)}
+        region.store.get(TABLE, call.params["id"])[name].append(rule)
+        return 202, {one: rule}
+
+    def delete(region: Region, call: Call) -> Reply:
+        rules, rule = found(region, call)
+        rules.remove(rule)
+        return 204, None
+
+    return [
+        ("GET", path, listing),
+        ("POST", path, create),
+        ("GET", f"{path}/{{rule}}", lambda region, call: (200, {one: found(region, call)[1]})),
+        ("DELETE", f"{path}/{{rule}}", delete),
+    ]
+
+
 ROUTES: Routes = [
+    *_rules("forwarding-rules", _forwarding),
+    *_rules("firewall-rules", _firewall),
     ("GET", "/v2/load-balancers", listing),
     ("POST", "/v2/load-balancers", create),
     ("GET", "/v2/load-balancers/{id}", read),

@@ -256,6 +256,23 @@ def test_who_looks_over_an_account_finds_lists_of_all_kinds(emulator, api):
     assert api.post("/v2/snapshots", json={"instance_id": "x"}).status_code == 405
 
 
+def test_rules_of_a_load_balancer_come_and_go_one_by_one(emulator, api):
+    web = {"frontend_protocol": "http", "frontend_port": 80, "backend_protocol": "http", "backend_port": 8080}
+    made_ = made(api.post("/v2/load-balancers", json={"region": "ewr", "forwarding_rules": [web]}), 202)
+    path = f"/v2/load-balancers/{made_['id']}"
+    for kind, rule in (
+        ("forwarding", {**web, "frontend_port": 81}),
+        ("firewall", {"port": 80, "source": "192.0.2.0/24", "ip_type": "v4"}),
+    ):
+        one = made(api.post(f"{path}/{kind}-rules", json=rule), 202)
+        assert rule.items() <= one.items()
+        assert one in api.get(f"{path}/{kind}-rules").json()[f"{kind}_rules"]
+        assert one in made(api.get(path))[f"{kind}_rules"]
+        assert made(api.get(f"{path}/{kind}-rules/{one['id']}")) == one
+        assert api.delete(f"{path}/{kind}-rules/{one['id']}").status_code == 204
+        assert refusal(api.get(f"{path}/{kind}-rules/{one['id']}")) == (404, f"Invalid {kind} rule ID")
+
+
 def test_what_an_instance_may_become_is_told(emulator, api):
     server = emulator.active(instance(api, plan="vc2-2c-4gb")["id"])
     path = f"/v2/instances/{server['id']}"
