@@ -56,7 +56,8 @@ class Record:
 
     @property
     def place(self) -> tuple[str, str]:
-        return self.name, self.type
+        """Where it stands: names that only look different are one."""
+        return spelling.host(self.name), self.type
 
     @property
     def meaning(self) -> Any:  # noqa: ANN401 (a value to compare by)

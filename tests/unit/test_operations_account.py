@@ -51,6 +51,16 @@ def test_what_the_api_answers_with_404_is_not_there(monkeypatch: pytest.MonkeyPa
     assert not answer(monkeypatch, GONE).exists("/instances/i")
 
 
+def test_what_is_not_sold_is_said_with_what_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make revive` deletes nothing then."""
+    account = answer(monkeypatch, (200, {}, '{"available_plans": ["vc2-1c-1gb", "vc2-2c-4gb"]}'))
+    account.must_sell("ewr", "vc2-2c-4gb")
+    with pytest.raises(OperationError, match=r"no vc2-4c-8gb in ewr just now \(there are vc2-2c-4gb, vc2-.*touched"):
+        account.must_sell("ewr", "vc2-4c-8gb")
+    with pytest.raises(OperationError, match="Vultr has no region 'mars'"):
+        answer(monkeypatch, (404, {}, '{"error": "Invalid region ID."}')).must_sell("mars", "vc2-4c-8gb")
+
+
 @pytest.mark.parametrize("content", ["<html>404 Not Found</html>", "", "[]"])
 def test_somebody_elses_404_does_not_say_that_a_server_is_gone(monkeypatch: pytest.MonkeyPatch, content: str) -> None:
     with pytest.raises(OperationError, match=r"GET /v2/instances/i was answered 404.* who answers there"):
