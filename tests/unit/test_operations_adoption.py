@@ -13,4 +13,4 @@ def test_a_name_in_unicode_is_the_one_that_is_planned() -> None:
     there = {**inputs, "id": "r", "name": "Bücher", "data": "mx.bücher.example"}
     found = compare([Planned("urn", "vultr:index/dnsRecord:DnsRecord", inputs, "")], [there])
     assert [record.id for _, record in found.kept] == ["r"]
-    assert not (found.new or found.others or found.in_the_way or found.unlike)
+    assert [*found.new, *found.others, *found.in_the_way, *found.unlike] == []
