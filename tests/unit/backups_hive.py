@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
+import shutil
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +14,7 @@ import pytest
 
 from tests.unit.backups_server import Server
 
-from apiary_backups import engines, fill, items, journal, lock, run  # isort: skip
+from apiary_backups import config, engines, fill, items, journal, lock, run, tell  # isort: skip
 from apiary_backups.journal import Book, Entry, Journal, Wish  # isort: skip
 from apiary_backups.loading import Load  # isort: skip
 
@@ -88,8 +91,31 @@ def backup(server: Server, *only: str, final: bool = False) -> int:
     return run.main(server.config, argparse.Namespace(only=list(only) or None, final=final))
 
 
-def filled(server: Server, databases: str | None = None) -> int:
-    return fill.main(server.config, argparse.Namespace(volumes=databases is None, databases=databases))
+def filled(server: Server, databases: str | None = None, *, new: bool = False) -> int:
+    return fill.main(server.config, argparse.Namespace(volumes=databases is None, databases=databases, new=new))
+
+
+def told(server: Server, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The stack tells its server what it is told now; how its timers were told."""
+    calls: list[str] = []
+    monkeypatch.setattr(tell, "_systemctl", lambda *words: calls.append(" ".join(words)))
+    monkeypatch.setattr(tell, "TIMER", server.place / "timer")
+    monkeypatch.setattr(config, "PATH", server.place / "etc/backups.json")
+    monkeypatch.setattr(config.read, "__defaults__", (server.place / "etc/backups.json",))
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(read=lambda: json.dumps(server.told)))
+    assert tell.Told.main(argparse.Namespace()) == 0
+    return calls
+
+
+def new_disk(server: Server) -> None:
+    """All that was on the server's disk is gone."""
+    shutil.rmtree(server.records, ignore_errors=True)
+    shutil.rmtree(server.place / "etc", ignore_errors=True)
+    for place in map(Path, server.state["volumes"].values()):
+        shutil.rmtree(place)
+        place.mkdir()
+    for database in (server.place / "engine").iterdir():
+        database.unlink()
 
 
 def statuses() -> dict[str, str]:

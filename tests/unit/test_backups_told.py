@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import time
-from types import SimpleNamespace
 
 import pytest
 
-from tests.unit.backups_hive import ALL, backup
+from tests.unit.backups_hive import ALL, backup, told
 from tests.unit.backups_server import Server
 
 from apiary_backups import listing, lock, tell  # isort: skip
@@ -34,15 +32,15 @@ def test_the_list_says_of_each_item_what_there_is(hive: Server, capsys: pytest.C
     hive.told["left_out"] = {"pgdata": "files of a database server"}
     capsys.readouterr()
     assert listing.main(hive.config, argparse.Namespace(json=True)) == 0
-    told = json.loads(capsys.readouterr().out)
-    by_item = {one["item"]: one for one in told["items"]}
+    listed = json.loads(capsys.readouterr().out)
+    by_item = {one["item"]: one for one in listed["items"]}
     assert sorted(by_item) == ALL
     assert len(by_item["volume:uploads"]["snapshots"]) == 2
     assert by_item["volume:uploads"]["snapshots"][0]["server"] == "web1"
     assert by_item["volume:uploads"]["proved"] == {"time": "yesterday"}
     assert by_item["roles:postgres"]["proved"] is None
     assert by_item["roles:postgres"]["last"]["status"] == "ok"
-    assert told["left_out"] == {"pgdata": "files of a database server"}
+    assert listed["left_out"] == {"pgdata": "files of a database server"}
 
 
 def test_verbs_wait_for_one_another_and_say_for_whom(
@@ -65,30 +63,19 @@ def test_verbs_wait_for_one_another_and_say_for_whom(
 def test_a_server_that_is_told_of_another_repository_opens_it_at_once(
     hive: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls: list[str] = []
-    monkeypatch.setattr(tell, "_systemctl", lambda *words: calls.append(" ".join(words)))
-    monkeypatch.setattr(tell, "TIMER", hive.place / "timer")
-    monkeypatch.setattr(tell.config, "PATH", hive.place / "etc/backups.json")
-    monkeypatch.setattr(tell.config.read, "__defaults__", (hive.place / "etc/backups.json",))
     hive.told["calendar"] = ["*-*-01 02:17:00", "Mon *-*-* 02:17:00"]
-
-    def told() -> int:
-        monkeypatch.setattr(sys, "stdin", SimpleNamespace(read=lambda: json.dumps(hive.told)))
-        return tell.Told.main(argparse.Namespace())
-
-    assert told() == 0
+    assert told(hive, monkeypatch)[-1] == "restart apiary-backups.timer"
     assert (hive.place / "repository/config").exists()
     assert (hive.place / "etc/backups.json").stat().st_mode & 0o777 == 0o600
     timer = (hive.place / "timer").read_text()
     assert "OnCalendar=*-*-01 02:17:00\nOnCalendar=Mon *-*-* 02:17:00\nPersistent=true" in timer
-    assert calls[-1] == "restart apiary-backups.timer"
     asked = len(hive.called("restic"))
     hive.told["keep"] = {"daily": 3}
-    assert told() == 0
+    told(hive, monkeypatch)
     assert len(hive.called("restic")) == asked, "what does not concern the repository must not depend on it"
     hive.told["environment"] = {"RESTIC_PASSWORD": "another"}
     with pytest.raises(BackupsError, match="password does not open"):
-        told()
+        told(hive, monkeypatch)
     assert "another" not in (hive.place / "etc/backups.json").read_text(), "what did not work was kept"
     assert tell.Forgotten.main(argparse.Namespace()) == 0
     assert not (hive.place / "etc/backups.json").exists()

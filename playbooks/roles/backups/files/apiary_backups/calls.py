@@ -302,7 +302,6 @@ def _await(process: subprocess.Popen[bytes], errors: IO[bytes], seconds: float, 
     while True:
         try:
             process.wait(min(LOOK_SECONDS, max(0.0, deadline - time.monotonic())))
-            return
         except subprocess.TimeoutExpired:
             said, moment = _written(errors), time.monotonic()
             if NO_BUCKET in said or moment >= deadline:
@@ -310,3 +309,5 @@ def _await(process: subprocess.Popen[bytes], errors: IO[bytes], seconds: float, 
             in_vain = (in_vain or moment) if said.rfind(TRIES) > said.rfind(RETRIED) else None
             if in_vain is not None and moment - in_vain >= patience:
                 raise
+        else:
+            return
