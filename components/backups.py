@@ -4,7 +4,8 @@ Makes, once, the password of the repository, protected, because what is saved ca
 in the order of the graph:
 
   NAME-backups      the host is told what to save, where to and when (playbooks/roles/backups)
-  NAME-fill         before any container that uses a saved volume: volumes that are empty are filled
+  NAME-fill         before any container that uses a saved volume: volumes that are empty are filled, and one that comes
+                    later when it comes
   APP-fill          after a database server, and before all that use it: databases that are empty are filled
   NAME-backed-up    the last of all
 
@@ -17,6 +18,7 @@ Leaves alone: how it is saved, and the repository's content, whatever goes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,7 +32,7 @@ from components.backup_store import BackupStore
 from components.labels import stack_tag
 from components.object_storage import ObjectStorage
 from components.server import Server, undo
-from settings import saved
+from settings import carried, saved
 
 PASSWORD_LENGTH = 48
 # Of restic, by setting and kind of repository.
@@ -178,9 +180,11 @@ class Backups(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(after), deleted_with=server.instance),
         )
         here = saved.saved(stack, name)
-        fill = self._moment(f"{name}-fill", "fill --volumes", "--only volumes", [self._told])
+        fill = self._moment(f"{name}-fill", "fill --volumes", "--only volumes", [self._told], new=sorted(here.volumes))
         self.databases = list(here.databases)
-        self.filled = dict.fromkeys(here.volumes, fill)
+        # Of a database server it has to be seen before its first start whether its files are there.
+        files = [volume for app in self.databases for volume in carried.volumes(stack.applications[app])]
+        self.filled = {**dict.fromkeys(files, self._told), **dict.fromkeys(here.volumes, fill)}
         self.register_outputs({})
 
     def fill(self, application: str, made: Application) -> remote.Command:
@@ -193,13 +197,22 @@ class Backups(pulumi.ComponentResource):
         """Say that all of a server is there: what begins its last backup when it goes."""
         self._moment(f"{self._name}-backed-up", None, "", [self._told, *after])
 
-    def _moment(self, name: str, create: str | None, last: str, after: Sequence[pulumi.Resource]) -> remote.Command:
+    def _moment(
+        self,
+        name: str,
+        create: str | None,
+        last: str,
+        after: Sequence[pulumi.Resource],
+        new: Sequence[str] | None = None,
+    ) -> remote.Command:
+        """`new` is what has a moment of its own when it comes later."""
         return remote.Command(
             name,
             connection=self._server.connection.command(),
             create=f"apiary-backups {create}" if create else "true",
             # Another way to connect, or to say it, is no reason to do it again.
-            update="true",
+            update="true" if new is None else f"apiary-backups {create} --new",
+            stdin=None if new is None else json.dumps(new),
             delete=self._server.instance.id.apply(
                 lambda instance: undo(instance, f"apiary-backups run --final {last}".rstrip())
             ),

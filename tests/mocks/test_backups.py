@@ -111,6 +111,16 @@ def test_a_volume_is_filled_before_any_container_has_it(saved: Graph) -> None:
         assert fill.urn not in container(saved, name).dependencies, name
 
 
+def test_a_volume_that_comes_later_is_filled_when_it_comes(saved: Graph) -> None:
+    fill = saved.one(COMMAND, "web1-fill")
+    assert fill.inputs["update"] == "apiary-backups fill --volumes --new"
+    assert json.loads(fill.inputs["stdin"]) == ["haproxycfg", "uploads"], "a list that is the same does nothing"
+
+
+def test_a_database_server_starts_after_it_was_seen_whether_its_files_are_there(saved: Graph) -> None:
+    assert saved.one(COMMAND, "web1-backups").urn in container(saved, "postgres").dependencies
+
+
 def test_databases_are_filled_between_their_server_and_whoever_uses_them(saved: Graph) -> None:
     fill = saved.one(COMMAND, "postgres-fill")
     assert fill.inputs["create"] == "apiary-backups fill --databases postgres"
@@ -128,6 +138,7 @@ def test_the_last_backup_goes_the_way_back(saved: Graph) -> None:
     for one in (done, databases, volumes):
         # Nothing happens on the host that has taken its place.
         assert one.inputs["delete"].index("web1-id") < one.inputs["delete"].index("apiary-backups")
+    for one in (done, databases):
         assert one.inputs["update"] == "true"
     for other in saved:
         is_on_host = other.type.startswith(("docker:index/container", "command:remote", "vultr:index/reverse"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.unit import backups_server
+from tests.unit import backups_hive, backups_server
 
 hypothesis.settings.register_profile("apiary", deadline=None)
 hypothesis.settings.load_profile("apiary")
@@ -20,6 +20,12 @@ hypothesis.settings.load_profile("apiary")
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> backups_server.Server:
     """A server that is told of its backups, with a restic and a Docker of its own on PATH."""
     return backups_server.make(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def hive(server: backups_server.Server, monkeypatch: pytest.MonkeyPatch) -> backups_server.Server:
+    """The same with two volumes and a database server with two databases."""
+    return backups_hive.make(server, monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ def save(server: Server) -> None:
 
 
 def filled(server: Server) -> None:
-    fill.databases(server.config, server.restic, "postgres")
+    fill.databases(server.config, "postgres")
 
 
 def test_an_administrator_of_another_name_keeps_its_login_and_the_password_of_today(served: Server) -> None:

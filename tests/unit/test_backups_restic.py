@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -121,10 +122,15 @@ def locked(server: Server, *words: str) -> subprocess.Popen[bytes]:
     )
     folder = server.place / "repository" / "locks"
     deadline = time.monotonic() + 60
-    while not list(folder.iterdir()):
+    while not _locks(folder):
         assert time.monotonic() < deadline, "it takes no lock"
         time.sleep(0.05)
     return process
+
+
+def _locks(folder: Path) -> list[Path]:
+    """Those that are whole: one is written under another name first."""
+    return [file for file in folder.iterdir() if "-tmp-" not in file.name]
 
 
 def test_a_lock_of_a_dead_run_goes_and_one_of_a_living_stays(real: Server) -> None:
@@ -178,6 +184,41 @@ def test_restic_ends_with_who_has_called_it(real: Server) -> None:
     caller.kill()
     # Its output is closed when the last one who has it is gone.
     assert caller.communicate(timeout=60)[0] == b""
+
+
+def test_restic_takes_its_lock_away_though_nobody_listens_to_it_any_more(real: Server) -> None:
+    real.restic.init()
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pathlib import Path\n"
+        "from apiary_backups import calls, config, restic\n"
+        "calls.RUN, calls.CACHE = Path(sys.argv[3]), Path(sys.argv[4])\n"
+        "restic.Restic(config.parse(sys.argv[2])).calls.done(\n"
+        "    ['backup', '--stdin-filename', 'x', '--stdin-from-command', '--', 'sleep', '60'], 60)\n"
+    )
+    told = json.dumps(real.told), str(calls.RUN), str(calls.CACHE)
+    caller = subprocess.Popen([sys.executable, "-c", script, str(PACKAGE), *told], stdout=subprocess.PIPE)
+    folder = real.place / "repository" / "locks"
+    _until(lambda: _locks(folder) != [], "it takes no lock")
+    caller.kill()
+    caller.communicate(timeout=60)
+    _until(lambda: list(folder.iterdir()) == [], "its lock stays")
+
+
+def _until(is_so: Callable[[], bool], problem: str) -> None:
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline, problem
+        time.sleep(0.05)
+
+
+def test_its_progress_is_nothing_that_grows_in_memory(real: Server) -> None:
+    real.restic.init()
+    done = real.restic.calls.done(
+        ["backup", "--stdin-filename", "x", "--stdin-from-command", "--", "sh", "-c", "sleep 2; echo x"], 60
+    )
+    assert done.status == 0
+    assert done.output.count(b'"status"') <= 1
 
 
 def test_a_volume_comes_back_with_its_files_owner_and_mode(made: Server, tmp_path: Path) -> None:

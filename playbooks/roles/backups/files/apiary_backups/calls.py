@@ -46,7 +46,8 @@ PATIENCE_SECONDS, PATIENCE_AGAIN_SECONDS = 300.0, 30.0
 ASK_SECONDS = 300
 WORK_SECONDS = 12 * 3600
 # Of memory: with packs of 8 MiB half of what it takes by default, on a server of 1 GiB.
-SPARING = {"GOGC": "20", "GOMAXPROCS": "1"}
+# And of what it has to say of its progress thirty times a second, which is kept until its end.
+SPARING = {"GOGC": "20", "GOMAXPROCS": "1", "RESTIC_PROGRESS_FPS": "0.1"}
 INCOMPLETE, NO_REPOSITORY, LOCKED, WRONG_PASSWORD = 3, 10, 11, 12
 CONNECT_SECONDS = 15
 
@@ -120,36 +121,45 @@ class Calls:
 
     def done(self, arguments: Sequence[str], seconds: float, within: Path | None = None) -> Done:
         begun = time.monotonic()
-        process = self._start(arguments, within)
-        try:
-            output, errors = _outputs(process, seconds, self._patience)
-        except subprocess.TimeoutExpired:
-            end(process)
-            _, errors = process.communicate()
-            if NO_BUCKET in errors:
-                raise self.failure(arguments[0], NO_REPOSITORY, errors) from None
-            if (past := time.monotonic() - begun) < seconds:
-                # Whatever is asked next has the same answer, as a rule.
-                self._patience = PATIENCE_AGAIN_SECONDS
-                raise UnreachableError(
-                    f"{self.place} takes or gives nothing, tried for {past:.0f} s ({arguments[0]}): "
-                    f"{self._said(errors)}"
-                ) from None
-            raise self._late(arguments[0], seconds, errors) from None
-        except BaseException:
-            end(process)
-            raise
-        return Done(process.returncode, output, errors)
+        # Not into pipes: when this process is killed, restic says that it was asked to end, and dies of a pipe without
+        # a reader before its lock is away. In memory, since a full disk must keep nothing from being saved.
+        with _memory() as output, _memory() as errors:
+            process = self._start(arguments, within, output, errors)
+            try:
+                _await(process, errors, seconds, self._patience)
+            except subprocess.TimeoutExpired:
+                end(process)
+                said = _written(errors)
+                if NO_BUCKET in said:
+                    raise self.failure(arguments[0], NO_REPOSITORY, said) from None
+                if (past := time.monotonic() - begun) < seconds:
+                    # Whatever is asked next has the same answer, as a rule.
+                    self._patience = PATIENCE_AGAIN_SECONDS
+                    raise UnreachableError(
+                        f"{self.place} takes or gives nothing, tried for {past:.0f} s ({arguments[0]}): "
+                        f"{self._said(said)}"
+                    ) from None
+                raise self._late(arguments[0], seconds, said) from None
+            except BaseException:
+                end(process)
+                raise
+            return Done(process.returncode, _written(output), _written(errors))
 
-    def _start(self, arguments: Sequence[str], within: Path | None = None) -> subprocess.Popen[bytes]:
+    def _start(
+        self,
+        arguments: Sequence[str],
+        within: Path | None = None,
+        output: IO[bytes] | int = subprocess.PIPE,
+        errors: IO[bytes] | int = subprocess.PIPE,
+    ) -> subprocess.Popen[bytes]:
         try:
             return subprocess.Popen(
                 self.command(*arguments),
                 env=self.environment(),
                 cwd=within,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stdout=output,
+                stderr=errors,
                 # So that what it has started, such as ssh, ends with it.
                 start_new_session=True,
             )
@@ -274,18 +284,30 @@ def _write(path: Path, text: str) -> None:
     fresh.replace(path)
 
 
-def _outputs(process: subprocess.Popen[bytes], seconds: float, patience: float) -> tuple[bytes, bytes]:
-    """What a program has written to its output and of errors, at its end. Raises TimeoutExpired, where more time would
-    not help at once, and after `patience` seconds in which it has tried the same thing again and again.
+def _memory() -> IO[bytes]:
+    """A file that is nowhere but in memory."""
+    return os.fdopen(os.memfd_create("apiary-backups"), "w+b")
+
+
+def _written(file: IO[bytes]) -> bytes:
+    """All that a program has written to a file so far; leaves alone where it writes on."""
+    return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0)
+
+
+def _await(process: subprocess.Popen[bytes], errors: IO[bytes], seconds: float, patience: float) -> None:
+    """Until a program has ended. Raises TimeoutExpired, where more time would not help at once, and after `patience`
+    seconds in which it has tried the same thing again and again.
     """
     deadline, in_vain = time.monotonic() + seconds, None
     while True:
         try:
-            return process.communicate(timeout=min(LOOK_SECONDS, max(0.0, deadline - time.monotonic())))
-        except subprocess.TimeoutExpired as so_far:
-            said, moment = so_far.stderr or b"", time.monotonic()
+            process.wait(min(LOOK_SECONDS, max(0.0, deadline - time.monotonic())))
+        except subprocess.TimeoutExpired:
+            said, moment = _written(errors), time.monotonic()
             if NO_BUCKET in said or moment >= deadline:
                 raise
             in_vain = (in_vain or moment) if said.rfind(TRIES) > said.rfind(RETRIED) else None
             if in_vain is not None and moment - in_vain >= patience:
                 raise
+        else:
+            return

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from apiary_backups import config as configuration
-from apiary_backups import docker, drill_page, fill, items, lock, restore, serving, throwaway
+from apiary_backups import docker, drill_page, fill, filling, items, lock, restore, serving, throwaway
 from apiary_backups.config import Application, Config, put
 from apiary_backups.engines import BY_NAME
 from apiary_backups.errors import BackupsError
@@ -236,7 +236,7 @@ class Rehearsal:
         self.volumes[item.name] = made
         place = docker.volume_path(made)
         fill.put_in_place(self.repository, self.newest[item].id, place)
-        if self.newest[item].bytes and not fill.has_data(place):
+        if self.newest[item].bytes and not filling.has_data(place):
             raise BackupsError("nothing is in it, and the snapshot says that there is")
 
     def _server(self, application: str) -> None:

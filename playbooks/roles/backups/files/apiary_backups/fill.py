@@ -1,10 +1,11 @@
 """Fill what is empty from the newest snapshots: volumes before their first container, databases before their users.
 
 Never over what is there: a volume with anything in it and a database with a table are left as they are, and that is
-said. A volume is written beside itself and takes its place as a whole. A database goes in by one transaction where its
-engine has such; where it has not, what was begun and not finished (filling.py) is loaded anew. It is made anew for it,
-as it was: without a table there may be half of a load in it, or what its image's first start has made. A repository
-that does not answer is a failure: an empty start has to be asked for.
+said; but for what the first start of a database server on a new disk has made (filling.py). A volume is written beside
+itself and takes its place as a whole. A database goes in by one transaction where its engine has such; where it has
+not, what was begun and not finished is loaded anew. It is made anew for it, as it was: without a table there may be
+half of a load in it, or what its image's first start has made. A repository that does not answer is a failure: an empty
+start has to be asked for.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from apiary_backups import docker, filling, lock, quiet
 from apiary_backups.config import Config
 from apiary_backups.engines import BY_NAME
 from apiary_backups.errors import BackupsError
+from apiary_backups.filling import has_data
 from apiary_backups.items import Item
 from apiary_backups.journal import torn
 from apiary_backups.report import moment, say, size
@@ -29,8 +31,6 @@ from apiary_backups.restic import Restic, Snapshot
 from apiary_backups.swap_volume import kept_folder
 
 ENGINE_SECONDS = 120.0
-# What a file system has by itself.
-NO_DATA = frozenset({"lost+found"})
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--volumes", action="store_true", help="all named volumes that are saved")
     what.add_argument("--databases", metavar="APPLICATION", help="all databases of a database server")
+    parser.add_argument("--new", action="store_true", help="of the volumes only those that were not known before")
 
 
 def main(config: Config, options: argparse.Namespace) -> int:
@@ -48,47 +49,45 @@ def main(config: Config, options: argparse.Namespace) -> int:
         filling.forget(volumes=options.volumes, server=options.databases)
         say(f"{what}: not filled, as servers.{config.server}.restore says")
         return 0
+    if options.new and not filling.is_any_volume():
+        return 0
     with lock.held("fill"):
         quiet.resume()
         for item, error in torn(config.server).items():
             if item.kind == "volume" if options.volumes else item.name == options.databases:
                 raise error
-        repository = opened(config)
         if options.volumes:
-            volumes(config, repository)
+            volumes(config, is_new=options.new)
         else:
-            databases(config, repository, options.databases)
+            databases(config, options.databases)
     return 0
 
 
-def volumes(config: Config, repository: Restic) -> None:
-    """Fill the volumes that are empty. Raises BackupsError."""
+def volumes(config: Config, *, is_new: bool = False) -> None:
+    """Fill the volumes that are empty, or of these the new ones. Raises BackupsError."""
+    items = [item for item in map(Item.volume, config.volumes) if not is_new or filling.is_expected(item)]
+    places = {item: _put_back(item, docker.volume_path(item.name)) for item in items}
+    # Before the repository is asked, which may not answer: what is empty now is not to be saved until then.
+    filling.expect(item for item, place in places.items() if not has_data(place))
+    repository = opened(config)
     newest = repository.newest()
-    empty: dict[Item, Path] = {}
-    for name in config.volumes:
-        item = Item.volume(name)
+    for item, place in places.items():
         if item not in newest:
             say(f"{item}: nothing was ever saved of it")
-            continue
-        place = docker.volume_path(name)
-        if not has_data(place) and (kept := kept_folder(place)).is_dir():
-            kept.rename(place)
-            say(f"{item}: what a restore on the server before this one had put aside is there again")
-        if has_data(place):
-            filling.end(item)
+        elif has_data(place):
             say(f"{item}: there are data in it, which stay")
-            continue
-        empty[item] = place
-    filling.expect(empty)
-    for item, place in empty.items():
-        with _told(item, newest[item]):
-            put_in_place(repository, newest[item].id, place)
+        else:
+            with _told(item, newest[item]):
+                put_in_place(repository, newest[item].id, place)
         filling.end(item)
 
 
-def has_data(place: Path) -> bool:
-    """Whether there is anything in a volume."""
-    return any(entry.name not in NO_DATA for entry in os.scandir(place))
+def _put_back(item: Item, place: Path) -> Path:
+    """Where a volume is, with what a restore on the server before this one had put aside."""
+    if not has_data(place) and (kept := kept_folder(place)).is_dir():
+        kept.rename(place)
+        say(f"{item}: what a restore on the server before this one had put aside is there again")
+    return place
 
 
 def put_in_place(repository: Restic, snapshot: str, place: Path) -> None:
@@ -107,23 +106,28 @@ def put_in_place(repository: Restic, snapshot: str, place: Path) -> None:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def databases(config: Config, repository: Restic, application: str) -> None:
+def databases(config: Config, application: str) -> None:
     """Fill the databases of a server that are empty, its roles first. Raises BackupsError."""
     if application not in config.databases:
         say(f"databases of {application}: nothing is saved of them")
         return
     engine = BY_NAME[config.databases[application].engine]
+    filling.ask(Item.roles(application))  # as above
+    repository = opened(config)
     newest = repository.newest()
     roles = newest.get(Item.roles(application))
     if roles is None:
         say(f"databases of {application}: nothing was ever saved of them")
+        filling.forget(volumes=False, server=application)
         return
     content = repository.read(roles.id)
     wanted = served(engine.listed(content), roles, newest)
     container = docker.running(config.stack, application).id
     engine.wait(container, ENGINE_SECONDS)
+    places = [docker.volume_path(volume) for volume in config.databases[application].volumes]
+    was_begun = filling.know(roles.item, [snapshot.item for snapshot in wanted], places)
     empty = [snapshot for snapshot in wanted if _is_empty(engine.is_empty(container, snapshot.item.database), snapshot)]
-    if not empty and not filling.is_expected(roles.item):
+    if not empty and not was_begun:
         return
     filling.expect([roles.item, *(snapshot.item for snapshot in empty)])
     # Half of a load, or what an image's first start has made, such as a schema: a dump brings all of it.
@@ -157,6 +161,8 @@ def served(listed: Collection[str], roles: Snapshot, newest: Mapping[Item, Snaps
 
 
 def _is_empty(is_empty: bool, snapshot: Snapshot) -> bool:
+    if filling.is_begun(snapshot.item) and not is_empty:
+        say(f"{snapshot.item}: what is in it was made by a first start, or is half of a load, and gives way")
     if is_empty or filling.is_begun(snapshot.item):
         return True
     say(f"{snapshot.item}: there are data in it, which stay")

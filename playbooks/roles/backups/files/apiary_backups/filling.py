@@ -1,15 +1,21 @@
-"""Which items are being filled: written before the first one is touched, gone when it is whole.
+"""Which items are to be filled: written before it is known from what, gone when it is whole.
 
 In between an item is empty, or half of what was saved. That must not become its newest snapshot, which the next fill
 would take for all there was (`unfinished`, for `run`); and where a load was begun, what is there counts for nothing.
+
+Of a database server it stands at its roles what is known of it: that it was not asked yet what it has, or that its
+files were begun by the start that follows: then all that is in it, such as the tables of an init script, or of an
+application that came before its data did, is less than a snapshot of before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from apiary_backups import config as configuration
+from apiary_backups import docker
 from apiary_backups.config import Config, put
 from apiary_backups.errors import BackupsError
 from apiary_backups.items import Item
@@ -17,6 +23,30 @@ from apiary_backups.items import Item
 FOLDER = "loading"
 # An empty file is a load that was begun, as versions before this one wrote it.
 WAITS, BEGUN = "waits", ""
+# Of roles. After FIRST come the inodes of its folders: what is carried there meanwhile has others.
+ASKED, FIRST = "asked", "first"
+# What a file system has by itself.
+NO_DATA = frozenset({"lost+found"})
+
+
+def has_data(place: Path) -> bool:
+    """Whether there is anything in a volume."""
+    return any(entry.name not in NO_DATA for entry in os.scandir(place))
+
+
+def told(config: Config, before: Config | None) -> None:
+    """A server is told of volumes and database servers that it has not known: those without files are to be filled,
+    before anything else is known of them. Raises BackupsError.
+    """
+    if not config.restore:
+        return
+    for name in config.volumes.keys() - (before.volumes if before else {}).keys():
+        if not has_data(docker.volume_path(name)):
+            expect([Item.volume(name)])
+    for name in config.databases.keys() - (before.databases if before else {}).keys():
+        places = [docker.volume_path(volume) for volume in config.databases[name].volumes]
+        if places and not any(map(has_data, places)):
+            put(_path(Item.roles(name)), _first(places))
 
 
 def expect(items: Iterable[Item]) -> None:
@@ -27,7 +57,7 @@ def expect(items: Iterable[Item]) -> None:
 
 
 def begin(item: Item) -> None:
-    """What is there from now on may be half of it. Raises BackupsError."""
+    """What is there from now on may be half of it, or counts for nothing. Raises BackupsError."""
     put(_path(item), BEGUN)
 
 
@@ -36,14 +66,54 @@ def end(item: Item) -> None:
     _path(item).unlink(missing_ok=True)
 
 
+def ask(roles: Item) -> None:
+    """What a database server has is not known yet. Raises BackupsError."""
+    if not is_expected(roles):
+        put(_path(roles), ASKED)
+
+
+def know(roles: Item, items: Iterable[Item], places: Sequence[Path]) -> bool:
+    """What of a database server there is to fill is known from now on: whether a fill of it was begun before.
+    Where its files were begun after the server was told of it, that is all of it. Raises BackupsError.
+    """
+    mark = _mark(roles)
+    if mark is not None and places and mark == _first(places):
+        for item in items:
+            begin(item)
+        put(_path(roles), WAITS)
+    elif mark is not None and _is_unknown(mark):
+        end(roles)
+    return is_expected(roles)
+
+
+def chosen_by_hand(item: Item) -> None:
+    """What is there now was put there by hand, and whatever else its database server has counts as data too. Raises
+    BackupsError.
+    """
+    end(item)
+    roles = Item.roles(item.name)
+    if item.kind == "database" and is_unknown(roles):
+        put(_path(roles), ASKED)
+
+
 def is_expected(item: Item) -> bool:
     """Whether a fill of it has not come to its end."""
     return _path(item).exists()
 
 
 def is_begun(item: Item) -> bool:
-    """Whether a load of it broke off."""
-    return is_expected(item) and _path(item).read_text() == BEGUN
+    """Whether a load of it broke off, or what is there counts for nothing."""
+    return _mark(item) == BEGUN
+
+
+def is_unknown(roles: Item) -> bool:
+    """Whether it is not known yet which databases of a server are to be filled."""
+    return _is_unknown(_mark(roles) or "")
+
+
+def is_any_volume() -> bool:
+    """Whether any volume is to be filled."""
+    return any(item.kind == "volume" for item in _expected())
 
 
 def forget(*, volumes: bool, server: str | None) -> None:
@@ -51,6 +121,12 @@ def forget(*, volumes: bool, server: str | None) -> None:
     for item in _expected():
         if item.kind == "volume" if volumes else item.name == server:
             end(item)
+
+
+def forget_all() -> None:
+    """Nothing at all is to be filled any more."""
+    for item in _expected():
+        end(item)
 
 
 def unfinished(config: Config) -> dict[Item, BackupsError]:
@@ -62,6 +138,21 @@ def unfinished(config: Config) -> dict[Item, BackupsError]:
     saved = {"volume": config.volumes}
     known = [item for item in _expected() if item.name in saved.get(item.kind, config.databases)]
     return dict.fromkeys(known if config.restore else [], error)
+
+
+def _first(places: Sequence[Path]) -> str:
+    return " ".join([FIRST, *(str(place.stat().st_ino) for place in places)])
+
+
+def _is_unknown(mark: str) -> bool:
+    return mark.startswith((ASKED, FIRST))
+
+
+def _mark(item: Item) -> str | None:
+    try:
+        return _path(item).read_text()
+    except FileNotFoundError:
+        return None
 
 
 def _expected() -> list[Item]:

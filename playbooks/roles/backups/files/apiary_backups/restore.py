@@ -300,7 +300,7 @@ class Restore:
         """Remove what was there before."""
         self._of(entry).remove_kept(entry)
         # A fill that broke off before would take what is written from now on for half of its load.
-        filling.end(Item.parse(entry.item))
+        filling.chosen_by_hand(Item.parse(entry.item))
 
     def _of(self, entry: Entry) -> Swap:
         return self._swap(Item.parse(entry.item))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from types import ModuleType
@@ -118,7 +118,7 @@ def _is_chosen(item: Item, only: Sequence[str] | None) -> bool:
 
 
 def _databases(
-    config: Config, repository: Restic, only: Sequence[str] | None, between: Container[Item]
+    config: Config, repository: Restic, only: Sequence[str] | None, between: Mapping[Item, BackupsError]
 ) -> Iterator[Record]:
     for application, server in config.databases.items():
         roles = Item.roles(application)
@@ -128,6 +128,12 @@ def _databases(
             named = [Item.parse(text) for text in only if text.startswith("database:")]
             if not any(item.name == application for item in named):
                 continue
+        if (error := between.get(roles)) and filling.is_unknown(roles):
+            # Of these too; of the roles themselves it is told already.
+            yield from (_failed(item, error) for item in known if _is_chosen(item, only))
+            if not _is_chosen(roles, only):
+                yield _failed(roles, error)
+            continue
         engine = BY_NAME[server.engine]
         try:
             container = docker.running(config.stack, application).id
@@ -175,7 +181,7 @@ def _dump(repository: Restic, engine: ModuleType, container: str, item: Item) ->
 
 
 def _volumes(
-    config: Config, repository: Restic, only: Sequence[str] | None, between: Container[Item]
+    config: Config, repository: Restic, only: Sequence[str] | None, between: Mapping[Item, BackupsError]
 ) -> Iterator[Record]:
     chosen = {
         name: volume

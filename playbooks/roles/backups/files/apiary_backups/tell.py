@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from apiary_backups import config, lock, quiet
+from apiary_backups import config, filling, lock, quiet
 from apiary_backups.config import Config
 from apiary_backups.errors import BackupsError
 from apiary_backups.report import say
@@ -52,6 +52,8 @@ class Told:
         with lock.held("told"):
             if before is None or _where(before) != _where(wanted):
                 opened(wanted)
+            # Before the clock may save what is not filled yet.
+            filling.told(wanted, before)
             config.put(config.PATH, text, 0o600)
         _follow(UNIT, TIMER, wanted.calendar, "backups")
         drill = TIMER.with_name(DRILL_UNIT)
@@ -78,6 +80,8 @@ class Forgotten:
             _drop(UNIT, TIMER)
             if TIMER.with_name(DRILL_UNIT).exists():
                 _drop(DRILL_UNIT, TIMER.with_name(DRILL_UNIT))
+            # What is written from now on is no half of anything.
+            filling.forget_all()
             config.PATH.unlink(missing_ok=True)
         return 0
 
