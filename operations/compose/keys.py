@@ -144,7 +144,13 @@ def _security(one: One, value: object) -> None:
 
 
 def _hostname(one: One, value: object) -> None:
-    one.same("hostname", text(value, "rabbit-1"))
+    said = text(value, "rabbit-1")
+    spelt = said.replace("_", "-").strip("-")  # Docker takes it, who reads it as a host's name does not
+    if spelt == said:
+        one.same("hostname", said)
+    else:
+        one.entry.put("hostname", spelt, one.at("hostname"))
+        one.told.differs(one.at("hostname"), f"hostname: {spelt}, since a host name has no underscores")
 
 
 def _external_links(one: One, value: object) -> None:

@@ -42,9 +42,18 @@ def environment(one: One, _: object) -> None:
         one.told.differs(
             _at(one, name, said), f"{show(value)} is another name now: role and database are both called as db says"
         )
+    for name, app in one.client.ruling.items():
+        one.told.differs(_at(one, name, said), f"the administrator of {app}, who may do everything there, as it was")
+    for name, value in one.client.second.items():
+        one.told.differs(
+            _at(one, name, said),
+            f"{show(value)} stays text; if it is a further database for the same role, none is made: here each has a "
+            "role of its own, by db",
+        )
     for app, database in one.client.uses.items():
-        one.entry.put("db", [f"{app}:{database}"], one.at("environment"))
-        one.scene.used.setdefault(app, set()).add(database)
+        named = [database, *one.client.more.get(app, [])]
+        one.entry.put("db", [f"{app}:{name}" for name in named], one.at("environment"))
+        one.scene.used.setdefault(app, set()).update(named)
         if app in one.client.unsaid:
             one.told.do(
                 f"have {one.entry.name} log in to {app} as the role {database}, at the database {database}: it says "
@@ -129,7 +138,8 @@ def reach(one: One) -> None:
         app = one.client.hosts[value]
         if value != app or app not in known:
             one.told.differs(_at(one, name, said), f"{value} stays text; if it means the host, write ${app} afterwards")
-    unnamed = sorted(one.client.linked - one.client.met - set(one.client.uses) - {one.entry.name})
+    ended = {one.scene.names[service] for service in one.scene.jobs}  # nobody reaches what has ended
+    unnamed = sorted(one.client.linked - one.client.met - set(one.client.uses) - ended - {one.entry.name})
     if unnamed and "reach" in Application.model_fields:
         one.entry.put("reach", unnamed, one.at("depends_on" if "depends_on" in one.data else "links"))
 
@@ -179,6 +189,11 @@ def network_mode(one: One, value: object) -> None:
     elif mode == "none":
         one.told.cannot(one.at(one.key), "every container has a network; take it out: nobody reaches it anyway")
     else:
+        other = mode.partition(":")[2] or mode
         one.told.cannot(
-            one.at(one.key), "every container has a network of its own; take it out, and name the other one"
+            one.at(one.key),
+            f"it shares the network of {other}, and has its own here: what it sends leaves by the server, not by "
+            f"{other} (a VPN), ports that {other} publishes for it are not its own, localhost is {other} no longer. "
+            "Run both in one image where it needs that; else take it out, publish its ports itself, and write "
+            f"{other} for localhost",
         )
