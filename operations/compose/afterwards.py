@@ -80,6 +80,18 @@ def keep(one: One) -> None:
             one.entry.put("passwords", {name: f"_secrets^{secret}"}, one.at("environment"))
 
 
+def unreached(scene: Scene, made: Sequence[One]) -> None:
+    """Tell that nobody outside comes to any of them: a proxy of its own, on a network of theirs, may have led there."""
+    waiting = [one for one in made if not one.is_job and one.database is None]
+    is_open = scene.sites or any("ports" in one.entry.settings for one in made)
+    if waiting and not is_open and not any("ports" in one.data for one in waiting):
+        name = next((one.service for one in waiting if "expose" in one.data), waiting[0].service)
+        scene.told.do(
+            "see whether anybody outside comes to one of them: no port is published, and nothing here is a site; where "
+            f"a proxy led there, convert again with --domain {name}=DOMAIN, and its port in expose"
+        )
+
+
 def copies(scene: Scene, made: Sequence[One]) -> None:
     """Tell which data have to come over."""
     servers = [one for one in made if one.database is not None]

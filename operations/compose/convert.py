@@ -55,6 +55,7 @@ def convert(project: Project, files: Files, wish: Wish, stack: Mapping[str, obje
         hush.settle(one)
         afterwards.keep(one)
     entries += companions(scene, stack, server)
+    afterwards.unreached(scene, made)
     afterwards.copies(scene, made)
     hosts = list(dict.fromkeys(site.partition("/")[0] for site in scene.sites))
     done = Conversion(scene.told, entries, hosts, server, makes_server, dict(scene.secrets.values))

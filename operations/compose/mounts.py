@@ -158,7 +158,8 @@ def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ..
         # What every server has of its own stays; what a database server has comes by a dump.
         if not any(f"{path}/".startswith(f"{own}/") for own in _OWN) and one.database is None:
             one.told.do(f"copy {path} to the same place on the server, before pulumi up")
-            if mode and kind is None and len(one.scene.names) > 1:
+            is_said = is_named or target.startswith(("/etc/", "/config"))
+            if mode and kind is None and is_said and len(one.scene.names) > 1:
                 one.told.do(f"write into reach of {one.entry.name} whom what lies in {path} names, if it names any")
     elif kind is None and any(map(_A_FILE.fullmatch, (path, target))) and not source.endswith("/"):
         raise Wrong(f"{spelt(path, folder)} is not here to be read; put it there, or correct the path")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from operations.coming.entries import written
 from operations.coming.errors import Wrong, mapping, path_of, show, text, texts
 from operations.compose import databases
 from operations.compose.scene import One
 from settings.models import Application
+
+_SHORTEST = 3  # characters: shorter names stand in texts by chance
 
 
 def given(one: One) -> dict[str, str]:
@@ -134,6 +138,12 @@ def reach(one: One) -> None:
     """Open the way to those that it comes after and names nowhere; tell of those that it may name."""
     said = mapping(one.data.get("environment"), "{NAME: value}")
     known = one.client.linked | one.client.met
+    for name, host in _mentioned(one).items():
+        app = one.client.hosts[host]
+        if app not in known and app not in one.client.uses:
+            one.told.differs(
+                _at(one, name, said), f"{host} in it stays text; if it means the host, write ${{${app}}} in its place"
+            )
     for name, value in one.client.unsure.items():
         app = one.client.hosts[value]
         if value != app or app not in known:
@@ -142,6 +152,23 @@ def reach(one: One) -> None:
     unnamed = sorted(one.client.linked - one.client.met - set(one.client.uses) - ended - {one.entry.name})
     if unnamed and "reach" in Application.model_fields:
         one.entry.put("reach", unnamed, one.at("depends_on" if "depends_on" in one.data else "links"))
+
+
+def _mentioned(one: One) -> dict[str, str]:
+    """Variables whose text has a service's name as a word of its own, which no reference has come for."""
+    hosts = [host for host in one.client.others if len(host) > _SHORTEST]
+    if not hosts:
+        return {}
+    spelt = "|".join(map(re.escape, sorted(hosts, key=len, reverse=True)))
+    word = re.compile(rf"(?<![\w./\\-])(?:{spelt})(?![\w./\\-])")
+    environment = one.entry.settings.get("environment")
+    texts = environment.items() if isinstance(environment, dict) else ()
+    found = {
+        name: word.search(str(text))
+        for name, text in texts
+        if text not in one.client.others and name.lower() != "no_proxy"
+    }
+    return {name: match[0] for name, match in found.items() if match}
 
 
 def networks(one: One, value: object) -> None:

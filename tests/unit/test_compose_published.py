@@ -159,3 +159,25 @@ services:
   web: {image: shop/web, restart: always}
 """)
     assert "write into reach of front whom what lies in /srv/nginx/site.conf names, if it names any" in done.told.todo
+
+
+def test_a_host_in_a_text_of_a_kind_of_its_own_is_told_where_it_is_closed():
+    done = converted("""
+services:
+  web:
+    image: shop/web
+    restart: always
+    environment: {STORAGE: "minio|minio?key=1", NO_PROXY: "localhost,minio", PATHS: "/srv/minio,minio-data"}
+  far: {image: shop/web, restart: always, depends_on: [minio], environment: {STORAGE: "minio|minio?key=1"}}
+  minio: {image: minio/minio, restart: always}
+""")
+    told = {path for path, (_, words) in verdicts(done).items() if "in it stays text" in words}
+    assert told == {"services.web.environment.STORAGE"}  # the other one reaches it
+
+
+def test_where_nobody_comes_from_outside_it_is_told_how_a_site_is_named():
+    files = "services: {web: {image: shop/web, restart: always, expose: [80]}, db: {image: postgres}}"
+    assert any("--domain web=DOMAIN" in step for step in converted(files).told.todo)
+    assert not any(
+        "comes to one of them" in step for step in converted(files, domains={"web": "a.example.org"}).told.todo
+    )
