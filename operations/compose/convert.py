@@ -180,8 +180,10 @@ def _aliases(one: One) -> list[str]:
     # A whole name as the host's own is that by which the world knows it (GitLab, mail servers).
     found = [name for name in found if name != one.data.get("hostname") or "." not in str(name)]
     for how in mapping(one.data.get("networks"), "[front]").values():
-        aliases = mapping(how, "{aliases: [web]}").get("aliases")
+        said = mapping(how, "{aliases: [web]}")
+        aliases = said.get("aliases")
         found += aliases if isinstance(aliases, list) else []
+        found += [said[key] for key in ("ipv4_address", "ipv6_address") if isinstance(said.get(key), str)]
     return [str(name) for name in found]
 
 

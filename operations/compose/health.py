@@ -54,7 +54,8 @@ def _gone(server: Server, text: str) -> str:
     """
     named = re.findall(r"\$\{?([A-Z_]+)", text)
     first = next((name for name in named if databases.is_first(server, name) and name != server.admin_variable), "")
-    if first or not _LOGS_IN.search(text):
+    read = set(re.findall(r"/run/secrets/([\w.-]+)", text))
+    if (first := first or next(iter(sorted(read & server.secrets)), "")) or not _LOGS_IN.search(text):
         return first
     words = {re.sub(r"^-[uUd](?=\w)", "", word) for word in re.findall(r"[\w.-]+", text)}
     return next((name for name in (server.user, server.database) if name in words - databases.ALWAYS_THERE), "")

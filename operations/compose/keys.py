@@ -104,12 +104,25 @@ def _extra_hosts(one: One, value: object) -> None:
             one.told.cannot(
                 one.at("extra_hosts", name), f"a host has one address here; leave one of {', '.join(found)}"
             )
+        if (app := one.client.hosts.get(found[0])) if found else None:
+            one.told.cannot(
+                one.at("extra_hosts", name),
+                f"{found[0]} was the address of {app}, which has none that stays here; write {app} for {name}, and "
+                "take it out",
+            )
+            continue
         for address in found[:1]:
             one.entry.put("extra_hosts", {name: address}, one.at("extra_hosts", name))
             one.told.as_is(*one.at("extra_hosts", name))
 
 
 def _dns(one: One, value: object) -> None:
+    for address in texts(value, "9.9.9.9"):
+        if (app := one.client.hosts.get(address)) is not None:
+            raise Wrong(
+                f"{address} was the address of {app}, which has none that stays here; take it out, or name another "
+                "one: without, names are asked of the server's own resolver"
+            )
     one.entry.put("nameservers", texts(value, "9.9.9.9"), one.at("dns"))
     one.told.becomes(one.at("dns"), "nameservers")
 

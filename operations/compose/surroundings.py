@@ -140,7 +140,10 @@ def reach(one: One) -> None:
     known = one.client.linked | one.client.met
     for name, host in _mentioned(one).items():
         app = one.client.hosts[host]
-        if app not in known and app not in one.client.uses:
+        if _is_address(host):
+            why = f"{host} was the address of {app}, which has none that stays here; have it ask by name, ${{${app}}}"
+            one.told.differs(_at(one, name, said), why)
+        elif app not in known and app not in one.client.uses:
             one.told.differs(
                 _at(one, name, said), f"{host} in it stays text; if it means the host, write ${{${app}}} in its place"
             )
@@ -171,6 +174,10 @@ def _mentioned(one: One) -> dict[str, str]:
     return {name: match[0] for name, match in found.items() if match}
 
 
+def _is_address(host: str) -> bool:
+    return ":" in host or re.fullmatch(r"[\d.]+", host) is not None
+
+
 def networks(one: One, value: object) -> None:
     """Networks: who names whom decides here who reaches whom."""
     for name, how in mapping(value, "[front]").items():
@@ -185,7 +192,7 @@ def networks(one: One, value: object) -> None:
                             f"{alias} is called {one.entry.name} now: in environment that is changed, elsewhere you do",
                         )
             elif key in ("ipv4_address", "ipv6_address", "link_local_ips"):
-                one.told.needless((*at, key), "it is found by its name")
+                one.told.needless((*at, key), "it is found by its name, and has no address that stays")
             elif key not in ("priority", "gw_priority", "driver_opts", "interface_name", "mac_address"):
                 one.told.cannot((*at, key), "it is no key of Compose; correct it, or take it out")
     for name in mapping(value, "[front]"):

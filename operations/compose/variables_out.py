@@ -14,30 +14,13 @@ from urllib.parse import unquote
 from operations.coming import hosts
 from operations.coming.entries import Parts
 from operations.coming.secrets import Secrets, is_secret
-from operations.compose import databases
+from operations.compose import access, databases
 from operations.compose.databases import Server
 from settings.references import AppRef, SecretRef, UserSecretRef
 
 _SAYS_HOST = re.compile(
     r"HOST(?:NAME|S)?(?:$|_)|SERVERS?$|ADDR(?:ESS)?$|ENDPOINT|URLS?$|URI|BROKER|UPSTREAM|DSN|^PGHOST", re.IGNORECASE
 )
-_URL = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)"
-    r"(?:(?P<user>[^:@/?#\s]*)(?::(?P<password>[^@/\s]*))?@)?"
-    r"(?P<host>[A-Za-z0-9_.-]+)(?P<port>:\d+)?(?:/(?P<path>[A-Za-z0-9_.-]+))?"
-)
-_GO_DSN = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)?(?P<user>[^:@/\s]+):(?P<password>[^@\s]*)@tcp\((?P<host>[A-Za-z0-9_.-]+)(?P<port>:\d+)?\)/(?P<path>[A-Za-z0-9_-]+)"
-)
-# `host=db user=shop password=...` of libpq, `mysql:host=db;dbname=shop` of PDO, `Server=db;Uid=shop;Pwd=...` of .NET.
-_WORDS_DSN = re.compile(
-    r"\b(?:(?P<host>host|server|data source)|(?P<user>user(?: ?id|name)?|uid)|(?P<password>password|pwd)"
-    r"|(?P<name>dbname|database|initial catalog)) ?= ?(?P<value>'[^']*'|[^\s;]+)",
-    re.IGNORECASE,
-)
-# What stands behind a URL: `jdbc:postgresql://db/shop?user=shop&password=...`.
-_QUERY = re.compile(r"[?&;](?:(?P<user>user(?:name)?)|(?P<password>password))=(?P<value>[^&;\s\"']+)", re.IGNORECASE)
-_BEHIND = re.compile(r"[?&;][^\s\"']*")
 _PLAIN = re.compile(r"[\w.-]+")
 _HOST_PORT = re.compile(r"(?P<host>[A-Za-z0-9_.-]+)(?P<port>:\d{1,5})")
 # Where in a text, and what comes in its place.
@@ -90,7 +73,7 @@ class Client:
     def _find(self, environment: Mapping[str, str]) -> None:
         named: dict[str, list[str]] = {}
         for value in environment.values():
-            for match in [*_URL.finditer(value), *_GO_DSN.finditer(value)]:
+            for match in [*access.URL.finditer(value), *access.GO_DSN.finditer(value)]:
                 app = self.hosts.get(match["host"], "")
                 if app in self.servers:
                     known = named.setdefault(app, [])
@@ -99,10 +82,24 @@ class Client:
             app = self._host_of(value)
             if app in self.servers:
                 known = named.setdefault(app, [])
-                said = [match["value"] for match in _WORDS_DSN.finditer(value) if match["name"]]
+                said = [match["value"] for match in access.WORDS_DSN.finditer(value) if match["name"]]
                 known += [name for name in said if name not in known]
         here = {app for value in environment.values() if (app := self._host_of(value)) in self.servers}
-        for app in sorted((here | (self.linked & set(self.servers)) | set(named)) - {self.app}):
+        spoken_of = here | (self.linked & set(self.servers)) | set(named)
+        explained = {password for app in spoken_of for password in self.servers[app].passwords}
+        # Who waits for none of them may have its password all the same, and find it by a name of its own.
+        knowing = {
+            app
+            for app, server in self.servers.items()
+            if server.secrets & self.granted
+            or any(
+                value in server.passwords - explained
+                and databases.says_password(name)
+                and databases.is_of_database(name)
+                for name, value in environment.items()
+            )
+        }
+        for app in sorted((spoken_of | knowing) - {self.app}):
             server = self.servers[app]
             knows = any(value in server.passwords for value in environment.values())
             if app not in named and app not in here:
@@ -134,7 +131,7 @@ class Client:
         return self.hosts.get(value.partition(":")[0], "") or next(
             (
                 self.hosts[inner["value"]]
-                for inner in _WORDS_DSN.finditer(value)
+                for inner in access.WORDS_DSN.finditer(value)
                 if inner["host"] and inner["value"] in self.hosts
             ),
             "",
@@ -145,12 +142,12 @@ class Client:
     def _value(self, name: str, value: str) -> Parts:
         if isinstance(special := self._database_value(name, value), list):
             return special
-        for pattern in (_GO_DSN, _URL):
+        for pattern in (access.GO_DSN, access.URL):
             if pattern.search(value):
                 parts = self._located(pattern, name, value)
                 if any(not isinstance(part, str) for part in parts):
                     return parts
-        if "=" in value and any(match["host"] for match in _WORDS_DSN.finditer(value)):
+        if "=" in value and any(match["host"] for match in access.WORDS_DSN.finditer(value)):
             parts = self._words(name, value)
             if any(not isinstance(part, str) for part in parts):
                 return parts
@@ -218,9 +215,9 @@ class Client:
 
     def _behind(self, name: str, value: str, at: int, app: str) -> list[Replaced]:
         """Role and password that stand behind a URL."""
-        behind = _BEHIND.match(value, at)
+        behind = access.BEHIND.match(value, at)
         made: list[Replaced] = []
-        for match in _QUERY.finditer(value, at, behind.end()) if behind else ():
+        for match in access.QUERY.finditer(value, at, behind.end()) if behind else ():
             part: str | SecretRef | UserSecretRef | None = None
             if match["password"]:
                 part = self._password(app) if app in self.uses else self._secret(name, unquote(match["value"]))
@@ -235,7 +232,7 @@ class Client:
         app = self._host_of(value)
         parts: Parts = []
         at = 0
-        for match in _WORDS_DSN.finditer(value):
+        for match in access.WORDS_DSN.finditer(value):
             part: str | AppRef | SecretRef | UserSecretRef | None = None
             said = match["value"]
             if match["host"]:

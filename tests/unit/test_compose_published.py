@@ -181,3 +181,51 @@ def test_where_nobody_comes_from_outside_it_is_told_how_a_site_is_named():
     assert not any(
         "comes to one of them" in step for step in converted(files, domains={"web": "a.example.org"}).told.todo
     )
+
+
+def test_who_has_a_database_s_password_uses_it_though_it_waits_for_nobody():
+    done = converted(
+        {
+            "compose.yaml": """
+services:
+  web: {image: shop/web, restart: always, secrets: [pw]}
+  old: {image: shop/old, restart: always, environment: {DB_PASSWORD: s3cret-pw}}
+  my:
+    image: mariadb
+    secrets: [pw]
+    environment: {MYSQL_DATABASE: example, MYSQL_ROOT_PASSWORD_FILE: /run/secrets/pw}
+    healthcheck: {test: 'mariadb -e "select 1" --password="$$(cat /run/secrets/pw)"'}"""
+            + SERVER
+            + "secrets: {pw: {file: ./pw.txt}}",
+            "pw.txt": "r00t-pw",
+        }
+    )
+    assert entry(done, "web")["files"] == {"/run/secrets/pw": {"content": "${_my:example^password}"}}
+    assert (entry(done, "web")["db"], entry(done, "old")["db"]) == (["my:example"], ["db:shop_data"])
+    assert "by pw, which is gone" in verdicts(done)["services.my.healthcheck"][1]
+
+
+def test_an_address_that_a_service_had_is_no_longer_its_own():
+    done = converted("""
+services:
+  dns: {image: shop/dns, restart: always, networks: {inner: {ipv4_address: 172.20.0.2}}}
+  web:
+    image: shop/web
+    restart: always
+    networks: [inner]
+    dns: [172.20.0.2, 9.9.9.9]
+    extra_hosts: ["resolver:172.20.0.2"]
+    environment: {UPSTREAM: "http://172.20.0.2:8080", SERVERS: "172.20.0.2#5054;1.1.1.1"}
+networks: {inner: {ipam: {config: [{subnet: 172.20.0.0/24}]}}}
+""")
+    assert variables(done, "web")["UPSTREAM"] == "http://${$dns}:8080"
+    assert verdicts(done)["services.web.environment.SERVERS"][0] is Outcome.DIFFERS
+    assert all(
+        "was the address of dns" in refused(done)[f"services.web.{key}"] for key in ("dns", "extra_hosts.resolver")
+    )
+
+
+@pytest.mark.parametrize("name", ["REV_SERVER_DOMAIN", "SMTP_SERVER_HOST", "LDAP_SERVER_DOMAIN"])
+def test_the_name_of_somebody_else_is_not_that_of_the_site(name):
+    done = converted(f"services: {{web: {{image: shop/web, ports: [80], environment: {{{name}: a.example.org}}}}}}")
+    assert entry(done, "web")["env"]["domains"] == ["web.example.com"]
