@@ -62,9 +62,20 @@ def unnamed(scene: Scene, made: Sequence[One]) -> None:
                 one.client.uses[name] = database
                 scene.used.setdefault(name, set()).add(database)
                 scene.told.do(
-                    f"put the generated password of {name}/{database} (pulumi stack output passwords --show-secrets) "
-                    f"into the configuration of {one.entry.name}, and {database} as its role"
+                    f"see that the configuration of {one.entry.name} logs in to {name} as the role {database}, at the "
+                    f"database {database}"
                 )
+
+
+def unsaid(one: One) -> None:
+    """Tell of databases whose password stands nowhere in what was converted: a configuration of its own has it."""
+    text = repr(one.entry.settings)
+    for app, database in one.client.uses.items():
+        if f"_{app}^" not in text and f"_{app}:" not in text:
+            one.told.do(
+                f"put the generated password of {app}/{database} (pulumi stack output passwords --show-secrets) into "
+                f"the configuration of {one.entry.name}, and {database} as its role"
+            )
 
 
 def keep(one: One) -> None:

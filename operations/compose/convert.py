@@ -53,6 +53,7 @@ def convert(project: Project, files: Files, wish: Wish, stack: Mapping[str, obje
     afterwards.unnamed(scene, made)
     for one in made:
         hush.settle(one)
+        afterwards.unsaid(one)
         afterwards.keep(one)
     entries += companions(scene, stack, server)
     afterwards.unreached(scene, made)

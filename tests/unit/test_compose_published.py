@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from operations.coming.told import Outcome
@@ -15,7 +17,7 @@ SERVER = """
 
 
 def client(**said):
-    lines = "".join(f"      {name}: {value!r}\n" for name, value in said.items())
+    lines = "".join(f"      {name}: {json.dumps(value)}\n" for name, value in said.items())
     return f"services:\n  web:\n    image: shop/web\n    restart: always\n    environment:\n{lines}{SERVER}"
 
 
@@ -229,3 +231,40 @@ networks: {inner: {ipam: {config: [{subnet: 172.20.0.0/24}]}}}
 def test_the_name_of_somebody_else_is_not_that_of_the_site(name):
     done = converted(f"services: {{web: {{image: shop/web, ports: [80], environment: {{{name}: a.example.org}}}}}}")
     assert entry(done, "web")["env"]["domains"] == ["web.example.com"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("INITIAL_ADMIN_PW", "hush-hush"),
+        ("REDISCLI_AUTH", "hush-hush"),
+        ("APP_KEYS", "one-key,another-key"),
+        ("RABBITMQ_ERLANG_COOKIE", "crumbs-of-it"),
+        ("MP_UI_AUTH", "anna:hush-hush"),
+        ("VAULT_DEV_ROOT_TOKEN_ID", "hush-hush"),
+    ],
+)
+def test_what_is_a_secret_by_a_further_name_stands_nowhere(name, value):
+    done = converted(client(**{name: value}))
+    assert variables(done, "web")[name].startswith("_secrets^")
+    assert value in done.secrets.values()
+
+
+def test_what_one_service_says_is_a_secret_is_one_wherever_it_stands():
+    done = converted(client(LOGIN="anna:hush-4711", PASSWORD="hush-4711", CODE="hush-4711"))
+    mine = variables(done, "web")
+    assert (mine["LOGIN"], mine["CODE"]) == ("anna:${_secrets^web_password}", "${_secrets^web_password}")
+
+
+def test_a_short_password_of_a_database_is_a_reference_behind_the_word_for_it_and_told_where_it_stands_nowhere():
+    server = "  my: {image: mysql, environment: {MYSQL_USER: shop, MYSQL_PASSWORD: shop, MYSQL_DATABASE: store}}\n"
+    lines = "url: jdbc:mysql://my:3306/store\nname: shop\npassword: shop\nshop: 1\n"
+    done = converted(client(SETTINGS=lines) + server)
+    assert variables(done, "web")["SETTINGS"] == (
+        "url: jdbc:mysql://${$my}:3306/store\nname: shop\npassword: ${_my:store^password}\nshop: 1\n"
+    )
+    assert "that of the role store" in verdicts(done)["services.web.environment.SETTINGS"][1]
+    done = converted(client(URL="jdbc:mysql://my:3306/store") + server)
+    assert any("put the generated password of my/store" in step for step in done.told.todo)
+    done = converted(client(URL="mysql://shop:shop@my:3306/store") + server)
+    assert not any("put the generated password" in step for step in done.told.todo)
