@@ -65,4 +65,7 @@ def _where(state: State, wanted: str) -> tuple[str, list[Server]]:
     if there:
         raise OperationError(f"{name} has replicas, to which every proxy leads; say make maintenance APP={name}")
     serving = served(state)
-    return name, [one for one in state.servers() if name in serving.get(one.name, ())]
+    servers = [one for one in state.servers() if name in serving.get(one.name, ())]
+    if not servers:
+        raise OperationError(f"no proxy leads to {name}, so nobody comes to it; give it domains in its env")
+    return name, servers

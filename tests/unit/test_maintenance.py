@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -262,3 +262,9 @@ def test_an_application_with_replicas_is_closed_at_every_proxy_that_leads_to_it(
     with pytest.raises(OperationError, match="web1: does not answer"):
         maintenance.maintain(pulumi, "shop", [], off=True)
     assert [server for server, *_ in asked] == ["web1", "web2"], "the other one is told all the same"
+    unserved = spread()
+    unserved["deployment"]["resources"] = [
+        one for one in unserved["deployment"]["resources"] if not one["urn"].endswith("-verdict")
+    ]
+    with pytest.raises(OperationError, match="no proxy leads to shop"):
+        maintenance.maintain(cast(Any, Pulumi(unserved)), "shop", [], off=False)
