@@ -7,20 +7,25 @@ from dataclasses import dataclass, field
 
 _SECRET = re.compile(
     r"PASS(?:WORD|WD|PHRASE|CODE)?(?:$|_)|PASSWORD|PWD$|SECRET|TOKEN|CREDENTIAL|SALT$|(?:^|_)(?:AUTH|API|ACCESS|PRIVATE|ENCRYPTION|MASTER|"
-    r"SIGNING|APP|LICEN[SC]E)_?KEY|KEY_?BASE|_KEY$|^KEY$|BASICAUTH|REDIS_AUTH$",
+    r"SIGNING|APP|LICEN[SC]E)_?KEY|KEY_?BASE|_KEYS?$|^KEY$|BASICAUTH|REDIS(?:CLI)?_AUTH$|PW$|(?:^|_)(?:JWT|IV)$|"
+    r"(?:ERLANG|RELEASE)_COOKIE$|KEYFILE_CONTENT$",
     re.IGNORECASE,
 )
 _NO_SECRET = re.compile(
-    r"(?:_FILE|_PATH|_DIR|_ID|_URL|_URI|_HOST|_LENGTH|_TTL|_EXPIR\w*|_LIFETIME|_TIMEOUT|_ENABLED?|PUBLIC_KEY|KEY_TYPE)$"
+    r"(?:_FILE|_PATH|_DIR|(?<!TOKEN)_ID|_URL|_URI|_HOST|_LENGTH|_TTL|_EXPIR\w*|_LIFETIME|_TIMEOUT|_ENABLED?|PUBLIC_KEY|KEY_TYPE)$"
     r"|PUBLIC|^PASS_",
     re.IGNORECASE,
 )
+# `UI_AUTH: anna:her-password`
+_LOGIN, _BOTH = re.compile(r"AUTH$", re.IGNORECASE), re.compile(r"[^\s:/]+:[^\s/]{4,}")
 _TRIVIAL = re.compile(r"|true|false|yes|no|on|off|none|null|\d{1,4}|/.*", re.IGNORECASE)
 
 
 def is_secret(name: str, value: str) -> bool:
     """Whether the value of a variable may not stand in a file that people share."""
-    return bool(_SECRET.search(name)) and not _NO_SECRET.search(name) and not _TRIVIAL.fullmatch(value)
+    if _TRIVIAL.fullmatch(value) or _NO_SECRET.search(name):
+        return False
+    return bool(_SECRET.search(name) or (_LOGIN.search(name) and _BOTH.fullmatch(value)))
 
 
 @dataclass

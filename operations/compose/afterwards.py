@@ -62,9 +62,20 @@ def unnamed(scene: Scene, made: Sequence[One]) -> None:
                 one.client.uses[name] = database
                 scene.used.setdefault(name, set()).add(database)
                 scene.told.do(
-                    f"put the generated password of {name}/{database} (pulumi stack output passwords --show-secrets) "
-                    f"into the configuration of {one.entry.name}, and {database} as its role"
+                    f"see that the configuration of {one.entry.name} logs in to {name} as the role {database}, at the "
+                    f"database {database}"
                 )
+
+
+def unsaid(one: One) -> None:
+    """Tell of databases whose password stands nowhere in what was converted: a configuration of its own has it."""
+    text = repr(one.entry.settings)
+    for app, database in one.client.uses.items():
+        if f"_{app}^" not in text and f"_{app}:" not in text:
+            one.told.do(
+                f"put the generated password of {app}/{database} (pulumi stack output passwords --show-secrets) into "
+                f"the configuration of {one.entry.name}, and {database} as its role"
+            )
 
 
 def keep(one: One) -> None:
@@ -78,6 +89,18 @@ def keep(one: One) -> None:
         if value:
             secret = one.scene.secrets.name(f"{one.entry.name}_{name}", value)
             one.entry.put("passwords", {name: f"_secrets^{secret}"}, one.at("environment"))
+
+
+def unreached(scene: Scene, made: Sequence[One]) -> None:
+    """Tell that nobody outside comes to any of them: a proxy of its own, on a network of theirs, may have led there."""
+    waiting = [one for one in made if not one.is_job and one.database is None]
+    is_open = scene.sites or any("ports" in one.entry.settings for one in made)
+    if waiting and not is_open and not any("ports" in one.data for one in waiting):
+        name = next((one.service for one in waiting if "expose" in one.data), waiting[0].service)
+        scene.told.do(
+            "see whether anybody outside comes to one of them: no port is published, and nothing here is a site; where "
+            f"a proxy led there, convert again with --domain {name}=DOMAIN, and its port in expose"
+        )
 
 
 def copies(scene: Scene, made: Sequence[One]) -> None:

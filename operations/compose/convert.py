@@ -53,8 +53,10 @@ def convert(project: Project, files: Files, wish: Wish, stack: Mapping[str, obje
     afterwards.unnamed(scene, made)
     for one in made:
         hush.settle(one)
+        afterwards.unsaid(one)
         afterwards.keep(one)
     entries += companions(scene, stack, server)
+    afterwards.unreached(scene, made)
     afterwards.copies(scene, made)
     hosts = list(dict.fromkeys(site.partition("/")[0] for site in scene.sites))
     done = Conversion(scene.told, entries, hosts, server, makes_server, dict(scene.secrets.values))
@@ -179,8 +181,10 @@ def _aliases(one: One) -> list[str]:
     # A whole name as the host's own is that by which the world knows it (GitLab, mail servers).
     found = [name for name in found if name != one.data.get("hostname") or "." not in str(name)]
     for how in mapping(one.data.get("networks"), "[front]").values():
-        aliases = mapping(how, "{aliases: [web]}").get("aliases")
+        said = mapping(how, "{aliases: [web]}")
+        aliases = said.get("aliases")
         found += aliases if isinstance(aliases, list) else []
+        found += [said[key] for key in ("ipv4_address", "ipv6_address") if isinstance(said.get(key), str)]
     return [str(name) for name in found]
 
 

@@ -41,11 +41,14 @@ _INSTEAD = ("POSTGRES_HOST_AUTH_METHOD", "MYSQL_ALLOW_EMPTY_PASSWORD", "MARIADB_
             "MYSQL_RANDOM_ROOT_PASSWORD", "MARIADB_RANDOM_ROOT_PASSWORD", "MARIADB_ALLOW_EMPTY_PASSWORD")  # fmt: skip
 _HEARD = re.compile(r"(?:POSTGRES|PG|MYSQL|MARIADB|TS|TIMESCALEDB)_?|(?:TZ|LANG|LC_[A-Z]+|DB_STORAGE_TYPE)$")
 
+# Roles and databases that servers have of themselves.
+ALWAYS_THERE = frozenset({"postgres", "root", "mysql"})
+
 _AMONG_OTHERS = re.compile(r"ADMIN|SMTP|MAIL|REDIS|RABBIT|LDAP", re.IGNORECASE)
 _OF_DATABASE = re.compile(
     r"(?:^|_)(?:DB|DATABASE|PG|POSTGRES(?:QL)?|MYSQL|MARIADB|SQL)(?=_|PASS|USER|HOST|$)|DBPASS|DBUSER", re.IGNORECASE
 )
-_ROOT = re.compile(r"ROOT", re.IGNORECASE)
+_ROOT = re.compile(r"ROOT|ADMIN|SUPER_?USER", re.IGNORECASE)
 _PASSWORD = re.compile(r"PASS(?:WORD|WD)?|PWD|SECRET", re.IGNORECASE)
 _SECRET = re.compile(r"SECRET", re.IGNORECASE)
 _USER = re.compile(r"(?:USER(?:NAME)?|LOGIN)$", re.IGNORECASE)
@@ -81,6 +84,11 @@ class Server:
         if self.engine == POSTGRES:
             return "POSTGRES_PASSWORD"
         return "MARIADB_ROOT_PASSWORD" if "mariadb" in self.image else "MYSQL_ROOT_PASSWORD"
+
+    @property
+    def admin(self) -> str:
+        """The name of its administrator here."""
+        return "postgres" if self.engine == POSTGRES else "root"
 
     @property
     def is_said(self) -> bool:
@@ -168,8 +176,21 @@ def nearest(environment: Mapping[str, str], values: Collection[str], says: Calla
 
 
 def says_root(variable: str) -> bool:
-    """Whether a variable is called as one that holds an administrator's password."""
-    return _ROOT.search(variable) is not None and says_password(variable)
+    """Whether a variable is called as one that holds a database administrator's password."""
+    return _rules(variable) and _PASSWORD.search(variable) is not None
+
+
+def is_admin(server: Server, variable: str, value: str) -> bool:
+    """Whether a variable holds the name or the password of a server's administrator, and is called so."""
+    former = server.root if server.engine == MYSQL else server.password
+    if says_root(variable):
+        return bool(former) and value == former
+    is_name = _rules(variable) and _USER.search(variable) is not None
+    return is_name and value == (server.user if server.engine == POSTGRES else "root")
+
+
+def _rules(variable: str) -> bool:
+    return _ROOT.search(variable) is not None and _OF_DATABASE.search(variable) is not None
 
 
 def says_user(variable: str) -> bool:

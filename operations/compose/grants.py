@@ -47,9 +47,13 @@ def _secret(one: One, name: str, known: dict[str, object]) -> Parts:
     for app, server in one.scene.servers.items():
         if (name in server.secrets or (text and text in server.passwords)) and app in one.client.uses:
             return [SecretRef(app, one.client.uses[app], "password")]
-    if not text:
-        one.told.do(f"secrets.{name} of the compose file has no value here; set secrets.{name} by hand")
-    return [UserSecretRef(one.scene.secrets.name(name, text))]
+    if text:
+        return [UserSecretRef(one.scene.secrets.name(name, text))]
+    # It has no value to be known by, and is one for all who are given it.
+    given = one.scene.unset.setdefault(name, "") or one.scene.secrets.name(name, text)
+    one.scene.unset[name] = given
+    one.told.do(f"secrets.{name} of the compose file has no value here; set secrets.{given} by hand")
+    return [UserSecretRef(given)]
 
 
 def _text(one: One, known: dict[str, object]) -> str | None:

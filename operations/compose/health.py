@@ -16,6 +16,8 @@ from operations.compose.scene import One
 _ASKED = re.compile(
     r"(?:https?://)?\b(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\])(?::(\d{1,5}))?(/[A-Za-z0-9/._~-]*)?"
 )
+# Programs that ask a server as somebody; pg_isready and a ping are answered without.
+_LOGS_IN = re.compile(r"(?<![\w-])(?:psql|(?:mysql|mariadb)(?![\w-])|(?:mysql|mariadb-)admin(?!.*\bping\b))", re.DOTALL)
 _MOST_RETRIES = 100
 _PLENTY = 60  # seconds, what a release has where nothing is said
 
@@ -47,9 +49,16 @@ def healthcheck(one: One, value: object) -> None:
 
 
 def _gone(server: Server, text: str) -> str:
-    """The variable of its first role or database that a text goes by, and that the server does not have here."""
+    """What a text goes by that the server does not have here: a variable of its first role or database, or these
+    themselves where it logs in as one, since the job that makes them waits until the server is healthy.
+    """
     named = re.findall(r"\$\{?([A-Z_]+)", text)
-    return next((name for name in named if databases.is_first(server, name) and name != server.admin_variable), "")
+    first = next((name for name in named if databases.is_first(server, name) and name != server.admin_variable), "")
+    read = set(re.findall(r"/run/secrets/([\w.-]+)", text))
+    if (first := first or next(iter(sorted(read & server.secrets)), "")) or not _LOGS_IN.search(text):
+        return first
+    words = {re.sub(r"^-[uUd](?=\w)", "", word) for word in re.findall(r"[\w.-]+", text)}
+    return next((name for name in (server.user, server.database) if name in words - databases.ALWAYS_THERE), "")
 
 
 _SAID = {

@@ -19,6 +19,8 @@ _PRIVATE = re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----")
 _GIVES = re.compile(
     r"^[^#;\n]{0,80}?\b(\w{1,60})[\"']?\]?[ \t]*(?:=>|[:=])[ \t]*[\"']?([^\s\"',;}{$]{8,200})", re.MULTILINE
 )
+_WORD = r"(?<![\w{{^])(){}(?!\w)"
+_GIVEN = r"(?im)((?:pass\w*|pwd)[\"']?\]?[ \t]*(?:=>|[:=])[ \t]*[\"']?){}(?=[\"']?[ \t]*[,;]?[ \t]*$)"
 _SHORTEST = 8  # characters; shorter ones stand in texts by chance
 
 
@@ -44,14 +46,18 @@ def settle(one: One) -> None:
 
 
 def _in_variables(one: One) -> None:
-    """Put references into configuration that stands in a variable, line by line."""
+    """Put references into configuration that stands in a variable, line by line, and where one holds what another one
+    says is a secret.
+    """
     variables = one.entry.settings.get("environment")
     if not isinstance(variables, dict):
         return
     for name, text in variables.items():
         at = one.entry.source_of(("environment", name))
-        if isinstance(text, str) and "\n" in text and at is not None:
-            variables[name] = _referred(one, text, at)
+        if not isinstance(text, str) or at is None:
+            continue
+        variables[name] = _referred(one, text, at)
+        if "\n" in text:
             _seen(one, str(variables[name]), at)
 
 
@@ -91,9 +97,17 @@ def _referred(one: One, text: str, at: Path) -> str:
         known |= dict.fromkeys(one.scene.servers[app].passwords, SecretRef(app, database, "password"))
     for value, reference in sorted(known.items(), key=lambda item: -len(item[0])):
         spelt = content([value])
-        if not _is_told(value) or spelt not in text:
+        if spelt not in text:
             continue
-        text = content([reference]).join(re.split(rf"(?<![\w{{^]){re.escape(spelt)}(?!\w)", text))
+        # A short one, or a word, stands in texts by chance, but not behind the word for a database's password.
+        around = _WORD if _is_told(value) else _GIVEN if isinstance(reference, SecretRef) else None
+        pattern = around.format(re.escape(spelt)) if around else None
+        if pattern is None or not re.search(pattern, text):
+            continue
+        text = re.sub(pattern, rf"\g<1>{content([reference])}", text)
         if isinstance(reference, SecretRef):
-            one.told.differs(at, f"the password of {reference.application} in it is the generated one now")
+            role = one.client.uses.get(reference.application)
+            one.told.differs(
+                at, f"the password of {reference.application} in it is the generated one now, that of the role {role}"
+            )
     return text

@@ -104,12 +104,25 @@ def _extra_hosts(one: One, value: object) -> None:
             one.told.cannot(
                 one.at("extra_hosts", name), f"a host has one address here; leave one of {', '.join(found)}"
             )
+        if (app := one.client.hosts.get(found[0])) if found else None:
+            one.told.cannot(
+                one.at("extra_hosts", name),
+                f"{found[0]} was the address of {app}, which has none that stays here; write {app} for {name}, and "
+                "take it out",
+            )
+            continue
         for address in found[:1]:
             one.entry.put("extra_hosts", {name: address}, one.at("extra_hosts", name))
             one.told.as_is(*one.at("extra_hosts", name))
 
 
 def _dns(one: One, value: object) -> None:
+    for address in texts(value, "9.9.9.9"):
+        if (app := one.client.hosts.get(address)) is not None:
+            raise Wrong(
+                f"{address} was the address of {app}, which has none that stays here; take it out, or name another "
+                "one: without, names are asked of the server's own resolver"
+            )
     one.entry.put("nameservers", texts(value, "9.9.9.9"), one.at("dns"))
     one.told.becomes(one.at("dns"), "nameservers")
 
@@ -144,7 +157,13 @@ def _security(one: One, value: object) -> None:
 
 
 def _hostname(one: One, value: object) -> None:
-    one.same("hostname", text(value, "rabbit-1"))
+    said = text(value, "rabbit-1")
+    spelt = said.replace("_", "-").strip("-")  # Docker takes it, who reads it as a host's name does not
+    if spelt == said:
+        one.same("hostname", said)
+    else:
+        one.entry.put("hostname", spelt, one.at("hostname"))
+        one.told.differs(one.at("hostname"), f"hostname: {spelt}, since a host name has no underscores")
 
 
 def _external_links(one: One, value: object) -> None:

@@ -116,7 +116,7 @@ def _in_memory(options: dict[str, object]) -> str:
 
 def _named(one: One, source: str, target: str, mode: str, at: tuple[str | int, ...]) -> None:
     known = one.scene.project.volumes.get(source) or {}
-    options = mapping(known.get("driver_opts"), "{type: none}")
+    options = {word: said for word, said in mapping(known.get("driver_opts"), "{type: none}").items() if said}
     if str(options.get("type")) in ("nfs", "nfs4", "cifs") or known.get("driver") not in (None, "local"):
         raise Wrong(
             f"volumes.{source} lies on another machine or with a driver of its own; copy its files into a plain volume "
@@ -158,6 +158,9 @@ def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ..
         # What every server has of its own stays; what a database server has comes by a dump.
         if not any(f"{path}/".startswith(f"{own}/") for own in _OWN) and one.database is None:
             one.told.do(f"copy {path} to the same place on the server, before pulumi up")
+            is_said = is_named or target.startswith(("/etc/", "/config"))
+            if mode and kind is None and is_said and len(one.scene.names) > 1:
+                one.told.do(f"write into reach of {one.entry.name} whom what lies in {path} names, if it names any")
     elif kind is None and any(map(_A_FILE.fullmatch, (path, target))) and not source.endswith("/"):
         raise Wrong(f"{spelt(path, folder)} is not here to be read; put it there, or correct the path")
     elif (around := _around(one, path)) is not None:

@@ -18,6 +18,8 @@ _NO_WEB = frozenset((
 ))  # fmt: skip
 # Those that other containers reach by name, and that stand open to the world by mistake more often than not.
 _INSIDE = frozenset((1433, 1521, 3306, 4222, 5432, 5433, 5672, 6379, 7687, 9042, 9092, 9200, 9300, 11211, 27017))
+_SEARCH = 9200  # of search engines, and of web applications as well (ownCloud, OpenCloud)
+_ENGINES = re.compile(r"elastic|opensearch|zinc|manticore|quickwit", re.IGNORECASE)
 _HTTPS = (443, 8443, 8448, 9443)
 _NUMBER = re.compile(r"[0-9]{1,5}")
 
@@ -72,7 +74,7 @@ def _port(one: One, index: int, port: dict[str, object]) -> None:
     at = one.at("ports", index)
     target, published = str(port["target"]), port.get("published")
     first = int(target.partition("-")[0])
-    if first in _INSIDE or one.database is not None:
+    if _is_inside(one, first) or one.database is not None:
         one.told.needless(
             at, f"containers reach it by name, and nobody else should; if the world shall, write ports: [{first}]"
         )
@@ -107,7 +109,14 @@ def _is_site(one: One, port: object) -> bool:
     if port.get("app_protocol") not in (None, "http", "https", "http2", "h2c"):
         return False
     # Another port of the machine in front of 22, 25 or 5432 does not make it another program.
-    return bool(_NUMBER.fullmatch(target)) and 0 < int(target) < 65536 and int(target) not in _NO_WEB | _INSIDE
+    if not _NUMBER.fullmatch(target) or not 0 < int(target) < 65536:
+        return False
+    return int(target) not in _NO_WEB and not _is_inside(one, int(target))
+
+
+def _is_inside(one: One, port: int) -> bool:
+    """Whether other containers alone come to a port."""
+    return port in _INSIDE and (port != _SEARCH or not one.image or bool(_ENGINES.search(one.image)))
 
 
 def _is_closed(address: object) -> bool:

@@ -42,6 +42,7 @@ class Scene:
     names: dict[str, str] = field(default_factory=dict)  # of entries, by service
     jobs: set[str] = field(default_factory=set)  # services that run to their end
     servers: dict[str, Server] = field(default_factory=dict)  # of databases, by application
+    unset: dict[str, str] = field(default_factory=dict)  # secrets that have no value here, by their names there
     folders: dict[str, str] = field(default_factory=dict)  # of images/, by context
     builders: dict[str, str] = field(default_factory=dict)  # who builds the image that a service names
     copies: dict[str, str] = field(default_factory=dict)  # folders that become volumes, by volume

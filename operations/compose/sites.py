@@ -22,6 +22,11 @@ _OWN_NAME = re.compile(
     r"SERVER_NAME|FQDN|KC_HOSTNAME|(?:\w+_)?(?:SITE_?|ROOT_)URL|(?:\w+_)?(?:SITE|SERVER|APP)_(?:DOMAIN|HOST))",
     re.IGNORECASE,
 )
+# Those by which it is told of somebody else's.
+_ANOTHERS = re.compile(
+    r"(?:^|_)(?:REV|SMTP|MAIL|IMAP|POP3?|DB|DATABASE|REDIS|LDAP|AUTH|OIDC|OAUTH|SSO|S3|TURN|STUN|REMOTE|UPSTREAM|NAME)_",
+    re.IGNORECASE,
+)
 _DOMAIN = re.compile(r"(?:https?://)?([a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,})/?", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]{1,5}")
 _PLACEHOLDER = "example.com"
@@ -166,7 +171,8 @@ def _domains(one: One) -> tuple[list[str], str]:
     if one.said.is_site:
         return one.said.entries, _PROXY
     for name, value in one.environment.items():
-        match = _DOMAIN.fullmatch(value) if _OWN_NAME.fullmatch(name) else None
+        is_own = _OWN_NAME.fullmatch(name) and not _ANOTHERS.search(name)
+        match = _DOMAIN.fullmatch(value) if is_own else None
         if match and match[1].lower() not in one.scene.sites:
             return [match[1].lower().removeprefix("www.")], name
     match = _DOMAIN.fullmatch(str(one.data.get("hostname") or ""))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from operations.coming.entries import written
 from operations.coming.errors import Wrong, mapping, path_of, show, text, texts
 from operations.compose import databases
 from operations.compose.scene import One
 from settings.models import Application
+
+_SHORTEST = 3  # characters: shorter names stand in texts by chance
 
 
 def given(one: One) -> dict[str, str]:
@@ -42,9 +46,18 @@ def environment(one: One, _: object) -> None:
         one.told.differs(
             _at(one, name, said), f"{show(value)} is another name now: role and database are both called as db says"
         )
+    for name, app in one.client.ruling.items():
+        one.told.differs(_at(one, name, said), f"the administrator of {app}, who may do everything there, as it was")
+    for name, value in one.client.second.items():
+        one.told.differs(
+            _at(one, name, said),
+            f"{show(value)} stays text; if it is a further database for the same role, none is made: here each has a "
+            "role of its own, by db",
+        )
     for app, database in one.client.uses.items():
-        one.entry.put("db", [f"{app}:{database}"], one.at("environment"))
-        one.scene.used.setdefault(app, set()).add(database)
+        named = [database, *one.client.more.get(app, [])]
+        one.entry.put("db", [f"{app}:{name}" for name in named], one.at("environment"))
+        one.scene.used.setdefault(app, set()).update(named)
         if app in one.client.unsaid:
             one.told.do(
                 f"have {one.entry.name} log in to {app} as the role {database}, at the database {database}: it says "
@@ -125,13 +138,44 @@ def reach(one: One) -> None:
     """Open the way to those that it comes after and names nowhere; tell of those that it may name."""
     said = mapping(one.data.get("environment"), "{NAME: value}")
     known = one.client.linked | one.client.met
+    for name, host in _mentioned(one).items():
+        app = one.client.hosts[host]
+        if _is_address(host):
+            why = f"{host} was the address of {app}, which has none that stays here; have it ask by name, ${{${app}}}"
+            one.told.differs(_at(one, name, said), why)
+        elif app not in known and app not in one.client.uses:
+            one.told.differs(
+                _at(one, name, said), f"{host} in it stays text; if it means the host, write ${{${app}}} in its place"
+            )
     for name, value in one.client.unsure.items():
         app = one.client.hosts[value]
         if value != app or app not in known:
             one.told.differs(_at(one, name, said), f"{value} stays text; if it means the host, write ${app} afterwards")
-    unnamed = sorted(one.client.linked - one.client.met - set(one.client.uses) - {one.entry.name})
+    ended = {one.scene.names[service] for service in one.scene.jobs}  # nobody reaches what has ended
+    unnamed = sorted(one.client.linked - one.client.met - set(one.client.uses) - ended - {one.entry.name})
     if unnamed and "reach" in Application.model_fields:
         one.entry.put("reach", unnamed, one.at("depends_on" if "depends_on" in one.data else "links"))
+
+
+def _mentioned(one: One) -> dict[str, str]:
+    """Variables whose text has a service's name as a word of its own, which no reference has come for."""
+    hosts = [host for host in one.client.others if len(host) > _SHORTEST]
+    if not hosts:
+        return {}
+    spelt = "|".join(map(re.escape, sorted(hosts, key=len, reverse=True)))
+    word = re.compile(rf"(?<![\w./\\-])(?:{spelt})(?![\w./\\-])")
+    environment = one.entry.settings.get("environment")
+    texts = environment.items() if isinstance(environment, dict) else ()
+    found = {
+        name: word.search(str(text))
+        for name, text in texts
+        if text not in one.client.others and name.lower() != "no_proxy"
+    }
+    return {name: match[0] for name, match in found.items() if match}
+
+
+def _is_address(host: str) -> bool:
+    return ":" in host or re.fullmatch(r"[\d.]+", host) is not None
 
 
 def networks(one: One, value: object) -> None:
@@ -148,7 +192,7 @@ def networks(one: One, value: object) -> None:
                             f"{alias} is called {one.entry.name} now: in environment that is changed, elsewhere you do",
                         )
             elif key in ("ipv4_address", "ipv6_address", "link_local_ips"):
-                one.told.needless((*at, key), "it is found by its name")
+                one.told.needless((*at, key), "it is found by its name, and has no address that stays")
             elif key not in ("priority", "gw_priority", "driver_opts", "interface_name", "mac_address"):
                 one.told.cannot((*at, key), "it is no key of Compose; correct it, or take it out")
     for name in mapping(value, "[front]"):
@@ -179,6 +223,11 @@ def network_mode(one: One, value: object) -> None:
     elif mode == "none":
         one.told.cannot(one.at(one.key), "every container has a network; take it out: nobody reaches it anyway")
     else:
+        other = mode.partition(":")[2] or mode
         one.told.cannot(
-            one.at(one.key), "every container has a network of its own; take it out, and name the other one"
+            one.at(one.key),
+            f"it shares the network of {other}, and has its own here: what it sends leaves by the server, not by "
+            f"{other} (a VPN), ports that {other} publishes for it are not its own, localhost is {other} no longer. "
+            "Run both in one image where it needs that; else take it out, publish its ports itself, and write "
+            f"{other} for localhost",
         )

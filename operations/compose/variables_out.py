@@ -14,23 +14,17 @@ from urllib.parse import unquote
 from operations.coming import hosts
 from operations.coming.entries import Parts
 from operations.coming.secrets import Secrets, is_secret
-from operations.compose import databases
+from operations.compose import access, databases
 from operations.compose.databases import Server
 from settings.references import AppRef, SecretRef, UserSecretRef
 
 _SAYS_HOST = re.compile(
     r"HOST(?:NAME|S)?(?:$|_)|SERVERS?$|ADDR(?:ESS)?$|ENDPOINT|URLS?$|URI|BROKER|UPSTREAM|DSN|^PGHOST", re.IGNORECASE
 )
-_URL = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)"
-    r"(?:(?P<user>[^:@/?#\s]*)(?::(?P<password>[^@/\s]*))?@)?"
-    r"(?P<host>[A-Za-z0-9_.-]+)(?P<port>:\d+)?(?:/(?P<path>[A-Za-z0-9_.-]+))?"
-)
-_GO_DSN = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)?(?P<user>[^:@/\s]+):(?P<password>[^@\s]*)@tcp\((?P<host>[A-Za-z0-9_.-]+)(?P<port>:\d+)?\)/(?P<path>[A-Za-z0-9_-]+)"
-)
-_WORDS_DSN = re.compile(r"\b(host|user|password|dbname)=('[^']*'|\S+)")
+_PLAIN = re.compile(r"[\w.-]+")
 _HOST_PORT = re.compile(r"(?P<host>[A-Za-z0-9_.-]+)(?P<port>:\d{1,5})")
+# Where in a text, and what comes in its place.
+Replaced = tuple[int, int, str | SecretRef | UserSecretRef | AppRef]
 
 
 @dataclass
@@ -46,6 +40,9 @@ class Client:
     spoken: set[str] = field(default_factory=set)  # database servers that it logs in to by a URL
     unsaid: set[str] = field(default_factory=set)  # database servers of which it says no role, and has the password
     uses: dict[str, str] = field(default_factory=dict)
+    more: dict[str, list[str]] = field(default_factory=dict)  # further databases that its URLs name, by server
+    second: dict[str, str] = field(default_factory=dict)  # database names beside the one that is made, by variable
+    ruling: dict[str, str] = field(default_factory=dict)  # the server whose administrator it logs in as, by variable
     changed: dict[str, str] = field(default_factory=dict)  # what it called a role or database, by variable
     unsure: dict[str, str] = field(default_factory=dict)  # what is a host's name and may mean it, by variable
     given: dict[str, str] = field(default_factory=dict)  # the database server whose password it is now, by variable
@@ -68,20 +65,41 @@ class Client:
             # Whoever logs in by a URL needs no word for its password, but one that speaks of the database.
             self._holding[app] = {name for name in held if databases.is_of_database(name) or app not in self.spoken}
             self._calling[app] = databases.nearest(environment, {server.user, *admins}, databases.says_user)
+            self.ruling |= {name: app for name, value in environment.items() if databases.is_admin(server, name, value)}
         return {name: self._value(name, value) for name, value in environment.items()}
 
     # Which database
 
     def _find(self, environment: Mapping[str, str]) -> None:
-        named: dict[str, str] = {}
+        named: dict[str, list[str]] = {}
         for value in environment.values():
-            for match in [*_URL.finditer(value), *_GO_DSN.finditer(value)]:
+            for match in [*access.URL.finditer(value), *access.GO_DSN.finditer(value)]:
                 app = self.hosts.get(match["host"], "")
                 if app in self.servers:
-                    named[app] = match["path"] or named.get(app, "")
+                    known = named.setdefault(app, [])
+                    known += [match["path"]] if match["path"] and match["path"] not in known else []
                     self.spoken |= {app} if match["password"] else set()
+            app = self._host_of(value)
+            if app in self.servers:
+                known = named.setdefault(app, [])
+                said = [match["value"] for match in access.WORDS_DSN.finditer(value) if match["name"]]
+                known += [name for name in said if name not in known]
         here = {app for value in environment.values() if (app := self._host_of(value)) in self.servers}
-        for app in sorted((here | (self.linked & set(self.servers)) | set(named)) - {self.app}):
+        spoken_of = here | (self.linked & set(self.servers)) | set(named)
+        explained = {password for app in spoken_of for password in self.servers[app].passwords}
+        # Who waits for none of them may have its password all the same, and find it by a name of its own.
+        knowing = {
+            app
+            for app, server in self.servers.items()
+            if server.secrets & self.granted
+            or any(
+                value in server.passwords - explained
+                and databases.says_password(name)
+                and databases.is_of_database(name)
+                for name, value in environment.items()
+            )
+        }
+        for app in sorted((spoken_of | knowing) - {self.app}):
             server = self.servers[app]
             knows = any(value in server.passwords for value in environment.values())
             if app not in named and app not in here:
@@ -89,22 +107,32 @@ class Client:
                     continue
                 if not knows:
                     self.unsaid.add(app)
-            own = [
-                value
+            own = {
+                name: value
                 for name, value in environment.items()
-                if value and databases.says_database(name) and not databases.is_kind(server, name, value)
-            ]
+                if _PLAIN.fullmatch(value)
+                and databases.says_database(name)
+                and not databases.is_kind(server, name, value)
+            }
             alone = len(here | set(named)) <= 1
-            wish = named.get(app) or (own[0] if own and alone else "") or server.database or self.app
+            first, *further = named.get(app) or [next(iter(own.values())) if own and alone else ""]
+            wish = first or server.database or self.app
             # Whoever else uses it has to find the same one.
             self.uses[app] = server.called.setdefault(wish, databases.usable(server, wish, self.app))
+            self.more[app] = [
+                server.called.setdefault(name, databases.usable(server, name, f"{self.app}_{number}"))
+                for number, name in enumerate(further, 2)
+            ]
+            if alone:
+                meant = {wish, *further}
+                self.second |= {name: value for name, value in own.items() if value not in meant}
 
     def _host_of(self, value: str) -> str:
         return self.hosts.get(value.partition(":")[0], "") or next(
             (
-                self.hosts[inner[2]]
-                for inner in _WORDS_DSN.finditer(value)
-                if inner[1] == "host" and inner[2] in self.hosts
+                self.hosts[inner["value"]]
+                for inner in access.WORDS_DSN.finditer(value)
+                if inner["host"] and inner["value"] in self.hosts
             ),
             "",
         )
@@ -114,12 +142,12 @@ class Client:
     def _value(self, name: str, value: str) -> Parts:
         if isinstance(special := self._database_value(name, value), list):
             return special
-        for pattern in (_GO_DSN, _URL):
+        for pattern in (access.GO_DSN, access.URL):
             if pattern.search(value):
                 parts = self._located(pattern, name, value)
                 if any(not isinstance(part, str) for part in parts):
                     return parts
-        if "=" in value and any(match[1] == "host" for match in _WORDS_DSN.finditer(value)):
+        if "=" in value and any(match["host"] for match in access.WORDS_DSN.finditer(value)):
             parts = self._words(name, value)
             if any(not isinstance(part, str) for part in parts):
                 return parts
@@ -128,6 +156,11 @@ class Client:
         return self._hosts(name, value)
 
     def _database_value(self, name: str, value: str) -> Parts | None:
+        if name in self.ruling:
+            app = self.ruling[name]
+            self.met.add(app)
+            is_password = databases.says_root(name)
+            return [SecretRef(app, None, "adminpass") if is_password else self.servers[app].admin]
         for app, database in self.uses.items():
             server = self.servers[app]
             # Whatever it was, the role has one password now.
@@ -138,20 +171,14 @@ class Client:
                 self.given[name] = app
                 return [self._password(app)]
             if value and (name in self._calling.get(app, ()) or (is_own and databases.says_user(name))):
-                return self._renamed(name, value, database)
+                return [self._called(name, value, database)]
             is_name = databases.says_database(name) and value and not databases.is_kind(server, name, value)
             if is_name and databases.usable(server, value, self.app) == database:
-                return self._renamed(name, value, database)
+                return [self._called(name, value, database)]
         return None
 
-    def _renamed(self, name: str, value: str, database: str) -> Parts:
-        if value != database:
-            self.changed[name] = value
-        return [database]
-
-    def _password(self, app: str) -> SecretRef:
-        only = sum(server == app for server in self.uses) == 1
-        return SecretRef(app, None if only else self.uses[app], "password")
+    def _password(self, app: str, database: str = "") -> SecretRef:
+        return SecretRef(app, (database or self.uses[app]) if self.more.get(app) else None, "password")
 
     def _located(self, pattern: re.Pattern[str], name: str, value: str) -> Parts:
         """A text with URLs in it, or a Go driver's address."""
@@ -159,54 +186,75 @@ class Client:
         at = 0
         for match in pattern.finditer(value):
             app = self.hosts.get(match["host"])
-            replaced: list[tuple[int, int, str | SecretRef | UserSecretRef | AppRef]] = []
+            replaced: list[Replaced] = []
             if app is not None:
                 replaced.append((*match.span("host"), AppRef(app)))
                 self.met.add(app)
-            if app in self.uses and match["user"] is not None:
-                database = self.uses[str(app)]
-                if match["user"] not in ("", database):
-                    self.changed[name] = match["user"]
-                replaced.append((*match.span("user"), database))
-                if match["password"] is not None:
-                    replaced.append((*match.span("password"), self._password(str(app))))
-                if match["path"] is not None:
-                    if match["path"] != database:
-                        self.changed[name] = match["path"]
-                    replaced.append((*match.span("path"), database))
+            if app in self.uses:
+                replaced += self._in_url(name, match, str(app))
             elif match["password"]:
-                secret = self.secrets.name(f"{self.app}_{name}_password", unquote(match["password"]))
-                replaced.append((*match.span("password"), UserSecretRef(secret)))
+                replaced.append((*match.span("password"), self._secret(name, unquote(match["password"]))))
+            replaced += self._behind(name, value, match.end(), str(app))
             for start, end, part in sorted(replaced, key=lambda one: one[0]):
                 parts += [value[at:start], part]
                 at = end
         return [*parts, value[at:]]
 
+    def _in_url(self, name: str, match: re.Match[str], app: str) -> list[Replaced]:
+        """Role, password and database of a URL that leads to a database server."""
+        made: list[Replaced] = []
+        database = self.servers[app].called.get(match["path"] or "", self.uses[app])
+        if match["user"] is not None:
+            # Without a role, `postgres://:@db`, there is none to be called otherwise.
+            made.append((*match.span("user"), self._called(name, match["user"] or database, database)))
+        if match["password"] is not None:
+            made.append((*match.span("password"), self._password(app, database)))
+        if match["path"] is not None:
+            made.append((*match.span("path"), self._called(name, match["path"], database)))
+        return made
+
+    def _behind(self, name: str, value: str, at: int, app: str) -> list[Replaced]:
+        """Role and password that stand behind a URL."""
+        behind = access.BEHIND.match(value, at)
+        made: list[Replaced] = []
+        for match in access.QUERY.finditer(value, at, behind.end()) if behind else ():
+            part: str | SecretRef | UserSecretRef | None = None
+            if match["password"]:
+                part = self._password(app) if app in self.uses else self._secret(name, unquote(match["value"]))
+            elif app in self.uses:
+                part = self._called(name, match["value"], self.uses[app])
+            if part is not None:
+                made.append((*match.span("value"), part))
+        return made
+
     def _words(self, name: str, value: str) -> Parts:
-        """`host=db user=shop password=...`, as libpq has it."""
+        """Words with a host among them, each with its value."""
         app = self._host_of(value)
         parts: Parts = []
         at = 0
-        for match in _WORDS_DSN.finditer(value):
+        for match in access.WORDS_DSN.finditer(value):
             part: str | AppRef | SecretRef | UserSecretRef | None = None
-            if match[1] == "host" and match[2] in self.hosts:
-                part = AppRef(self.hosts[match[2]])
-                self.met.add(part.name)
-            elif match[1] == "password":
-                secret = match[2].strip("'")
-                part = (
-                    self._password(app)
-                    if app in self.uses
-                    else UserSecretRef(self.secrets.name(f"{self.app}_{name}_password", secret))
-                )
-            elif app in self.uses and match[1] != "host":
-                part = self.uses[app]
-                if match[2] != part:
-                    self.changed[name] = match[2]
+            said = match["value"]
+            if match["host"]:
+                part = AppRef(self.hosts[said]) if said in self.hosts else None
+                self.met |= {part.name} if part else set()
+            elif match["password"]:
+                part = self._password(app) if app in self.uses else self._secret(name, said.strip("'"))
+            elif app in self.uses:
+                part = self._called(name, said, self.servers[app].called.get(said, self.uses[app]))
             if part is not None:
-                parts += [value[at : match.start(2)], part]
-                at = match.end(2)
+                parts += [value[at : match.start("value")], part]
+                at = match.end("value")
         return [*parts, value[at:]]
+
+    def _called(self, name: str, said: str, database: str) -> str:
+        """The one name of a role and its database, in the place of what a variable called it."""
+        if said != database:
+            self.changed[name] = said
+        return database
+
+    def _secret(self, name: str, value: str) -> UserSecretRef:
+        return UserSecretRef(self.secrets.name(f"{self.app}_{name}_password", value))
 
     def _hosts(self, name: str, value: str) -> Parts:
         """Bare host names, with a port or where the variable says that it is one."""

@@ -52,7 +52,8 @@ def _site(say: Say, site: Site, answers: Answers) -> Row:
         line = f"curl -v{flag} {'https' if site.tls else 'http'}://{site.asked}{site.path}"
         say(Level.WRONG, f"{says} over {' and '.join(families)}", line, f"operations.md#{see}")
     if any(visit and visit.get("maintenance") for visit in visits.values()):
-        off = say.make(f"maintenance APP={site.server}:{site.application} OFF=1")
+        is_spread = any(one.name == site.application for one in say.wanted.spread)
+        off = say.make(f"maintenance APP={'' if is_spread else f'{site.server}:'}{site.application} OFF=1")
         see = "sites.md#how-do-i-close-a-site-while-i-work-on-it"
         say(Level.WATCH, "under maintenance: visitors get 503", off, see)
     slow = [

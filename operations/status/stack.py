@@ -141,18 +141,29 @@ def _schedule(backups: Any) -> Schedule | None:  # noqa: ANN401 - YAML
     )
 
 
+def served(state: State) -> dict[str, set[str]]:
+    """By server, the applications that its proxy leads to, as the last update has told it."""
+    return {
+        server: {name for name, told in applications.items() if told["sites"]} for server, applications in _told(state)
+    }
+
+
+def _told(state: State) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    """What the verdict on each server is told of its applications."""
+    for command in state.of_type(COMMAND):
+        if VERDICT in command.full_type and not command.doomed:
+            told = json.loads(str(command.inputs.get("stdin") or "{}"))
+            yield command.name.removesuffix("-verdict"), told.get("applications") or {}
+
+
 def _sites(state: State) -> Iterable[Site]:
     outputs = next((one.outputs for one in state.of_type(STACK)), {})
     exported = outputs.get("servers") or {}
     zones = sorted({one.name for one in state.of_type(DOMAIN) if not one.doomed}, key=len, reverse=True)
-    for command in state.of_type(COMMAND):
-        if VERDICT not in command.full_type or command.doomed:
-            continue
-        server = command.name.removesuffix("-verdict")
+    for server, applications in _told(state):
         own = exported.get(server) or {}
         leads = {"IPv6": str(own.get("web_ipv6") or ""), "IPv4": str(own.get("ipv4") or "")}
-        told = json.loads(str(command.inputs.get("stdin") or "{}"))
-        for name, application in (told.get("applications") or {}).items():
+        for name, application in applications.items():
             for domain, route in application["sites"].items():
                 entry, visited = parse_entry(domain), route.get("visited") or {}
                 serves = statuses(str(visited.get("status", route["status"])), route.get("site"))

@@ -56,6 +56,45 @@ def test_a_job_that_fails_or_takes_too_long_fails_the_update_with_its_output_and
     hive.expect_no_changes()
 
 
+def test_a_migration_that_fails_leaves_the_old_release_serving_and_one_that_ends_well_goes_before_the_new(
+    hive: Hive,
+) -> None:
+    before = hive.container("echo")
+    load = hive.load()
+    with hive.changed() as settings:
+        echo = settings["apiary:applications"]["echo"]
+        echo["after"] = ["migrate"]
+        echo["env"]["version"] = "migrated"
+        migrate = settings["apiary:jobs"]["migrate"] = {
+            "build_dir": "Shell",
+            "command": ["sh", "-c", "echo adding a column; echo the column is there already >&2; exit 3"],
+        }
+        for _ in range(2):  # it is run again as long as it fails
+            failed = hive.up(check=False)
+            assert failed.status != 0
+            assert "migrate: ended with status 3" in failed.output
+            assert "adding a column" in failed.output
+            assert "the column is there already" in failed.output
+            assert hive.container("echo") == before
+            assert not any(name.startswith("echo") for name in failed.touched())
+        hive.expect_served()
+
+        migrate["command"] = ["sh", "-c", "echo the column is there"]
+        hive.up()
+        for family in ("-6", "-4"):
+            assert "migrated" in hive.get("http://echo.example.net/", family, "-H", "Accept: application/json")[1]
+        ended = hive.on_server(f"docker inspect -f '{{{{.State.FinishedAt}}}}' {hive.job('migrate')}")
+        began = hive.on_server(f"docker inspect -f '{{{{.State.StartedAt}}}}' {hive.container('echo')}")
+        assert ended[:19] <= began[:19], "to the second"
+        hive.expect_no_changes()
+    requests, lost = load.stop()
+    assert requests > 100
+    assert lost == []
+    hive.up()
+    hive.expect_nothing_left()
+    hive.expect_no_changes()
+
+
 def test_what_a_job_prints_is_not_in_the_state_in_plain_text(hive: Hive) -> None:
     state = json.loads(hive.output_of("stack", "export"))
     [run] = [one for one in state["deployment"]["resources"] if one["urn"].endswith("::hasetup-run")]

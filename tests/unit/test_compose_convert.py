@@ -109,7 +109,7 @@ REFUSED = [
         "network_mode",
         "pass by the server's firewall; take it out, and publish its",
     ),
-    ("network_mode: 'service:vpn'", "network_mode", "take it out, and name the other one"),
+    ("network_mode: 'service:vpn'", "network_mode", "publish its ports itself"),
     ("volumes: ['/var/run/docker.sock:/var/run/docker.sock:ro']", "volumes[0]", "leave the service out by --leave-out"),
     ("volumes: ['/:/host:ro']", "volumes[0]", "is the server itself; give the container the one folder"),
     ("volumes: ['./app.conf:/etc/app.conf']", "volumes[0]", "app.conf is not here to be read; put it there"),

@@ -43,7 +43,7 @@ def test_a_database_that_is_named_in_a_file_alone_is_made_too():
     assert entry(done, "web")["files"]["/app.yml"]["content"] == (
         "database: {host: ${$db}, password: ${_db:shop^password}}\n"
     )
-    assert any("into the configuration of web" in step for step in done.told.todo)
+    assert any("the configuration of web logs in to db as the role shop" in step for step in done.told.todo)
 
 
 @pytest.mark.parametrize("key", ["command", "entrypoint", "healthcheck"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,21 +32,76 @@ def rendered(**apps: str) -> str:
 BEFORE = rendered(blog="example.com", other="example.com/api", wild="*.example.net")
 
 
+Followed = Callable[..., tuple[set[str], str]]
+
+
+@pytest.fixture
+def followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Followed:
+    """One configuration after another: what is closed when the proxy is told, and in the end."""
+    seen: list[str] = []
+    files = Files(tmp_path)
+    files.run.mkdir()
+    monkeypatch.setattr(sockets, "reload", lambda _: seen.append(files.maintenance_map.read_text()))
+
+    def follow(entries: str, *configurations: str) -> tuple[set[str], str]:
+        for path in (files.live, files.good):
+            path.write_text(configurations[0])
+        files.maintenance_map.write_text(entries)
+        for after in configurations[1:]:
+            apply.apply(after, files, proxy="haproxy", check=lambda _: None)
+        return set(seen[-1].splitlines(True)), files.maintenance_map.read_text()
+
+    return follow
+
+
 @pytest.mark.parametrize(
-    ("after", "names"),
+    ("after", "entries"),
     [
-        (BEFORE, []),
-        (rendered(news="example.com", other="example.com/api", wild="*.example.net"), [("blog", "news")]),
+        (rendered(news="example.com", other="example.com/api", wild="*.example.net"), MOVED),
         (rendered(blog="example.com", api_2="example.com/api", wilder="*.example.net"),
-         [("other", "api-2"), ("wild", "wilder")]),
-        # Gone, with another site beside it; and taken over by one that there was.
-        (rendered(news="example.org", other="example.com/api", wild="*.example.net"), []),
-        (rendered(other="example.com", wild="*.example.net"), []),
-        ("", []),
+         "api-2 5\nblog 1764400000\nblog@203.0.113.7 let-in\n"),
+        # The same one, by other names; with a further one.
+        (rendered(blog="example.org", other="example.com/api"), CLOSED),
+        # Gone, with another site beside it; and taken over by one that keeps what it had.
+        (rendered(news="example.org", other="example.com/api", wild="*.example.net"), "other 5\n"),
+        (render(parse_domains(json.dumps({"example.com": {"app": "wild", "port": 80}, "*.example.net": {"app": "wild",
+         "port": 80, "www": False}}))), ""),
+        # Names that change hands: each is another application than it was, and none opens by that.
+        (rendered(other="example.com", news="example.com/api"), "news 5\nother 5\n"),
+        (rendered(wild="example.com", blog="*.example.net"),
+         "blog 1764400000\nblog@203.0.113.7 let-in\nwild 1764400000\nwild@203.0.113.7 let-in\n"),
+        (rendered(), ""),
     ],
 )  # fmt: skip
-def test_an_application_of_the_same_names_is_the_one_that_is_gone(after: str, names: list[tuple[str, str]]) -> None:
-    assert closed.renamed(BEFORE, after) == names
+def test_whatever_is_led_to_a_site_that_is_closed_it_stays_so(followed: Followed, after: str, entries: str) -> None:
+    meanwhile, done = followed(CLOSED, BEFORE, after)
+    assert done == entries
+    assert meanwhile >= {*CLOSED.splitlines(True), *entries.splitlines(True)}
+
+
+def test_domains_that_two_closed_applications_exchange_are_closed_in_every_step(followed: Followed) -> None:
+    entries = "blog 1\nshop 2\nshop@203.0.113.9 let-in\n"
+    before = rendered(blog="example.com", shop="example.org")
+    _, done = followed(entries, before, rendered(shop="example.com", blog="example.org"))
+    assert done == entries
+    # With a new name among them.
+    meanwhile, done = followed(entries, before, rendered(shop="example.com", store="example.org"))
+    assert done == "shop 2\nshop@203.0.113.9 let-in\nstore 2\nstore@203.0.113.9 let-in\n"
+    assert meanwhile == {*entries.splitlines(True), *done.splitlines(True)}
+
+
+def test_an_application_that_is_no_more_closes_no_later_one_of_its_name(followed: Followed) -> None:
+    without, again = rendered(other="example.com/api"), rendered(blog="example.org", other="example.com/api")
+    meanwhile, done = followed(CLOSED, BEFORE, without, again)
+    assert (meanwhile, done) == ({"other 5\n"}, "other 5\n")
+    # Nor where its entry was left, from before it was forgotten.
+    meanwhile, done = followed(CLOSED, without, again)
+    assert (meanwhile, done) == ({"other 5\n"}, "other 5\n")
+
+
+@pytest.mark.parametrize("before", [["", ""], ["", "# packaged"], [BEFORE, "# packaged"]])
+def test_a_proxy_that_had_to_forget_its_configuration_opens_nothing(before: list[str]) -> None:
+    assert closed.carried(CLOSED, before, BEFORE) == CLOSED
 
 
 @pytest.fixture
@@ -110,5 +166,10 @@ def test_a_run_that_was_killed_before_it_was_told_is_finished_by_the_next(
 def test_what_changes_no_name_writes_no_map(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sockets, "reload", lambda _: None)
     number = files.maintenance_map.stat().st_ino
-    apply.apply(rendered(blog="example.com", more="example.org"), files, proxy="haproxy", check=lambda _: None)
+    apply.apply(
+        rendered(blog="example.com", other="example.com/api", more="example.org"),
+        files,
+        proxy="haproxy",
+        check=lambda _: None,
+    )
     assert files.maintenance_map.stat().st_ino == number

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from operations import hosts, maintenance
 from operations.cli import OperationError
 from tests.unit.scripts import load
-from tests.unit.test_status import STATE
+from tests.unit.test_status import STATE, URN
 
 TOOLS = Path(__file__).parents[2] / "playbooks" / "roles" / "tools" / "files"
 os.environ["APIARY_LIB"] = str(TOOLS)
@@ -215,3 +216,55 @@ def test_a_server_without_the_tool_says_what_to_do(asked, monkeypatch):
     pulumi: Any = Pulumi(STATE)
     with pytest.raises(OperationError, match="say pulumi up first"):
         maintenance.maintain(pulumi, "shop", [], off=False)
+
+
+SPREAD = "docker:index/service:Service"
+
+
+def spread() -> dict[str, Any]:
+    """A stack of three servers, two of whose proxies lead to the replicas of `shop`."""
+    told = copy.deepcopy(STATE)
+    resources = told["deployment"]["resources"]
+    kept = [one for one in resources if not one["urn"].endswith(("::shop", "::old"))]
+    [provider] = [one for one in kept if one["type"] == "pulumi:providers:docker"]
+    [verdict] = [one for one in kept if one["urn"].endswith("-verdict")]
+    for number in (2, 3):
+        server = f"web{number}"
+        kept.append(
+            {
+                **provider,
+                "urn": provider["urn"].replace("web1", server),
+                "parent": provider["parent"].replace("web1", server),
+                "inputs": {"host": f"ssh://root@192.0.2.{number}:22"},
+            }
+        )
+    kept.append({**verdict, "urn": verdict["urn"].replace("web1", "web2")})
+    kept.append({"urn": f"{URN}apiary:docker:Application${SPREAD}::shop", "type": SPREAD, "id": "s1"})
+    told["deployment"]["resources"] = kept
+    return told
+
+
+def test_an_application_with_replicas_is_closed_at_every_proxy_that_leads_to_it(asked, monkeypatch):
+    pulumi: Any = Pulumi(spread())
+    maintenance.maintain(pulumi, "shop", [], off=False)
+    assert asked == [(server, "apiary-maintenance", "on", "shop") for server in ("web1", "web2")]
+    with pytest.raises(OperationError, match="every proxy leads; say make maintenance APP=shop"):
+        maintenance.maintain(pulumi, "web1:shop", [], off=True)
+
+    def half(self: hosts.Host, *command: str, **_: Any) -> str:
+        asked.append((self.server.name, *command))
+        if self.server.name == "web1":
+            raise OperationError("does not answer")
+        return "shop is open\n"
+
+    asked.clear()
+    monkeypatch.setattr(hosts.Host, "run", half)
+    with pytest.raises(OperationError, match="web1: does not answer"):
+        maintenance.maintain(pulumi, "shop", [], off=True)
+    assert [server for server, *_ in asked] == ["web1", "web2"], "the other one is told all the same"
+    unserved = spread()
+    unserved["deployment"]["resources"] = [
+        one for one in unserved["deployment"]["resources"] if not one["urn"].endswith("-verdict")
+    ]
+    with pytest.raises(OperationError, match="no proxy leads to shop"):
+        maintenance.maintain(cast(Any, Pulumi(unserved)), "shop", [], off=False)

@@ -216,6 +216,12 @@ def test_a_server(facts: dict[str, Any], level: Level, says: str, types: str) ->
         assert types in finding.type
 
 
+def test_a_site_of_replicas_that_is_closed_is_opened_everywhere() -> None:
+    found = made(v6={"maintenance": True}, spread=(Spread("shop", 2, ("web1", "web2"), "web1"),))
+    [closed] = [one for one in found.findings if "under maintenance" in one.says]
+    assert closed.type == "make maintenance APP=shop OFF=1 STACK=prod"
+
+
 MUTE = {"status": None, "ms": None, "certificate": None, "error": "no answer (timed out)"}
 
 

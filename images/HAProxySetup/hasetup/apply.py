@@ -139,16 +139,14 @@ def _apply(text: str, files: Files, proxy: str, check: Checker, force: bool) -> 
     if (complaint := check(files.new)) is not None:
         raise ApplyError(f"the configuration in {files.new} is not valid, {proxy} keeps the old one:\n{complaint}")
     saved = _save_state(files, text)
-    names = closed.renamed(_read(files.good) or "", text)
     entries = _read(files.maintenance_map) or ""
-    if names:
-        # Before the proxy leads anybody to them; by both names, as it may refuse the new configuration.
-        write(files.maintenance_map, closed.carried(entries, names))
+    # Before the proxy leads anybody to them; by former names too, as it may refuse the new configuration.
+    _close(files, closed.carried(entries, [_read(files.good) or "", before or ""], text))
     files.new.replace(files.live)
     try:
         _reload(files, text)
     except sockets.NotRunningError:
-        _drop(files, names)
+        _drop(files, text)
         return f"the configuration is in place; {proxy} is not running and will pick it up when it starts"
     except (sockets.ReloadError, OSError) as error:
         # A restart must not meet what a reload has refused.
@@ -156,22 +154,25 @@ def _apply(text: str, files: Files, proxy: str, check: Checker, force: bool) -> 
             files.live.unlink()
         else:
             write(files.live, before, PRIVATE)
-        if names:
-            write(files.maintenance_map, entries)
+        _close(files, entries)
         raise ApplyError(f"{proxy} did not reload, the old configuration is back: {error}") from error
     finally:
         # Loaded or not: at any later time these addresses would be old ones.
         write(files.run / "state", EMPTY_STATE)
     write(files.good, text, PRIVATE)
-    _drop(files, names)
+    _drop(files, text)
     without = "" if saved else " (without the servers' former state)"
     return f"{proxy} has reloaded the configuration{without}"
 
 
-def _drop(files: Files, names: list[tuple[str, str]]) -> None:
-    """Forget that former names were closed: another application may have them some day."""
-    if names:
-        write(files.maintenance_map, closed.dropped(_read(files.maintenance_map) or "", names))
+def _drop(files: Files, text: str) -> None:
+    """Forget that applications were closed which are no more."""
+    _close(files, closed.dropped(_read(files.maintenance_map) or "", text))
+
+
+def _close(files: Files, entries: str) -> None:
+    if entries != (_read(files.maintenance_map) or ""):
+        write(files.maintenance_map, entries)
 
 
 def _reload(files: Files, text: str) -> None:

@@ -1,13 +1,14 @@
-"""A site that is closed to visitors stays so when its application gets another name.
+"""A site that is closed to visitors stays so, whichever application it is led to by another name.
 
-What is closed is said by application, in a map that `apiary-maintenance` on the host writes. An application that is
-gone and one that is new, to which the same names lead, are one by another name. Pure.
+What is closed is said by application, in a map that `apiary-maintenance` on the host writes. An application is known
+again by what leads to it: one that has nothing left of its own and answers what others answered, be its name new or one
+of theirs, is closed if it was, or if one of them was. Pure.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 
 # As `routes.answering` has them: the application, its host names or their pattern, and the path.
 _LEADS = re.compile(
@@ -15,15 +16,28 @@ _LEADS = re.compile(
 )
 
 
-def renamed(before: str, text: str) -> list[tuple[str, str]]:
-    """The applications by their former names and their new ones, of a configuration and the one that follows it."""
-    old, new = _names(before), _names(text)
-    return [
-        (was, now)
-        for was in sorted(old.keys() - new.keys())
-        for now in sorted(new.keys() - old.keys())
-        if old[was] & new[now]
-    ]
+def carried(entries: str, before: Sequence[str], text: str) -> str:
+    """The map for the configuration `text`, which follows those of `before`, of which the last one is the newest: also
+    with what is closed by names that are gone, since the proxy may refuse it. An entry of a name that none of them has
+    is of an application that is no more.
+    """
+    old, new = {app: leads for one in before for app, leads in _names(one).items()}, _names(text)
+    former = {lead: app for one in before for app, leads in _names(one).items() for lead in leads}
+    known = {key: value for key, value in _read(entries).items() if not old or _app(key) in old or _app(key) not in new}
+    made = dict(known)
+    for app, leads in new.items():
+        heirs = {former[lead] for lead in leads if lead in former}
+        if app not in heirs and app not in known:
+            for key, value in known.items():
+                if _app(key) in heirs:
+                    made.setdefault(f"{app}{key.removeprefix(_app(key))}", value)
+    return _spelt(made)
+
+
+def dropped(entries: str, text: str) -> str:
+    """The map without applications that `text` does not lead to: another one may have their names some day."""
+    served = _names(text)
+    return _spelt({key: value for key, value in _read(entries).items() if _app(key) in served})
 
 
 def _names(text: str) -> Mapping[str, set[str]]:
@@ -34,24 +48,9 @@ def _names(text: str) -> Mapping[str, set[str]]:
     return found
 
 
-def carried(entries: str, names: list[tuple[str, str]]) -> str:
-    """The map in which what was closed by a former name is closed by the new one too."""
-    return _spelt({**_read(entries), **dict(_moved(entries, names))})
-
-
-def dropped(entries: str, names: list[tuple[str, str]]) -> str:
-    """The map without the former names."""
-    gone = {was for was, _ in names}
-    return _spelt({key: value for key, value in _read(entries).items() if key.partition("@")[0] not in gone})
-
-
-def _moved(entries: str, names: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """`shop SINCE` and `shop@ADDRESS let-in`, by the new names."""
-    for was, now in names:
-        for key, value in _read(entries).items():
-            app, sign, visitor = key.partition("@")
-            if app == was:
-                yield f"{now}{sign}{visitor}", value
+def _app(key: str) -> str:
+    """Whose a line is: `shop SINCE`, or `shop@ADDRESS let-in`."""
+    return key.partition("@")[0]
 
 
 def _read(entries: str) -> dict[str, str]:
