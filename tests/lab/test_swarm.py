@@ -298,26 +298,3 @@ def test_a_worker_comes_and_goes_without_a_failed_request(three: Hive) -> None:
         assert set(nodes(three, "web1")) == set(SERVERS)
         assert replicas(three, "web1") == REPLICAS
     expect_no_failures(result)
-
-
-@pytest.mark.soak
-def test_of_three_managers_two_go_at_once_and_the_third_decides_alone(three: Hive) -> None:
-    """One becomes a worker, one goes with its server, which would count as one of two managers while it ends."""
-    with load(three, *addresses(three, "web1", "web2")) as result, three.changed() as settings:
-        settings["apiary:servers"]["web2"]["swarm"] = "worker"
-        del settings["apiary:servers"]["web3"]
-        del settings["apiary:applications"]["proxy3"], settings["apiary:jobs"]["hasetup3"]
-        three.up()
-        assert {server: said.split() for server, said in nodes(three, "web1").items()} == {
-            "web1": ["Ready", "Leader"], "web2": ["Ready"]
-        }  # fmt: skip
-        assert replicas(three, "web1") == REPLICAS
-        three.expect_no_changes()
-    expect_no_failures(result)
-
-
-@pytest.mark.soak
-def test_it_goes_without_waiting_for_servers_that_are_gone(three: Hive) -> None:
-    started = time.monotonic()
-    three.expect_destroyed()
-    assert time.monotonic() - started < 120
