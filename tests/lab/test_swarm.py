@@ -199,6 +199,19 @@ def test_a_bad_release_is_taken_back_and_says_what_the_failed_replica_said(three
     assert replicas(three, "web1") == REPLICAS
 
 
+@pytest.mark.soak
+def test_a_release_that_only_the_proxies_refuse_is_taken_back(three: Hive) -> None:
+    with load(three, *addresses(three, *SERVERS)) as result, three.changed() as settings:
+        echo = settings["apiary:applications"]["echo"]
+        echo |= {"health": {"test": ["CMD", "true"]}, "env": {**echo["env"], "unhealthy": 1}}
+        done = three.up(check=False)
+        assert done.status != 0
+        assert "unhealthy (L7STS)" in done.output
+    expect_no_failures(result)
+    three.up()
+    assert replicas(three, "web1") == REPLICAS
+
+
 def certificate(three: Hive, address: str) -> str:
     """The fingerprint of what a visitor of this address gets."""
     place = f"[{address}]" if ":" in address else address

@@ -19,6 +19,7 @@ nodes_module = load(TOOLS / "apiary_nodes.py")
 nearest = load(TOOLS / "apiary_nearest.py")
 keep_module = load(TOOLS / "apiary_keep.py")
 load(TOOLS / "apiary_kernel.py")
+visited_module = load(TOOLS / "apiary_visited.py")
 manager_module = load(TOOLS / "apiary_manager.py")
 swarm_tool = load(TOOLS / "apiary-swarm")
 replicas_tool = load(TOOLS / "apiary-replicas")
@@ -60,6 +61,7 @@ def docker(monkeypatch: pytest.MonkeyPatch) -> Docker:
     for module in (nodes_module, manager_module, keep_module, swarm_tool, replicas_tool, nearest):
         monkeypatch.setattr(module, "docker", made, raising=False)
         monkeypatch.setattr(module, "ask", made.ask, raising=False)
+    monkeypatch.setattr(visited_module, "admin_socket", lambda: None)
     monkeypatch.setattr(replicas_tool, "AWAIT_SECONDS", 0)
     monkeypatch.setattr(replicas_tool, "SETTLE_SECONDS", 0)
     for name in ("DEMOTED_LOOK_SECONDS", "ELECTED_LOOK_SECONDS", "ELECTED_SECONDS", "RECOVERED_SECONDS"):
@@ -324,6 +326,95 @@ def test_what_a_failed_replica_said_is_heard_before_swarm_clears_it_away(
     monkeypatch.setattr(replicas_tool, "last_lines", lambda failed: [f"said by {failed['Status']['Err']}"])
     assert replicas_tool.main(["await", "echo"]) == 1
     assert "said by unhealthy container" in capsys.readouterr().err
+
+
+STAT = """\
+# pxname,svname,addr,status,check_status,weight
+app-echo,echo-1,10.201.64.5:8080,{},{},256
+app-echo,echo-2,10.201.64.6:8080,UP,L7OK,256
+app-echo,BACKEND,,UP,,
+"""
+
+
+class Judged:
+    """A release that Swarm finds healthy; of its new replica the proxy says something, look by look."""
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, docker: Docker, *looks: str, image: str = "apiary/echo:2"
+    ) -> None:
+        self.looks, self.said = list(looks), "completed"
+        self.task = {**task(image=image), "NetworksAttachments": [{"Addresses": ["10.201.64.5/20"]}]}
+        docker.answers["service_rollback"] = ""
+        self.docker = docker
+        monkeypatch.setattr(visited_module, "REFUSED_SECONDS", 0.2)
+        monkeypatch.setattr(replicas_tool, "AWAIT_SECONDS", 0.15)
+        monkeypatch.setattr(visited_module, "admin_socket", lambda: "/run/admin.sock")
+        monkeypatch.setattr(visited_module.Proxy, "ask", lambda *_: self.stat())
+        monkeypatch.setattr(replicas_tool, "service", lambda _: self.service())
+        monkeypatch.setattr(replicas_tool, "tasks", lambda _: [self.task])
+
+    def stat(self) -> str:
+        look = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+        return STAT.format(*look.split())
+
+    def service(self) -> dict[str, Any]:
+        rolled_back = self.docker.told("service", "rollback")
+        return wanted("rollback_completed" if rolled_back else self.said, replicas=1)
+
+
+def test_a_release_that_the_proxy_refuses_is_taken_back_although_swarm_finds_it_healthy(
+    docker: Docker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else all of it would have taken the place of what served, and every visitor get 503."""
+    Judged(monkeypatch, docker, "DOWN L7STS")
+    assert replicas_tool.main(["await", "echo"]) == 1
+    assert docker.told("service", "rollback") == [("service", "rollback", "--detach", "echo")]
+    said = capsys.readouterr().err
+    assert "the release was taken back" in said
+    assert "the new replica at 10.201.64.5 unhealthy (L7STS)" in said
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        ("DOWN L7STS", "UP L7OK"),  # it has warmed up
+        ("DOWN L4TOUT",),  # the network may be slow
+        ("UP L7OK",),
+    ],
+)
+def test_a_release_whose_replicas_the_proxy_takes_in_time_is_through(
+    docker: Docker, monkeypatch: pytest.MonkeyPatch, looks: tuple[str, ...]
+) -> None:
+    Judged(monkeypatch, docker, *looks)
+    assert replicas_tool.main(["await", "echo"]) == 0
+    assert not docker.told("service", "rollback")
+
+
+def test_a_proxy_that_is_silent_for_a_moment_fails_no_release(docker: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged, looks = Judged(monkeypatch, docker, "UP L7OK"), [1]
+
+    def ask(*_: str) -> str:
+        if looks.pop() if looks else 0:
+            raise visited_module.HostError("the proxy's admin socket does not answer")
+        return judged.stat()
+
+    monkeypatch.setattr(visited_module.Proxy, "ask", ask)
+    assert replicas_tool.main(["await", "echo"]) == 0
+    assert looks == []
+
+
+def test_what_the_proxy_refuses_of_before_is_no_reason(docker: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged = Judged(monkeypatch, docker, "DOWN L7STS", image="apiary/echo:1")
+    assert replicas_tool.main(["await", "echo", "--timeout", "0.6"]) == 1
+    assert not docker.told("service", "rollback")
+    # Nor is a server without a proxy, or one that does not know the application yet.
+    judged.task["Spec"] = SPEC
+    monkeypatch.setattr(visited_module, "admin_socket", lambda: None)
+    assert replicas_tool.main(["await", "echo"]) == 0
+    monkeypatch.setattr(visited_module, "admin_socket", lambda: "/run/admin.sock")
+    monkeypatch.setattr(visited_module.Proxy, "ask", lambda *_: STAT.replace("app-echo", "app-other"))
+    assert replicas_tool.main(["await", "echo"]) == 0
+    assert not docker.told("service", "rollback")
 
 
 def test_a_release_that_takes_too_long_fails_with_what_is_missing(
