@@ -97,6 +97,11 @@ def _strangers(one: Server, others: list[Server], nodes: Mapping[str, str]) -> l
 
 
 def _ready(one: Server) -> set[str]:
-    lines = Host(one).run("docker", "node", "ls", "--format", "{{json .}}").splitlines()
-    nodes = [json.loads(line) for line in lines]
-    return {node["ID"] for node in nodes if node["Status"] == "Ready"}
+    """The nodes that are there; of managers those that decide with it. Who has come back with what it knew is none."""
+    ids = Host(one).run("docker", "node", "ls", "--quiet").split()
+    nodes = json.loads(Host(one).run("docker", "node", "inspect", *ids))
+    return {
+        node["ID"]
+        for node in nodes
+        if node["Status"]["State"] == "ready" and (node["Spec"]["Role"] != "manager" or node.get("ManagerStatus"))
+    }

@@ -73,6 +73,7 @@ class Region:
 
     parts: dict[str, str]
     down: set[str] = field(default_factory=set)  # of those that answer, as the one that decides lists them
+    uncounted: set[str] = field(default_factory=set)  # managers that decide nothing with it
     asked: list[tuple[str, ...]] = field(default_factory=list)
 
     def run(self, server: Server, *command: str, **_: object) -> str:
@@ -85,15 +86,23 @@ class Region:
             return json.dumps(said)
         if command[:3] == ("docker", "node", "ls"):
             assert part == "decides"
-            names = [name for name, there in self.parts.items() if there != "silent"]
-            nodes = [{"ID": f"n-{one}", "Status": "Down" if one in self.down else "Ready"} for one in names]
-            return "\n".join(json.dumps(one) for one in nodes)
+            return " ".join(f"n-{name}" for name, there in self.parts.items() if there != "silent")
+        if command[:3] == ("docker", "node", "inspect"):
+            return json.dumps([self.node(id_.removeprefix("n-")) for id_ in command[3:]])
         self.asked.append((server.name, *command))
         if command == ("apiary-swarm", "recover"):
             self.parts[server.name] = "decides"
         if command == ("apiary-swarm", "leave"):
-            self.parts[server.name], self.down = "worker", self.down - {server.name}
+            self.parts[server.name] = "worker"
         return ""
+
+    def node(self, name: str) -> dict[str, Any]:
+        is_manager = self.parts[name] != "worker"
+        counted = {"ManagerStatus": {"Reachability": "reachable"}} if is_manager and name not in self.uncounted else {}
+        return {
+            "ID": f"n-{name}", "Spec": {"Role": "manager" if is_manager else "worker"}, **counted,
+            "Status": {"State": "down" if name in self.down else "ready"},
+        }  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -145,10 +154,11 @@ def test_nobody_goes_on_alone_where_nothing_is_lost(
     assert there.asked == []
 
 
+@pytest.mark.parametrize("how", ["down", "uncounted"])
 def test_who_comes_back_after_another_one_has_recovered_leaves_what_is_no_more_and_joins(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    how: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    there = region(monkeypatch, "decides", "leaderless", "worker", down={"web2"})
+    there = region(monkeypatch, "decides", "leaderless", "worker", **{how: {"web2"}})
     recover.recover(Stack("prod"), "web1", force=False)
     assert there.asked == [("web2", "apiary-swarm", "leave"), ("here", "join web2")]
     assert "every server is there" in capsys.readouterr().out
