@@ -59,7 +59,7 @@ heal: $(VENV)/.ready ## finish an update that was interrupted, whatever interrup
 	@$(call in_stack) $(RUN) -m operations heal --stack $(STACK) $(agreed)
 
 .PHONY: revive
-revive: $(VENV)/.ready ## bring a dead or deleted server back with its IPv4: make revive SERVER=web1 [YES=1]
+revive: $(VENV)/.ready ## bring dead or deleted servers back with their IPv4: make revive SERVER=web1 (or "web1 web2") [YES=1]
 	@$(call in_stack) $(RUN) -m operations revive --stack $(STACK) $(SERVER) $(agreed)
 
 .PHONY: adopt
@@ -104,6 +104,10 @@ maintenance: $(VENV)/.ready ## close an application to visitors, or open it: mak
 .PHONY: drain
 drain: $(VENV)/.ready ## empty a server of the swarm without a failed request: make drain SERVER=web2 [OFF=1]
 	@$(call in_stack) $(RUN) -m operations drain --stack $(STACK) $(SERVER) $(if $(filter 1,$(OFF)),--off)
+
+.PHONY: recover
+recover: $(VENV)/.ready ## where most managers of the swarm are lost, have one go on alone: make recover SERVER=web1
+	@$(call in_stack) $(RUN) -m operations recover --stack $(STACK) $(SERVER)
 
 .PHONY: backup
 backup: $(VENV)/.ready ## save everything now [SERVER=web1]

@@ -21,6 +21,7 @@ from components.swarm import Swarm
 from settings.containers import Container
 from settings.files import File
 from settings.references import Literal, parts
+from settings.replicas import LARGEST_FILE
 
 
 def given(
@@ -88,11 +89,18 @@ def _read(name: str, path: str, file: File) -> str:
     if source.is_dir():
         raise pulumi.RunError(f"{where} is a folder, and a service of Docker gets files alone; write each file of it")
     try:
-        return source.read_text()
+        text = source.read_text()
     except UnicodeDecodeError:
         raise pulumi.RunError(f"{where} is no text; put it into the image, as replicas have no volumes") from None
     except OSError as error:
         raise pulumi.RunError(f"{where}: {error.strerror}; write a file that is there") from None
+    size = len(text.encode())
+    if not 0 < size <= LARGEST_FILE:
+        raise pulumi.RunError(
+            f"{where} has {size} bytes, and a service of Docker gets files of 1 to {LARGEST_FILE}; "
+            "put it into the image"
+        )
+    return text
 
 
 def _owner(own: Container, file: File) -> dict[str, Any]:

@@ -34,11 +34,23 @@ ask_{name}() {{ ssh -T {patience} {options} root@{host} apiary-swarm "$@"; }}
 PATIENT = "-o ConnectTimeout=15 -o ConnectionAttempts=5"
 # Whoever leaves may be gone already, and the others with it.
 BRIEF = "-o ConnectTimeout=5 -o ConnectionAttempts=1"
-# Exit status 3 of apiary-swarm: this server is of no swarm. Any other failure is one.
+# Exit status 3 of apiary-swarm: this server is of no swarm; 4: the node is not of its swarm. Any other failure is one.
 JOIN = """\
 set -u
 {asking}
 if ! state=$(ask_{own} state </dev/null); then exit 1; fi
+# The swarm that it is of may be no more: whoever decides now has another one.
+if [ "$state" != none ] && ! ask_{own} decides </dev/null 2>/dev/null; then
+    for other in {others}; do
+        "ask_$other" has "${{state#* }}" </dev/null
+        case $? in
+            0) break ;;
+            4) ask_{own} leave </dev/null || exit 1
+               state=none
+               break ;;
+        esac
+    done
+fi
 if [ "$state" = none ]; then
     invitation= unanswered=
     for other in {others}; do
@@ -148,7 +160,8 @@ class Swarm(pulumi.ComponentResource):
         role = str(stack.servers[server].swarm)
         # The servers themselves, of which the engine must not know; and the first begins before the others join.
         waits = [hosts[other].bootstrap.command.id for other in swarm.members(stack)]
-        waits += [one.id for one in list(self.joined.values())[:1]]
+        first = next(iter(self.joined.values()), None)
+        waits += [first.id] if first else []
         asking = later(apart(_asking(asked, hosts)), waits)
         instance = apart(hosts[server].server.instance.id)
         words = {
@@ -180,6 +193,8 @@ class Swarm(pulumi.ComponentResource):
                     **words,
                 )
             ),
+            # Of another number it is another swarm, which who was of the one before has to join.
+            environment={"SWARM": apart(first.stdout).apply(str.strip)} if first else None,
             triggers=[instance],
             logging=local.Logging.STDERR,
             add_previous_output_in_env=False,

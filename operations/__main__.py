@@ -19,6 +19,7 @@ from operations import (
     jobs,
     kit,
     maintenance,
+    recover,
     releases,
     restores,
     revive,
@@ -82,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     adopting.add_argument("--yes", action="store_true", help="don't ask before the import")
     adopting.add_argument("--delete", action="store_true", help="delete the records that are listed as in the way")
     reviving = verb("revive", "bring a dead or deleted server back with its IPv4", _revive)
-    reviving.add_argument("server")
+    reviving.add_argument("server", nargs="+", help="several that are dead: all at once")
     reviving.add_argument("--yes", action="store_true", help="don't ask; needed where there is no terminal")
     reviving.add_argument("--force", action="store_true", help="even if it answers, or is not proved dead")
     running = verb("run", "run a job again, in a fresh container", _run)
@@ -94,6 +95,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     maintenance.arguments(
         verb("maintenance", "close an application to visitors while you work on it, or open it", _maintenance)
+    )
+    recover.arguments(
+        verb("recover", "have one manager of the swarm go on alone, where most of them are lost", _recover)
     )
     emptying = verb("drain", "empty a server of the swarm without a failed request, before it goes", _drain)
     emptying.add_argument("server")
@@ -144,7 +148,7 @@ def _adopt(pulumi: Pulumi, said: argparse.Namespace) -> None:
 
 
 def _revive(pulumi: Pulumi, said: argparse.Namespace) -> None:
-    revive.revive(pulumi, said.server, yes=said.yes, force=said.force)
+    revive.revive(pulumi, *said.server, yes=said.yes, force=said.force)
 
 
 def _run(pulumi: Pulumi, said: argparse.Namespace) -> int:
@@ -161,6 +165,10 @@ def _release(pulumi: Pulumi, said: argparse.Namespace) -> None:
 
 def _maintenance(pulumi: Pulumi, said: argparse.Namespace) -> None:
     maintenance.maintain(pulumi, said.application, said.let_in, off=said.off)
+
+
+def _recover(pulumi: Pulumi, said: argparse.Namespace) -> None:
+    recover.recover(pulumi, said.server, force=said.force)
 
 
 def _drain(pulumi: Pulumi, said: argparse.Namespace) -> None:

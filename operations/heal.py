@@ -123,7 +123,7 @@ def _sweep(pulumi: Pulumi, state: State, wish: Wish) -> sweep.Swept:
         raise OperationError(
             f"server {names}: does not answer (above), so it can't be brought to what the stack file "
             f"says; bring it back with `python -m operations revive --stack {pulumi.stack} "
-            f"{swept.dead[0][0].name}`, or tear everything down with --destroy"
+            f"{names.replace(',', '')}`, or tear everything down with --destroy"
         )
     if not swept.removed:
         say("  nothing")

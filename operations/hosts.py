@@ -14,12 +14,14 @@ import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from operations.cli import PROGRAM, OperationError, Pulumi
 from operations.state import CLIENT_KEY, Server, State
 
 STACK_LABEL = "apiary.stack"
+NODE_LABEL = "apiary.server"  # playbooks/roles/swarm
 SITES = (80, 443)
 CONNECT_SECONDS = 10
 COMMAND_SECONDS = 300
@@ -122,13 +124,19 @@ class Host:
         instance = self.server.instance.id if self.server.instance else ""
         return "ready" in self.run("sh", "-c", READY, "-", instance)
 
-    def sweep(self, tag: str, known: Iterable[str]) -> list[str]:
+    def sweep(self, tag: str, known: Iterable[str], servers: Iterable[str] = ()) -> list[str]:
         """Remove the stack's containers and networks whose ids are not `known`, and on a manager of a swarm what is the
-        swarm's; says what it removed.
+        swarm's, and dead nodes of none of the `servers`; says what it removed.
         """
         known = frozenset(known)
-        decides = "true" in self.run("docker", "info", "--format", "{{.Swarm.ControlAvailable}}")
-        done = self._sweep_swarm(tag, known) if decides else []
+        told = self.run("docker", "info", "--format", "{{.Swarm.ControlAvailable}} {{.Swarm.Error}}").split(None, 1)
+        decides, why = told[0] == "true", (told[1:] or [""])[0].partition(". ")[0].strip()
+        if decides and why:
+            raise OperationError(
+                f"server {self.server.name} decides about the swarm, and can't, as most managers are away ({why}): "
+                f"bring one back, or say make recover SERVER={self.server.name}"
+            )
+        done = [*self._sweep_swarm(tag, known), *self._sweep_nodes(servers)] if decides else []
         for kind, listing in (("container", ["ps", "--all"]), ("network", ["network", "ls"])):
             names = "{{.ID}} {{.Names}}" if kind == "container" else "{{.ID}} {{.Name}}"
             # A swarm's network is one on all of its servers, and only a manager removes it.
@@ -159,6 +167,21 @@ class Host:
                 if not any(id_.startswith(short) for id_ in known):
                     self.run("docker", kind, "rm", short)
                     done.append(f"{kind} {name}")
+        return done
+
+    def _sweep_nodes(self, servers: Iterable[str]) -> list[str]:
+        """What is down and is no server any more: nobody who decided could be told when that one left."""
+        ids = self.run("docker", "node", "ls", "--quiet").split()
+        nodes: list[dict[str, Any]] = json.loads(self.run("docker", "node", "inspect", *ids)) if ids else []
+        done = []
+        for node in nodes:
+            name = (node["Spec"].get("Labels") or {}).get(NODE_LABEL)
+            if name is None or name in servers or node["Status"]["State"] != "down":
+                continue
+            if node.get("ManagerStatus"):
+                self.run("docker", "node", "demote", node["ID"])
+            self.run("docker", "node", "rm", "--force", node["ID"])
+            done.append(f"node {name}")
         return done
 
     def prune_images(self, tag: str, wanted: Iterable[str]) -> list[str]:

@@ -11,42 +11,41 @@ import json
 import sys
 from typing import Any
 
-from operations import backups, guard, recovery, sweep
+from operations import backups, guard, recovery, swarm, sweep
 from operations.account import Account
 from operations.cli import OperationError, Pulumi, say
 from operations.hosts import Host, Unreachable, ensure_key
-from operations.state import Server, State
+from operations.state import Server, State, without
 
 COMMAND, FILL = "command:remote:Command", "-fill"  # components/backups.py
 
 
-def revive(pulumi: Pulumi, name: str, *, yes: bool, force: bool) -> None:
-    """Rebuild the server `name`. Raises OperationError with the step that could not be done."""
+def revive(pulumi: Pulumi, *names: str, yes: bool, force: bool) -> None:
+    """Rebuild the servers `names`, all at once: one that is dead too would end the update of another.
+
+    Raises OperationError with the step that could not be done.
+    """
+    what = f"revive {', '.join(names)}"
     with recovery.alone(pulumi):
-        say(f"revive {name}: 1/4 what is left of an interrupted update on this machine")
+        say(f"{what}: 1/4 what is left of an interrupted update on this machine")
         recovery.clear(pulumi)
         pulumi.select()
         recovery.repair(pulumi)
         state = State.of(pulumi.export())
-        server = _server(state, name)
-        api = Account.of(pulumi)
-        exists = server.instance is not None and api.exists(f"/instances/{server.instance.id}")
-        if server.instance is not None and exists:
-            _must_be_dead(pulumi, state, server, force=force)
-        _spare_others(pulumi, name)
-        wanted = _wanted(pulumi, name) if exists else {}
-        if "region" in wanted and "plan" in wanted:
-            api.must_sell(wanted["region"], wanted["plan"])
-        if server.instance is not None and not yes:
-            _confirm(pulumi, state, name, exists=exists)
+        servers = [_server(state, name) for name in dict.fromkeys(names)]
+        has_swarm_left = _may_be_dropped(pulumi, state, servers, yes=yes, force=force)
 
-        say(f"revive {name}: 2/4 dropping the server and what lived on it")
-        if server.instance is None:
+        say(f"{what}: 2/4 dropping {'the server' if len(servers) == 1 else 'the servers'} and what lived there")
+        urns = [server.instance.urn for server in servers if server.instance is not None]
+        if not urns:
             say("  the state has no instance of it")
         else:
-            _drop(pulumi, server.instance.urn)
+            _drop(pulumi, urns)
+        if not has_swarm_left:
+            say("  nobody is left who decides about the swarm: another one is begun, and replicas start anew")
+            pulumi.restore(without(exported := pulumi.export(), swarm.of_it(exported)))
 
-        say(f"revive {name}: 3/4 what was made without being recorded")
+        say(f"{what}: 3/4 what was made without being recorded")
         state = State.of(pulumi.export())
         swept = sweep.account(pulumi, state, remove_asked=False, release_ips=False)
         for found in swept.asked:
@@ -54,12 +53,13 @@ def revive(pulumi: Pulumi, name: str, *, yes: bool, force: bool) -> None:
         if not swept.removed:
             say("  nothing to remove")
 
-        say(f"revive {name}: 4/4 up")
+        say(f"{what}: 4/4 up")
         pulumi.run("up", "--yes", "--skip-preview", "--suppress-outputs")
         state = State.of(pulumi.export())
-        if said := filled(state, name):
-            say("\n  ".join([f"revive {name}: its data", *said]))
-        say(f"revive {name}: done; it is back as {_server(state, name).host}")
+        for server in servers:
+            if said := filled(state, server.name):
+                say("\n  ".join([f"revive {server.name}: its data", *said]))
+            say(f"revive {server.name}: done; it is back as {_server(state, server.name).host}")
 
 
 def filled(state: State, name: str) -> list[str]:
@@ -103,16 +103,59 @@ def _must_be_dead(pulumi: Pulumi, state: State, server: Server, *, force: bool) 
         )
 
 
-def _spare_others(pulumi: Pulumi, name: str) -> None:
+def _may_be_dropped(pulumi: Pulumi, state: State, servers: list[Server], *, yes: bool, force: bool) -> bool:
+    """Raise OperationError where one is not dead, could not come back, or is not meant.
+
+    Whether a swarm of theirs has somebody left who decides about it; True where they are of none.
+    """
+    api = Account.of(pulumi)
+    there = [one for one in servers if one.instance and api.exists(f"/instances/{one.instance.id}")]
+    for server in there:
+        _must_be_dead(pulumi, state, server, force=force)
+    has_swarm_left = _could_join(pulumi, state, [server.name for server in servers], force=force)
+    _spare_others(pulumi, [server.name for server in servers])
+    for server in there:
+        wanted = _wanted(pulumi, server.name)
+        if "region" in wanted and "plan" in wanted:
+            api.must_sell(wanted["region"], wanted["plan"])
+    for server in servers:
+        if server.instance is not None and not yes:
+            _confirm(pulumi, state, server.name, exists=server in there)
+    return has_swarm_left
+
+
+def _could_join(pulumi: Pulumi, state: State, dead: list[str], *, force: bool) -> bool:
+    """Raise OperationError where servers of a swarm could not join it again; else whether it is still there."""
+    if not set(dead) & set(swarm.joined(state)):
+        return True
+    ensure_key(pulumi, state)
+    told = swarm.tell(one for one in swarm.members(state) if one.name not in dead)
+    silent = [one.name for one in told.silent]
+    if silent and not force:
+        raise OperationError(
+            f"server {', '.join(silent)} of the swarm does not answer either, and the update at the end needs it; "
+            "nothing was changed. Where it is dead too, all at once: "
+            f'make revive SERVER="{" ".join([*dead, *silent])}" STACK={pulumi.name}'
+        )
+    if told.leaderless and not told.deciding:
+        raise OperationError(
+            "most managers of the swarm are away, so nobody could join; nothing was changed. One that comes back by "
+            "itself (restart it in Vultr's portal) ends that, with nothing lost; else first make recover "
+            f"SERVER={told.leaderless[0].name} STACK={pulumi.name}"
+        )
+    return bool(told.deciding or silent)
+
+
+def _spare_others(pulumi: Pulumi, names: list[str]) -> None:
     """A stack file that was changed meanwhile must not cost the servers that live.
 
     Asked before anything is dropped, so that a stack file with a mistake is found before, too.
     """
-    others = [lost for lost in guard.costs(pulumi) if lost != name]
+    others = [lost for lost in guard.costs(pulumi) if lost not in names]
     if others:
         raise OperationError(
             f"what the stack file says now replaces or deletes server {', '.join(others)} with its disk as well, and "
-            f"nothing was changed. Undo that in the stack file, revive {name}, and do it afterwards with "
+            f"nothing was changed. Undo that in the stack file, revive {', '.join(names)}, and do it afterwards with "
             f"`pulumi up --stack {pulumi.stack}`, which shows it first"
         )
 
@@ -144,6 +187,7 @@ def _wanted(pulumi: Pulumi, name: str) -> dict[str, Any]:
     return dict(servers.get(name) or {})
 
 
-def _drop(pulumi: Pulumi, urn: str) -> None:
-    """Out of the state with the instance and its dependents; of these only records are deleted at the API."""
-    pulumi.run("destroy", "--yes", "--skip-preview", "--target", urn, "--target-dependents")
+def _drop(pulumi: Pulumi, urns: list[str]) -> None:
+    """Out of the state with these and their dependents; of an instance's only records are deleted at the API."""
+    targets = [word for urn in urns for word in ("--target", urn)]
+    pulumi.run("destroy", "--yes", "--skip-preview", *targets, "--target-dependents")

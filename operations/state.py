@@ -175,6 +175,14 @@ def without_gone(exported: Mapping[str, Any]) -> dict[str, Any] | None:
     return {**exported, "deployment": {**deployment, "resources": resources}}
 
 
+def without(exported: Mapping[str, Any], gone: set[str]) -> dict[str, Any]:
+    """The exported state without these, by URN: they are gone, and only to be made anew."""
+    deployment = exported.get("deployment") or {}
+    entries = deployment.get("resources") or []
+    resources = [_without(entry, gone) for entry in entries if entry["urn"] not in gone]
+    return {**exported, "deployment": {**deployment, "resources": resources}}
+
+
 def _without(entry: Mapping[str, Any], gone: set[str]) -> dict[str, Any]:
     """A resource that depends on nothing of `gone` any more."""
     changed = dict(entry)

@@ -52,12 +52,13 @@ def servers(pulumi: Pulumi, state: State, swept: Swept) -> None:
     """Sweep containers and networks on every server of the state that answers, and services by a manager of a swarm."""
     ensure_key(pulumi, state)
     known = {id_ for kind in (CONTAINER, NETWORK, *OF_SWARM) for id_ in state.ids(kind)}
+    names = {server.name for server in state.servers()}
     for server in state.servers():
         if server.instance is None:
             continue
         host = Host(server)
         try:
-            removed = host.sweep(pulumi.tag, known) if host.is_ready() else []
+            removed = host.sweep(pulumi.tag, known, names) if host.is_ready() else []
         except (Unreachable, Refused) as error:
             # A server that was only just ordered has nothing on it that could be lost.
             if state.on(server):

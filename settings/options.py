@@ -91,7 +91,11 @@ class Options(Settings):
             "mem_limit",
             is_missed=True,
         ),
-    ] = Field(default=None, description="Memory limit, swap included.", examples=["256m", "1.5g"])
+    ] = Field(
+        default=None,
+        description="Memory limit, swap included; with `replicas` each may use as much swap besides.",
+        examples=["256m", "1.5g"],
+    )
     cpus: Annotated[k.Cpus | None, Docker(("cpus",))] = Field(
         default=None, description="Limit in processors.", examples=["0.5"]
     )

@@ -12,6 +12,7 @@ from settings import kinds as k
 from settings.kinds import Settings
 
 MOST = 50
+LARGEST_FILE = 500_000  # bytes: Swarm takes a secret of less than 512,000, and none that is empty
 
 
 class Replicas(Settings):

@@ -44,8 +44,11 @@ def _server(say: Say, answers: Answers) -> Row:
         says = "is emptied: no record leads to it, and replicas run elsewhere"
         say(Level.WATCH, says, say.make(f"drain SERVER={say.name} OFF=1"), EMPTIED)
     if why := facts.get("swarm"):
-        says = f"decides about the swarm, and can't: nothing is moved, released or restarted ({why.partition('. ')[0]})"
-        say(Level.WRONG, says, f"on {say.name} docker info --format '{{{{.Swarm.Error}}}}'", MAJORITY)
+        says = (
+            "decides about the swarm, and can't: until another manager is back nothing is moved, released or restarted "
+            f"({why.partition('. ')[0]}); where none comes back, before any is revived:"
+        )
+        say(Level.WRONG, says, say.make(f"recover SERVER={say.name}"), MAJORITY)
     for unit in facts.get("failed_units") or ():
         line = f"on {say.name} systemctl status {unit} --no-pager"
         say(Level.WRONG, f"{unit} has failed", line, CARE)

@@ -6,9 +6,11 @@ from settings.checks.common import Placed, placed, server_of
 from settings.draft import Draft
 from settings.errors import Key, did_you_mean, show
 from settings.models import Application
+from settings.monitors import is_monitor
 from settings.references import AppRef, DbMap, DomainsAll, JobRef, Reference
-from settings.replicas import refused
+from settings.replicas import LARGEST_FILE, refused
 
+PROXY = "HAProxy"  # of images/
 _TMPFS = re.compile(r"(?:size=\d+[kmg]?|mode=0?[0-7]{3})(?:,(?:size=\d+[kmg]?|mode=0?[0-7]{3}))?")
 
 
@@ -119,6 +121,9 @@ def _replicated(draft: Draft, one: Placed, app: Application) -> None:
         draft.report(f"there is no swarm to spread it over; {remedy}", *at, "replicas")
     for word, why in refused(app):
         draft.report(why, *at, word)
+    if alone := _alone(app):
+        draft.report(f"{alone}; leave replicas out, so that it runs on one server", *at, "replicas")
+    _files(draft, one)
     for index, name in enumerate(app.servers):
         if name not in draft.names["servers"]:
             remedy = did_you_mean(name, draft.names["servers"])
@@ -139,6 +144,31 @@ def _replicated(draft: Draft, one: Placed, app: Application) -> None:
             )  # fmt: skip
     for written, reference in app.references:
         _reference(draft, one, reference, (*at, *written.path))
+
+
+def _files(draft: Draft, one: Placed) -> None:
+    """Report files that Swarm takes neither as a secret nor as a config."""
+    for path, file in one.container.given_files.items():
+        size = 1 if file.content is None else len(file.content.encode())
+        at = (one.section, one.name, "files", path)
+        if size == 0:
+            draft.report(
+                "a service of Docker gets no empty file; write what is as good as nothing, e.g. a newline", *at
+            )
+        elif size > LARGEST_FILE:
+            most = f"gets files of at most {LARGEST_FILE} bytes, and this has {size}"
+            draft.report(f"a service of Docker {most}; put it into the image", *at)
+
+
+def _alone(app: Application) -> str | None:
+    """Why an image of this program's own, or of a database server, is nothing to run several of."""
+    if app.engine is not None and app.database is None:
+        return "is a database server, and its replicas would each have data of their own"
+    if app.build_dir == PROXY:
+        return "is a proxy, and each server has one of its own: write one for each server"
+    if is_monitor(app):
+        return "is a monitor, which watches its own server: write one for each that is to have one"
+    return None
 
 
 def _reference(draft: Draft, one: Placed, reference: Reference, at: tuple[Key, ...]) -> None:

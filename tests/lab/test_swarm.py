@@ -199,6 +199,19 @@ def test_a_bad_release_is_taken_back_and_says_what_the_failed_replica_said(three
     assert replicas(three, "web1") == REPLICAS
 
 
+@pytest.mark.soak
+def test_a_release_that_only_the_proxies_refuse_is_taken_back(three: Hive) -> None:
+    with load(three, *addresses(three, *SERVERS)) as result, three.changed() as settings:
+        echo = settings["apiary:applications"]["echo"]
+        echo |= {"health": {"test": ["CMD", "true"]}, "env": {**echo["env"], "unhealthy": 1}}
+        done = three.up(check=False)
+        assert done.status != 0
+        assert "unhealthy (L7STS)" in done.output
+    expect_no_failures(result)
+    three.up()
+    assert replicas(three, "web1") == REPLICAS
+
+
 def certificate(three: Hive, address: str) -> str:
     """The fingerprint of what a visitor of this address gets."""
     place = f"[{address}]" if ":" in address else address
@@ -298,26 +311,3 @@ def test_a_worker_comes_and_goes_without_a_failed_request(three: Hive) -> None:
         assert set(nodes(three, "web1")) == set(SERVERS)
         assert replicas(three, "web1") == REPLICAS
     expect_no_failures(result)
-
-
-@pytest.mark.soak
-def test_of_three_managers_two_go_at_once_and_the_third_decides_alone(three: Hive) -> None:
-    """One becomes a worker, one goes with its server, which would count as one of two managers while it ends."""
-    with load(three, *addresses(three, "web1", "web2")) as result, three.changed() as settings:
-        settings["apiary:servers"]["web2"]["swarm"] = "worker"
-        del settings["apiary:servers"]["web3"]
-        del settings["apiary:applications"]["proxy3"], settings["apiary:jobs"]["hasetup3"]
-        three.up()
-        assert {server: said.split() for server, said in nodes(three, "web1").items()} == {
-            "web1": ["Ready", "Leader"], "web2": ["Ready"]
-        }  # fmt: skip
-        assert replicas(three, "web1") == REPLICAS
-        three.expect_no_changes()
-    expect_no_failures(result)
-
-
-@pytest.mark.soak
-def test_it_goes_without_waiting_for_servers_that_are_gone(three: Hive) -> None:
-    started = time.monotonic()
-    three.expect_destroyed()
-    assert time.monotonic() - started < 120

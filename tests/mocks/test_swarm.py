@@ -200,6 +200,15 @@ def test_servers_join_one_after_the_first_and_no_token_is_in_the_state(raw: dict
     assert "SWMTKN" not in json.dumps([one.inputs for one in graph], default=str)
 
 
+def test_the_others_join_anew_where_the_first_has_begun_another_swarm(raw: dict[str, Any], program: Any) -> None:
+    """The only manager on a new disk: the workers are of a swarm that is no more."""
+    graph = program(raw)
+    assert "environment" not in joined(graph, "web1").inputs
+    number = graph.one("command:local:Command", "swarm-begun").inputs["triggers"]
+    for server in ("web2", "web3"):
+        assert [joined(graph, server).inputs["environment"]["SWARM"]] == number
+
+
 def test_a_server_is_told_of_the_others_and_of_nobody_without_a_swarm(
     raw: dict[str, Any], stack_file: dict[str, Any], program: Any
 ) -> None:

@@ -158,6 +158,14 @@ def test_what_no_other_server_has_any_more_is_handed_out_no_more(servers: Server
     assert servers.proxies[FIRST].out == word, "the same is not closed anew"
 
 
+def test_a_server_none_of_whose_names_leads_elsewhere_any_more_hands_out_nothing(servers: Servers):
+    servers.run(FIRST)
+    servers.run(SECOND)
+    assert servers.run(SECOND, key="", shared=()) == 0
+    assert servers.proxies[SECOND].out == {}
+    assert servers.live(SECOND), "it serves on with what it has"
+
+
 def test_what_was_taken_is_forgotten_as_a_failure(servers: Servers):
     servers.proxies[SECOND].silent[DOMAIN] = "it does not answer"
     servers.run(SECOND)

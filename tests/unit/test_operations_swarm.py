@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from operations import hosts
+from operations.cli import OperationError
 from operations.state import Server
 
 TAG = "apiary-prod"
@@ -13,15 +17,21 @@ TAG = "apiary-prod"
 class Shell:
     """Answers a server's commands: `docker KIND ls` by the kind, what is of this server alone by `KIND local`."""
 
-    def __init__(self, *, decides: bool, **listed: str) -> None:
-        self.decides, self.listed = decides, listed
+    def __init__(
+        self, *, decides: bool, error: str = "", nodes: list[dict[str, Any]] | None = None, **listed: str
+    ) -> None:
+        self.decides, self.error, self.nodes, self.listed = decides, error, nodes or [], listed
         self.removed: list[tuple[str, str]] = []
 
     def __call__(self, *command: str) -> str:
         kind = command[1]
         if kind == "info":
-            return f"{self.decides}\n".lower()
-        if "rm" in command:
+            return f"{str(self.decides).lower()} {self.error}\n"
+        if command[:3] == ("docker", "node", "ls"):
+            return "\n".join(node["ID"] for node in self.nodes)
+        if command[:3] == ("docker", "node", "inspect"):
+            return json.dumps(self.nodes)
+        if "rm" in command or "demote" in command:
             self.removed.append((kind, command[-1]))
             return ""
         assert f"label=apiary.stack={TAG}" in command
@@ -30,7 +40,7 @@ class Shell:
 
 def sweep(monkeypatch: pytest.MonkeyPatch, shell: Shell, known: set[str]) -> list[str]:
     monkeypatch.setattr(hosts.Host, "run", lambda _, *command, **__: shell(*command))
-    return hosts.Host(Server("web1", "urn", "ssh://root@192.0.2.1:22", (), None)).sweep(TAG, known)
+    return hosts.Host(Server("web1", "urn", "ssh://root@192.0.2.1:22", (), None)).sweep(TAG, known, {"web1", "web2"})
 
 
 def test_a_manager_removes_what_the_state_does_not_know_services_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,3 +55,25 @@ def test_who_is_no_manager_leaves_the_swarms_network_alone(monkeypatch: pytest.M
     shell = Shell(decides=False, service="xyz lost", network="n2 swarm", network_local="n3 own")
     assert sweep(monkeypatch, shell, set()) == ["network own"]
     assert shell.removed == [("network", "n3")]
+
+
+def node(name: str, state: str, **more: Any) -> dict[str, Any]:
+    return {"ID": f"n-{name}", "Spec": {"Labels": {"apiary.server": name}}, "Status": {"State": state}, **more}
+
+
+def test_of_nodes_those_go_that_are_dead_and_no_server_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = [
+        node("web1", "ready"), node("web2", "down"), node("web4", "ready"), {**node("", "down"), "Spec": {}},
+        node("web3", "down", ManagerStatus={"Reachability": "unreachable"}),
+    ]  # fmt: skip
+    shell = Shell(decides=True, nodes=nodes)
+    assert sweep(monkeypatch, shell, set()) == ["node web3"]
+    assert shell.removed == [("node", "n-web3"), ("node", "n-web3")], "of the managers first"
+    assert sweep(monkeypatch, Shell(decides=False, nodes=nodes), set()) == []
+
+
+def test_where_nobody_decides_the_verb_is_named_that_ends_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    shell = Shell(decides=True, error="The swarm does not have a leader. It's possible that", service="xyz lost\n")
+    with pytest.raises(OperationError, match=r"\(The swarm does not have a leader\).*make recover SERVER=web1"):
+        sweep(monkeypatch, shell, set())
+    assert shell.removed == []

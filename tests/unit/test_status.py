@@ -193,7 +193,7 @@ def full(share: float, **changed: object) -> dict[str, Any]:
             {"swarm": "rpc error: The swarm does not have a leader. It's possible that too few managers are online."},
             Level.WRONG,
             r"nothing is moved, released or restarted \(rpc error: The swarm does not have a leader\)",
-            "on web1 docker info",
+            "make recover SERVER=web1",
         ),
         ({"time": NOW + 2.4}, Level.OK, "", ""),
         ({"time": NOW + 4}, Level.WATCH, "its clock is 4 s ahead of this machine's", "timedatectl"),

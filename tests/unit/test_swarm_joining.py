@@ -34,6 +34,12 @@ if words == ["cat", "/etc/apiary/instance"]:
     print(me["instance"])
     sys.exit()
 verb = words[1]
+if verb == "decides":
+    sys.exit(me.get("decides", 0 if me["state"].startswith("manager") else 3))
+if verb == "has":
+    if not me["state"].startswith("manager"):
+        sys.exit(3)
+    sys.exit(me.get("decides") or (4 if words[2] in me.get("strangers", []) else 0))
 if verb == "state":
     print(me["state"])
 elif verb == "invite":
@@ -50,6 +56,9 @@ elif verb in ("known", "dismiss"):
 elif verb == "cluster":
     print("number-of-the-swarm")
 elif verb == "leave":
+    if not me.get("leave"):
+        me["state"] = "none"
+        file.write_text(json.dumps(me))
     sys.exit(me.get("leave", 0))
 """
 
@@ -108,6 +117,36 @@ def test_who_is_in_it_already_is_let_be(region: Region) -> None:
         region.set(server, state=f"manager id-of-{server}")
     assert region.run(JOIN, "web2").returncode == 0
     assert not any(" join " in line or " init " in line or " invite " in line for line in region.log())
+
+
+def test_who_is_of_a_swarm_that_is_no_more_leaves_it_and_joins(region: Region) -> None:
+    """The only manager is back on a new disk: it has begun another swarm."""
+    region.set("web1", state="manager id-of-web1", strangers=["old-id-of-web2"])
+    region.set("web2", state="worker old-id-of-web2", role="worker")
+    done = region.run(JOIN, "web2", role="worker", others="web1", managers="web1")
+    assert done.returncode == 0, done.stderr
+    log = region.log()
+    assert log.index("web2 apiary-swarm leave") < log.index("web2 apiary-swarm join 192.168.150.11")
+    assert f"web1 apiary-swarm known web2 id-of-web2 {MEMBERS}" in log
+
+
+@pytest.mark.parametrize(
+    ("server", "first"),
+    [
+        (
+            {"state": "manager id-of-web2"},
+            {"strangers": ["id-of-web2"]},
+        ),  # it decides: it may be the other one that is wrong
+        ({"state": "worker id-of-web2"}, {"strangers": []}),
+        ({"state": "worker id-of-web2"}, {"decides": 1}),  # who has no majority does not know
+        ({"state": "worker id-of-web2"}, {"up": False}),
+    ],
+)
+def test_nobody_leaves_a_swarm_that_may_be_there(region: Region, server: dict[str, Any], first: dict[str, Any]) -> None:
+    region.set("web1", state="manager id-of-web1", **first)
+    region.set("web2", **server)
+    region.run(JOIN, "web2", others="web1", managers="web1")
+    assert not any(" leave" in line for line in region.log())
 
 
 def test_the_first_manager_on_a_new_disk_joins_the_others_and_begins_no_second_swarm(region: Region) -> None:

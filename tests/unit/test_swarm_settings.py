@@ -194,6 +194,8 @@ def test_what_replicas_cant_have_is_refused_by_its_path_with_the_remedy(word: st
         (("servers",), ["web1", "web1"], '"web1" stands here already'),
         (("tmpfs",), {"/tmp": "size=16m,noexec"}, "knows size and mode alone"),
         (("tmpfs",), {"/tmp": "mode=1777"}, "of mode the last three digits"),  # the plugin reads no more back
+        (("files",), {"/etc/a": {"content": ""}}, "gets no empty file"),
+        (("files",), {"/etc/a": {"content": "x" * 500_001}}, "at most 500000 bytes, and this has 500001"),
         (("env", "job"), "+dbsetup", "a job is started on its own server"),
         (("env", "all"), "_dbmap", "is for what serves one server"),
     ],
@@ -203,6 +205,37 @@ def test_what_replicas_cant_say(path: tuple[str, ...], value: Any, message: str)
     put(raw, (*SHOP, *path), value)
     found = [text for where, text in report(raw).items() if where.startswith("applications.shop." + path[0])]
     assert [message in text for text in found] == [True]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"build_dir": "PostgreSQL"}, "is a database server, and its replicas would each have data of their own"),
+        ({"build_dir": None, "image": "docker.io/library/mariadb:11"}, "is a database server"),
+        ({"build_dir": "HAProxy"}, "is a proxy, and each server has one of its own"),
+        ({"build_dir": "Monitor"}, "is a monitor, which watches its own server"),
+    ],
+)
+def test_what_there_is_one_of_for_each_server_has_no_replicas(change: dict[str, Any], message: str) -> None:
+    raw = three()
+    raw["applications"]["shop"] = {
+        key: value for key, value in {**raw["applications"]["shop"], **change}.items() if value is not None
+    }
+    assert report(raw)["applications.shop.replicas"].startswith(message)
+
+
+def test_every_setting_of_an_application_is_carried_by_a_service_or_refused() -> None:
+    """A word that is accepted and ignored is the worst fault: whoever adds one says here what a service makes of it."""
+    task = {
+        "env", "environment", "command", "entrypoint", "user", "working_dir", "hostname", "group_add", "labels",
+        "read_only", "init", "stop_signal", "grace_seconds", "capabilities", "sysctls", "extra_hosts", "nameservers",
+        "tmpfs", "memory", "cpus", "files", "health", "restart", "replicas", "servers",
+    }  # fmt: skip
+    image = {"build_dir", "image", "git", "build_args", "dockerfile", "target", "build_secrets"}
+    around = {"db", "after", "site"}  # databases and order are the program's, visitors the proxies'
+    of_database_servers = {"rotate", "passwords"}  # refused of everybody else
+    known = {*task, *image, *around, *of_database_servers, *REFUSED}
+    assert set(settings.Application.model_fields) == known
 
 
 def test_replicas_reach_what_runs_on_one_server_by_its_private_port():

@@ -17,6 +17,10 @@ os.environ["APIARY_LIB"] = str(TOOLS)
 load(TOOLS.parents[1] / "tools" / "files" / "apiary_proxy.py")
 nodes_module = load(TOOLS / "apiary_nodes.py")
 nearest = load(TOOLS / "apiary_nearest.py")
+keep_module = load(TOOLS / "apiary_keep.py")
+load(TOOLS / "apiary_kernel.py")
+visited_module = load(TOOLS / "apiary_visited.py")
+manager_module = load(TOOLS / "apiary_manager.py")
 swarm_tool = load(TOOLS / "apiary-swarm")
 replicas_tool = load(TOOLS / "apiary-replicas")
 
@@ -54,12 +58,14 @@ class Docker:
 @pytest.fixture
 def docker(monkeypatch: pytest.MonkeyPatch) -> Docker:
     made = Docker(info___format=MANAGER)
-    for module in (nodes_module, swarm_tool, replicas_tool, nearest):
+    for module in (nodes_module, manager_module, keep_module, swarm_tool, replicas_tool, nearest):
         monkeypatch.setattr(module, "docker", made, raising=False)
-        monkeypatch.setattr(module, "ask", made.ask)
+        monkeypatch.setattr(module, "ask", made.ask, raising=False)
+    monkeypatch.setattr(visited_module, "admin_socket", lambda: None)
     monkeypatch.setattr(replicas_tool, "AWAIT_SECONDS", 0)
     monkeypatch.setattr(replicas_tool, "SETTLE_SECONDS", 0)
-    monkeypatch.setattr(swarm_tool, "DEMOTED_LOOK_SECONDS", 0)
+    for name in ("DEMOTED_LOOK_SECONDS", "ELECTED_LOOK_SECONDS", "ELECTED_SECONDS", "RECOVERED_SECONDS"):
+        monkeypatch.setattr(manager_module, name, 0)
     return made
 
 
@@ -173,7 +179,7 @@ def test_whoever_leads_may_be_demoted(docker: Docker) -> None:
 def test_a_manager_that_stays_one_is_told(
     docker: Docker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(swarm_tool, "DEMOTED_SECONDS", 0)
+    monkeypatch.setattr(manager_module, "DEMOTED_SECONDS", 0)
     docker.answers |= {
         "node_ls": "n1 n2",
         "node_inspect": [node("n1", "web1"), {**node("n2", "web2", "worker"), "ManagerStatus": {"Leader": True}}],
@@ -188,8 +194,58 @@ def test_without_a_quorum_the_remedy_is_named(docker: Docker, capsys: pytest.Cap
         patch.undo()
         patch.setattr(nodes_module.subprocess, "run", lambda *_, **__: done)
         fresh = load(TOOLS / "apiary_nodes.py")
-        with pytest.raises(fresh.SwarmError, match="apiary-swarm recover ADDRESS"):
+        with pytest.raises(fresh.SwarmError, match="make recover SERVER="):
             fresh.docker("node", "ls")
+
+
+LEADERLESS = {**MANAGER, "Error": "The swarm does not have a leader."}
+
+
+@pytest.mark.parametrize(
+    ("swarm", "status"),
+    [
+        (MANAGER, 0),
+        (LEADERLESS, 1),
+        ({"LocalNodeState": "active", "NodeID": "n2"}, 3),
+        ({"LocalNodeState": "inactive"}, 3),
+    ],
+)
+def test_who_decides(docker: Docker, capsys: pytest.CaptureFixture[str], swarm: Any, status: int) -> None:
+    docker.answers["info___format"] = swarm
+    assert swarm_tool.main(["decides"]) == status
+    assert ("does not have a leader" in capsys.readouterr().err) == (status == 1)
+
+
+def test_a_manager_says_whether_a_node_is_of_its_swarm(docker: Docker) -> None:
+    docker.answers |= {"node_ls": "n1 n2", "node_inspect": [node("n1", "web1"), node("n2", "web2")]}
+    assert [swarm_tool.main(["has", one]) for one in ("n2", "n7")] == [0, swarm_tool.UNKNOWN]
+    docker.answers["node_ls"] = nodes_module.SwarmError("The swarm does not have a leader.")
+    assert swarm_tool.main(["has", "n7"]) == 1, "who does not know does not say no"
+
+
+def test_a_manager_goes_on_alone_where_most_are_away_on_the_private_network_alone(docker: Docker) -> None:
+    docker.answers["info___format"] = Turns([json.dumps(one) for one in [LEADERLESS] * 4 + [MANAGER] * 2])
+    assert swarm_tool.main(["recover"]) == 0
+    [begun] = docker.told("swarm", "init")
+    assert begun[2:] == (
+        "--force-new-cluster", "--advertise-addr", "192.168.150.11", "--data-path-addr", "192.168.150.11",
+        "--listen-addr", "192.168.150.11:2377",
+    )  # fmt: skip
+
+
+def test_nobody_goes_on_alone_where_most_managers_are_there(docker: Docker, capsys: pytest.CaptureFixture[str]) -> None:
+    """It would throw out the others, which live."""
+    assert swarm_tool.main(["recover"]) == 1
+    assert "nothing is to be recovered" in capsys.readouterr().err
+    docker.answers["info___format"] = {"LocalNodeState": "active", "NodeID": "n2"}
+    assert swarm_tool.main(["recover"]) == swarm_tool.NO_SWARM
+    assert not docker.told("swarm")
+
+
+def test_a_server_leaves_also_where_dockers_own_part_is_broken(docker: Docker) -> None:
+    docker.answers["info___format"] = {"LocalNodeState": "error", "Error": "removed from raft"}
+    assert swarm_tool.main(["leave"]) == 0
+    assert docker.told("swarm") == [("swarm", "leave", "--force")]
 
 
 def container(id: str, status: str, error: str, restart: str = "unless-stopped") -> dict[str, Any]:
@@ -207,7 +263,7 @@ def test_containers_that_docker_failed_to_start_are_started_and_no_other(docker:
             container("d", "created", "Could not attach to network", "no"),
         ],
     }
-    assert swarm_tool.forgotten() == ["a"]
+    assert keep_module.forgotten() == ["a"]
 
 
 SPEC = {"ContainerSpec": {"Image": "apiary/echo:2"}, "Resources": {}}
@@ -270,6 +326,95 @@ def test_what_a_failed_replica_said_is_heard_before_swarm_clears_it_away(
     monkeypatch.setattr(replicas_tool, "last_lines", lambda failed: [f"said by {failed['Status']['Err']}"])
     assert replicas_tool.main(["await", "echo"]) == 1
     assert "said by unhealthy container" in capsys.readouterr().err
+
+
+STAT = """\
+# pxname,svname,addr,status,check_status,weight
+app-echo,echo-1,10.201.64.5:8080,{},{},256
+app-echo,echo-2,10.201.64.6:8080,UP,L7OK,256
+app-echo,BACKEND,,UP,,
+"""
+
+
+class Judged:
+    """A release that Swarm finds healthy; of its new replica the proxy says something, look by look."""
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, docker: Docker, *looks: str, image: str = "apiary/echo:2"
+    ) -> None:
+        self.looks, self.said = list(looks), "completed"
+        self.task = {**task(image=image), "NetworksAttachments": [{"Addresses": ["10.201.64.5/20"]}]}
+        docker.answers["service_rollback"] = ""
+        self.docker = docker
+        monkeypatch.setattr(visited_module, "REFUSED_SECONDS", 0.2)
+        monkeypatch.setattr(replicas_tool, "AWAIT_SECONDS", 0.15)
+        monkeypatch.setattr(visited_module, "admin_socket", lambda: "/run/admin.sock")
+        monkeypatch.setattr(visited_module.Proxy, "ask", lambda *_: self.stat())
+        monkeypatch.setattr(replicas_tool, "service", lambda _: self.service())
+        monkeypatch.setattr(replicas_tool, "tasks", lambda _: [self.task])
+
+    def stat(self) -> str:
+        look = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+        return STAT.format(*look.split())
+
+    def service(self) -> dict[str, Any]:
+        rolled_back = self.docker.told("service", "rollback")
+        return wanted("rollback_completed" if rolled_back else self.said, replicas=1)
+
+
+def test_a_release_that_the_proxy_refuses_is_taken_back_although_swarm_finds_it_healthy(
+    docker: Docker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else all of it would have taken the place of what served, and every visitor get 503."""
+    Judged(monkeypatch, docker, "DOWN L7STS")
+    assert replicas_tool.main(["await", "echo"]) == 1
+    assert docker.told("service", "rollback") == [("service", "rollback", "--detach", "echo")]
+    said = capsys.readouterr().err
+    assert "the release was taken back" in said
+    assert "the new replica at 10.201.64.5 unhealthy (L7STS)" in said
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        ("DOWN L7STS", "UP L7OK"),  # it has warmed up
+        ("DOWN L4TOUT",),  # the network may be slow
+        ("UP L7OK",),
+    ],
+)
+def test_a_release_whose_replicas_the_proxy_takes_in_time_is_through(
+    docker: Docker, monkeypatch: pytest.MonkeyPatch, looks: tuple[str, ...]
+) -> None:
+    Judged(monkeypatch, docker, *looks)
+    assert replicas_tool.main(["await", "echo"]) == 0
+    assert not docker.told("service", "rollback")
+
+
+def test_a_proxy_that_is_silent_for_a_moment_fails_no_release(docker: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged, looks = Judged(monkeypatch, docker, "UP L7OK"), [1]
+
+    def ask(*_: str) -> str:
+        if looks.pop() if looks else 0:
+            raise visited_module.HostError("the proxy's admin socket does not answer")
+        return judged.stat()
+
+    monkeypatch.setattr(visited_module.Proxy, "ask", ask)
+    assert replicas_tool.main(["await", "echo"]) == 0
+    assert looks == []
+
+
+def test_what_the_proxy_refuses_of_before_is_no_reason(docker: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged = Judged(monkeypatch, docker, "DOWN L7STS", image="apiary/echo:1")
+    assert replicas_tool.main(["await", "echo", "--timeout", "0.6"]) == 1
+    assert not docker.told("service", "rollback")
+    # Nor is a server without a proxy, or one that does not know the application yet.
+    judged.task["Spec"] = SPEC
+    monkeypatch.setattr(visited_module, "admin_socket", lambda: None)
+    assert replicas_tool.main(["await", "echo"]) == 0
+    monkeypatch.setattr(visited_module, "admin_socket", lambda: "/run/admin.sock")
+    monkeypatch.setattr(visited_module.Proxy, "ask", lambda *_: STAT.replace("app-echo", "app-other"))
+    assert replicas_tool.main(["await", "echo"]) == 0
+    assert not docker.told("service", "rollback")
 
 
 def test_a_release_that_takes_too_long_fails_with_what_is_missing(

@@ -69,6 +69,8 @@ class Run:
             closed = Closed.by(self.settings.account_key, self.settings.directory)
             self.others = Others(closed, self.proxy)
             self.others.hand_only(iter(self.settings.peers))
+        elif self.proxy.hands():  # no name of its own leads to another server any more
+            self.proxy.hand_only(())
         own = self.proxy.own()
         due: dict[str, tuple[tuple[str, ...], str]] = {}
         for domain, names in self.settings.domains.items():

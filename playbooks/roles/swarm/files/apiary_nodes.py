@@ -1,4 +1,4 @@
-"""What apiary-swarm and apiary-replicas share: asking Docker, and the nodes of the swarm. Standard library only."""
+"""What apiary-swarm and apiary-replicas share: asking Docker, of the swarm too. Standard library only."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ class SwarmError(Exception):
     """One line: what is in the way, and what to do."""
 
 
+class NoSwarm(Exception):
+    """This server decides about no swarm."""
+
+
 def docker(*words: str, stdin: str | None = None) -> str:
     """Standard output of `docker ...`. Raises SwarmError with what it says."""
     done = subprocess.run(["docker", *words], input=stdin, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         said = done.stderr.strip() or done.stdout.strip()
         if "swarm does not have a leader" in said or "context deadline exceeded" in said:
-            said += " (most managers are away: bring one back, or on this one: apiary-swarm recover ADDRESS)"
+            said += " (most managers are away: bring one back, or say make recover SERVER=... of this one)"
         raise SwarmError(f"docker {words[0]} {words[1]}: {said}")
     return done.stdout
 
@@ -33,6 +37,27 @@ def nodes() -> list[dict[str, Any]]:
     """Every node, as a manager knows it."""
     ids = docker("node", "ls", "--quiet").split()
     return list(json.loads(docker("node", "inspect", *ids))) if ids else []
+
+
+def info() -> dict[str, Any]:
+    """What Docker says of its part in a swarm."""
+    return dict(json.loads(docker("info", "--format", "{{json .Swarm}}")))
+
+
+def state() -> str:
+    """One line for the program."""
+    swarm = info()
+    if swarm.get("LocalNodeState") in ("inactive", ""):
+        return "none"
+    if swarm.get("LocalNodeState") == "error":
+        raise SwarmError(f"Docker's own part in the swarm is broken: {swarm.get('Error')}; docker swarm leave --force")
+    return f"{'manager' if swarm.get('ControlAvailable') else 'worker'} {swarm['NodeID']}"
+
+
+def as_manager() -> None:
+    """Raises NoSwarm unless this server decides about one."""
+    if not state().startswith("manager"):
+        raise NoSwarm
 
 
 class Engine(http.client.HTTPConnection):
