@@ -7,18 +7,14 @@ until it is taken back. Leaves alone: the application itself, and the stack.
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Collection
 
 from operations.cli import OperationError, Pulumi, say
-from operations.hosts import Ended, Host, Unreachable, ensure_key
+from operations.hosts import Ended, Host, ensure_key
 from operations.jobs import find
 from operations.releases import APPLICATION
 from operations.state import SERVICE, Server, State
 from operations.status.stack import served
-from operations.state import SERVICE, Resource, Server, State
 
-COMMAND, VERDICT = "command:remote:Command", "-verdict"
 TOOL = "apiary-maintenance"
 NOT_FOUND = 127  # of a shell, whose server has not had its bootstrap since there is the tool
 
@@ -35,8 +31,6 @@ def maintain(pulumi: Pulumi, wanted: str | None, let_in: list[str], *, off: bool
 
     An application with replicas is closed at every server whose proxy leads to it. Raises OperationError when there is
     no such application, and when a server or its proxy can't be told; the others are told all the same.
-    Raises OperationError when there is no such application, and when its server or proxy can't be told; of several
-    servers the others are.
     """
     state = State.of(pulumi.export())
     servers = state.servers()
@@ -75,39 +69,3 @@ def _where(state: State, wanted: str) -> tuple[str, list[Server]]:
     if not servers:
         raise OperationError(f"no proxy leads to {name}, so nobody comes to it; give it domains in its env")
     return name, servers
-    silent: Unreachable | None = None
-    for server in servers:
-        try:
-            told = Host(server).run(TOOL, *command)
-        except Ended as error:
-            if error.there == NOT_FOUND:
-                raise OperationError(f"server {server.name} does not know {TOOL} yet; say pulumi up first") from None
-            raise
-        except Unreachable as error:  # the others are told all the same
-            silent = error
-            say(f"{server.name}: {error.said}")
-            continue
-        for line in told.splitlines() or ["nothing is closed"]:
-            say(f"{server.name}: {line}")
-    if silent:
-        raise silent
-
-
-def _where(state: State, wanted: str) -> tuple[str, list[Server]]:
-    """The application's name, and the servers whose proxies are told: its own, or of replicas all that lead there."""
-    server, _, name = wanted.rpartition(":")
-    if any(one.name == name and not one.doomed for one in state.of_type(SERVICE)):
-        if server:
-            raise OperationError(f"{name} has replicas, and is of no single server; say make maintenance APP={name}")
-        led = {one.name.removesuffix(VERDICT) for one in state.of_type(COMMAND) if name in _judged(one)}
-        return name, [one for one in state.servers() if one.name in led]
-    container = find(state, wanted, APPLICATION)
-    return container.name, [one for one in state.servers() if container.provider.startswith(f"{one.urn}::")]
-
-
-def _judged(command: Resource) -> Collection[str]:
-    """The applications that the verdict on a server is of (components/verdict.py)."""
-    if not command.name.endswith(VERDICT) or command.doomed:
-        return ()
-    told: dict[str, dict[str, object]] = json.loads(str(command.inputs.get("stdin") or "{}"))
-    return told.get("applications") or {}

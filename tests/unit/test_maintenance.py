@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import json
 import os
 import socket
 import threading
@@ -207,48 +206,6 @@ def test_the_verb_tells_the_server_of_the_application_and_asks_all_without_one(a
         maintenance.maintain(pulumi, "other", [], off=False)
     with pytest.raises(OperationError, match="say which application"):
         maintenance.maintain(pulumi, None, [], off=True)
-
-
-def with_replicas() -> dict[str, Any]:
-    """Three servers, of which two lead to `shop`."""
-    host, command, service = "a::b::apiary:host:Server", "command:remote:Command", "docker:index/service:Service"
-    found: list[dict[str, Any]] = [{"urn": f"a::b::{service}::shop", "type": service, "id": "s"}]
-    for number, judged in ((1, "shop"), (2, "shop"), (3, "blog")):
-        provider = "pulumi:providers:docker"
-        found += [
-            {
-                "urn": f"{host}${provider}::web{number}", "type": provider, "parent": f"{host}::web{number}",
-                "inputs": {"host": f"ssh://root@192.0.2.{number}:22"},
-            },
-            {
-                "urn": f"a::b::{command}::web{number}-verdict", "type": command,
-                "inputs": {"stdin": json.dumps({"applications": {judged: {}}})},
-            },
-        ]  # fmt: skip
-    return {"deployment": {"resources": found}}
-
-
-def test_an_application_with_replicas_is_closed_by_every_proxy_that_leads_there(asked):
-    pulumi: Any = Pulumi(with_replicas())
-    maintenance.maintain(pulumi, "shop", [], off=False)
-    assert [(one[0], *one[2:]) for one in asked] == [("web1", "on", "shop"), ("web2", "on", "shop")]
-    with pytest.raises(OperationError, match="of no single server; say make maintenance APP=shop"):
-        maintenance.maintain(pulumi, "web1:shop", [], off=False)
-
-
-def test_a_dead_server_keeps_the_others_from_nothing_and_is_told(asked, monkeypatch):
-    told = hosts.Host.run
-
-    def run(self: hosts.Host, *command: str, **more: Any) -> str:
-        if self.server.name == "web1":
-            raise hosts.Unreachable("web1", "Connection timed out")
-        return told(self, *command, **more)
-
-    monkeypatch.setattr(hosts.Host, "run", run)
-    pulumi: Any = Pulumi(with_replicas())
-    with pytest.raises(OperationError, match="web1 does not answer"):
-        maintenance.maintain(pulumi, "shop", [], off=False)
-    assert [one[0] for one in asked] == ["web2"]
 
 
 def test_a_server_without_the_tool_says_what_to_do(asked, monkeypatch):
