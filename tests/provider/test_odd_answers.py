@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import email.utils
 import http.client
 import socket
@@ -240,6 +241,17 @@ def test_a_name_that_is_no_path_is_asked_for_all_the_same(monkeypatch: pytest.Mo
         transport.Transport("a-key").call("GET", f"/v2/domains/{name}?per_page=500&cursor=a%3D")
     [path] = asked
     assert path.endswith("?per_page=500&cursor=a%3D")
+
+
+def test_a_proxys_password_may_hold_any_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an address `@` and `:` are written as `%40` and `%3A`."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://me%40corp:p%3Ass@proxy.example:3128")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    connection = transport.Transport("a-key")._new(1.0)
+    assert (connection.host, connection.port) == ("proxy.example", 3128)
+    said = connection._tunnel_headers["Proxy-Authorization"]  # type: ignore[attr-defined]
+    assert base64.b64decode(said.removeprefix("Basic ")) == b"me@corp:p:ss"
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
