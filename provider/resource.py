@@ -71,9 +71,11 @@ class VultrResource(Creation):
         return {name: self.value(name, found.get(snake(name)), self.properties[name].kind) for name in self.seen}
 
     def value(self, name: str, said: Value, kind: str) -> Value:
-        """One value of the API's, of its kind. Raises Failure where a number is none."""
+        """One value of the API's, of its kind, a port without quotes too. Raises Failure where a number is none."""
         if said is None:
             return ZERO.get(kind)
+        if kind == "string" and isinstance(said, int | float) and not isinstance(said, bool):
+            return str(said)
         try:
             return int(said or 0) if kind == "int" else float(said or 0) if kind == "float" else said
         except (TypeError, ValueError):

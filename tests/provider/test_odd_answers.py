@@ -157,6 +157,27 @@ def test_null_is_what_is_not_there(engine: Engine, api: FakeApi, kind: str) -> N
         entry[name] = before
 
 
+@pytest.mark.parametrize(
+    ("kind", "more", "name", "said"),
+    [
+        ("FirewallRule", {"port": "22"}, "port", 22),
+        ("FirewallRule", {}, "subnet_size", "0"),
+        ("Vpc", {"v4SubnetMask": 24}, "v4_subnet_mask", "24"),
+        ("BlockStorage", {}, "size_gb", 10.0),
+    ],
+)
+def test_quotes_around_a_number_are_no_change(  # noqa: PLR0917
+    engine: Engine, api: FakeApi, kind: str, more: JSON, name: str, said: Any
+) -> None:
+    inputs, path = TYPES[kind]
+    state = engine.create(kind, **inputs | more)
+    api.objects[path][str(state["id"])][name] = said
+    api.now += 60
+    news = engine.inputs(kind, **inputs | more)
+    read = engine("Read", kind, id=state["id"], properties=state, inputs=news)["properties"]
+    assert engine("Diff", kind, id=state["id"], olds=read, news=news)["changes"] == "DIFF_NONE"
+
+
 def test_a_number_that_is_none_is_said_and_loses_no_server(engine: Engine, api: FakeApi) -> None:
     def wrong(method: str, path: str, body: Any) -> None:
         for entry in api.objects.get("/v2/instances", {}).values():
