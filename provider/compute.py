@@ -9,7 +9,9 @@ from provider.client import Client
 from provider.creation import filled, snake
 from provider.errors import ApiError
 from provider.objects import ALREADY_ATTACHED, LEAVING
+from provider.options import impossible, mistimed
 from provider.protocol.base import CheckFailure, Context, Difference, Failure, Props
+from provider.protocol.bridge import strip
 from provider.resource import VultrResource, changed, unlike
 
 META = '{"e2bfb730-ecaa-11e6-8f88-34363bc7c4c0":{"create":3600000000000,"update":3600000000000}}'
@@ -78,37 +80,48 @@ class Instance(VultrResource):
         )
 
     def check(self, ctx: Context, olds: Props, news: Props) -> tuple[Props, list[CheckFailure]]:
-        """From here on the program's own inputs are compared."""
+        """From here on the program's own inputs are compared. What can't be made is refused in the preview."""
         self._wanted.add(ctx.urn)
-        return super().check(ctx, olds, news)
+        inputs, failures = super().check(ctx, olds, news)
+        if not olds and not failures and (wrong := impossible(inputs)):
+            failures.append(CheckFailure("", f"{wrong}. Examine values at '{ctx.name}'."))
+        return inputs, failures
 
     def diff(self, ctx: Context, id: str, olds: Props, news: Props) -> Difference:
-        """Nothing is deleted for another instance that Vultr does not sell: the preview ends with that.
+        """Nothing is deleted for another instance that can't be made, or that Vultr does not sell: the preview says so.
 
         The engine also compares what nobody is about to make, and before it has the inputs checked: on a refresh what
         it has read with what was recorded, and, where what an instance depends on is replaced, the recorded inputs
         with some of them unknown, in the region that it may be leaving.
         """
         found = super().diff(ctx, id, olds, news)
-        region, plan = news.get("region"), news.get("plan")
-        if ctx.urn in self._wanted and found.replaces and isinstance(region, str) and isinstance(plan, str):
-            try:
-                lack = stock.lacking(self.client(ctx).glance, region.lower(), plan)
-            except ApiError as error:
-                ctx.log(f"whether {plan} can be had in {region} is not known: {error}", "warning")
-                return found
-            if lack:
-                asked = ", ".join(sorted(set(found.replaces)))
-                raise Failure(
-                    f"{lack}. This server would be deleted before another one is made, for another {asked}; nothing "
-                    f"has been touched. To have another one, {stock.REMEDY}; to keep this one, take back what changes "
-                    f"{asked}"
-                )
+        if ctx.urn in self._wanted and found.replaces:
+            self.spared(ctx, news, ", ".join(sorted(set(found.replaces))))
         return found
+
+    def spared(self, ctx: Context, news: Props, asked: str) -> None:
+        """Raises Failure where the server would be deleted, for another `asked`, and no other could be made."""
+        deleted = f"This server would be deleted before another one is made, for another {asked}; nothing has been"
+        if wrong := impossible(strip(news)):
+            raise Failure(f"{wrong}. {deleted} touched. Put that right, or take back what changes {asked}")
+        region, plan = news.get("region"), news.get("plan")
+        if not isinstance(region, str) or not isinstance(plan, str):
+            return
+        try:
+            lack = stock.lacking(self.client(ctx).glance, region.lower(), plan)
+        except ApiError as error:
+            ctx.log(f"whether {plan} can be had in {region} is not known: {error}", "warning")
+            return
+        if lack:
+            raise Failure(
+                f"{lack}. {deleted} touched. To have another one, {stock.REMEDY}; to keep this one, take back what "
+                f"changes {asked}"
+            )
 
     def post(self, client: Client, inputs: Props) -> tuple[str, Props]:
         """The password is told only now, and never when the answer was lost."""
-        check_options(inputs)
+        if wrong := impossible(inputs):
+            raise Failure(wrong)
         made = self.ordered(client, inputs)
         return str(made.get("id", "")), {"defaultPassword": made.get("default_password") or ""}
 
@@ -284,10 +297,8 @@ class Instance(VultrResource):
 
     def alter(self, client: Client, id: str, olds: Props, news: Props) -> None:
         """What a creation or change before has left open is waited for, then one PATCH with what has changed."""
-        if news.get("backups") == "disabled" and news.get("backupsSchedule"):
-            raise Failure("backups are switched off: take backupsSchedule out as well")
-        if news.get("backups") == "enabled" and not news.get("backupsSchedule"):
-            raise Failure("backups are switched on: say when in backupsSchedule")
+        if wrong := mistimed(news):
+            raise Failure(wrong)
         self.ready(client, id, first=0.0, start=True)
         body = changed(olds, news, "plan", "backups", "label", "firewallGroupId")
         body |= {snake(n): bool(news.get(n)) for n in ("enableIpv6", "ddosProtection") if unlike(olds, news, n)}
@@ -301,7 +312,7 @@ class Instance(VultrResource):
             except ApiError as error:
                 if error.status != 400 or "plan" not in body:
                     raise
-                raise Failure(f"{error}. {self.upgrades(client, id)}") from error
+                raise Failure(f"{error}. {stock.upgrades(client.glance, id, client.ctx.urn)}") from error
         if unlike(olds, news, "isoId"):
             iso, path = news.get("isoId"), f"{self.path}/{id}/iso"
             action, said = ("attach", {"iso_id": iso}) if iso else ("detach", None)
@@ -309,20 +320,6 @@ class Instance(VultrResource):
         if client.written:
             self.ready(client, id, str(news.get("plan") or ""), first=1.0 if "plan" in body else 0.0)
         self.schedule(client, id, news)
-
-    def upgrades(self, client: Client, id: str) -> str:
-        """Which plans an instance can get, for one that was refused another."""
-        try:
-            found = client.glance(f"{self.path}/{id}/upgrades?type=plans").get("upgrades")
-        except ApiError as error:
-            client.ctx.log(f"what plans {id} can get is not known: {error}", "debug")
-            found = None
-        plans = found.get("plans") if isinstance(found, dict) else None
-        known = f"{', '.join(map(str, plans)) or 'none'} just now" if isinstance(plans, list) else "one with more"
-        return (
-            f"This server can get {known}. It can get no smaller disk: for any other plan it has to be made anew, "
-            f"which loses what is on it, `pulumi up --replace '{client.ctx.urn}'`"
-        )
 
     def drop(self, client: Client, id: str, state: Props) -> None:
         """One that is being destroyed already is as good as gone."""
@@ -338,18 +335,3 @@ def waiting_for(status: str, server_status: str) -> str:
     if status != "active":
         return f"status {status or 'unknown'}"
     return f"active, server_status {server_status}" if server_status in UNREADY else ""
-
-
-def check_options(inputs: Props) -> None:
-    """Refuse what can't be, before anything is made."""
-    backups, scheduled = inputs.get("backups"), bool(inputs.get("backupsSchedule"))
-    if backups == "enabled" and not scheduled:
-        raise Failure("backups are switched on: say when in backupsSchedule")
-    if backups == "disabled" and scheduled:
-        raise Failure("backups are switched off: take backupsSchedule out as well")
-    if inputs.get("vpc2Ids"):
-        raise Failure("vpc2Ids: Vultr has no VPC 2.0 any more; use vpcIds")
-    sources = [name for name in ("appId", "isoId", "snapshotId", "imageId", "osId") if inputs.get(name)]
-    if len(sources) != 1:
-        said = f"{' and '.join(sources)} are given" if sources else "none is given"
-        raise Failure(f"an instance is made of one of osId, appId, imageId, isoId, snapshotId; {said}")

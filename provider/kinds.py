@@ -1,14 +1,15 @@
-"""Whether what a program gives is of the kind that a property has; what Python does not check by itself.
+"""Whether what a program gives, and what the API says, is of the kind that a property has.
 
-A number for a text, and a text that is a number, are taken as the official plugin takes them.
+Python does not check it by itself. A number for a text, and a text that is a number, are taken as the official plugin
+takes them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from provider.protocol.base import UNKNOWN, Value
-from provider.protocol.schema import Prop, Table
+from provider.protocol.base import UNKNOWN, Failure, Value
+from provider.protocol.schema import ZERO, Prop, Table
 
 WORDS = {"string": "text", "int": "a whole number", "float": "a number", "bool": "true or false", "map": "a map"}
 
@@ -19,6 +20,24 @@ def fit(table: Table, values: Mapping[str, Value], wrong: dict[str, str], path: 
         name: _fit(table[name], value, wrong, f"{path}{name}") if name in table else value
         for name, value in values.items()
     }
+
+
+def told(said: Value, kind: str, what: str) -> Value:
+    """A value of the API's, of its kind; null is the zero value. Raises Failure where a number is none."""
+    if said is None:
+        return ZERO.get(kind)
+    try:
+        return {"int": int, "float": float}[kind](said or 0) if kind in ("int", "float") else _quoted(said, kind)
+    except (TypeError, ValueError):
+        raise Failure(
+            f"Vultr says that {what} is {said!r}, which is no number; nothing was concluded from it. Say it again; if "
+            "it stays so it is a fault at Vultr"
+        ) from None
+
+
+def _quoted(said: Value, kind: str) -> Value:
+    """A number for a text, such as a port, as one."""
+    return str(said) if kind == "string" and isinstance(said, int | float) and not isinstance(said, bool) else said
 
 
 def _fit(prop: Prop, value: Value, wrong: dict[str, str], path: str) -> Value:

@@ -16,7 +16,7 @@ from provider import spelling
 from provider.client import Client
 from provider.creation import APPEARS_SECONDS, Creation, plugin, snake
 from provider.errors import ApiError
-from provider.kinds import fit
+from provider.kinds import fit, told
 from provider.protocol.base import (
     UNKNOWN,
     CheckFailure,
@@ -28,7 +28,7 @@ from provider.protocol.base import (
     Value,
 )
 from provider.protocol.bridge import strip
-from provider.protocol.schema import ZERO, empty, known
+from provider.protocol.schema import empty, known
 from provider.protocol.schema import settle as applied
 from provider.types import PROPERTIES
 
@@ -71,16 +71,8 @@ class VultrResource(Creation):
         return {name: self.value(name, found.get(snake(name)), self.properties[name].kind) for name in self.seen}
 
     def value(self, name: str, said: Value, kind: str) -> Value:
-        """One value of the API's, of its kind. Raises Failure where a number is none."""
-        if said is None:
-            return ZERO.get(kind)
-        try:
-            return int(said or 0) if kind == "int" else float(said or 0) if kind == "float" else said
-        except (TypeError, ValueError):
-            raise Failure(
-                f"Vultr says that {snake(name)} of this {self.noun} is {said!r}, which is no number; nothing was "
-                "concluded from it. Say it again; if it stays so it is a fault at Vultr"
-            ) from None
+        """One value of the API's, of its kind. Raises Failure."""
+        return told(said, kind, f"{snake(name)} of this {self.noun}")
 
     def fetch(self, client: Client, id: str, state: Props, *, shared: bool = False) -> Props | None:
         """Read the object: the properties that a read sets, spelled as in `state`, or None when it is gone."""

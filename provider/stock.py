@@ -36,6 +36,20 @@ def lacking(ask: Callable[[str], Props], region: str, plan: str) -> str:
     return f"Vultr has no {plan} in {region} just now ({'there are ' + ', '.join(near) if near else 'nor any other'})"
 
 
+def upgrades(ask: Callable[[str], Props], id: str, urn: str) -> str:
+    """Which plans an instance can get, for one that was refused another. Asks as `lacking` does."""
+    try:
+        found = ask(f"/v2/instances/{id}/upgrades?type=plans").get("upgrades")
+    except ApiError:  # then the refusal alone has to do
+        found = None
+    plans = found.get("plans") if isinstance(found, dict) else None
+    known = f"{', '.join(map(str, plans)) or 'none'} just now" if isinstance(plans, list) else "one with more"
+    return (
+        f"This server can get {known}. It can get no smaller disk: for any other plan it has to be made anew, which "
+        f"loses what is on it, `pulumi up --replace '{urn}'`"
+    )
+
+
 def _kind(plan: str) -> str:
     return plan.partition("-")[0]
 

@@ -125,7 +125,10 @@ class Swarm(Settings):
 class Server(Settings):
     """One Vultr instance and its addresses."""
 
-    plan: k.Plan = Field(description="Vultr plan; changing it resizes the instance.", examples=["vc2-1c-2gb"])
+    plan: k.Plan = Field(
+        description="Vultr plan; another one resizes the instance, with a restart. None with a smaller disk is given.",
+        examples=["vc2-1c-2gb"],
+    )
     region: k.Region = Field(description="Vultr region; changing it rebuilds the server.", examples=["ewr"])
     os: k.OperatingSystem = Field(
         description="Vultr's number of the operating system, 2136 for Debian 12 or 2625 for Debian 13; changing it "

@@ -64,3 +64,10 @@ def address(value: str, version: int, name: str = "ip") -> str:
     if parsed.version != version:
         raise refused(f"Invalid {name}: {value!r} is not an IPv{version} address")
     return str(parsed)
+
+
+def refuse_undone(body: JSON, *names: str) -> None:
+    """ApiError 400 for what the real API does and this region does not; better than to take it and do nothing."""
+    for name in names:
+        if body.get(name):
+            raise refused(f"Invalid {name}: this region does not have it")

@@ -26,6 +26,8 @@ from lab.api.region import JSON, Call, Region, Reply, Routes
 from lab.api.store import Store, now, public
 
 _SCHEDULE = {"enabled": False, "type": "", "next_scheduled_time_utc": "", "hour": 0, "dow": 0, "dom": 0}
+_UNDONE = ("app_id", "app_variables", "block_devices", "ddos_protection", "disable_public_ipv4", "image_id",
+           "ipxe_chain_url", "iso_id", "script_id", "snapshot_id", "vpc_only")  # fmt: skip
 _FILTERS = ("label", "region", "main_ip", "hostname", "firewall_group_id")
 
 
@@ -75,6 +77,7 @@ def _reserved(region: Region, body: JSON, place: str) -> JSON | None:
 def create(region: Region, call: Call) -> Reply:
     """Accept an instance; the machine is made afterwards."""
     body, store = call.body, region.store
+    fields.refuse_undone(body, *_UNDONE)
     place = fields.text(body, "region", None).lower()
     plan = fields.text(body, "plan", None)
     if place not in REGIONS:
@@ -193,6 +196,7 @@ def _check_change(region: Region, instance: JSON, plan: str, os_id: int) -> None
 def update(region: Region, call: Call) -> Reply:
     """Change what the body names; null leaves alone. A new plan shows at once, its sizes after the reboot."""
     instance, body, store = _get(region, call), call.body, region.store
+    fields.refuse_undone(body, *_UNDONE)
     plan, os_id = fields.text(body, "plan"), fields.whole(body, "os_id", 0)
     _check_change(region, instance, plan, os_id)
     group = fields.text(body, "firewall_group_id", instance["firewall_group_id"])

@@ -48,6 +48,8 @@ def instance(api, **more):
         ({"region": None}, "Missing required field: region"),
         ({"user_data": "#cloud-config"}, "Invalid user_data: must be base64 encoded"),
         ({"hostname": "under_score"}, "Invalid hostname"),
+        ({"script_id": "x"}, "Invalid script_id: this region does not have it"),
+        ({"disable_public_ipv4": True}, "Invalid disable_public_ipv4: this region does not have it"),
         ({"sshkey_id": "x"}, "Invalid sshkey_id: must be a list of strings"),
     ],
 )
@@ -271,6 +273,13 @@ def test_rules_of_a_load_balancer_come_and_go_one_by_one(emulator, api):
         assert made(api.get(f"{path}/{kind}-rules/{one['id']}")) == one
         assert api.delete(f"{path}/{kind}-rules/{one['id']}").status_code == 204
         assert refusal(api.get(f"{path}/{kind}-rules/{one['id']}")) == (404, f"Invalid {kind} rule ID")
+
+
+def test_what_is_off_or_empty_is_no_wish(emulator, api):
+    """As clients send all that they know of."""
+    none = {"script_id": "", "app_variables": {}, "ddos_protection": False, "block_devices": [], "app_id": 0}
+    server = instance(api, **none)
+    api.delete(f"/v2/instances/{emulator.active(server['id'])['id']}")
 
 
 def test_what_an_instance_may_become_is_told(emulator, api):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from provider.protocol.base import Failure
+from provider.protocol.base import UNKNOWN, Failure
 from tests.provider.fake import Answer, Engine, FakeApi, refused
 from tests.provider.test_gone import INSTANCE
 
@@ -86,6 +86,46 @@ def test_a_plan_that_a_server_can_t_get_is_said_with_those_it_can(
     with pytest.raises(Failure, match=rf"new plan is smaller\. This server {said}.*--replace 'urn:pulumi"):
         engine("Update", "Instance", id=state["id"], olds=state, news=news)
     assert api.objects["/v2/instances"][state["id"]]["plan"] == "p"
+
+
+ISO = {"isoId": "i"}
+WRONG: list[tuple[dict[str, Any], str]] = [
+    (ISO, "an instance is made of one of osId, appId, imageId, isoId, snapshotId; osId and isoId are given"),
+    ({"osId": None}, "; none is given"),
+    ({"backups": "enabled"}, "backups are switched on: say when in backupsSchedule"),
+    ({"vpc2Ids": ["v"]}, "vpc2Ids: Vultr has no VPC 2.0 any more"),
+]
+
+
+@pytest.mark.parametrize(("more", "said"), WRONG, ids=str)
+def test_nothing_is_deleted_for_what_can_t_be_made(
+    engine: Engine, api: FakeApi, more: dict[str, Any], said: str
+) -> None:
+    """An imported server, of whose system the program says nothing, would be gone before anybody noticed."""
+    sells(api, (200, {"available_plans": ["p"]}))
+    state = engine.create("Instance", **INSTANCE)
+    news = {k: v for k, v in {**INSTANCE, "hostname": "other", **more}.items() if v is not None}
+    inputs = engine("Check", "Instance", olds=engine.inputs("Instance", **INSTANCE), news=news)["inputs"]
+    with pytest.raises(Failure, match=r"for another hostname; nothing has been touched\. Put") as failure:
+        engine("Diff", "Instance", id=state["id"], olds=state, news=inputs)
+    assert said in str(failure.value)
+    assert api.objects["/v2/instances"]
+
+
+@pytest.mark.parametrize(("more", "said"), WRONG, ids=str)
+def test_what_can_t_be_made_ends_in_its_preview(engine: Engine, more: dict[str, Any], said: str) -> None:
+    """An ISO may be attached to what is there, and what is left out of that stays."""
+    news = {k: v for k, v in {**INSTANCE, **more}.items() if v is not None}
+    [failure] = engine("Check", "Instance", olds={}, news=news)["failures"]
+    assert said in failure["reason"]
+    assert not engine("Check", "Instance", olds=engine.inputs("Instance", **INSTANCE), news=news).get("failures")
+
+
+def test_what_is_known_later_is_judged_later(engine: Engine, api: FakeApi) -> None:
+    sells(api, (200, {"available_plans": ["p"]}))
+    for name in ("isoId", "osId", "backups"):
+        assert not engine("Check", "Instance", olds={}, news=INSTANCE | {name: UNKNOWN}).get("failures")
+    assert diff(engine, INSTANCE | {"hostname": "other", "isoId": UNKNOWN})["replaces"] == ["hostname"]
 
 
 def test_what_is_sold_there_is_planned(engine: Engine, api: FakeApi) -> None:
