@@ -14,11 +14,11 @@ import argparse
 import os
 import shutil
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from apiary_backups import docker, filling, lock, quiet
+from apiary_backups import chosen, docker, filling, lock, quiet
 from apiary_backups.config import Config
 from apiary_backups.engines import BY_NAME
 from apiary_backups.errors import BackupsError
@@ -70,14 +70,15 @@ def volumes(config: Config, *, is_new: bool = False) -> None:
     # Before the repository is asked, which may not answer: what is empty now is not to be saved until then.
     filling.expect(item for item, place in places.items() if not has_data(place))
     repository = opened(config)
-    newest = repository.newest()
+    snapshots = repository.snapshots()
+    newest = {one.item: one for one in snapshots}
     for item, place in places.items():
         if item not in newest:
             say(f"{item}: nothing was ever saved of it")
         elif has_data(place):
             say(f"{item}: there are data in it, which stay")
         else:
-            with _told(item, newest[item]):
+            with _told(config, newest[item], snapshots):
                 put_in_place(repository, newest[item].id, place)
         filling.end(item)
 
@@ -114,7 +115,8 @@ def databases(config: Config, application: str) -> None:
     engine = BY_NAME[config.databases[application].engine]
     filling.ask(Item.roles(application))  # as above
     repository = opened(config)
-    newest = repository.newest()
+    snapshots = repository.snapshots()
+    newest = {one.item: one for one in snapshots}
     roles = newest.get(Item.roles(application))
     if roles is None:
         say(f"databases of {application}: nothing was ever saved of them")
@@ -137,7 +139,7 @@ def databases(config: Config, application: str) -> None:
     # find no tables and make its own.
     engine.load_roles(container, content, logins=False)
     for snapshot in empty:
-        with _told(snapshot.item, snapshot):
+        with _told(config, snapshot, snapshots):
             filling.begin(snapshot.item)
             engine.prepare(container, snapshot.item.database)
             repository.load(snapshot.id, engine.load(container, snapshot.item.database))
@@ -170,12 +172,16 @@ def _is_empty(is_empty: bool, snapshot: Snapshot) -> bool:
 
 
 @contextmanager
-def _told(item: Item, snapshot: Snapshot) -> Iterator[None]:
+def _told(config: Config, snapshot: Snapshot, others: Iterable[Snapshot]) -> Iterator[None]:
     """Say what came from when, or which it was that failed."""
+    for line in chosen.ahead(others, snapshot, config.server):
+        say(line, is_bad=True)
     begun = time.monotonic()
     try:
         yield
     except BackupsError as error:
-        raise BackupsError(f"{item} of {moment(snapshot.time)} (snapshot {snapshot.id[:8]}): {error}") from None
+        raise BackupsError(
+            f"{snapshot.item} of {moment(snapshot.time)} (snapshot {snapshot.id[:8]}): {error}"
+        ) from None
     seconds = time.monotonic() - begun
-    say(f"{item}: {size(snapshot.bytes)} as of {moment(snapshot.time)}, in {seconds:.1f} s")
+    say(f"{snapshot.item}: {size(snapshot.bytes)} as of {moment(snapshot.time)}, in {seconds:.1f} s")

@@ -149,6 +149,8 @@ def _planned(told: Config, restic: Restic, wish: Wish, zone: tzinfo | None) -> P
             f"{chosen.shown(item)}: snapshot {found.id[:8]} of {_moment(found.time.isoformat(), zone)}, "
             f"{size(found.bytes)}, made by {found.host}"
         )
+        if not wish.at:
+            plan.told.extend(chosen.ahead(snapshots, found, told.server))
     if not plan.entries:
         raise BackupsError(_none(snapshots, wanted, wish, zone))
     if without and wish.at and chosen.until(wish.at, zone) is None:
