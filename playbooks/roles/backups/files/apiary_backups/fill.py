@@ -75,12 +75,34 @@ def volumes(config: Config, *, is_new: bool = False) -> None:
     for item, place in places.items():
         if item not in newest:
             say(f"{item}: nothing was ever saved of it")
+            if not has_data(place):
+                _say_renamed(config, item, newest)
         elif has_data(place):
             say(f"{item}: there are data in it, which stay")
         else:
             with _told(config, newest[item], snapshots):
                 put_in_place(repository, newest[item].id, place)
         filling.end(item)
+
+
+def _say_renamed(config: Config, item: Item, newest: Mapping[Item, Snapshot]) -> None:
+    """What begins empty may be what was saved by another name."""
+    known = {*config.volumes, *config.left_out} if item.kind == "volume" else config.databases
+    gone = [one for one in sorted(newest) if one.kind == item.kind and one.name not in known]
+    if not gone:
+        return
+    those = ", ".join(f"{one.name} (as of {moment(newest[one].time)})" for one in gone)
+    restored = f"make restore WHAT={config.server}:"
+    line = (
+        f"{restored}volume:{gone[0].name} TO={item.name}"
+        if item.kind == "volume"
+        else f"renamed_from: {gone[0].name} in applications.{item.name}, pulumi up, {restored}{item.name}"
+    )
+    say(
+        f"{item}: begins empty; saved and in the stack file no more: {those}; where it is one of these by another "
+        f"name: {line}",
+        is_bad=True,
+    )
 
 
 def _put_back(item: Item, place: Path) -> Path:
@@ -120,6 +142,7 @@ def databases(config: Config, application: str) -> None:
     roles = newest.get(Item.roles(application))
     if roles is None:
         say(f"databases of {application}: nothing was ever saved of them")
+        _say_renamed(config, Item.roles(application), newest)
         filling.forget(volumes=False, server=application)
         return
     content = repository.read(roles.id)
