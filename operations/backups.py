@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
@@ -110,7 +110,11 @@ def _page(server: str, told: Mapping[str, Any], *, is_whole: bool) -> list[str]:
     for item, row in zip([None, *told["items"]], rows, strict=True):
         lines.append("  " + "  ".join(map(str.ljust, row, widths)).rstrip())
         snapshots = item["snapshots"] if item and is_whole else []
-        lines += [f"    {one['id'][:12]}  {_moment(one['time'])}  {words.size(one['bytes'])}" for one in snapshots]
+        lines += [
+            f"    {one['id'][:12]}  {_moment(one['time'])}  {words.size(one['bytes'])}"
+            + ("  later than now" if one.get("ahead") else "")
+            for one in snapshots
+        ]
     lines += [f"  left out: {name}: {why}" for name, why in sorted(told["left_out"].items())]
     return lines
 
@@ -124,8 +128,16 @@ def _row(item: Mapping[str, Any]) -> tuple[str, ...]:
         words.size(newest["bytes"]) if newest else "",
         str(len(snapshots)),
         _moment(proved["time"]) if isinstance(proved, dict) and proved.get("time") else "never",
-        f"{last['status']}: {last['reason']}" if last.get("status") not in (None, "ok") else "",
+        "; ".join(_remarks(snapshots, last)),
     )
+
+
+def _remarks(snapshots: Sequence[Mapping[str, Any]], last: Mapping[str, Any]) -> Iterator[str]:
+    if last.get("status") not in (None, "ok"):
+        yield f"{last['status']}: {last['reason']}"
+    # A server from before this word says nothing of it.
+    if ahead := [one["id"][:8] for one in snapshots if one.get("ahead")]:
+        yield f"dated later than now, by a clock that was wrong, and not taken for the newest: {', '.join(ahead)}"
 
 
 def _moment(text: str) -> str:

@@ -142,6 +142,26 @@ class Pulumi:
         """The URL of the backend, e.g. `file:///srv/state` or `https://api.pulumi.com`."""
         return str(json.loads(self.ask("whoami", "--verbose", "--json"))["url"])
 
+    def updating(self, *, is_service: bool) -> str:
+        """What the CLI says of an update of this stack, which must be there, that runs or has broken off; nothing where
+        there is none. Of Pulumi Cloud (`is_service`) the list says it. A bucket has its lock within, and to make the
+        stack once more is refused for the lock, or else for the stack. Raises OperationError where that can't be told.
+        """
+        if is_service:
+            found = json.loads(self.ask("stack", "ls", "--json"))
+            # Of another organisation it stands before the name.
+            mine = [one for one in found if str(one["name"]).rpartition("/")[2] == self.name]
+            if not mine:
+                raise OperationError(f"nobody can tell whether an update of stack {self.stack} runs: it is in no list")
+            return "Pulumi Cloud has it in progress" if any(one.get("updateInProgress") for one in mine) else ""
+        done = _asked("stack", "init", "--no-select", self.stack)
+        said = (done.stderr or done.stdout).strip()
+        if "currently locked" in said:
+            return " ".join(said.splitlines()[-1].split())
+        if "already exists" not in said:
+            raise OperationError(f"nobody can tell whether an update of stack {self.stack} runs:\n{said}")
+        return ""
+
     def export(self, *, secrets: bool = False) -> dict[str, Any]:
         """The stack's state, secrets encrypted unless wanted; raises OperationError when it can't be read."""
         options = ["--show-secrets"] if secrets else []

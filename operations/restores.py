@@ -20,6 +20,7 @@ from operations.state import Server
 COMMAND = "/usr/local/sbin/apiary-backups"
 PLAN_SECONDS = 300
 HIVE = "hive"  # all servers
+CANCEL = "Where nothing runs there any more: pulumi cancel"
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,9 @@ class Wish:
 
 def restore(pulumi: Pulumi, wish: Wish) -> int:
     """Put back what is meant, one server after another; 1 where one was not. Raises OperationError."""
+    known = [one.name for one in backups.saved_servers(pulumi, None)]
     _alone(pulumi)
-    server, name = meant(wish.what, [one.name for one in backups.saved_servers(pulumi, None)])
+    server, name = meant(wish.what, known)
     servers = backups.saved_servers(pulumi, server)
     options = _options(name, wish)
     for one in servers:
@@ -56,16 +58,19 @@ def restore(pulumi: Pulumi, wish: Wish) -> int:
 
 def _alone(pulumi: Pulumi) -> None:
     """An update makes containers anew, also those that are to stand still meanwhile. Raises OperationError."""
-    backend = files.FileBackend.of(pulumi.backend())
-    for lock in backend.locks(pulumi.project, pulumi.stack) if backend else []:
+    url = pulumi.backend()
+    backend = files.FileBackend.of(url)
+    wait = f"it starts what has to stand still meanwhile; wait until it has ended. {CANCEL} --stack {pulumi.stack}"
+    if backend is None:
+        if updating := pulumi.updating(is_service=url.startswith(("http:", "https:"))):
+            raise OperationError(f"lock: an update of stack {pulumi.stack} runs ({updating}), and {wait}")
+        return
+    for lock in backend.locks(pulumi.project, pulumi.stack):
         # On another machine it can't be seen whether it lives; of one whose process is dead nothing runs any more.
         is_dead = lock.host == socket.gethostname() and files.verdict(lock, processes.read) is not None
         if not is_dead:
-            raise OperationError(
-                f"lock: {lock.user} updates stack {pulumi.stack} on {lock.host} (process {lock.pid}), and starts "
-                "what has to stand still meanwhile; wait until it has ended. Where nothing runs there any more: "
-                f"pulumi cancel --stack {pulumi.stack}"
-            )
+            whose = f"{lock.user} updates stack {pulumi.stack} on {lock.host} (process {lock.pid})"
+            raise OperationError(f"lock: {whose}, and {wait}")
 
 
 def meant(what: str, known: Sequence[str]) -> tuple[str | None, str]:

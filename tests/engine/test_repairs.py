@@ -58,6 +58,42 @@ def test_heal_gets_past_a_write_that_was_cut_off(project: Project, torn: str) ->
     assert file.exists() is (torn == "another") or file.stat().st_size
 
 
+def test_a_lock_within_a_bucket_is_known_by_what_the_cli_refuses(project: Project) -> None:
+    """Of a bucket and of a folder the CLI keeps the same lock; asking changes neither the state nor the stack file."""
+    state = project.folder / "state"
+    state.mkdir()
+    backend = {"PULUMI_BACKEND_URL": f"file://{state}"}
+    assert project.run("stack", "init", environment=backend).status == 0
+    before = project.run("stack", "export", environment=backend).stdout, _content(project)
+
+    def updating() -> str:
+        asked = f"from operations.cli import Pulumi; print(Pulumi({project.stack!r}).updating(is_service=False))"
+        done = subprocess.run(
+            [sys.executable, "-c", asked],
+            cwd=project.folder,
+            env={**project.workplace.environment, **backend},
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    assert updating() == ""
+    lock = {"pid": 7, "username": "ann", "hostname": "laptop", "timestamp": "2026-11-30T07:00:00.5Z"}
+    folder = state / ".pulumi" / "locks" / "organization" / "apiary" / project.stack
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "a.json").write_text(json.dumps(lock))
+    assert "created by ann@laptop (pid 7)" in updating()
+    (folder / "a.json").unlink()
+    assert (project.run("stack", "export", environment=backend).stdout, _content(project)) == before
+
+
+def _content(project: Project) -> str:
+    return (project.folder / f"Pulumi.{project.stack}.yaml").read_text()
+
+
 GROUP = """
 import pulumi
 

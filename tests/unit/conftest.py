@@ -10,7 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.unit import backups_hive, backups_server
+from tests.unit import backups_hive, backups_server, backups_shop
 
 hypothesis.settings.register_profile("apiary", deadline=None)
 hypothesis.settings.load_profile("apiary")
@@ -26,6 +26,12 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> backups_server.Se
 def hive(server: backups_server.Server, monkeypatch: pytest.MonkeyPatch) -> backups_server.Server:
     """The same with two volumes and a database server with two databases."""
     return backups_hive.make(server, monkeypatch)
+
+
+@pytest.fixture
+def shop(server: backups_server.Server, monkeypatch: pytest.MonkeyPatch) -> backups_server.Server:
+    """The same with a shop whose volume was saved once, and changed since."""
+    return backups_shop.make(server, monkeypatch)
 
 
 @pytest.fixture(scope="session")

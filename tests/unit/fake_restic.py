@@ -2,6 +2,7 @@
 
 `RESTIC_FAULT` in the environment is what goes wrong: `down` and `no bucket` (both wait as the true one does), `locked`,
 `unreadable` (one file could not be read), `cut` (a dump breaks off), `slow`, `unsteady` (each second try is of use).
+`RESTIC_CLOCK` is the moment that a wrong clock shows.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def backup(repository: Path, options: dict[str, str], rest: list[str], fault: st
         time.sleep(60)
     size = sum(file.lstat().st_size for file in (place / "tree").rglob("*") if file.is_file())
     summary = {"total_bytes_processed": size, "data_added_packed": size // 2}
-    moment = datetime.now(UTC).isoformat()
+    moment = os.environ.get("RESTIC_CLOCK", datetime.now(UTC).isoformat())
     meta = {"id": identity, "time": moment, "tags": [options["--tag"]], "hostname": options["--host"]}
     (place / "meta.json").write_text(json.dumps({**meta, "summary": summary}))
     place.rename(repository / "snapshots" / f"{time.time_ns()}-{identity}")

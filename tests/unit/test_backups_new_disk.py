@@ -161,6 +161,26 @@ def test_a_volume_that_comes_later_is_filled_when_it_comes_and_one_that_was_empt
     assert "letters" not in capsys.readouterr().out.rpartition("volume:uploads")[2]
 
 
+def test_what_begins_empty_by_another_name_is_told_with_the_line_that_brings_its_data(
+    hive: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told(hive, monkeypatch)
+    backup(hive)
+    hive.told["volumes"] = {"letters": {}, "pictures": {}, "notes": {}}
+    hive.told["databases"] = {"pg": {"engine": "postgresql"}}
+    hive.volume("pictures")
+    hive.volume("notes", a="has data")
+    hive.container("pg", "pgdata")
+    told(hive, monkeypatch)
+    assert filled(hive, new=True) == filled(hive, "pg") == 0
+    said = capsys.readouterr().err
+    assert "volume:pictures: begins empty; saved and in the stack file no more: uploads (as of 2" in said
+    assert "make restore WHAT=web1:volume:uploads TO=pictures" in said
+    assert "notes" not in said
+    assert "letters" not in said
+    assert "renamed_from: postgres in applications.pg, pulumi up, make restore WHAT=web1:pg" in said
+
+
 def test_what_is_written_while_there_are_no_backups_is_no_half_of_a_load(
     rebuilt: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

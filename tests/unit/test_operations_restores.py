@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from operations import kit, processes, restores
-from operations.cli import OperationError
+from operations.cli import OperationError, Pulumi
 
 FACTS = kit.Facts(
     stack="prod",
@@ -109,12 +109,73 @@ def test_while_an_update_runs_nothing_is_restored(
     locks.mkdir(parents=True)
     lock = {"pid": os.getpid(), "username": "me", "hostname": host, "timestamp": "2036-11-20T02:17:00Z"}
     (locks / "a.json").write_text(json.dumps(lock))
-    monkeypatch.setattr(restores.backups, "saved_servers", lambda *_: pytest.fail("a server was asked"))
+    monkeypatch.setattr(restores.backups, "saved_servers", lambda *_: [server("web1")])
+    monkeypatch.setattr(restores, "Host", lambda _: pytest.fail("a server was asked"))
     living = SimpleNamespace(started=0.0, is_cli=True)
     monkeypatch.setattr(processes, "read", lambda _: None if is_dead else living)
     pulumi: Any = SimpleNamespace(backend=lambda: f"file://{tmp_path}", project="apiary", stack="prod")
     with pytest.raises(OperationError, match=rf"me updates stack prod on {host} .*pulumi cancel --stack prod"):
         restores.restore(pulumi, restores.Wish("web1"))
+
+
+def server(name: str) -> Any:
+    return SimpleNamespace(name=name)
+
+
+@pytest.mark.parametrize(
+    ("backend", "is_service"),
+    [("s3://bucket?region=ewr", False), ("azblob://b", False), ("https://app.pulumi.com", True)],
+)
+def test_nor_where_the_state_is_no_folder(monkeypatch: pytest.MonkeyPatch, backend: str, *, is_service: bool) -> None:
+    monkeypatch.setattr(restores.backups, "saved_servers", lambda *_: [server("web1")])
+    monkeypatch.setattr(restores, "Host", lambda _: pytest.fail("a server was asked"))
+    asked: list[bool] = []
+
+    def updating(*, is_service: bool) -> str:
+        asked.append(is_service)
+        return "created by ann@laptop (pid 7)"
+
+    pulumi: Any = SimpleNamespace(backend=lambda: backend, project="apiary", stack="prod", updating=updating)
+    with pytest.raises(OperationError, match=r"prod runs \(created by ann@laptop.*pulumi cancel --stack prod"):
+        restores.restore(pulumi, restores.Wish("web1"))
+    assert asked == [is_service]
+
+
+PRESENT = "error: stack 'organization/apiary/prod' already exists"
+LOCKED = """\
+error: could not create stack: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end
+  s3://bucket/.pulumi/locks/organization/apiary/prod/a.json: created by ann@laptop (pid 7) at 2026-11-30T07:00:00Z"""
+
+
+def stacks(*found: tuple[str, bool]) -> str:
+    return json.dumps([{"name": name, "updateInProgress": updating} for name, updating in found])
+
+
+@pytest.mark.parametrize(
+    ("is_service", "said", "status", "wanted"),
+    [
+        (False, PRESENT, 255, ""),
+        (False, LOCKED, 255, "created by ann@laptop"),
+        (False, "error: no credentials", 255, None),
+        (True, stacks(("prod", False), ("other", True)), 0, ""),
+        (True, stacks(("me/prod", True)), 0, "in progress"),
+        (True, stacks(("other", False)), 0, None),
+    ],
+)
+def test_what_the_cli_knows_of_an_update(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, status: int, wanted: str | None, *, is_service: bool
+) -> None:
+    program = tmp_path / "pulumi"
+    program.write_text(f"#!/bin/sh\ncat <<'EOF' >&{2 if status else 1}\n{said}\nEOF\nexit {status}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    if wanted is None:
+        with pytest.raises(OperationError, match="nobody can tell"):
+            Pulumi("prod").updating(is_service=is_service)
+        return
+    found = Pulumi("prod").updating(is_service=is_service)
+    assert wanted in found
+    assert bool(found) is bool(wanted)
 
 
 def test_what_an_update_that_died_has_locked_is_no_hindrance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

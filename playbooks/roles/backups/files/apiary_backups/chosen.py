@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from apiary_backups.config import Config
 from apiary_backups.errors import BackupsError
 from apiary_backups.items import Item
+from apiary_backups.report import moment
 from apiary_backups.restic import Snapshot
 
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -86,10 +87,10 @@ def shown(item: Item) -> str:
 
 
 def snapshot(of: Sequence[Snapshot], at: str, zone: tzinfo | None) -> Snapshot | None:
-    """Which of one item's snapshots is meant, the newest where nothing is said; None where there was none by then.
-    Raises BackupsError where `at` can't be read.
+    """Which of one item's snapshots is meant, the newest where nothing is said, but for what is dated later than now;
+    None where there was none by then. Raises BackupsError where `at` can't be read.
     """
-    ordered = sorted(of, key=lambda one: one.time)
+    ordered = sorted(of, key=lambda one: (not one.is_ahead, one.time))
     if not at:
         return ordered[-1] if ordered else None
     end = until(at, zone)
@@ -100,6 +101,17 @@ def snapshot(of: Sequence[Snapshot], at: str, zone: tzinfo | None) -> Snapshot |
         return found[0] if found else None
     before = [one for one in ordered if one.time < end]
     return before[-1] if before else None
+
+
+def ahead(of: Iterable[Snapshot], taken: Snapshot, server: str) -> list[str]:
+    """What to know of snapshots that are dated later than now, where another one of theirs is taken for the newest."""
+    return [
+        f"{shown(one.item)}: snapshot {one.id[:8]} is dated {moment(one.time)}, later than now, by a clock that was "
+        f"wrong, unless this server's is ({moment(datetime.now(UTC))}); it is not taken for the newest; to take it: "
+        f"make restore WHAT={server}:{shown(one.item)} AT={one.id[:8]}"
+        for one in of
+        if one.is_ahead and one.item == taken.item and one != taken
+    ]
 
 
 def until(at: str, zone: tzinfo | None) -> datetime | None:

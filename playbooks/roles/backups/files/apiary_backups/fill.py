@@ -14,11 +14,11 @@ import argparse
 import os
 import shutil
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from apiary_backups import docker, filling, lock, quiet
+from apiary_backups import chosen, docker, filling, lock, quiet
 from apiary_backups.config import Config
 from apiary_backups.engines import BY_NAME
 from apiary_backups.errors import BackupsError
@@ -70,16 +70,39 @@ def volumes(config: Config, *, is_new: bool = False) -> None:
     # Before the repository is asked, which may not answer: what is empty now is not to be saved until then.
     filling.expect(item for item, place in places.items() if not has_data(place))
     repository = opened(config)
-    newest = repository.newest()
+    snapshots = repository.snapshots()
+    newest = {one.item: one for one in snapshots}
     for item, place in places.items():
         if item not in newest:
             say(f"{item}: nothing was ever saved of it")
+            if not has_data(place):
+                _say_renamed(config, item, newest)
         elif has_data(place):
             say(f"{item}: there are data in it, which stay")
         else:
-            with _told(item, newest[item]):
+            with _told(config, newest[item], snapshots):
                 put_in_place(repository, newest[item].id, place)
         filling.end(item)
+
+
+def _say_renamed(config: Config, item: Item, newest: Mapping[Item, Snapshot]) -> None:
+    """What begins empty may be what was saved by another name."""
+    known = {*config.volumes, *config.left_out} if item.kind == "volume" else config.databases
+    gone = [one for one in sorted(newest) if one.kind == item.kind and one.name not in known]
+    if not gone:
+        return
+    those = ", ".join(f"{one.name} (as of {moment(newest[one].time)})" for one in gone)
+    restored = f"make restore WHAT={config.server}:"
+    line = (
+        f"{restored}volume:{gone[0].name} TO={item.name}"
+        if item.kind == "volume"
+        else f"renamed_from: {gone[0].name} in applications.{item.name}, pulumi up, {restored}{item.name}"
+    )
+    say(
+        f"{item}: begins empty; saved and in the stack file no more: {those}; where it is one of these by another "
+        f"name: {line}",
+        is_bad=True,
+    )
 
 
 def _put_back(item: Item, place: Path) -> Path:
@@ -114,10 +137,12 @@ def databases(config: Config, application: str) -> None:
     engine = BY_NAME[config.databases[application].engine]
     filling.ask(Item.roles(application))  # as above
     repository = opened(config)
-    newest = repository.newest()
+    snapshots = repository.snapshots()
+    newest = {one.item: one for one in snapshots}
     roles = newest.get(Item.roles(application))
     if roles is None:
         say(f"databases of {application}: nothing was ever saved of them")
+        _say_renamed(config, Item.roles(application), newest)
         filling.forget(volumes=False, server=application)
         return
     content = repository.read(roles.id)
@@ -137,7 +162,7 @@ def databases(config: Config, application: str) -> None:
     # find no tables and make its own.
     engine.load_roles(container, content, logins=False)
     for snapshot in empty:
-        with _told(snapshot.item, snapshot):
+        with _told(config, snapshot, snapshots):
             filling.begin(snapshot.item)
             engine.prepare(container, snapshot.item.database)
             repository.load(snapshot.id, engine.load(container, snapshot.item.database))
@@ -170,12 +195,16 @@ def _is_empty(is_empty: bool, snapshot: Snapshot) -> bool:
 
 
 @contextmanager
-def _told(item: Item, snapshot: Snapshot) -> Iterator[None]:
+def _told(config: Config, snapshot: Snapshot, others: Iterable[Snapshot]) -> Iterator[None]:
     """Say what came from when, or which it was that failed."""
+    for line in chosen.ahead(others, snapshot, config.server):
+        say(line, is_bad=True)
     begun = time.monotonic()
     try:
         yield
     except BackupsError as error:
-        raise BackupsError(f"{item} of {moment(snapshot.time)} (snapshot {snapshot.id[:8]}): {error}") from None
+        raise BackupsError(
+            f"{snapshot.item} of {moment(snapshot.time)} (snapshot {snapshot.id[:8]}): {error}"
+        ) from None
     seconds = time.monotonic() - begun
-    say(f"{item}: {size(snapshot.bytes)} as of {moment(snapshot.time)}, in {seconds:.1f} s")
+    say(f"{snapshot.item}: {size(snapshot.bytes)} as of {moment(snapshot.time)}, in {seconds:.1f} s")

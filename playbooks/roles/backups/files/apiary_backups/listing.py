@@ -35,17 +35,19 @@ def main(config: Config, options: argparse.Namespace) -> int:
     for one in told["items"]:
         newest = one["snapshots"][-1] if one["snapshots"] else None
         what = f"{newest['time']}  {size(newest['bytes'])}  {len(one['snapshots'])} kept" if newest else "never saved"
-        say(f"{one['item']}: {what}")
+        ahead = sum(snapshot["ahead"] for snapshot in one["snapshots"])
+        say(f"{one['item']}: {what}" + (f", {ahead} of them dated later than now" if ahead else ""))
     for name, why in told["left_out"].items():
         say(f"{name}: left out: {why}")
     return 0
 
 
 def listed(config: Config, place: str, snapshots: list[Snapshot]) -> dict[str, Any]:
-    """What there is, for `--json`; the oldest snapshot first, times in ISO 8601.
+    """What there is, for `--json`; times in ISO 8601, the oldest snapshot first, but for those that are dated
+    `ahead` of now, which come before it.
 
-    `{"server", "repository", "items": [{"item", "snapshots": [{"id", "time", "bytes", "server"}], "last", "proved"}],
-    "left_out": {volume: why}}`; `last` is the record of the last run.
+    `{"server", "repository", "items": [{"item", "snapshots": [{"id", "time", "bytes", "server", "ahead"}], "last",
+    "proved"}], "left_out": {volume: why}}`; `last` is the record of the last run.
     """
     by_item: dict[Item, list[Snapshot]] = {}
     for snapshot in snapshots:
@@ -60,7 +62,13 @@ def listed(config: Config, place: str, snapshots: list[Snapshot]) -> dict[str, A
             {
                 "item": str(item),
                 "snapshots": [
-                    {"id": one.id, "time": one.time.isoformat(), "bytes": one.bytes, "server": one.host}
+                    {
+                        "id": one.id,
+                        "time": one.time.isoformat(),
+                        "bytes": one.bytes,
+                        "server": one.host,
+                        "ahead": one.is_ahead,
+                    }
                     for one in by_item.get(item, [])
                 ],
                 "last": vars(records[item]) if item in records else None,

@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ ENTRY = "dump.sql"
 DRAFT = "draft:"  # before the item in the tag of a first pass
 LOCK_WAIT = "2m"
 ENDED = ("Z", "X")  # states of a process, proc_pid_stat(5)
+# Later than now by more than this, the clock that a snapshot was dated by was wrong, or this one is. By less it is
+# right by itself a day later, and who has just been rebuilt must not lose its last backup to a wrong time zone.
+AHEAD = timedelta(days=1)
 PACK_MIB = "8"  # half of the memory that it takes by default, with `calls.SPARING`, on a server of 1 GiB
 
 
@@ -38,6 +41,11 @@ class Snapshot:
     time: datetime  # aware
     host: str  # server that made it
     bytes: int  # of the data
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether it is dated later than now, so that nobody knows when it was made."""
+        return self.time > datetime.now(UTC) + AHEAD
 
 
 @dataclass(frozen=True)
@@ -76,10 +84,12 @@ class Restic:
         self.calls.output(["init"], seconds=ASK_SECONDS)
 
     def snapshots(self, item: Item | None = None) -> list[Snapshot]:
-        """All of them, or those of one item; the oldest first. Raises BackupsError."""
+        """All of them, or those of one item; the oldest first, and before it those that are dated later than now: what
+        counts as the newest for ever would be all that comes back. Raises BackupsError.
+        """
         found = json.loads(self.calls.output(["snapshots", "--no-lock"]) or "null") or []
         known = [one for one in map(self._snapshot, found) if one and item in (None, one.item)]
-        return sorted(known, key=lambda one: one.time)
+        return sorted(known, key=lambda one: (not one.is_ahead, one.time))
 
     def _snapshot(self, found: dict[str, Any]) -> Snapshot | None:
         made = _snapshot(found)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Protocol
@@ -68,8 +68,8 @@ def planned(told: Config, wish: Wish, zone: tzinfo | None = None) -> list[str]:
         return [f"the restore of {wish} was interrupted at {journal.phase}, and goes on"]
     acts = Restore(told, Restic(told))
     plan = _planned(told, acts.restic, wish, zone)
-    acts.check(plan.entries, wish.to)
-    if wish.to:
+    acts.check(plan.entries, plan.beside)
+    if plan.beside:
         return [*plan.told, f"it becomes {wish.to}; nothing else is touched"]
     users = acts.users(tuple(acts.entry(one) for one in plan.entries))
     still = ", ".join(user.partition(".")[2] for user in users)
@@ -77,7 +77,7 @@ def planned(told: Config, wish: Wish, zone: tzinfo | None = None) -> list[str]:
         *plan.told,
         f"stands still meanwhile: {still or 'nothing'}",
         *_running_on(told, {one.item for one in plan.entries}),
-        "what was written since is gone afterwards",
+        f"what is in {wish.to} is gone afterwards" if wish.to else "what was written since is gone afterwards",
     ]
 
 
@@ -112,9 +112,9 @@ def restore(told: Config, wish: Wish, say: Say = say, zone: tzinfo | None = None
         plan = _planned(told, acts.restic, wish, zone)
         for line in plan.told:
             say(line)
-        acts.check(plan.entries, wish.to)
+        acts.check(plan.entries, plan.beside)
         journal = book.write(Journal(wish, "fetch", tuple(acts.entry(one) for one in plan.entries)))
-    if wish.to:
+    if _is_beside(wish, [Item.parse(entry.item) for entry in journal.entries]):
         _beside(journal, acts, book)
     else:
         carry_out(journal, acts, book, say)
@@ -129,6 +129,12 @@ class Plan:
 
     entries: list[Snapshot]
     told: list[str]
+    beside: str = ""  # the other name that it gets
+
+
+def _is_beside(wish: Wish, items: Sequence[Item]) -> bool:
+    """Whether it gets another name; what was saved of a volume may also take the place of another one."""
+    return bool(wish.to) and Item.volume(wish.to) not in items
 
 
 def _planned(told: Config, restic: Restic, wish: Wish, zone: tzinfo | None) -> Plan:
@@ -137,7 +143,7 @@ def _planned(told: Config, restic: Restic, wish: Wish, zone: tzinfo | None) -> P
     if wish.to and len(wanted) != 1:
         those = ", ".join(map(chosen.shown, wanted)) or "none"
         raise BackupsError(f"TO={wish.to} is for one volume or one database, and this is {those}")
-    plan = Plan([], [])
+    plan = Plan([], [], wish.to)
     without: list[Item] = []
     for item in wanted:
         found = chosen.snapshot([one for one in snapshots if one.item == item], wish.at, zone)
@@ -149,12 +155,18 @@ def _planned(told: Config, restic: Restic, wish: Wish, zone: tzinfo | None) -> P
             f"{chosen.shown(item)}: snapshot {found.id[:8]} of {_moment(found.time.isoformat(), zone)}, "
             f"{size(found.bytes)}, made by {found.host}"
         )
+        if not wish.at:
+            plan.told.extend(chosen.ahead(snapshots, found, told.server))
     if not plan.entries:
         raise BackupsError(_none(snapshots, wanted, wish, zone))
     if without and wish.at and chosen.until(wish.at, zone) is None:
         names = ", ".join(chosen.shown(one.item) for one in plan.entries)
         raise BackupsError(f"snapshot {wish.at} is of {names} alone; write that as WHAT, or a moment as AT")
     plan.told.extend(f"{chosen.shown(item)}: nothing was saved by then; it stays as it is" for item in without)
+    if wish.to in told.volumes and plan.entries[0].item.kind == "volume":
+        # As of one that was renamed in the stack file.
+        plan = Plan([replace(plan.entries[0], item=Item.volume(wish.to))], plan.told)
+        plan.told.append(f"it takes the place of what is in {wish.to}")
     for name in wish.what:
         application = told.applications.get(name.removeprefix("application:"))
         plan.told.extend(
@@ -310,7 +322,10 @@ class Restore:
             return VolumeSwap(self.told, self.restic)
         if item.name not in self.told.databases:
             known = ", ".join(self.told.databases) or "none"
-            raise BackupsError(f"{item.name} is no database server of this stack file any more; there are: {known}")
+            raise BackupsError(
+                f"{item.name} is no database server of this stack file any more; there are: {known}; where it is one "
+                f"of these by another name, write renamed_from: {item.name} there, and pulumi up"
+            )
         return DATABASES[self.told.databases[item.name].engine](self.told, self.restic)
 
     # --- who uses it

@@ -66,7 +66,10 @@ class _DatabaseSwap:
     def _roles(self, item: Item, at: datetime) -> Snapshot | None:
         """A run saves them before or after the databases: the nearest of those that there are."""
         found = self.restic.snapshots(Item.roles(item.name))
-        return next((one for one in reversed(found) if one.time <= at), next(iter(found), None))
+        until = [one for one in found if one.time <= at]
+        if until:
+            return max(until, key=lambda one: one.time)
+        return min(found, key=lambda one: one.time, default=None)
 
 
 class PostgresqlSwap(_DatabaseSwap):

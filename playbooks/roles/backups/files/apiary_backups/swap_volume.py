@@ -36,7 +36,8 @@ class VolumeSwap:
             return docker.folder(), snapshot.bytes
         if name not in present:
             raise BackupsError(
-                f"there is no volume {name} on this server; pulumi up makes it, or TO=NAME restores into a new one"
+                f"there is no volume {name} on this server; pulumi up makes it, or TO=NAME restores into a new one, or "
+                "in the place of another one of this stack file"
             )
         path = docker.volume_path(name)
         if path.stat().st_dev != path.parent.stat().st_dev:
