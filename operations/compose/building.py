@@ -32,6 +32,17 @@ _OVER_ALL = {
     "SYS_BOOT": "restart the server",
     "DAC_READ_SEARCH": "read every file of the server",
 }
+# The folders that official images have for their data, which a new volume becomes a copy of, with their owner.
+_POSTGRES = ("/var/lib/postgresql", "/var/lib/postgresql/data")
+_WITHOUT_DATA = 18  # the first PostgreSQL whose image has no folder data
+_MYSQL = ("/var/lib/mysql",)
+_REDIS = ("/data",)
+_FOLDERS = {
+    "postgres": _POSTGRES, "postgis": _POSTGRES, "pgvector": _POSTGRES, "mariadb": _MYSQL, "mysql": _MYSQL,
+    "mongo": ("/data/db", "/data/configdb"), "redis": _REDIS, "valkey": _REDIS, "rabbitmq": ("/var/lib/rabbitmq",),
+    "clickhouse-server": ("/var/lib/clickhouse", "/var/log/clickhouse-server"), "couchdb": ("/opt/couchdb/data",),
+    "cassandra": ("/var/lib/cassandra",), "neo4j": ("/data", "/logs"),
+}  # fmt: skip
 # Images whose own first process has to be the first: s6-overlay.
 _OWN_INIT = re.compile(r"(?:^|/)(?:linuxserver/|paperless-ngx/paperless-ngx|home-assistant/|homeassistant/|jlesage/)")
 _WITHOUT = "have the Dockerfile do without it"
@@ -212,13 +223,10 @@ def cap_drop(one: One, _: object) -> None:
 
 def settle(one: One) -> None:
     """Give what has no word in Compose, since Docker gives it by itself: the capabilities of who begins as root."""
-    if one.database is not None or ("build_dir" in one.entry.settings and one.is_job):
-        _known_user(one)
-        return
-    if _known_user(one):
+    if _known_user(one) or one.database is not None or ("build_dir" in one.entry.settings and one.is_job):
         return
     named = str(one.entry.settings.get("user", "root")).partition(":")[0]
-    dropped = {name.upper().removeprefix("CAP_") for name in texts(one.data.get("cap_drop"), "ALL")}
+    dropped = _dropped(one)
     if named not in ("root", "0") or "ALL" in dropped:
         return
     ports = one.data.get("ports")
@@ -231,6 +239,24 @@ def settle(one: One) -> None:
             f"images that begin as root get of Docker's own capabilities those that most need, not {_OTHERS}; a "
             "program that is refused what it did (ping: NET_RAW; chroot: SYS_CHROOT) needs cap_add: [NET_RAW]",
         )
+
+
+def _dropped(one: One) -> set[str]:
+    return {name.upper().removeprefix("CAP_") for name in texts(one.data.get("cap_drop"), "ALL")}
+
+
+def _foreign(one: One, name: str, tag: str) -> str:
+    """Where a new volume lies that the image has no folder for, so that it would be root's; empty for none."""
+    own = _FOLDERS.get(name, ())
+    version = re.match(r"(?:pg)?(\d+)", tag)
+    if own == _POSTGRES and version and int(version[1]) >= _WITHOUT_DATA:
+        own = own[:1]
+    listed = one.entry.settings.get("volumes")
+    for mount in listed if isinstance(listed, list) else []:
+        source, target, *mode = str(mount).split(":")
+        if not source.startswith("/") and mode != ["ro"] and target not in own:
+            return target
+    return ""
 
 
 def _known_user(one: One) -> bool:
@@ -246,6 +272,13 @@ def _known_user(one: One) -> bool:
     stays = "entrypoint" in one.entry.settings or not starts_daemon(command if isinstance(command, list) else None)
     if stays and one.database is None:
         return False  # as root, which it was
+    if "ALL" not in _dropped(one) and (foreign := _foreign(one, bare, tag)):
+        one.entry.put("capabilities", [*_USUAL], one.at("image"), "for the image's entrypoint, which becomes its user")
+        one.told.differs(
+            one.at("image"),
+            f"it begins as root, since {foreign} is no folder of the image, and would not be its user's otherwise",
+        )
+        return True
     chosen = known["alpine" in tag]
     one.entry.put("user", chosen, one.at("image"), "the image's own, which it would change to")
     one.told.becomes(

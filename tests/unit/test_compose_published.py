@@ -268,3 +268,28 @@ def test_a_short_password_of_a_database_is_a_reference_behind_the_word_for_it_an
     assert any("put the generated password of my/store" in step for step in done.told.todo)
     done = converted(client(URL="mysql://shop:shop@my:3306/store") + server)
     assert not any("put the generated password" in step for step in done.told.todo)
+
+
+@pytest.mark.parametrize(
+    ("image", "mount", "is_root"),
+    [
+        ("postgres:16", "data:/var/lib/postgresql/data", False),
+        ("postgres:16", "data:/var/lib/postgresql/data/pgdata", True),
+        ("postgres:18", "data:/var/lib/postgresql", False),
+        ("postgres:18-alpine", "data:/var/lib/postgresql/data", True),
+        ("pgvector/pgvector:pg17", "./data:/var/lib/postgresql/data", False),
+        ("redis:7", "data:/data", False),
+        ("redis:7", "data:/var/lib/redis", True),
+        ("redis:7", "data:/usr/local/etc/redis:ro", False),
+        ("redis:7", "/srv/redis:/var/lib/redis", False),  # a folder that is made is its user's
+    ],
+)
+def test_an_official_image_begins_as_root_where_its_volume_would_be_root_s(image, mount, is_root):
+    done = converted(f"""
+services: {{one: {{image: "{image}", restart: always, volumes: ["{mount}"]}}}}
+volumes: {{data: {{}}}}
+""")
+    assert ("user" in entry(done, "one"), "SETUID" in entry(done, "one").get("capabilities", [])) == (
+        not is_root,
+        is_root,
+    )
