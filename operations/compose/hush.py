@@ -20,7 +20,10 @@ _GIVES = re.compile(
     r"^[^#;\n]{0,80}?\b(\w{1,60})[\"']?\]?[ \t]*(?:=>|[:=])[ \t]*[\"']?([^\s\"',;}{$]{8,200})", re.MULTILINE
 )
 _WORD = r"(?<![\w{{^])(){}(?!\w)"
-_GIVEN = r"(?im)((?:pass\w*|pwd)[\"']?\]?[ \t]*(?:=>|[:=])[ \t]*[\"']?){}(?=[\"']?[ \t]*[,;]?[ \t]*$)"
+_GIVEN = (
+    r"(?im)((?<![\w-])(?:(?:db|database|pg|postgres|mysql|sql)[_-]?)?(?:password|passwd|pass|pwd)[\"']?\]?"
+    r"[ \t]*(?:=>|[:=])[ \t]*[\"']?){}(?=[\"']?[ \t]*[,;]?[ \t]*$)"
+)
 _SHORTEST = 8  # characters; shorter ones stand in texts by chance
 
 

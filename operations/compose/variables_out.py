@@ -19,7 +19,7 @@ from operations.compose.databases import Server
 from settings.references import AppRef, SecretRef, UserSecretRef
 
 _SAYS_HOST = re.compile(
-    r"HOST(?:NAME|S)?(?:$|_)|SERVERS?$|ADDR(?:ESS)?$|ENDPOINT|URLS?$|URI|BROKER|UPSTREAM|DSN|^PGHOST", re.IGNORECASE
+    r"HOST(?:NAME|S)?\d*(?:$|_)|SERVERS?$|ADDR(?:ESS)?$|ENDPOINT|URLS?$|URI|BROKER|UPSTREAM|DSN|^PGHOST", re.IGNORECASE
 )
 _PLAIN = re.compile(r"[\w.-]+")
 _HOST_PORT = re.compile(r"(?P<host>[A-Za-z0-9_.-]+)(?P<port>:\d{1,5})")

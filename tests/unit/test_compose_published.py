@@ -258,10 +258,11 @@ def test_what_one_service_says_is_a_secret_is_one_wherever_it_stands():
 
 def test_a_short_password_of_a_database_is_a_reference_behind_the_word_for_it_and_told_where_it_stands_nowhere():
     server = "  my: {image: mysql, environment: {MYSQL_USER: shop, MYSQL_PASSWORD: shop, MYSQL_DATABASE: store}}\n"
-    lines = "url: jdbc:mysql://my:3306/store\nname: shop\npassword: shop\nshop: 1\n"
+    lines = "url: jdbc:mysql://my:3306/store\nname: shop\npassword: shop\nadmin_password: shop\nshop: 1\n"
     done = converted(client(SETTINGS=lines) + server)
     assert variables(done, "web")["SETTINGS"] == (
-        "url: jdbc:mysql://${$my}:3306/store\nname: shop\npassword: ${_my:store^password}\nshop: 1\n"
+        "url: jdbc:mysql://${$my}:3306/store\nname: shop\npassword: ${_my:store^password}\n"
+        "admin_password: shop\nshop: 1\n"
     )
     assert "that of the role store" in verdicts(done)["services.web.environment.SETTINGS"][1]
     done = converted(client(URL="jdbc:mysql://my:3306/store") + server)
@@ -293,3 +294,8 @@ volumes: {{data: {{}}}}
         not is_root,
         is_root,
     )
+
+
+def test_blanks_around_the_address_of_a_host_are_none():
+    done = converted('services: {web: {image: shop/web, restart: always, extra_hosts: ["ldap:192.0.2.9 "]}}')
+    assert entry(done, "web")["extra_hosts"] == {"ldap": "192.0.2.9"}
