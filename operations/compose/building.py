@@ -41,8 +41,12 @@ _FOLDERS = {
     "postgres": _POSTGRES, "postgis": _POSTGRES, "pgvector": _POSTGRES, "mariadb": _MYSQL, "mysql": _MYSQL,
     "mongo": ("/data/db", "/data/configdb"), "redis": _REDIS, "valkey": _REDIS, "rabbitmq": ("/var/lib/rabbitmq",),
     "clickhouse-server": ("/var/lib/clickhouse", "/var/log/clickhouse-server"), "couchdb": ("/opt/couchdb/data",),
-    "cassandra": ("/var/lib/cassandra",), "neo4j": ("/data", "/logs"),
+    "cassandra": ("/var/lib/cassandra",), "neo4j": ("/data", "/logs"), "timescaledb": _POSTGRES,
+    "timescaledb-ha": ("/home/postgres/pgdata", "/home/postgres/pgdata/data"),
 }  # fmt: skip
+# As whom images run that are built on PostgreSQL's otherwise than on Debian, whatever their tags say: on Alpine, and on
+# Ubuntu with a user of its own.
+_OTHERWISE = {"timescaledb": USERS["postgres"][1], "timescaledb-ha": "1000:1000"}
 # Images whose own first process has to be the first: s6-overlay.
 _OWN_INIT = re.compile(r"(?:^|/)(?:linuxserver/|paperless-ngx/paperless-ngx|home-assistant/|homeassistant/|jlesage/)")
 _WITHOUT = "have the Dockerfile do without it"
@@ -248,7 +252,7 @@ def _dropped(one: One) -> set[str]:
 def _foreign(one: One, name: str, tag: str) -> str:
     """Where a new volume lies that the image has no folder for, so that it would be root's; empty for none."""
     own = _FOLDERS.get(name, ())
-    version = re.match(r"(?:pg)?(\d+)", tag)
+    version = re.search(r"pg(\d+)", tag) or re.match(r"(\d+)", tag)
     if own == _POSTGRES and version and int(version[1]) >= _WITHOUT_DATA:
         own = own[:1]
     listed = one.entry.settings.get("volumes")
@@ -279,7 +283,7 @@ def _known_user(one: One) -> bool:
             f"it begins as root, since {foreign} is no folder of the image, and would not be its user's otherwise",
         )
         return True
-    chosen = known["alpine" in tag]
+    chosen = _OTHERWISE.get(bare, known["alpine" in tag])
     one.entry.put("user", chosen, one.at("image"), "the image's own, which it would change to")
     one.told.becomes(
         one.at("image"), f"user: {show(chosen)} beside it, since no capability is left to change to that user"

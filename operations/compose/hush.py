@@ -59,7 +59,7 @@ def _in_variables(one: One) -> None:
         at = one.entry.source_of(("environment", name))
         if not isinstance(text, str) or at is None:
             continue
-        variables[name] = _referred(one, text, at)
+        variables[name] = re.sub(r"^\$\{(_secrets\^\w+)\}$", r"\1", _referred(one, text, at))
         if "\n" in text:
             _seen(one, str(variables[name]), at)
 
