@@ -254,6 +254,9 @@ def test_what_is_a_secret_by_a_further_name_stands_nowhere(name, value):
 def test_what_one_service_says_is_a_secret_is_one_wherever_it_stands():
     done = converted(client(LOGIN="anna:hush-4711", PASSWORD="hush-4711", CODE="hush-4711"))
     mine = variables(done, "web")
+    # But what only equals a database's password is that no more than its name is.
+    told = converted(client(DB_HOST="db", DB_PASSWORD="s3cret-pw", TITLE="The s3cret-pw shop"))
+    assert variables(told, "web")["TITLE"] == "The s3cret-pw shop"
     assert (mine["LOGIN"], mine["CODE"]) == ("anna:${_secrets^web_password}", "_secrets^web_password")
 
 
