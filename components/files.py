@@ -64,7 +64,7 @@ def files(
     wanted = container.given_files
     if not wanted:
         return [], []
-    owners = {path: file.user or _number(container.user) for path, file in wanted.items()}
+    owners = {path: file.user or number(container.user) for path, file in wanted.items()}
     archive = pulumi.Output.all(**contents).apply(lambda known: archive_of(wanted, known))
     digest = archive.apply(lambda known: _digest(known, wanted, owners))
     folder = pulumi.Output.concat(f"{ROOT}/{name}/", digest)
@@ -131,6 +131,6 @@ def _digest(archive: Archive, wanted: Mapping[str, File], owners: Mapping[str, s
     return hashlib.sha256(json.dumps([archive.digest, modes, list(owners.values())]).encode()).hexdigest()[:16]
 
 
-def _number(user: str | None) -> str | None:
+def number(user: str | None) -> str | None:
     """A container's user where it is a number, which means the same outside."""
     return user if user and user.replace(":", "").isdigit() else None

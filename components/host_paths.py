@@ -1,8 +1,9 @@
 """What containers have of the server itself has to be there: Docker would make an empty folder in place of a file.
 
 Makes one remote command for a container that has paths or devices of the server, before the container: it makes the
-folders (written with a slash at their end), and refuses whatever else is not there, so that a release fails before what
-served is touched. It looks again whenever the container is made anew. Leaves alone: what is there.
+folders (written with a slash at their end), for the container's user where that is a number and writes there, and
+refuses whatever else is not there, so that a release fails before what served is touched. It looks again whenever the
+container is made anew. Leaves alone: what is there.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ import pulumi
 from pulumi_command import remote
 
 import settings
+from components.files import number
 from components.host import Host
 from settings.option_texts import parse_device
 
 MADE = "[ -d {path} ] || mkdir -p {path} || refuse {is_file}"
+OWNED = "[ -d {path} ] || {{ mkdir -p {path} && chown {user} {path}; }} || refuse {is_file}"
 PRESENT = "[ -e {path} ] || refuse {is_missing}"
 SCRIPT = """\
 status=0
@@ -43,10 +46,11 @@ def host_paths(
     devices = sorted({parse_device(text).host for text in container.devices})
     if not (mounts or devices):
         return []
+    user = number(container.user) or ""
     found = remote.Command(
         f"{setting.partition('.')[2]}-host-paths",
         connection=host.server.connection.command(),
-        create=host.server.ipv4.apply(lambda address: script(setting, mounts, devices, address)),
+        create=host.server.ipv4.apply(lambda address: script(setting, mounts, devices, address, user)),
         # Another way to connect, or to say it, is no reason to look again.
         update="true",
         # As one value: in a list the Command plugin refuses a secret that is not known yet.
@@ -66,8 +70,10 @@ def _digest(inputs: Mapping[str, Any]) -> pulumi.Output[str]:
     )
 
 
-def script(setting: str, mounts: list[settings.VolumeMount], devices: list[str], address: str) -> str:
-    """Makes folders, and ends with a status and what to do about every path that is not as it has to be."""
+def script(setting: str, mounts: list[settings.VolumeMount], devices: list[str], address: str, user: str) -> str:
+    """Makes folders, for `user` (`999:999`; none is root) where the container writes, and ends with a status and what
+    to do about every path that is not as it has to be.
+    """
     lines = []
     for mount in mounts:
         path = str(mount.host_path)
@@ -79,9 +85,10 @@ def script(setting: str, mounts: list[settings.VolumeMount], devices: list[str],
             f"{place} is not on the server; put it there and run again (scp FILE root@{address}:{path}), or, where it "
             f"is to be a folder that is made, write {path}/:{mount.path}"
         )
+        made = OWNED if user and not mount.read_only else MADE
         lines.append(
-            (MADE if mount.is_made else PRESENT).format(
-                path=shlex.quote(path), is_file=shlex.quote(is_file), is_missing=shlex.quote(is_missing)
+            (made if mount.is_made else PRESENT).format(
+                path=shlex.quote(path), user=user, is_file=shlex.quote(is_file), is_missing=shlex.quote(is_missing)
             )
         )
     for path in devices:

@@ -98,7 +98,7 @@ class Container(Source):
     volumes: list[k.VolumeSetting] = Field(
         default_factory=list,
         description="Named volumes (`name:/path`), folders of the server (`/folder/:/path`, made where they are not "
-        "there) or what is there already (`/file:/path`); `:ro`.",
+        "there, for its `user` where that is a number) or what is there already (`/file:/path`); `:ro`.",
         examples=[["letsencrypt:/etc/letsencrypt:ro", "/srv/media/:/media", "/srv/app.conf:/etc/app.conf:ro"]],
     )
     files: dict[k.AbsolutePath, k.FileSetting] = Field(

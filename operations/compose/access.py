@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 URL = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)"
@@ -18,6 +19,16 @@ WORDS_DSN = re.compile(
     r"|(?P<name>dbname|database|initial catalog)) ?= ?(?P<value>'[^']*'|[^\s;]+)",
     re.IGNORECASE,
 )
-# What stands behind a URL: `jdbc:postgresql://db/shop?user=shop&password=...`.
-QUERY = re.compile(r"[?&;](?:(?P<user>user(?:name)?)|(?P<password>password))=(?P<value>[^&;\s\"']+)", re.IGNORECASE)
+# What stands behind a URL: `jdbc:postgresql://db/shop?user=shop&password=...`, `pg://db?u=shop&p=...&d=shop`.
+QUERY = re.compile(
+    r"[?&;](?:(?P<user>user(?:name)?|u)|(?P<password>password|(?P<short>p))|(?P<name>database|dbname|d))"
+    r"=(?P<value>[^&;\s\"']+)",
+    re.IGNORECASE,
+)
 BEHIND = re.compile(r"[?&;][^\s\"']*")
+
+
+def behind(text: str, at: int) -> Iterator[re.Match[str]]:
+    """What `QUERY` finds in what stands right behind a URL, which ends at a place."""
+    found = BEHIND.match(text, at)
+    return QUERY.finditer(text, at, found.end()) if found else iter(())

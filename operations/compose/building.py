@@ -32,6 +32,21 @@ _OVER_ALL = {
     "SYS_BOOT": "restart the server",
     "DAC_READ_SEARCH": "read every file of the server",
 }
+# The folders that official images have for their data, which a new volume becomes a copy of, with their owner.
+_POSTGRES = ("/var/lib/postgresql", "/var/lib/postgresql/data")
+_WITHOUT_DATA = 18  # the first PostgreSQL whose image has no folder data
+_MYSQL = ("/var/lib/mysql",)
+_REDIS = ("/data",)
+_FOLDERS = {
+    "postgres": _POSTGRES, "postgis": _POSTGRES, "pgvector": _POSTGRES, "mariadb": _MYSQL, "mysql": _MYSQL,
+    "mongo": ("/data/db", "/data/configdb"), "redis": _REDIS, "valkey": _REDIS, "rabbitmq": ("/var/lib/rabbitmq",),
+    "clickhouse-server": ("/var/lib/clickhouse", "/var/log/clickhouse-server"), "couchdb": ("/opt/couchdb/data",),
+    "cassandra": ("/var/lib/cassandra",), "neo4j": ("/data", "/logs"), "timescaledb": _POSTGRES,
+    "timescaledb-ha": ("/home/postgres/pgdata", "/home/postgres/pgdata/data"),
+}  # fmt: skip
+# As whom images run that are built on PostgreSQL's otherwise than on Debian, whatever their tags say: on Alpine, and on
+# Ubuntu with a user of its own.
+_OTHERWISE = {"timescaledb": USERS["postgres"][1], "timescaledb-ha": "1000:1000"}
 # Images whose own first process has to be the first: s6-overlay.
 _OWN_INIT = re.compile(r"(?:^|/)(?:linuxserver/|paperless-ngx/paperless-ngx|home-assistant/|homeassistant/|jlesage/)")
 _WITHOUT = "have the Dockerfile do without it"
@@ -212,13 +227,10 @@ def cap_drop(one: One, _: object) -> None:
 
 def settle(one: One) -> None:
     """Give what has no word in Compose, since Docker gives it by itself: the capabilities of who begins as root."""
-    if one.database is not None or ("build_dir" in one.entry.settings and one.is_job):
-        _known_user(one)
-        return
-    if _known_user(one):
+    if _known_user(one) or one.database is not None or ("build_dir" in one.entry.settings and one.is_job):
         return
     named = str(one.entry.settings.get("user", "root")).partition(":")[0]
-    dropped = {name.upper().removeprefix("CAP_") for name in texts(one.data.get("cap_drop"), "ALL")}
+    dropped = _dropped(one)
     if named not in ("root", "0") or "ALL" in dropped:
         return
     ports = one.data.get("ports")
@@ -231,6 +243,24 @@ def settle(one: One) -> None:
             f"images that begin as root get of Docker's own capabilities those that most need, not {_OTHERS}; a "
             "program that is refused what it did (ping: NET_RAW; chroot: SYS_CHROOT) needs cap_add: [NET_RAW]",
         )
+
+
+def _dropped(one: One) -> set[str]:
+    return {name.upper().removeprefix("CAP_") for name in texts(one.data.get("cap_drop"), "ALL")}
+
+
+def _foreign(one: One, name: str, tag: str) -> str:
+    """Where a new volume lies that the image has no folder for, so that it would be root's; empty for none."""
+    own = _FOLDERS.get(name, ())
+    version = re.search(r"pg(\d+)", tag) or re.match(r"(\d+)", tag)
+    if own == _POSTGRES and version and int(version[1]) >= _WITHOUT_DATA:
+        own = own[:1]
+    listed = one.entry.settings.get("volumes")
+    for mount in listed if isinstance(listed, list) else []:
+        source, target, *mode = str(mount).split(":")
+        if not source.startswith("/") and mode != ["ro"] and target not in own:
+            return target
+    return ""
 
 
 def _known_user(one: One) -> bool:
@@ -246,7 +276,14 @@ def _known_user(one: One) -> bool:
     stays = "entrypoint" in one.entry.settings or not starts_daemon(command if isinstance(command, list) else None)
     if stays and one.database is None:
         return False  # as root, which it was
-    chosen = known["alpine" in tag]
+    if "ALL" not in _dropped(one) and (foreign := _foreign(one, bare, tag)):
+        one.entry.put("capabilities", [*_USUAL], one.at("image"), "for the image's entrypoint, which becomes its user")
+        one.told.differs(
+            one.at("image"),
+            f"it begins as root, since {foreign} is no folder of the image, and would not be its user's otherwise",
+        )
+        return True
+    chosen = _OTHERWISE.get(bare, known["alpine" in tag])
     one.entry.put("user", chosen, one.at("image"), "the image's own, which it would change to")
     one.told.becomes(
         one.at("image"), f"user: {show(chosen)} beside it, since no capability is left to change to that user"

@@ -7,13 +7,14 @@ Leaves alone: reading (project) and writing (stack_text).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from operations.coming.conversion import Conversion
 from operations.coming.entries import Entry
 from operations.coming.errors import Problem, SourceError, Wrong, mapping, path_of, show
 from operations.coming.files import Files
 from operations.coming.told import Told
-from operations.compose import afterwards, building, databases, guards, hush, keys, mounts, sites, surroundings
+from operations.compose import afterwards, building, databases, grants, guards, hush, keys, mounts, sites, surroundings
 from operations.compose.checking import check
 from operations.compose.companions import companions
 from operations.compose.project import Project
@@ -149,12 +150,16 @@ def _waits(scene: Scene, service: str) -> list[object]:
 def _environments(scene: Scene, active: Mapping[str, One]) -> None:
     """Read every environment, and with all of them know the database servers and who is called what."""
     common: dict[str, str] = {}
+    held: dict[str, str] = {}
+    for name, known in scene.project.secrets.items():
+        with suppress(SourceError):  # told where a service is given it
+            held[name] = grants.held(scene, known) or ""
     for one in active.values():
         try:
             one.environment = surroundings.given(one)
         except Wrong as error:
             raise SourceError([Problem(path_of(*one.at("environment", *error.below)), str(error))]) from error
-        server = databases.recognised(one.entry.name, one.image, one.environment)
+        server = databases.recognised(one.entry.name, one.image, one.environment, held)
         if server is not None and not one.is_job:
             scene.servers[one.entry.name] = server
         if not one.is_job:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from operations.coming.images import named
 from settings.container_texts import database_name
@@ -67,6 +68,7 @@ class Server:
     password: str = field(default="", repr=False)  # of the first role
     root: str = field(default="", repr=False)  # of MySQL's administrator
     secrets: frozenset[str] = frozenset()  # names of secrets that hold its passwords
+    names: frozenset[str] = frozenset()  # names of secrets that hold the name of its first role or database
     called: dict[str, str] = field(default_factory=dict)  # name of a database here, by the one that it had
 
     @property
@@ -96,22 +98,33 @@ class Server:
         return named(self.image).rpartition("/")[2] not in _OFFICIAL
 
 
-def recognised(app: str, image: str, environment: Mapping[str, str | None]) -> Server | None:
-    """Return the database server that an application is; None when it is none that the job can make databases on."""
+def recognised(
+    app: str, image: str, environment: Mapping[str, str | None], texts: Mapping[str, str] = MappingProxyType({})
+) -> Server | None:
+    """Return the database server that an application is; None when it is none that the job can make databases on.
+
+    `texts`: what secrets hold, by their names, where that is known.
+    """
     name = named(image)
     engine = _OFFICIAL.get(name) or _ALIKE.get(name)
     if engine is None:
         return None
     words = _POSTGRES if engine == POSTGRES else _MYSQL
 
-    def said(what: str) -> str:
-        return next((value for name in words.get(what, ()) if (value := environment.get(name))), "")
+    def files(*what: str) -> frozenset[str]:
+        found = [environment.get(f"{name}_FILE") or "" for one in what for name in words.get(one, ())]
+        return frozenset(_secret(file) for file in found if file)
 
-    files = [environment.get(f"{name}_FILE") or "" for what in ("password", "root") for name in words.get(what, ())]
+    def said(what: str) -> str:
+        given = next((value for name in words.get(what, ()) if (value := environment.get(name))), "")
+        return given or next((text for name in files(what) if (text := texts.get(name, "").strip())), "")
+
     user = said("user") or ("postgres" if engine == POSTGRES else "")
     database = said("database") or (user if engine == POSTGRES else "")
-    secrets = frozenset(_secret(file) for file in files if file)
-    return Server(app, engine, image, user, database, said("password"), said("root"), secrets)
+    return Server(
+        app, engine, image, user, database, said("password"), said("root"), files("password", "root"),
+        files("user", "database"),
+    )  # fmt: skip
 
 
 def _secret(path: str) -> str:

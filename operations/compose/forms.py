@@ -37,7 +37,7 @@ def hosts(value: object) -> dict[str, object]:
         return {name: texts(inner, "192.0.2.1") for name, inner in value.items()}
     made: dict[str, object] = {}
     for index, item in enumerate(texts(value, "host:192.0.2.1")):
-        match = re.fullmatch(r"([^:=\s]+)[:=](\S+)", item)
+        match = re.fullmatch(r"([^:=\s]+)[:=]\s*(\S+)", item.strip())
         if not match:
             raise Wrong(f'{show(item)} is no host and its address; write "host:192.0.2.1"', index)
         there = made.setdefault(match[1], [])

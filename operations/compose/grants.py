@@ -7,7 +7,7 @@ import re
 from operations.coming.entries import Parts, content
 from operations.coming.errors import Wrong, show
 from operations.compose.mounts import referred
-from operations.compose.scene import One
+from operations.compose.scene import One, Scene
 from settings.references import SecretRef, UserSecretRef
 
 
@@ -18,7 +18,7 @@ def configs(one: One, value: object) -> None:
         name = str(item["source"])
         known = one.scene.project.configs.get(name, {})
         target = str(item.get("target") or f"/{name}")
-        text = _text(one, known)
+        text = held(one.scene, known)
         if text is None:
             one.told.cannot(at, f"configs.{name} has no text here; give it file: or content: in the compose file")
         else:
@@ -31,20 +31,27 @@ def secrets(one: One, value: object) -> None:
     for index, item in enumerate(value if isinstance(value, list) else []):
         at = one.at("secrets", index)
         name = str(item["source"])
-        if one.database is not None and name in one.database.secrets:
-            one.told.needless(at, "its administrator's password is generated")
+        if one.database is not None and name in one.database.secrets | one.database.names:
+            is_password = name in one.database.secrets
+            why = "its administrator's password is generated" if is_password else "the job dbsetup makes it"
+            one.told.needless(at, why)
             continue
         known = one.scene.project.secrets.get(name, {})
         target = str(item.get("target") or name)
         target = target if target.startswith("/") else f"/run/secrets/{target}"
         one.entry.put("files", {target: _owned({"content": content(_secret(one, name, known))}, item)}, at)
-        is_cut = (_text(one, known) or "").endswith("\n")
+        is_cut = (held(one.scene, known) or "").endswith("\n")
         one.told.becomes(at, f"files: {{{target}: ...}}" + (", without the end of its last line" if is_cut else ""))
 
 
 def _secret(one: One, name: str, known: dict[str, object]) -> Parts:
-    text = (_text(one, known) or "").rstrip("\n")
+    text = (held(one.scene, known) or "").rstrip("\n")
     for app, server in one.scene.servers.items():
+        if name in server.names and app in one.client.uses:
+            if text != one.client.uses[app]:
+                words = "it is another name now: role and database are both called as db says"
+                one.told.differs(one.at("secrets", name), words)
+            return [one.client.uses[app]]
         if (name in server.secrets or (text and text in server.passwords)) and app in one.client.uses:
             return [SecretRef(app, one.client.uses[app], "password")]
     if text:
@@ -56,14 +63,15 @@ def _secret(one: One, name: str, known: dict[str, object]) -> Parts:
     return [UserSecretRef(given)]
 
 
-def _text(one: One, known: dict[str, object]) -> str | None:
+def held(scene: Scene, known: dict[str, object]) -> str | None:
+    """What a config or a secret holds, where that is known here."""
     if isinstance(known.get("content"), str):
         return str(known["content"])
     if isinstance(known.get("environment"), str):
-        return one.scene.project.environment.get(str(known["environment"]))
+        return scene.project.environment.get(str(known["environment"]))
     path = known.get("file")
-    if isinstance(path, str) and one.scene.files.kind(path) == "file":
-        return one.scene.files.read(path)
+    if isinstance(path, str) and scene.files.kind(path) == "file":
+        return scene.files.read(path)
     return None
 
 

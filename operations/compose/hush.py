@@ -20,7 +20,10 @@ _GIVES = re.compile(
     r"^[^#;\n]{0,80}?\b(\w{1,60})[\"']?\]?[ \t]*(?:=>|[:=])[ \t]*[\"']?([^\s\"',;}{$]{8,200})", re.MULTILINE
 )
 _WORD = r"(?<![\w{{^])(){}(?!\w)"
-_GIVEN = r"(?im)((?:pass\w*|pwd)[\"']?\]?[ \t]*(?:=>|[:=])[ \t]*[\"']?){}(?=[\"']?[ \t]*[,;]?[ \t]*$)"
+_GIVEN = (
+    r"(?im)((?<![\w-])(?:(?:db|database|pg|postgres|mysql|sql)[_-]?)?(?:password|passwd|pass|pwd)[\"']?\]?"
+    r"[ \t]*(?:=>|[:=])[ \t]*[\"']?){}(?=[\"']?[ \t]*[,;]?[ \t]*$)"
+)
 _SHORTEST = 8  # characters; shorter ones stand in texts by chance
 
 
@@ -56,8 +59,11 @@ def _in_variables(one: One) -> None:
         at = one.entry.source_of(("environment", name))
         if not isinstance(text, str) or at is None:
             continue
-        variables[name] = _referred(one, text, at)
-        if "\n" in text:
+        is_file = "\n" in text
+        # In one line, what equals a database's password may be anything; who means it says so by its name (Client).
+        made = _referred(one, text, at, also_databases=is_file)
+        variables[name] = re.sub(r"^\$\{(_secrets\^\w+)\}$", r"\1", made)
+        if is_file:
             _seen(one, str(variables[name]), at)
 
 
@@ -91,9 +97,9 @@ def _is_told(value: str) -> bool:
     return len(value) >= _SHORTEST and not value.isalpha()
 
 
-def _referred(one: One, text: str, at: Path) -> str:
+def _referred(one: One, text: str, at: Path, *, also_databases: bool = True) -> str:
     known: dict[str, Reference] = {value: UserSecretRef(name) for name, value in one.scene.secrets.values.items()}
-    for app, database in one.client.uses.items():
+    for app, database in one.client.uses.items() if also_databases else ():
         known |= dict.fromkeys(one.scene.servers[app].passwords, SecretRef(app, database, "password"))
     for value, reference in sorted(known.items(), key=lambda item: -len(item[0])):
         spelt = content([value])

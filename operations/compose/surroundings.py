@@ -8,8 +8,10 @@ from operations.coming.entries import written
 from operations.coming.errors import Wrong, mapping, path_of, show, text, texts
 from operations.compose import databases
 from operations.compose.scene import One
+from settings.hosts import Server
 from settings.models import Application
 
+_NETWORK = Server.model_fields["ipv4_net"].default
 _SHORTEST = 3  # characters: shorter names stand in texts by chance
 
 
@@ -151,10 +153,30 @@ def reach(one: One) -> None:
         app = one.client.hosts[value]
         if value != app or app not in known:
             one.told.differs(_at(one, name, said), f"{value} stays text; if it means the host, write ${app} afterwards")
+    _subnets(one)
     ended = {one.scene.names[service] for service in one.scene.jobs}  # nobody reaches what has ended
     unnamed = sorted(one.client.linked - one.client.met - set(one.client.uses) - ended - {one.entry.name})
     if unnamed and "reach" in Application.model_fields:
         one.entry.put("reach", unnamed, one.at("depends_on" if "depends_on" in one.data else "links"))
+
+
+def _subnets(one: One) -> None:
+    """Tell of the networks that containers had, where a variable or a file believes them: here it is another one."""
+    pools = [mapping(known.get("ipam"), "{config: []}").get("config") for known in one.scene.project.networks.values()]
+    listed = [item for pool in pools for item in (pool if isinstance(pool, list) else []) if isinstance(item, dict)]
+    files = one.entry.settings.get("files")
+    said = one.entry.settings.get("environment")
+    texts = {("environment", name): words for name, words in (said if isinstance(said, dict) else {}).items()}
+    texts |= {("files", path): made for path, made in (files if isinstance(files, dict) else {}).items()}
+    for subnet in sorted({str(item["subnet"]) for item in listed if item.get("subnet")}):
+        for place, words in texts.items():
+            at = one.entry.source_of(place)
+            if subnet in str(words) and at is not None:
+                one.told.differs(
+                    at,
+                    f"{subnet} in it was the network of these containers; here it is the server's ipv4_net, {_NETWORK} "
+                    "where that says nothing, and its own /96 of IPv6",
+                )
 
 
 def _mentioned(one: One) -> dict[str, str]:

@@ -19,7 +19,7 @@ from operations.compose.databases import Server
 from settings.references import AppRef, SecretRef, UserSecretRef
 
 _SAYS_HOST = re.compile(
-    r"HOST(?:NAME|S)?(?:$|_)|SERVERS?$|ADDR(?:ESS)?$|ENDPOINT|URLS?$|URI|BROKER|UPSTREAM|DSN|^PGHOST", re.IGNORECASE
+    r"HOST(?:NAME|S)?\d*(?:$|_)|SERVERS?$|ADDR(?:ESS)?$|ENDPOINT|URLS?$|URI|BROKER|UPSTREAM|DSN|^PGHOST", re.IGNORECASE
 )
 _PLAIN = re.compile(r"[\w.-]+")
 _HOST_PORT = re.compile(r"(?P<host>[A-Za-z0-9_.-]+)(?P<port>:\d{1,5})")
@@ -77,7 +77,8 @@ class Client:
                 app = self.hosts.get(match["host"], "")
                 if app in self.servers:
                     known = named.setdefault(app, [])
-                    known += [match["path"]] if match["path"] and match["path"] not in known else []
+                    behind = [one["value"] for one in access.behind(value, match.end()) if one["name"]]
+                    known += [name for name in [match["path"], *behind] if name and name not in known]
                     self.spoken |= {app} if match["password"] else set()
             app = self._host_of(value)
             if app in self.servers:
@@ -215,14 +216,16 @@ class Client:
 
     def _behind(self, name: str, value: str, at: int, app: str) -> list[Replaced]:
         """Role and password that stand behind a URL."""
-        behind = access.BEHIND.match(value, at)
         made: list[Replaced] = []
-        for match in access.QUERY.finditer(value, at, behind.end()) if behind else ():
+        for match in access.behind(value, at):
             part: str | SecretRef | UserSecretRef | None = None
-            if match["password"]:
-                part = self._password(app) if app in self.uses else self._secret(name, unquote(match["value"]))
+            if match["password"] and app in self.uses:
+                part = self._password(app)
+            elif match["password"] and not match["short"]:
+                part = self._secret(name, unquote(match["value"]))
             elif app in self.uses:
-                part = self._called(name, match["value"], self.uses[app])
+                said = match["value"]
+                part = self._called(name, said, self.servers[app].called.get(said, self.uses[app]))
             if part is not None:
                 made.append((*match.span("value"), part))
         return made

@@ -759,6 +759,27 @@ def test_what_is_mounted_of_the_server_is_looked_at_before_the_container(
 
 
 @pytest.mark.parametrize(
+    ("said", "mode"),
+    [({"user": "4711:4712"}, ""), ({"user": "4711:4712"}, ":ro"), ({"user": "app"}, ""), ({}, "")],
+)
+def test_a_folder_that_is_made_on_the_server_is_the_container_s_own_where_it_writes(
+    program: Any, stack_file: dict[str, Any], tmp_path: Path, said: dict[str, str], mode: str
+) -> None:
+    made, there = tmp_path / "made", tmp_path / "there"
+    there.mkdir()
+    stack_file["applications"]["site"]["volumes"] = [f"{made}/:/srv/made{mode}", f"{there}/:/srv/there{mode}"]
+    stack_file["applications"]["site"] |= said
+    create = program(stack_file).one(COMMAND, "site-host-paths").inputs["create"]
+    told = tmp_path / "told"
+    stand_in = f"chown() {{ echo chown $* >>{told}; }}\n"
+    subprocess.run(["bash", "-c", stand_in + create], check=True)
+    assert made.is_dir()
+    is_own = said.get("user") == "4711:4712" and not mode
+    assert told.exists() is is_own
+    assert not is_own or told.read_text() == f"chown 4711:4712 {made}\n", "of what was there nothing is changed"
+
+
+@pytest.mark.parametrize(
     ("path", "value"),
     [
         (("applications", "shop", "env", "shown"), "another"),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from operations.coming.told import Outcome
 from tests.unit.compose_kit import converted, entry, refused, variables, verdicts
 
 SHARED = "POSTGRES_HOST=db\nPOSTGRES_USER=shopper\nPOSTGRES_PASSWORD=s3cretpw\nPOSTGRES_DB=shop\n"
@@ -243,3 +244,34 @@ def test_two_databases_whose_names_would_be_spelt_alike_stay_two():
     )
     assert [entry(done, name)["db"] for name in "ab"] == [["db:shop_1"], ["db:b"]]
     assert any('make copy WHAT="db:shop_1=db:b db:Shop-1=db:shop_1"' in step for step in done.told.todo)
+
+
+def test_the_name_of_a_role_that_a_secret_holds_is_that_of_the_database_too():
+    done = converted(
+        {
+            "compose.yaml": """
+services:
+  web:
+    image: shop/web
+    restart: always
+    environment: {DB_HOST: pg, DB_NAME: store, DB_USER_FILE: /run/secrets/role, DB_PASS_FILE: /run/secrets/pw}
+    secrets: [role, pw]
+  pg:
+    image: postgres:17
+    environment: {POSTGRES_DB: store, POSTGRES_USER_FILE: /run/secrets/role, POSTGRES_PASSWORD_FILE: /run/secrets/pw}
+    secrets: [role, pw]
+    healthcheck: {test: psql -U keeper -c 'select 1'}
+secrets: {role: {file: ./role.txt}, pw: {file: ./pw.txt}}
+""",
+            "role.txt": "keeper\n",
+            "pw.txt": "s3cret-pw",
+        }
+    )
+    assert entry(done, "web")["files"] == {
+        "/run/secrets/role": {"content": "store"},
+        "/run/secrets/pw": {"content": "${_pg:store^password}"},
+    }
+    assert verdicts(done)["services.web.secrets.role"][0] is Outcome.DIFFERS
+    assert "files" not in entry(done, "pg")
+    assert done.secrets == {}
+    assert "by keeper, which is gone" in verdicts(done)["services.pg.healthcheck"][1]

@@ -83,3 +83,43 @@ def test_a_capability_that_reaches_beyond_the_container_is_told():
 def test_an_official_image_runs_as_root_where_its_entrypoint_would_not_have_stepped_down(more, is_root):
     settings = entry(converted(f"services: {{cache: {{image: 'redis:7', restart: always, {more}}}}}"), "cache")
     assert ("user" in settings, "SETUID" in settings.get("capabilities", [])) == (not is_root, is_root)
+
+
+@pytest.mark.parametrize(
+    ("image", "mount", "is_root"),
+    [
+        ("postgres:16", "data:/var/lib/postgresql/data", False),
+        ("postgres:16", "data:/var/lib/postgresql/data/pgdata", True),
+        ("postgres:18", "data:/var/lib/postgresql", False),
+        ("postgres:18-alpine", "data:/var/lib/postgresql/data", True),
+        ("pgvector/pgvector:pg17", "./data:/var/lib/postgresql/data", False),
+        ("timescale/timescaledb:2.26.4-pg17", "data:/var/lib/postgresql/data", False),
+        ("timescale/timescaledb:latest-pg18", "data:/var/lib/postgresql/data", True),
+        ("redis:7", "data:/data", False),
+        ("redis:7", "data:/var/lib/redis", True),
+        ("redis:7", "data:/usr/local/etc/redis:ro", False),
+        ("redis:7", "/srv/redis:/var/lib/redis", False),  # a folder that is made is its user's
+    ],
+)
+def test_an_official_image_begins_as_root_where_its_volume_would_be_root_s(image, mount, is_root):
+    done = converted(f"""
+services: {{one: {{image: "{image}", restart: always, volumes: ["{mount}"]}}}}
+volumes: {{data: {{}}}}
+""")
+    assert ("user" in entry(done, "one"), "SETUID" in entry(done, "one").get("capabilities", [])) == (
+        not is_root,
+        is_root,
+    )
+
+
+@pytest.mark.parametrize(
+    ("image", "folder", "user"),
+    [
+        ("timescale/timescaledb:2.26.4-pg17", "/var/lib/postgresql/data", "70:70"),  # on Alpine
+        ("timescale/timescaledb-ha:pg17", "/home/postgres/pgdata/data", "1000:1000"),
+        ("postgis/postgis:17-3.5-alpine", "/var/lib/postgresql/data", "70:70"),
+    ],
+)
+def test_images_built_on_postgresql_s_run_as_their_own_user(image, folder, user):
+    done = converted(f"services: {{db: {{image: '{image}', volumes: ['data:{folder}']}}}}\nvolumes: {{data: {{}}}}")
+    assert entry(done, "db")["user"] == user

@@ -28,6 +28,7 @@ def client(**said):
         ("jdbc:postgresql://db:5432/shop-data", "jdbc:postgresql://${$db}:5432/shop_data"),
         ("jdbc:postgresql://db/shop-data?user=shop&password=s3cret-pw&ssl=false",
          "jdbc:postgresql://${$db}/shop_data?user=shop_data&password=${_db^password}&ssl=false"),
+        ("pg://db:5432?u=shop&p=s3cret-pw&d=shop-data", "pg://${$db}:5432?u=shop_data&p=${_db^password}&d=shop_data"),
         # .NET, and PDO of PHP.
         ("Host=db;Port=5432;Database=shop-data;Username=shop;Password=s3cret-pw",
          "Host=${$db};Port=5432;Database=shop_data;Username=shop_data;Password=${_db^password}"),
@@ -253,18 +254,27 @@ def test_what_is_a_secret_by_a_further_name_stands_nowhere(name, value):
 def test_what_one_service_says_is_a_secret_is_one_wherever_it_stands():
     done = converted(client(LOGIN="anna:hush-4711", PASSWORD="hush-4711", CODE="hush-4711"))
     mine = variables(done, "web")
-    assert (mine["LOGIN"], mine["CODE"]) == ("anna:${_secrets^web_password}", "${_secrets^web_password}")
+    # But what only equals a database's password is that no more than its name is.
+    told = converted(client(DB_HOST="db", DB_PASSWORD="s3cret-pw", TITLE="The s3cret-pw shop"))
+    assert variables(told, "web")["TITLE"] == "The s3cret-pw shop"
+    assert (mine["LOGIN"], mine["CODE"]) == ("anna:${_secrets^web_password}", "_secrets^web_password")
 
 
 def test_a_short_password_of_a_database_is_a_reference_behind_the_word_for_it_and_told_where_it_stands_nowhere():
     server = "  my: {image: mysql, environment: {MYSQL_USER: shop, MYSQL_PASSWORD: shop, MYSQL_DATABASE: store}}\n"
-    lines = "url: jdbc:mysql://my:3306/store\nname: shop\npassword: shop\nshop: 1\n"
+    lines = "url: jdbc:mysql://my:3306/store\nname: shop\npassword: shop\nadmin_password: shop\nshop: 1\n"
     done = converted(client(SETTINGS=lines) + server)
     assert variables(done, "web")["SETTINGS"] == (
-        "url: jdbc:mysql://${$my}:3306/store\nname: shop\npassword: ${_my:store^password}\nshop: 1\n"
+        "url: jdbc:mysql://${$my}:3306/store\nname: shop\npassword: ${_my:store^password}\n"
+        "admin_password: shop\nshop: 1\n"
     )
     assert "that of the role store" in verdicts(done)["services.web.environment.SETTINGS"][1]
     done = converted(client(URL="jdbc:mysql://my:3306/store") + server)
     assert any("put the generated password of my/store" in step for step in done.told.todo)
     done = converted(client(URL="mysql://shop:shop@my:3306/store") + server)
     assert not any("put the generated password" in step for step in done.told.todo)
+
+
+def test_blanks_around_the_address_of_a_host_are_none():
+    done = converted('services: {web: {image: shop/web, restart: always, extra_hosts: ["ldap:192.0.2.9 "]}}')
+    assert entry(done, "web")["extra_hosts"] == {"ldap": "192.0.2.9"}

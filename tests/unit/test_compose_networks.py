@@ -1,0 +1,28 @@
+"""What a compose file says of addresses and networks, which containers do not have here."""
+
+from __future__ import annotations
+
+from operations.coming.told import Outcome
+from tests.unit.compose_kit import converted, verdicts
+
+FILES = {
+    "compose.yaml": """
+services:
+  web:
+    image: shop/web
+    restart: always
+    volumes: ["./web.conf:/etc/web.conf:ro"]
+    environment: {TRUST_PROXY: '["loopback", "172.18.0.0/16"]', OTHER: 172.19.0.0/16}
+networks: {default: {ipam: {config: [{subnet: 172.18.0.0/16}, {subnet: "fd00:77::/64"}]}}}
+""",
+    "web.conf": "trusted = fd00:77::/64\n",
+}
+
+
+def test_who_believes_the_network_that_containers_had_is_told_that_it_is_another_one():
+    told = verdicts(converted(FILES))
+    for path, subnet in (("environment.TRUST_PROXY", "172.18.0.0/16"), ("volumes[0]", "fd00:77::/64")):
+        found = [words for one, (outcome, words) in told.items() if one == f"services.web.{path}"]
+        assert any(f"{subnet} in it was the network" in words and "172.30.0.0/24" in words for words in found), told
+    assert told["services.web.environment.TRUST_PROXY"][0] is Outcome.DIFFERS
+    assert "services.web.environment.OTHER" not in told
