@@ -124,6 +124,25 @@ def test_a_fill_that_was_killed_before_anybody_may_log_in_is_gone_on_with(hive: 
     assert engine(hive).calls == []
 
 
+def test_accounts_that_are_refused_say_that_the_data_are_whole_and_how_to_go_on(hive: Server) -> None:
+    backup(hive)
+    (hive.place / "engine/shop").unlink()
+    load_roles = engine(hive).load_roles
+
+    def refused(container: str, content: bytes, *, logins: bool) -> None:
+        if logins:
+            raise BackupsError("Plugin 'mysql_native_password' is not loaded")
+        load_roles(container, content, logins=logins)
+
+    engine(hive).load_roles = refused
+    with pytest.raises(BackupsError, match=r"roles:postgres of .*not loaded; the databases themselves are whole"):
+        filled(hive, "postgres")
+    hive.told["restore"] = False
+    assert filled(hive, "postgres") == 0
+    assert (hive.place / "engine/shop").read_text().startswith("rows of shop")
+    assert backup(hive) == 0
+
+
 def test_a_load_that_broke_off_is_begun_anew(hive: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     backup(hive)
     (hive.place / "engine/shop").unlink()

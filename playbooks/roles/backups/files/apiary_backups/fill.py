@@ -167,7 +167,14 @@ def databases(config: Config, application: str) -> None:
             engine.prepare(container, snapshot.item.database)
             repository.load(snapshot.id, engine.load(container, snapshot.item.database))
         filling.end(snapshot.item)
-    engine.load_roles(container, content, logins=True)
+    try:
+        engine.load_roles(container, content, logins=True)
+    except BackupsError as error:
+        raise BackupsError(
+            f"{roles.item} of {moment(roles.time)}: {error}; the databases themselves are whole; where another version "
+            f"of the server refuses what that one had, go back to its image, or set servers.{config.server}.restore to "
+            "false, which goes on with the accounts that the stack file has"
+        ) from None
     filling.forget(volumes=False, server=application)
     say(f"{roles.item}: as of {moment(roles.time)}")
 
