@@ -96,25 +96,27 @@ ask --execute="SET group_concat_max_len = 1000000; SELECT CONCAT('-- apiary: {\\
 echo '-- apiary: end'
 """
 )
-# A trigger goes with its table.
+# A trigger goes with its table, and with a package its body, which is a routine of its own.
 CONTENTS = """\
 SELECT CONCAT('DROP ', CASE table_type WHEN 'VIEW' THEN 'VIEW' WHEN 'SEQUENCE' THEN 'SEQUENCE' ELSE 'TABLE' END,
-  ' `', REPLACE(table_name, '`', '``'), '`;') FROM information_schema.tables WHERE table_schema = {of};
-SELECT CONCAT('DROP ', routine_type, ' `', REPLACE(routine_name, '`', '``'), '`;')
+  ' IF EXISTS `', REPLACE(table_name, '`', '``'), '`;') FROM information_schema.tables WHERE table_schema = {of};
+SELECT CONCAT('DROP ', routine_type, ' IF EXISTS `', REPLACE(routine_name, '`', '``'), '`;')
   FROM information_schema.routines WHERE routine_schema = {of};
-SELECT CONCAT('DROP EVENT `', REPLACE(event_name, '`', '``'), '`;')
+SELECT CONCAT('DROP EVENT IF EXISTS `', REPLACE(event_name, '`', '``'), '`;')
   FROM information_schema.events WHERE event_schema = {of}"""
 # Whatever a right may name by itself, as missing.without_gone knows it.
 NAMEABLE = """\
 SELECT JSON_ARRAY('', table_schema, table_name) FROM information_schema.tables
 UNION ALL SELECT JSON_ARRAY(routine_type, routine_schema, LOWER(routine_name)) FROM information_schema.routines"""
-# In a dump bytes have twice their length: a server that took a row may refuse its statement.
+# In a dump bytes have twice their length: a server that took a row may refuse its statement. And what somebody may do
+# with a routine goes by itself with the routine, which a dump drops and makes anew.
 LOAD = (
     CLIENT
     + """\
 was=$(ask --execute='SELECT @@GLOBAL.max_allowed_packet')
-trap 'ask --execute="SET GLOBAL max_allowed_packet = $was"' EXIT
-ask --execute='SET GLOBAL max_allowed_packet = 1073741824'
+rights=$(ask --execute='SELECT @@GLOBAL.automatic_sp_privileges')
+trap 'ask --execute="SET GLOBAL max_allowed_packet = $was, GLOBAL automatic_sp_privileges = $rights"' EXIT
+ask --execute='SET GLOBAL max_allowed_packet = 1073741824, GLOBAL automatic_sp_privileges = 0'
 "$client" --user="$user" "$plain" --default-character-set=utf8mb4 --binary-mode --max-allowed-packet=1G -- "$1"
 """
 )
