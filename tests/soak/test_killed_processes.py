@@ -21,9 +21,9 @@ import pytest
 
 from tests.soak.rounds import ROUNDS
 from tests.unit.backups_server import PACKAGE, Server, make, use_true_restic
+from tests.unit.backups_shop import program
 from tests.unit.conftest import restic
 from tests.unit.test_backups_postgresql import cluster, databases, psql
-from tests.unit.test_backups_restore import program
 
 __all__ = ["cluster", "restic"]
 

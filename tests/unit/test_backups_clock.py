@@ -42,11 +42,11 @@ def test_a_fill_takes_what_was_saved_last_and_says_so(misdated: Server, capsys: 
     (misdated.place / "engine/shop").unlink()
     assert filled(misdated) == filled(misdated, "postgres") == 0
     assert picture(misdated).read_text() == "the last picture"
-    said = capsys.readouterr().err
+    said = capsys.readouterr().out
     assert "volume:uploads: snapshot " in said
     assert "is dated 2099-01-01 02:17:00 UTC, later than now" in said
     assert "make restore WHAT=web1:postgres/shop AT=" in said
-    assert "volume:letters" not in said, "which stays as it is"
+    assert "volume:letters: snapshot" not in said, "which stays as it is"
 
 
 def test_a_restore_takes_it_too_and_its_plan_says_so(misdated: Server) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.unit.backups_hive import ALL, backup, engine, filled, interrupted, statuses
 from tests.unit.backups_server import Server
 
-from apiary_backups import fill, items  # isort: skip
-from apiary_backups.errors import BackupsError  # isort: skip
+from apiary_backups import fill, filling, items  # isort: skip
+from apiary_backups.errors import BackupsError, UnreachableError  # isort: skip
 from apiary_backups.items import Item  # isort: skip
+from apiary_backups.loading import Load  # isort: skip
+from apiary_backups.restic import Restic  # isort: skip
 
 
 def test_an_empty_volume_is_filled_and_told(hive: Server, capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,6 +128,85 @@ def test_a_fill_that_was_killed_before_anybody_may_log_in_is_gone_on_with(hive: 
     assert engine(hive).calls == []
 
 
+def test_accounts_that_are_refused_say_that_the_data_are_whole_and_how_to_go_on(hive: Server) -> None:
+    backup(hive)
+    (hive.place / "engine/shop").unlink()
+    load_roles = engine(hive).load_roles
+
+    def refused(container: str, content: bytes, *, logins: bool) -> None:
+        if logins:
+            raise BackupsError("Plugin 'mysql_native_password' is not loaded")
+        load_roles(container, content, logins=logins)
+
+    engine(hive).load_roles = refused
+    with pytest.raises(BackupsError, match=r"roles:postgres of .*not loaded; the databases themselves are whole"):
+        filled(hive, "postgres")
+    hive.told["restore"] = False
+    assert filled(hive, "postgres") == 0
+    assert (hive.place / "engine/shop").read_text().startswith("rows of shop")
+    assert backup(hive) == 0
+
+
+def test_one_that_is_damaged_keeps_no_other_from_coming_back(hive: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    backup(hive)
+    places = {name: hive.place / "volumes" / name / "_data" for name in ("uploads", "letters")}
+    hive.told["volumes"] = {"letters": {}, "uploads": {}}
+    (places["uploads"] / "a").unlink()
+    (places["letters"] / "b").unlink()
+    for name in ("blog", "shop"):
+        (hive.place / "engine" / name).unlink()
+    restore, load = fill.Restic.restore, fill.Restic.load
+
+    def damaged(repository: Restic, snapshot: str, target: Path) -> Path:
+        if snapshot == letters.id:
+            raise BackupsError("a pack file is damaged")
+        return restore(repository, snapshot, target)
+
+    def half(repository: Restic, snapshot: str, into: Load) -> None:
+        if snapshot == blog.id:
+            raise BackupsError("a pack file is damaged")
+        load(repository, snapshot, into)
+
+    newest = hive.restic.newest()
+    letters, blog = newest[Item.volume("letters")], newest[Item.of_database("postgres", "blog")]
+    with monkeypatch.context() as patch:
+        patch.setattr(fill.Restic, "restore", damaged)
+        patch.setattr(fill.Restic, "load", half)
+        with pytest.raises(BackupsError, match=r"damaged; to take an older one.* WHAT=web1:volume:letters AT="):
+            filled(hive)
+        with pytest.raises(BackupsError, match=r"damaged; to take an older one.* WHAT=web1:postgres/blog AT="):
+            filled(hive, "postgres")
+    assert (places["uploads"] / "a").read_text() == "a picture"
+    assert (hive.place / "engine/shop").read_text().startswith("rows of shop")
+    assert "roles and logins" not in engine(hive).calls, "who uses the other one would find nothing"
+    # The line that it says.
+    filling.chosen_by_hand(letters.item)
+    filling.chosen_by_hand(blog.item)
+    for place in (places["letters"] / "b", hive.place / "engine/blog"):
+        place.write_text("older")
+    assert filled(hive) == filled(hive, "postgres") == 0
+    assert (hive.place / "engine/blog").read_text() == "older"
+    assert backup(hive) == 0
+
+
+def test_a_repository_that_goes_meanwhile_is_not_asked_for_each_of_them(
+    hive: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup(hive)
+    for name, file in (("uploads", "a"), ("letters", "b")):
+        (hive.place / "volumes" / name / "_data" / file).unlink()
+    asked: list[str] = []
+
+    def unreachable(_: Restic, snapshot: str, target: Path) -> Path:
+        asked.append(snapshot)
+        raise UnreachableError("takes or gives nothing")
+
+    monkeypatch.setattr(fill.Restic, "restore", unreachable)
+    with pytest.raises(UnreachableError, match="takes or gives nothing"):
+        filled(hive)
+    assert len(asked) == 1
+
+
 def test_a_load_that_broke_off_is_begun_anew(hive: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     backup(hive)
     (hive.place / "engine/shop").unlink()
@@ -175,6 +258,10 @@ def refused(*_: object) -> None:
     raise BackupsError("the line breaks")
 
 
+def gone(*_: object) -> None:
+    raise UnreachableError("takes or gives nothing")
+
+
 def test_an_empty_start_is_not_taken_for_half_of_a_load_later(hive: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     backup(hive)
     (hive.place / "engine/shop").unlink()
@@ -196,8 +283,8 @@ def test_what_waited_for_its_fill_and_has_data_by_now_keeps_them(hive: Server, m
     for name in ("blog", "shop"):
         (hive.place / "engine" / name).unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(fill.Restic, "load", refused)  # of the first one, blog
-        with pytest.raises(BackupsError):
+        patch.setattr(fill.Restic, "load", gone)  # of the first one, blog
+        with pytest.raises(UnreachableError):
             filled(hive, "postgres")
     (hive.place / "engine/shop").write_text("by hand")
     assert filled(hive, "postgres") == 0

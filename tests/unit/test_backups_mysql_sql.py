@@ -32,6 +32,7 @@ case $* in
   *"SHOW GRANTS FOR 'zz'"*) [ -z "$BROKEN" ] || exit 1; echo "GRANT ALL ON *.* TO zz" ;;
   *"SHOW GRANTS FOR"*) echo "GRANT zz TO ${*##*FOR }" ;;
   *"@@GLOBAL.max_allowed_packet"*) echo 16777216 ;;
+  *"@@GLOBAL.automatic_sp_privileges"*) echo 1 ;;
   *"@@GLOBAL.skip_networking"*) echo "$*" >>"$SAID"; case $* in *"OR 2 >= 2"*) echo 1 ;; *) echo "$STAYS" ;; esac ;;
   *"SET GLOBAL"*) echo "${*##*--execute=}" >>"$SAID" ;;
   *"--binary-mode"*) cat >>"$SAID"; exit "${LOADED:-0}" ;;
@@ -78,15 +79,41 @@ def test_roles_that_are_not_all_told_are_no_backup(run, version: str) -> None:
 
 
 @pytest.mark.parametrize("status", ["0", "3"])
-@pytest.mark.parametrize(("script", "head"), [(engine_mysql.LOAD, ""), (ENGINES["mysql"].load, "\n")])
+@pytest.mark.parametrize(
+    ("script", "head", "rights"),
+    [(engine_mysql.LOAD, "", ", GLOBAL automatic_sp_privileges = {}"), (ENGINES["mysql"].load, "\n", "")],
+)
 def test_a_server_takes_what_it_once_had_and_is_then_as_strict_as_before(
-    run, tmp_path: Path, script: str, head: str, status: str
+    run, tmp_path: Path, script: str, head: str, rights: str, *, status: str
 ) -> None:
-    """In a dump bytes have twice their length; and the client takes nothing in it for a word to itself."""
+    """In a dump bytes have twice their length; and the client takes nothing in it for a word to itself. Nobody's rights
+    to a routine go with the one of before.
+    """
     done = run(script, "mysql  Ver 9.7.4", f"{head}INSERT\n", LOADED=status)
     assert done.returncode == int(status)
-    raised, lowered = (f"SET GLOBAL max_allowed_packet = {limit}" for limit in (1 << 30, 1 << 24))
+    raised, lowered = (
+        f"SET GLOBAL max_allowed_packet = {limit}{rights.format(own)}" for limit, own in ((1 << 30, 0), (1 << 24, 1))
+    )
     assert (tmp_path / "said").read_text().splitlines() == [raised, "INSERT", lowered]
+
+
+def test_accounts_are_told_and_taken_with_the_same_quotes_whatever_the_server_is_told(run, tmp_path: Path) -> None:
+    """With ANSI_QUOTES and NO_BACKSLASH_ESCAPES a comment on an account ended the fill of a new disk (1064)."""
+    asked = tmp_path / "bin" / "mariadb"
+    asked.write_text(CLIENT.replace("case $* in", 'echo "$*" >>"$ASKED"\ncase $* in', 1))
+    for script in (engine_mysql.ROLES, engine_mysql.LOAD):
+        run(script, "mysql  Ver 9.7.4", ASKED=str(tmp_path / "asked"))
+    lines = [line for line in (tmp_path / "asked").read_text().splitlines() if "FROM mysql.user LIMIT 1" not in line]
+    assert len([line for line in lines if "--user" in line]) > 10
+    assert [line for line in lines if "--user" in line and "SET SESSION sql_mode = ''" not in line] == []
+
+
+def test_a_database_is_emptied_though_one_thing_goes_with_another() -> None:
+    """A package of MariaDB takes its body along: half-way through a restore that was an error (1305), and on its way
+    back too.
+    """
+    assert engine_mysql.CONTENTS.count("CONCAT('DROP ") == 3
+    assert engine_mysql.CONTENTS.count(" IF EXISTS `") == 3
 
 
 def test_a_copy_that_lies_beside_a_database_is_not_saved(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +136,7 @@ def test_databases_have_their_character_set_before_anything_is_loaded(monkeypatc
     databases = "CREATE DATABASE IF NOT EXISTS `shop` CHARACTER SET latin1 COLLATE latin1_german2_ci;\n"
     dump = f"CREATE USER IF NOT EXISTS `a`@`%`;\nGRANT SELECT ON `shop`.`orders` TO `a`@`%`;\n{databases}"
     dump += f"{engine_mysql.HEAD}{{}}\n{engine_mysql.ROLES_MARK.decode()}\n"
-    loaded = loads(monkeypatch, '["shop", "orders"]')
+    loaded = loads(monkeypatch, '["", "shop", "orders"]')
     engine_mysql.load_roles("id", dump.encode(), logins=False)
     engine_mysql.load_roles("id", dump.encode())
     assert loaded == [databases, dump]
@@ -140,15 +167,27 @@ def loads(monkeypatch: pytest.MonkeyPatch, *tables: str) -> list[str]:
         ("SELECT, CREATE ON `shop`.`dropped`", True),
         ("ALL PRIVILEGES ON `shop`.`dropped`", True),
         ("CREATE VIEW ON `shop`.`dropped`", False),
-        ("EXECUTE ON PROCEDURE `shop`.`dropped`", True),
+        ("EXECUTE ON PROCEDURE `shop`.`dropped`", False),
+        ("EXECUTE ON FUNCTION `shop`.`all``of`", False),  # a procedure is none
+        ("EXECUTE, ALTER ROUTINE ON PROCEDURE `shop`.`All``of`", True),
+        ("EXECUTE ON PACKAGE BODY `shop`.`box`", True),
+        ("EXECUTE ON PACKAGE `shop`.`box`", False),
     ],
 )
-def test_a_right_to_a_table_that_was_dropped_since_keeps_nobody_out(
+def test_a_right_to_what_was_dropped_since_keeps_nobody_out(
     monkeypatch: pytest.MonkeyPatch, grant: str, is_given: bool
 ) -> None:
-    """The server keeps it, tells it in SHOW GRANTS, and refuses it (1146): no account after it would come back."""
+    """The server keeps it, tells it in SHOW GRANTS, and refuses it (1146, of a routine whose database was dropped
+    1305): no account after it would come back.
+    """
+    there = (
+        '["", "shop", "orders"]',
+        '["", "sh`op", "a ON `b"]',
+        '["PROCEDURE", "shop", "all`of"]',
+        '["PACKAGE BODY", "shop", "box"]',
+    )
     line = f"GRANT {grant} TO `a`@`%`;\n"
-    loaded = loads(monkeypatch, '["shop", "orders"]', '["sh`op", "a ON `b"]')
+    loaded = loads(monkeypatch, *there)
     engine_mysql.load_roles("id", f"{line}{engine_mysql.ROLES_MARK.decode()}\n".encode())
     assert (line in loaded[0], engine_mysql.ROLES_MARK.decode() in loaded[0]) == (is_given, True)
 

@@ -172,12 +172,13 @@ def test_what_begins_empty_by_another_name_is_told_with_the_line_that_brings_its
     hive.volume("notes", a="has data")
     hive.container("pg", "pgdata")
     told(hive, monkeypatch)
+    capsys.readouterr()
     assert filled(hive, new=True) == filled(hive, "pg") == 0
-    said = capsys.readouterr().err
-    assert "volume:pictures: begins empty; saved and in the stack file no more: uploads (as of 2" in said
+    said = capsys.readouterr().out
+    assert "volume:pictures: is empty; saved and in the stack file no more: uploads (as of 2" in said
     assert "make restore WHAT=web1:volume:uploads TO=pictures" in said
-    assert "notes" not in said
-    assert "letters" not in said
+    assert "volume:letters" not in said
+    assert said.count("in the stack file no more") == 2
     assert "renamed_from: postgres in applications.pg, pulumi up, make restore WHAT=web1:pg" in said
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.backups_server import Server
-from tests.unit.test_backups_restore import program
+from tests.unit.backups_shop import program
 
 from apiary_backups import engine_postgresql as engine  # isort: skip - the module above puts it on the path
 from apiary_backups import restore, serving  # isort: skip

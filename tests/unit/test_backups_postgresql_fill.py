@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.backups_server import Server
+from tests.unit.backups_shop import program
 from tests.unit.test_backups_postgresql import cluster, databases, psql, rows
-from tests.unit.test_backups_restore import program
 
 from apiary_backups import config, fill, restore, serving  # isort: skip - the module above puts it on the path
 from apiary_backups import engine_postgresql as engine  # isort: skip

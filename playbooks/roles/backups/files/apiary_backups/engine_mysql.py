@@ -42,7 +42,10 @@ if ! "$client" --user=mysql --execute='SELECT 1 FROM mysql.user LIMIT 1' >/dev/n
   [ -n "$MYSQL_PWD" ] || [ -z "$file" ] || MYSQL_PWD=$(cat "$file")
   export MYSQL_PWD
 fi
-ask() { "$client" --user="$user" --default-character-set=utf8mb4 --batch --skip-column-names --raw "$@"; }
+# What quotes and backslashes mean is a matter of the server's sql_mode, and so is how it spells them.
+plain="--init-command=SET SESSION sql_mode = ''"
+said() { "$client" --user="$user" --default-character-set=utf8mb4 --batch --skip-column-names --raw "$@"; }
+ask() { said "$plain" "$@"; }
 """
 QUERY = CLIENT + 'ask --execute="$1"'
 # As in engine_postgresql: the first start of an official image.
@@ -93,22 +96,28 @@ ask --execute="SET group_concat_max_len = 1000000; SELECT CONCAT('-- apiary: {\\
 echo '-- apiary: end'
 """
 )
-# A trigger goes with its table.
+# A trigger goes with its table, and with a package its body, which is a routine of its own.
 CONTENTS = """\
 SELECT CONCAT('DROP ', CASE table_type WHEN 'VIEW' THEN 'VIEW' WHEN 'SEQUENCE' THEN 'SEQUENCE' ELSE 'TABLE' END,
-  ' `', REPLACE(table_name, '`', '``'), '`;') FROM information_schema.tables WHERE table_schema = {of};
-SELECT CONCAT('DROP ', routine_type, ' `', REPLACE(routine_name, '`', '``'), '`;')
+  ' IF EXISTS `', REPLACE(table_name, '`', '``'), '`;') FROM information_schema.tables WHERE table_schema = {of};
+SELECT CONCAT('DROP ', routine_type, ' IF EXISTS `', REPLACE(routine_name, '`', '``'), '`;')
   FROM information_schema.routines WHERE routine_schema = {of};
-SELECT CONCAT('DROP EVENT `', REPLACE(event_name, '`', '``'), '`;')
+SELECT CONCAT('DROP EVENT IF EXISTS `', REPLACE(event_name, '`', '``'), '`;')
   FROM information_schema.events WHERE event_schema = {of}"""
-# In a dump bytes have twice their length: a server that took a row may refuse its statement.
+# Whatever a right may name by itself, as missing.without_gone knows it.
+NAMEABLE = """\
+SELECT JSON_ARRAY('', table_schema, table_name) FROM information_schema.tables
+UNION ALL SELECT JSON_ARRAY(routine_type, routine_schema, LOWER(routine_name)) FROM information_schema.routines"""
+# In a dump bytes have twice their length: a server that took a row may refuse its statement. And what somebody may do
+# with a routine goes by itself with the routine, which a dump drops and makes anew.
 LOAD = (
     CLIENT
     + """\
 was=$(ask --execute='SELECT @@GLOBAL.max_allowed_packet')
-trap 'ask --execute="SET GLOBAL max_allowed_packet = $was"' EXIT
-ask --execute='SET GLOBAL max_allowed_packet = 1073741824'
-"$client" --user="$user" --default-character-set=utf8mb4 --binary-mode --max-allowed-packet=1G -- "$1"
+rights=$(ask --execute='SELECT @@GLOBAL.automatic_sp_privileges')
+trap 'ask --execute="SET GLOBAL max_allowed_packet = $was, GLOBAL automatic_sp_privileges = $rights"' EXIT
+ask --execute='SET GLOBAL max_allowed_packet = 1073741824, GLOBAL automatic_sp_privileges = 0'
+"$client" --user="$user" "$plain" --default-character-set=utf8mb4 --binary-mode --max-allowed-packet=1G -- "$1"
 """
 )
 
@@ -187,15 +196,14 @@ def load(container: str, database: str) -> Load:
 
 def load_roles(container: str, roles_dump: bytes, *, logins: bool = True) -> None:
     """Make the saved accounts and databases where they are not there, and give them what they had; with `logins` off
-    the databases alone, with their character sets, and nobody can log in yet. What accounts may can name tables, which
-    have to be there. Raises BackupsError.
+    the databases alone, with their character sets, and nobody can log in yet. What accounts may can name tables and
+    routines, which have to be there. Raises BackupsError.
     """
     if ROLES_MARK not in roles_dump:
         raise BackupsError("the saved roles break off before their end")
     if logins:
-        found = _ask(container, "SELECT JSON_ARRAY(table_schema, table_name) FROM information_schema.tables")
-        tables = {tuple(json.loads(line)) for line in found.splitlines() if line}
-        roles_dump = missing.without_gone(roles_dump.decode(), tables).encode()
+        present = {tuple(json.loads(line)) for line in _ask(container, NAMEABLE).splitlines() if line}
+        roles_dump = missing.without_gone(roles_dump.decode(), present).encode()
     else:  # nothing is owned by an account here
         roles_dump = b"".join(line for line in roles_dump.splitlines(keepends=True) if line.startswith(CREATES))
     docker.execute(container, "sh", "-c", LOAD, "apiary", "mysql", stdin=roles_dump)
@@ -248,4 +256,4 @@ def only_missing(container: str, roles_dump: bytes, database: str) -> bytes:
 
 def answer(container: str, database: str, sql: str) -> str:
     """What a question is answered with, one row a line. Raises BackupsError."""
-    return docker.execute(container, "sh", "-c", CLIENT + 'ask --execute="$2" -- "$1"', "apiary", database, sql)
+    return docker.execute(container, "sh", "-c", CLIENT + 'said --execute="$2" -- "$1"', "apiary", database, sql)

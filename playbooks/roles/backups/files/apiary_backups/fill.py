@@ -14,14 +14,14 @@ import argparse
 import os
 import shutil
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from apiary_backups import chosen, docker, filling, lock, quiet
 from apiary_backups.config import Config
 from apiary_backups.engines import BY_NAME
-from apiary_backups.errors import BackupsError
+from apiary_backups.errors import BackupsError, UnreachableError
 from apiary_backups.filling import has_data
 from apiary_backups.items import Item
 from apiary_backups.journal import torn
@@ -72,6 +72,7 @@ def volumes(config: Config, *, is_new: bool = False) -> None:
     repository = opened(config)
     snapshots = repository.snapshots()
     newest = {one.item: one for one in snapshots}
+    failed: list[BackupsError] = []
     for item, place in places.items():
         if item not in newest:
             say(f"{item}: nothing was ever saved of it")
@@ -80,9 +81,16 @@ def volumes(config: Config, *, is_new: bool = False) -> None:
         elif has_data(place):
             say(f"{item}: there are data in it, which stay")
         else:
-            with _told(config, newest[item], snapshots):
-                put_in_place(repository, newest[item].id, place)
+            try:
+                with _told(config, newest[item], snapshots):
+                    put_in_place(repository, newest[item].id, place)
+            except UnreachableError:
+                raise
+            except BackupsError as error:
+                failed.append(error)
+                continue
         filling.end(item)
+    _raise(failed)
 
 
 def _say_renamed(config: Config, item: Item, newest: Mapping[Item, Snapshot]) -> None:
@@ -99,9 +107,8 @@ def _say_renamed(config: Config, item: Item, newest: Mapping[Item, Snapshot]) ->
         else f"renamed_from: {gone[0].name} in applications.{item.name}, pulumi up, {restored}{item.name}"
     )
     say(
-        f"{item}: begins empty; saved and in the stack file no more: {those}; where it is one of these by another "
-        f"name: {line}",
-        is_bad=True,
+        f"{item}: is empty; saved and in the stack file no more: {those}; where it is one of these by another "
+        f"name: {line}"
     )
 
 
@@ -161,13 +168,28 @@ def databases(config: Config, application: str) -> None:
     # Also the databases, as they were. Nobody can log in before all is there: an application of another server might
     # find no tables and make its own.
     engine.load_roles(container, content, logins=False)
+    failed: list[BackupsError] = []
     for snapshot in empty:
-        with _told(config, snapshot, snapshots):
-            filling.begin(snapshot.item)
-            engine.prepare(container, snapshot.item.database)
-            repository.load(snapshot.id, engine.load(container, snapshot.item.database))
+        try:
+            with _told(config, snapshot, snapshots):
+                filling.begin(snapshot.item)
+                engine.prepare(container, snapshot.item.database)
+                repository.load(snapshot.id, engine.load(container, snapshot.item.database))
+        except UnreachableError:
+            raise
+        except BackupsError as error:
+            failed.append(error)
+            continue
         filling.end(snapshot.item)
-    engine.load_roles(container, content, logins=True)
+    _raise(failed)
+    try:
+        engine.load_roles(container, content, logins=True)
+    except BackupsError as error:
+        raise BackupsError(
+            f"{roles.item} of {moment(roles.time)}: {error}; the databases themselves are whole; where another version "
+            f"of the server refuses what that one had, go back to its image, or set servers.{config.server}.restore to "
+            "false, which goes on with the accounts that the stack file has"
+        ) from None
     filling.forget(volumes=False, server=application)
     say(f"{roles.item}: as of {moment(roles.time)}")
 
@@ -194,17 +216,25 @@ def _is_empty(is_empty: bool, snapshot: Snapshot) -> bool:
     return False
 
 
+def _raise(failed: Sequence[BackupsError]) -> None:
+    """One that can't be filled keeps no other from being, and is then said."""
+    if failed:
+        raise BackupsError("; ".join(map(str, failed)))
+
+
 @contextmanager
 def _told(config: Config, snapshot: Snapshot, others: Iterable[Snapshot]) -> Iterator[None]:
     """Say what came from when, or which it was that failed."""
     for line in chosen.ahead(others, snapshot, config.server):
-        say(line, is_bad=True)
+        say(line)
     begun = time.monotonic()
     try:
         yield
     except BackupsError as error:
-        raise BackupsError(
-            f"{snapshot.item} of {moment(snapshot.time)} (snapshot {snapshot.id[:8]}): {error}"
-        ) from None
+        which = f"{snapshot.item} of {moment(snapshot.time)} (snapshot {snapshot.id[:8]}): {error}"
+        if isinstance(error, UnreachableError):
+            raise UnreachableError(which) from None
+        line = f"make restore WHAT={config.server}:{chosen.shown(snapshot.item)} AT=..."
+        raise BackupsError(f"{which}; to take an older one, and then pulumi up: {line}") from None
     seconds = time.monotonic() - begun
     say(f"{snapshot.item}: {size(snapshot.bytes)} as of {moment(snapshot.time)}, in {seconds:.1f} s")

@@ -10,7 +10,10 @@ import re
 from collections.abc import Collection
 
 CREATES = ("CREATE USER IF NOT EXISTS ", "CREATE ROLE IF NOT EXISTS ")
-ON_TABLE = re.compile(r"GRANT (?P<rights>.+) ON `(?P<database>(?:[^`]|``)+)`\.`(?P<table>(?:[^`]|``)+)` TO ")
+ON_ONE = re.compile(
+    r"GRANT (?P<rights>.+) ON (?P<kind>(?:PROCEDURE|FUNCTION|PACKAGE BODY|PACKAGE) )?"
+    r"`(?P<database>(?:[^`]|``)+)`\.`(?P<name>(?:[^`]|``)+)` TO "
+)
 MAKES = re.compile(r"ALL PRIVILEGES$|(.*, )?CREATE(,|$)")
 GRANTS = ("GRANT ", "REVOKE ", "SET DEFAULT ROLE ")
 
@@ -70,17 +73,23 @@ def mysql(dump: str, present: Collection[tuple[str, str]], identifier: str) -> s
     return "\n".join(kept) + "\n"
 
 
-def without_gone(dump: str, tables: Collection[tuple[str, str]]) -> str:
-    """Saved accounts of MariaDB and MySQL but for rights to tables that are not among these (database, name): the
-    server keeps them when a table is dropped, and refuses them for one that is not there, unless they make it.
+def without_gone(dump: str, present: Collection[tuple[str, str, str]]) -> str:
+    """Saved accounts of MariaDB and MySQL but for rights to what is not among these (kind, database, name): the server
+    keeps them when a table is dropped, or a database with its routines, and refuses them for what is not there; but for
+    a table that they may make. The kind is empty for a table; a routine's name is in small letters.
     """
     kept = []
     for line in dump.splitlines():
-        found = ON_TABLE.match(line)
-        is_gone = found and tuple(one.replace("``", "`") for one in found.group("database", "table")) not in tables
-        if not (is_gone and found and not MAKES.match(found["rights"])):
+        found = ON_ONE.match(line)
+        if found is None or _one(found) in present or (not found["kind"] and MAKES.match(found["rights"])):
             kept.append(line)
     return "\n".join(kept) + "\n"
+
+
+def _one(found: re.Match[str]) -> tuple[str, str, str]:
+    kind = (found["kind"] or "").strip()
+    database, name = (one.replace("``", "`") for one in found.group("database", "name"))
+    return kind, database, name.lower() if kind else name
 
 
 def _account(text: str) -> tuple[str, str]:
