@@ -162,8 +162,13 @@ def _environments(scene: Scene, active: Mapping[str, One]) -> None:
         server = databases.recognised(one.entry.name, one.image, one.environment, held)
         if server is not None and not one.is_job:
             scene.servers[one.entry.name] = server
-        if not one.is_job:
-            common |= dict.fromkeys(_aliases(one), one.entry.name)
+        for alias in dict.fromkeys(_aliases(one)) if not one.is_job else ():
+            first = common.setdefault(alias, one.entry.name)
+            if first != one.entry.name and alias not in active:
+                scene.told.differs(
+                    one.at("networks", alias),
+                    f"it stands for {first} and {one.entry.name} there, in turn; here for {first}",
+                )
     common |= {service: one.entry.name for service, one in active.items() if not one.is_job}
     for one in active.values():
         hosts = dict(common)

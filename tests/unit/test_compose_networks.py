@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operations.coming.told import Outcome
-from tests.unit.compose_kit import converted, verdicts
+from tests.unit.compose_kit import converted, variables, verdicts
 
 FILES = {
     "compose.yaml": """
@@ -26,3 +26,14 @@ def test_who_believes_the_network_that_containers_had_is_told_that_it_is_another
         assert any(f"{subnet} in it was the network" in words and "172.30.0.0/24" in words for words in found), told
     assert told["services.web.environment.TRUST_PROXY"][0] is Outcome.DIFFERS
     assert "services.web.environment.OTHER" not in told
+
+
+def test_a_name_that_stood_for_two_services_stands_for_the_first():
+    done = converted("""
+services:
+  app: {image: shop/app, restart: always, networks: {inner: {aliases: [api.internal]}}}
+  worker: {extends: {service: app}, command: work, environment: {API: "http://api.internal:8080"}}
+networks: {inner: {}}
+""")
+    assert variables(done, "worker")["API"] == "http://${$app}:8080"
+    assert "it stands for app and worker there" in verdicts(done)['services.worker.networks["api.internal"]'][1]
