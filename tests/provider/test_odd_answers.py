@@ -40,6 +40,7 @@ def at(seconds: float) -> str:
         ({"retry-after": "nan"}, 1, 4),
         ({"retry-after": "²"}, 1, 4),
         ({"retry-after": "Mon, 30 Nov 2026 07:00:00", "date": "x"}, 1, 4),
+        ({"retry-after": f"Mon, {10**20} Nov 2026 07:00:00 GMT"}, 1, 4),
         ({}, 1, 4),
     ],
     ids=str,
