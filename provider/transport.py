@@ -196,13 +196,13 @@ class Transport:
             said = answer.read().decode(errors="replace")
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            cause = TimeoutError(f"not all of it within {whole:.0f} s") if late.is_set() else error
+            cause = TimeoutError(f"the answer did not end within {whole:.0f} s") if late.is_set() else error
             raise _Unanswered(cause, sent=True) from error
         finally:
             watch.cancel()
         if late.is_set():
             connection.close()
-            raise _Unanswered(TimeoutError(f"not all of it within {whole:.0f} s"), sent=True)
+            raise _Unanswered(TimeoutError(f"the answer did not end within {whole:.0f} s"), sent=True)
         self._keep(connection, kept=not answer.will_close)
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, said
 
