@@ -242,7 +242,7 @@ class Instance(VultrResource):
         taken["features"] = taken["features"] or []
         taken["backups"] = "enabled" if backup.get("enabled") else "disabled"
         taken["backupsSchedule"] = (
-            {"type": backup.get("type", "")} | {k: int(backup.get(k) or 0) for k in ("hour", "dow", "dom")}
+            {"type": backup.get("type", "")} | {k: self.value(k, backup.get(k), "int") for k in ("hour", "dow", "dom")}
             if backup.get("enabled")
             else None
         )

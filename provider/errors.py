@@ -16,7 +16,7 @@ ADVICE = {
         "the user of this API key may not do that. Give it the right in Vultr's portal (Account > Users), or set "
         "another key: `pulumi config set --secret vultr:apiKey KEY`"
     ),
-    408: "it came too late to whoever answers for Vultr; say it again, it goes on from there",
+    408: "Vultr did not get all of the request in time; say it again, it goes on from there",
     404: "what the request names is not there; `pulumi refresh` looks what else has gone",
     429: "the account's limit of requests is used up by something else; say it again in some minutes",
 }

@@ -14,8 +14,10 @@ from provider.protocol.schema import ZERO, Prop, Table
 WORDS = {"string": "text", "int": "a whole number", "float": "a number", "bool": "true or false", "map": "a map"}
 
 
-def fit(table: Table, values: Mapping[str, Value], wrong: dict[str, str], path: str = "") -> dict[str, Value]:
-    """The values, each of its property's kind. `wrong` gets those that can't be: path, and what was expected."""
+def fit(
+    table: Table, values: Mapping[str, Value], wrong: dict[str, tuple[str, str]], path: str = ""
+) -> dict[str, Value]:
+    """The values, each of its property's kind. `wrong` gets those that can't be: path, what was expected, what is."""
     return {
         name: _fit(table[name], value, wrong, f"{path}{name}") if name in table else value
         for name, value in values.items()
@@ -40,7 +42,7 @@ def _quoted(said: Value, kind: str) -> Value:
     return str(said) if kind == "string" and isinstance(said, int | float) and not isinstance(said, bool) else said
 
 
-def _fit(prop: Prop, value: Value, wrong: dict[str, str], path: str) -> Value:
+def _fit(prop: Prop, value: Value, wrong: dict[str, tuple[str, str]], path: str) -> Value:
     if value is None or value is UNKNOWN:
         return value
     if isinstance(value, Mapping):
@@ -56,13 +58,13 @@ def _fit(prop: Prop, value: Value, wrong: dict[str, str], path: str) -> Value:
             return _SCALARS[prop.kind](value)
         except (TypeError, ValueError):
             pass
-    wrong[path] = f"expected {_word(prop)}, got {value!r}"
+    wrong[path] = f"expected {_word(prop)}", repr(value)
     return value
 
 
-def _element(inner: Prop, value: Value, wrong: dict[str, str], path: str) -> Value:
+def _element(inner: Prop, value: Value, wrong: dict[str, tuple[str, str]], path: str) -> Value:
     if value is None:
-        wrong[path] = f"expected {_word(inner)}, got nothing"
+        wrong[path] = f"expected {_word(inner)}", "nothing"
     return _fit(inner, value, wrong, path)
 
 

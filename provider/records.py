@@ -60,7 +60,7 @@ class DnsRecord(VultrResource):
                 return super().order(client, path, body, inputs)
             except ApiError as error:
                 first, *rest = self.differing(client, inputs, "", error)
-            self.without(client, inputs, rest, lambda: self.place(client, inputs, first, name_of(first)))
+            self.without(client, inputs, rest, lambda: self.place(client, inputs, first, str(inputs.get("name") or "")))
             return super().order(client, path, body, inputs)
 
     def settle(self, client: Client, id: str, inputs: Props) -> None:
@@ -135,10 +135,10 @@ class DnsRecord(VultrResource):
         path = self.where(wanted)
         before = plugin(client.ctx).ledger.before(path, lambda: client.entries(path, self.listed))
         for entry in before:
-            if name_of(entry) != aside_of(entry, wanted) or str(entry.get("id")) == id:
+            if not is_aside(entry, wanted) or str(entry.get("id")) == id:
                 continue
             found = self.by_id(client, str(entry.get("id")), wanted)
-            if found is not None and found.get("type") == wanted["type"] and name_of(found) == aside_of(found, wanted):
+            if found is not None and found.get("type") == wanted["type"] and is_aside(found, wanted):
                 self.back(client, wanted, [found])
 
     def place(self, client: Client, wanted: Props, entry: Props, name: str, ttl: int = 0) -> None:
@@ -165,7 +165,7 @@ class DnsRecord(VultrResource):
                         raise
                     self.place(client, wanted, entry, home)
                 found = self.by_id(client, str(entry["id"]), wanted)
-                problem = "" if found is None or name_of(found) == home.lower() else "Vultr keeps it there"
+                problem = "" if found is None or name_of(found) == name_of({"name": home}) else "Vultr keeps it there"
             except Failure as error:
                 problem = str(error)
             if problem:
@@ -195,13 +195,18 @@ class DnsRecord(VultrResource):
 
 def name_of(record: Props) -> str:
     """A record's name within its zone, to compare by."""
-    return str(record.get("name") or "").lower()
+    return spelling.host(str(record.get("name") or ""))
 
 
 def aside_of(entry: Props, wanted: Props) -> str:
     """Where a record stands aside of the name of `wanted`: alone there, and it tells where it belongs."""
-    home = name_of(wanted).replace("*", "any")
+    home = str(wanted.get("name") or "").lower().replace("*", "any")
     return f"ttl-{entry.get('id')}" + (f".{home}" if home else "")
+
+
+def is_aside(entry: Props, wanted: Props) -> bool:
+    """Whether a record stands aside of the name of `wanted`."""
+    return name_of(entry) == name_of({"name": aside_of(entry, wanted)})
 
 
 def shown(wanted: Props) -> str:

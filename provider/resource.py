@@ -160,10 +160,16 @@ class VultrResource(Creation):
 
     def check(self, ctx: Context, olds: Props, news: Props) -> tuple[Props, list[CheckFailure]]:
         """A missing property is named as the older bridge does it; a value of another kind is refused first."""
-        wrong: dict[str, str] = {}
+        wrong: dict[str, tuple[str, str]] = {}
         news = fit(self.properties, news, wrong)
         if wrong:
-            return news, [self._wrong(ctx, path, text) for path, text in wrong.items()]
+            # What is secret is not shown, nor anything beside it.
+            hidden = {str(path[0]) for path in ctx.secret_paths} | {n for n, p in self.properties.items() if p.secret}
+            shown = {
+                path: f"{expected}, got {'a secret' if re.split(r'[.[]', path)[0] in hidden else value}"
+                for path, (expected, value) in wrong.items()
+            }
+            return news, [self._wrong(ctx, path, text) for path, text in shown.items()]
         inputs, failures = super().check(ctx, olds, news)
         return inputs, [CheckFailure(f.property, missing(ctx.name, f.reason)) for f in failures]
 

@@ -57,12 +57,20 @@ def data(value: Value, beside: Props) -> Value:
 
 
 def host(text: str) -> str:
-    """A host's name, whatever its case and last dot, and whether its letters are written as they are or as `xn--`."""
-    name = text.lower().removesuffix(".")
+    """A host's name, whatever its case and last dot, and whether its letters are written as they are or as `xn--`.
+
+    SRV's weight and port may stand before it.
+    """
+    *front, name = text.lower().removesuffix(".").split(" ")
+    return " ".join([*front, ".".join(letters(label) for label in name.split("."))])
+
+
+def letters(label: str) -> str:
+    """One step of a host's name as its letters; as it is where it has none of its own."""
     try:
-        return name.encode("ascii").decode("idna") if "xn--" in name else name
+        return label.encode("ascii").decode("idna") if label.startswith("xn--") else label
     except UnicodeError:
-        return name
+        return label
 
 
 def unquoted(text: str) -> str:

@@ -56,5 +56,5 @@ def _kind(plan: str) -> str:
 
 def _size(plan: str) -> float:
     """Its memory, so that half and twice of it are equally far."""
-    found = re.search(r"-([\d.]+)gb?(?:-|$)", plan)
+    found = re.search(r"-(\d+(?:\.\d+)?)gb?(?:-|$)", plan)
     return math.log2(max(float(found[1]), 0.1)) if found else 0.0

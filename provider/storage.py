@@ -49,7 +49,7 @@ class ObjectStorage(VultrResource):
         if not state.get("tierId"):
             entries = client.entries(self.path, self.listed)
             tiers = [entry.get("tier") or {} for entry in entries if entry.get("id") == id]
-            taken["tierId"] = int(tiers[0].get("OBJSTORETIERID") or 0) if tiers else 0
+            taken["tierId"] = self.value("tier", tiers[0].get("OBJSTORETIERID"), "int") if tiers else 0
         return taken
 
     def alter(self, client: Client, id: str, olds: Props, news: Props) -> None:
@@ -142,7 +142,7 @@ class VirtualFileSystemStorage(VultrResource):
         billing, size = found.get("billing") or {}, found.get("storage_size") or {}
         there = self.attachments(client, id)
         return self.taken(found) | {
-            "sizeGb": int(size.get("gb") or 0),
+            "sizeGb": self.value("storage_size", size.get("gb"), "int"),
             "cost": billing.get("monthly") or 0,
             "charges": billing.get("charges") or 0,
             "tags": sorted(found.get("tags") or []),

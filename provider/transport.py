@@ -186,7 +186,8 @@ class Transport:
         except (OSError, http.client.HTTPException) as error:
             raise _Unanswered(error, sent=False) from error
         late = threading.Event()
-        watch = threading.Timer(whole, _break_off, (connection, late))
+        # The socket itself: a connection forgets that of its last answer before that has been read.
+        watch = threading.Timer(whole, _break_off, (connection.sock, late))
         watch.daemon = True
         watch.start()
         try:
@@ -195,13 +196,13 @@ class Transport:
             said = answer.read().decode(errors="replace")
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            cause = TimeoutError(f"not all of it within {whole:.0f} s") if late.is_set() else error
+            cause = TimeoutError(f"the answer did not end within {whole:.0f} s") if late.is_set() else error
             raise _Unanswered(cause, sent=True) from error
         finally:
             watch.cancel()
         if late.is_set():
             connection.close()
-            raise _Unanswered(TimeoutError(f"not all of it within {whole:.0f} s"), sent=True)
+            raise _Unanswered(TimeoutError(f"the answer did not end within {whole:.0f} s"), sent=True)
         self._keep(connection, kept=not answer.will_close)
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, said
 
@@ -250,12 +251,13 @@ class Transport:
         return connection
 
 
-def _break_off(connection: http.client.HTTPSConnection, late: threading.Event) -> None:
+def _break_off(channel: socket.socket | None, late: threading.Event) -> None:
     """End a connection that another thread reads from."""
     late.set()
-    if connection.sock is not None:
+    if channel is not None:
         with contextlib.suppress(OSError):  # it has ended just now
-            connection.sock.shutdown(socket.SHUT_RDWR)
+            # Not TLS's own, which takes from the reader what it reads with.
+            socket.socket.shutdown(channel, socket.SHUT_RDWR)
 
 
 def retry_after(headers: Mapping[str, str]) -> float:
@@ -264,7 +266,7 @@ def retry_after(headers: Mapping[str, str]) -> float:
     with contextlib.suppress(ValueError):
         if math.isfinite(seconds := float(asked)):
             return max(seconds, 0.0)
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, OverflowError):
         # By the clock of who asks, which may not be this machine's.
         now = _moment(headers["date"]) if "date" in headers else datetime.now(UTC)
         return max((_moment(asked) - now).total_seconds(), 0.0)
@@ -272,7 +274,7 @@ def retry_after(headers: Mapping[str, str]) -> float:
 
 
 def _moment(text: str) -> datetime:
-    """A time as HTTP writes it. Raises ValueError."""
+    """A time as HTTP writes it. Raises ValueError, OverflowError."""
     moment = parsedate_to_datetime(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 

@@ -25,10 +25,14 @@ QUERY = re.compile(
     r"=(?P<value>[^&;\s\"']+)",
     re.IGNORECASE,
 )
-BEHIND = re.compile(r"[?&;][^\s\"']*")
+BEHIND = re.compile(r"/?[?&;][^\s\"']*")
+ANOTHER = re.compile(r"[,;]+[A-Za-z][A-Za-z0-9+.-]*://")  # of a list
 
 
 def behind(text: str, at: int) -> Iterator[re.Match[str]]:
     """What `QUERY` finds in what stands right behind a URL, which ends at a place."""
     found = BEHIND.match(text, at)
-    return QUERY.finditer(text, at, found.end()) if found else iter(())
+    if not found:
+        return iter(())
+    following = ANOTHER.search(text, at, found.end())
+    return QUERY.finditer(text, at, following.start() if following else found.end())

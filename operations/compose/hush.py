@@ -21,9 +21,10 @@ _GIVES = re.compile(
 )
 _WORD = r"(?<![\w{{^])(){}(?!\w)"
 _GIVEN = (
-    r"(?im)((?<![\w-])(?:(?:db|database|pg|postgres|mysql|sql)[_-]?)?(?:password|passwd|pass|pwd)[\"']?\]?"
-    r"[ \t]*(?:=>|[:=])[ \t]*[\"']?){}(?=[\"']?[ \t]*[,;]?[ \t]*$)"
+    r"(?im:((?<![\w-])(?:(?:db|database|pg|postgres|mysql|sql)[_-]?)?(?:password|passwd|pass|pwd)[\"']?\]?"
+    r"[ \t]*(?:=>|[:=])[ \t]*[\"']?){}(?=[\"']?[ \t]*[,;]?[ \t]*$))"
 )
+_REFERENCE = r"(?<!\$)\$\{[^{}]*\}"
 _SHORTEST = 8  # characters; shorter ones stand in texts by chance
 
 
@@ -62,7 +63,7 @@ def _in_variables(one: One) -> None:
         is_file = "\n" in text
         # In one line, what equals a database's password may be anything; who means it says so by its name (Client).
         made = _referred(one, text, at, also_databases=is_file)
-        variables[name] = re.sub(r"^\$\{(_secrets\^\w+)\}$", r"\1", made)
+        variables[name] = re.sub(r"\A\$\{(_secrets\^\w+)\}\Z", r"\1", made)
         if is_file:
             _seen(one, str(variables[name]), at)
 
@@ -101,19 +102,26 @@ def _referred(one: One, text: str, at: Path, *, also_databases: bool = True) -> 
     known: dict[str, Reference] = {value: UserSecretRef(name) for name, value in one.scene.secrets.values.items()}
     for app, database in one.client.uses.items() if also_databases else ():
         known |= dict.fromkeys(one.scene.servers[app].passwords, SecretRef(app, database, "password"))
+    # A role and its database keep their names, also where somebody's secret is the same word.
+    names = {*one.client.uses.values(), *(name for more in one.client.more.values() for name in more)}
     for value, reference in sorted(known.items(), key=lambda item: -len(item[0])):
-        spelt = content([value])
-        if spelt not in text:
-            continue
         # A short one, or a word, stands in texts by chance, but not behind the word for a database's password.
-        around = _WORD if _is_told(value) else _GIVEN if isinstance(reference, SecretRef) else None
-        pattern = around.format(re.escape(spelt)) if around else None
-        if pattern is None or not re.search(pattern, text):
+        is_told = _is_told(value) and value not in names
+        around = _WORD if is_told else _GIVEN if isinstance(reference, SecretRef) else None
+        made = _put(text, around.format(re.escape(content([value]))), content([reference])) if around else text
+        if made == text:
             continue
-        text = re.sub(pattern, rf"\g<1>{content([reference])}", text)
+        text = made
         if isinstance(reference, SecretRef):
             role = one.client.uses.get(reference.application)
             one.told.differs(
                 at, f"the password of {reference.application} in it is the generated one now, that of the role {role}"
             )
     return text
+
+
+def _put(text: str, pattern: str, reference: str) -> str:
+    """The text with a reference behind the first group of a pattern; within other references nothing is looked for."""
+    return re.sub(
+        f"{_REFERENCE}|{pattern}", lambda found: found[0] if found[1] is None else f"{found[1]}{reference}", text
+    )

@@ -186,6 +186,8 @@ class Client:
         parts: Parts = []
         at = 0
         for match in pattern.finditer(value):
+            if match.start() < at:  # a part of what stood behind the last one
+                continue
             app = self.hosts.get(match["host"])
             replaced: list[Replaced] = []
             if app is not None:

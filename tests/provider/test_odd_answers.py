@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import email.utils
 import http.client
+import re
 from typing import Any
 
 import pytest
@@ -40,6 +41,7 @@ def at(seconds: float) -> str:
         ({"retry-after": "nan"}, 1, 4),
         ({"retry-after": "²"}, 1, 4),
         ({"retry-after": "Mon, 30 Nov 2026 07:00:00", "date": "x"}, 1, 4),
+        ({"retry-after": f"Mon, {10**20} Nov 2026 07:00:00 GMT"}, 1, 4),
         ({}, 1, 4),
     ],
     ids=str,
@@ -183,6 +185,41 @@ def test_a_number_that_is_none_is_said_and_loses_no_server(engine: Engine, api: 
     left = engine.partly("Create", "Instance", properties=engine.inputs("Instance", **INSTANCE))
     assert "Vultr says that ram of this instance is 'much', which is no number" in str(left)
     assert list(api.objects["/v2/instances"]) == [left.id]
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "path", "answer", "what"),
+    [
+        (
+            "Instance",
+            {},
+            "/backup-schedule$",
+            {"backup_schedule": {"enabled": True, "type": "daily", "hour": "h"}},
+            "hour",
+        ),
+        ("VirtualFileSystemStorage", {}, "/vfs/v$", {"id": "v", "storage_size": {"gb": "h"}}, "storage_size"),
+        (
+            "ObjectStorage",
+            {"tierId": None},
+            "per_page",
+            {"object_storages": [{"id": "v", "tier": {"OBJSTORETIERID": "h"}}]},
+            "tier",
+        ),
+    ],
+)
+def test_no_number_within_an_answer_ends_in_a_traceback(  # noqa: PLR0917
+    engine: Engine, api: FakeApi, kind: str, more: JSON, path: str, answer: JSON, what: str
+) -> None:
+    whole: JSON = {
+        "instance": {"id": "v"},
+        "object_storage": {"id": "v"},
+        "instances": [],
+        "vfs": [],
+        "attachments": [],
+    }
+    api.rules.append(lambda m, asked, b: (200, answer if re.search(path, asked) else whole))
+    with pytest.raises(Failure, match=f"Vultr says that {what} of this .* is 'h', which is no number"):
+        engine("Read", kind, id="v", properties={"id": "v", "region": "ewr", **more}, inputs={})
 
 
 def test_what_a_volume_costs_is_no_whole_number(engine: Engine, api: FakeApi) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import ediri_vultr
 import pytest
 
-from provider.protocol.base import UNKNOWN, Failure, decode
+from provider.protocol.base import UNKNOWN, Failure, Secret, decode
 from provider.protocol.bridge import Prop
 from provider.protocol.schema import known
 from provider.types import PROPERTIES
@@ -148,6 +148,21 @@ def test_what_is_of_another_kind_is_refused_by_its_name(engine: Engine, kind: st
     """Letters of a text are no tags."""
     [failure] = engine("Check", kind, olds={}, news=ALL[kind] | news)["failures"]
     assert text in failure["reason"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "news"),
+    [
+        ("LoadBalancer", {"ssl": "hush-hush"}),
+        ("LoadBalancer", {"ssl": {"privateKey": ["hush-hush"], "certificate": "c"}}),
+        ("Instance", {"userData": Secret({"password": "hush-hush"})}),
+        ("Instance", {"appVariables": {"a": Secret(["hush-hush"])}}),
+    ],
+)
+def test_what_is_secret_is_not_shown_where_it_is_refused(engine: Engine, kind: str, news: JSON) -> None:
+    [failure] = engine("Check", kind, olds={}, news=ALL[kind] | news)["failures"]
+    assert "got a secret. Examine" in failure["reason"]
+    assert "hush" not in str(failure)
 
 
 @pytest.mark.parametrize("kind", PROPERTIES)

@@ -27,6 +27,16 @@ SPELLINGS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {**RECORD, "name": "_sip._tcp", "type": "SRV", "data": "5 5060 SIP.example.com.", "priority": 0},
         {"data": "5 5060 sip.example.com", "name": "_SIP._tcp"},
     ),
+    "SRV in Unicode": (
+        "DnsRecord",
+        {**RECORD, "name": "_sip._tcp", "type": "SRV", "data": "5 5060 xn--bcher-kva.example.", "priority": 0},
+        {"data": "5 5060 bücher.example"},
+    ),
+    "half of a name in Unicode": (
+        "DnsRecord",
+        {**RECORD, "type": "CNAME", "data": "bücher.xn--p1ai"},
+        {"data": "xn--bcher-kva.рф"},
+    ),
     "name in Unicode": (
         "DnsRecord",
         {**RECORD, "name": "xn--bcher-kva", "type": "A", "data": "192.0.2.1"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -64,6 +65,26 @@ def test_a_set_gets_another_ttl_and_keeps_its_ids(engine: Engine, api: FakeApi, 
     assert not api.requests("DELETE")
     names = [body["name"] for method, _, body in api.asked if method == "PATCH" and body]
     assert all("*" not in name[1:] for name in names), "a star is the first label or none"
+
+
+def test_a_set_whose_name_is_read_back_in_unicode_is_one_all_the_same(engine: Engine, api: FakeApi) -> None:
+    records = [{"type": "A", "name": "xn--bcher-kva", "data": f"192.0.2.{n}"} for n in (1, 2, 3)]
+    states = made(engine, records)
+
+    def unicode(method: str, path: str, body: Any) -> Answer | None:
+        if method != "GET":
+            return None
+        status, found, *more = api.answer(method, path, body)
+        return status, json.loads(json.dumps(found).replace("xn--bcher-kva", "bücher")), *more  # type: ignore[return-value]
+
+    api.rules.append(unicode)
+    for n, (state, record) in enumerate(zip(states, records, strict=True)):
+        assert update(engine, n, state, record, 600)["ttl"] == 600
+    states += made(engine, [{**records[0], "data": "192.0.2.9"}], 900)
+    assert zone(api) == wanted(states, [*records, {**records[0], "data": "192.0.2.9"}], 900)
+    assert all((body or {}).get("name", "").isascii() for _, _, body in api.asked), (
+        "it is written as the program has it"
+    )
 
 
 def test_where_it_is_taken_nothing_steps_aside(engine: Engine, api: FakeApi) -> None:

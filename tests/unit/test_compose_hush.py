@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.compose_kit import converted, entry, refused, verdicts
+from tests.unit.compose_kit import converted, entry, refused, variables, verdicts
 
 KEY = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQ\n-----END EC PRIVATE KEY-----\n"
 SHOP = """
@@ -99,3 +99,45 @@ def test_what_is_called_like_a_secret_in_configuration_is_told_by_its_name_and_n
     told = [step for step in done.told.todo if "is a secret" in step]
     assert ([f"see whether {name} in services.web.volumes[0]" in step for step in told]) == ([True] if name else [])
     assert "hushhush9" not in "".join(done.told.todo)
+
+
+def test_a_role_and_its_database_keep_their_names_where_a_secret_is_the_same_word():
+    """Nor is anything put into a reference: what came of it would be none."""
+    done = converted("""
+services:
+  db: {image: "postgres:16", environment: {POSTGRES_USER: shop2026, POSTGRES_PASSWORD: n0t-for-all}}
+  web:
+    image: x
+    environment:
+      MAIN_URL: postgres://shop2026:n0t-for-all@db/shop2026
+      QUEUE_URL: postgres://shop2026:n0t-for-all@db/queue
+      CACHE_URL: redis://redis-01/0
+  mail: {image: y, environment: {API_TOKEN: shop2026, SMTP_PASSWORD: redis-01}}
+  redis-01: {image: redis}
+""")
+    assert variables(done, "web") == {
+        "MAIN_URL": "postgres://shop2026:${_db:shop2026^password}@${$db}/shop2026",
+        "QUEUE_URL": "postgres://queue:${_db:queue^password}@${$db}/queue",
+        "CACHE_URL": "redis://${$redis-01}/0",
+    }
+
+
+def test_of_a_role_and_a_password_that_are_one_word_the_password_is_put_behind_its_word():
+    done = converted(
+        {
+            "compose.yaml": """
+services:
+  db: {image: "postgres:16", environment: {POSTGRES_USER: shop2026, POSTGRES_PASSWORD: shop2026}}
+  web: {image: x, environment: {DB_HOST: db}, volumes: ["./app.yml:/app.yml:ro"]}
+""",
+            "app.yml": "user: shop2026\npassword: shop2026\n",
+        }
+    )
+    content = entry(done, "web")["files"]["/app.yml"]["content"]
+    assert content == "user: shop2026\npassword: ${_db:shop2026^password}\n"
+
+
+def test_the_end_of_a_line_stays_behind_a_secret():
+    one = "a: {image: x, environment: {APP_KEY: 4bc-12345}}"
+    text = f'services: {{{one}, b: {{image: y, environment: {{NOTE: "4bc-12345\\n"}}}}}}'
+    assert variables(converted(text), "b") == {"NOTE": "${_secrets^a_app_key}\n"}

@@ -51,6 +51,24 @@ def test_a_password_behind_a_url_of_another_server_is_a_secret():
     assert done.secrets == {"web_queue_password": "hush-hush"}
 
 
+def test_of_a_list_of_urls_each_has_what_stands_behind_itself():
+    urls = [f"postgres://shop:s3cret-pw@db/shop-data{more}" for more in ("?ssl=no", "?user=shop&password=s3cret-pw")]
+    queues = ["redis://cache:6379?password=hush-hush"] * 2
+    ways = "http://db/?to=https://x.org/y&password=s3cret-pw"
+    text = client(ACCESS=",".join(urls), QUEUES=";".join(queues), WAY=ways) + "  cache: {image: redis}\n"
+    done = converted(text)
+    url, queue = (
+        "postgres://shop_data:${_db^password}@${$db}/shop_data",
+        "redis://${$cache}:6379?password=${_secrets^web_queues_password}",
+    )
+    assert variables(done, "web") == {
+        "ACCESS": f"{url}?ssl=no,{url}?user=shop_data&password=${{_db^password}}",
+        "QUEUES": f"{queue};{queue}",
+        "WAY": "http://${$db}/?to=https://x.org/y&password=${_db^password}",
+    }
+    assert done.secrets == {"web_queues_password": "hush-hush"}
+
+
 def test_every_database_that_urls_name_is_made_and_copied():
     urls = {name: f"postgres://shop:s3cret-pw@db/{name}" for name in ("shop", "shop_queue")}
     done = converted(client(DATABASE_URL=urls["shop"], QUEUE_DATABASE_URL=urls["shop_queue"]))
