@@ -15,11 +15,12 @@ from collections.abc import Mapping
 
 from operations import swarm
 from operations.cli import PROGRAM, OperationError, Pulumi, say
-from operations.hosts import Host, ensure_key
+from operations.hosts import STACK_LABEL, Ended, Host, ensure_key
 from operations.state import Server, State
 
 BACK_SECONDS = 60  # in which who is of the swarm is known to be there, after another one has begun to decide
 LOOK_SECONDS = 1.0
+ANEW_SECONDS, HEALTHY_SECONDS = 10, 120  # within the first all replicas have begun anew
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +46,7 @@ def recover(pulumi: Pulumi, name: str, *, force: bool) -> None:
     if one in told.leaderless:
         say(f"recover {name}: goes on alone; replicas start anew")
         Host(one).run("apiary-swarm", "recover")
+        _wait_for_replicas(pulumi, one)
     others = [server for server in members.values() if server.name in told.nodes and server is not one]
     for server in _strangers(one, others, told.nodes):
         say(f"recover {name}: {server.name} is of a swarm that is no more, and joins")
@@ -61,6 +63,17 @@ def recover(pulumi: Pulumi, name: str, *, force: bool) -> None:
         )
     else:
         say(f"recover {name}: done; it decides, and every server is there. Replicas are spread by the next release")
+
+
+def _wait_for_replicas(pulumi: Pulumi, one: Server) -> None:
+    """Until what has begun anew is healthy: what comes next is an update, which would meet it half-way."""
+    ours = f"label={STACK_LABEL}={pulumi.tag}"
+    for name in Host(one).run("docker", "service", "ls", "--filter", ours, "--format", "{{.Name}}").split():
+        words = ("--settle", str(ANEW_SECONDS), "--timeout", str(HEALTHY_SECONDS))
+        try:
+            say(f"  {Host(one).run('apiary-replicas', 'await', name, *words).strip()}")
+        except Ended as error:  # of another reason, which the next update meets: the swarm itself is back
+            say(f"  {error}")
 
 
 def _may_decide(pulumi: Pulumi, told: swarm.Told, one: Server, *, force: bool) -> None:

@@ -84,6 +84,9 @@ class Region:
             error = "The swarm does not have a leader." if part == "leaderless" else ""
             said = {"NodeID": f"n-{server.name}", "ControlAvailable": part != "worker", "Error": error}
             return json.dumps(said)
+        if command[:3] == ("docker", "service", "ls"):
+            assert (part, command[4]) == ("decides", "label=apiary.stack=apiary-prod")
+            return "shop\n"
         if command[:3] == ("docker", "node", "ls"):
             assert part == "decides"
             return " ".join(f"n-{name}" for name, there in self.parts.items() if there != "silent")
@@ -132,7 +135,8 @@ def test_where_most_managers_are_lost_one_goes_on_alone_and_the_others_are_named
 ) -> None:
     there = region(monkeypatch, "leaderless", "silent", "silent")
     recover.recover(Stack("prod"), "web1", force=False)
-    assert there.asked == [("web1", "apiary-swarm", "recover")]
+    awaited = ("web1", "apiary-replicas", "await", "shop", "--settle", "10", "--timeout", "120")
+    assert there.asked == [("web1", "apiary-swarm", "recover"), awaited]
     assert 'make revive SERVER="web2 web3" STACK=prod' in capsys.readouterr().out
 
 
@@ -168,7 +172,7 @@ def test_whoever_says_force_recovers_although_another_manager_answers(monkeypatc
     there = region(monkeypatch, "leaderless", "leaderless", "silent", down={"web2"})
     recover.recover(Stack("prod"), "web1", force=True)
     assert there.asked[0] == ("web1", "apiary-swarm", "recover")
-    assert there.asked[1:] == [("web2", "apiary-swarm", "leave"), ("here", "join web2")]
+    assert there.asked[2:] == [("web2", "apiary-swarm", "leave"), ("here", "join web2")]
 
 
 def test_who_is_of_no_swarm_has_nothing_to_recover(monkeypatch: pytest.MonkeyPatch) -> None:

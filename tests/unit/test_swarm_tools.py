@@ -417,6 +417,21 @@ def test_what_the_proxy_refuses_of_before_is_no_reason(docker: Docker, monkeypat
     assert not docker.told("service", "rollback")
 
 
+def test_what_begins_anew_is_waited_for_until_it_stays_and_nothing_is_taken_back(
+    docker: Docker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged, looks = Judged(monkeypatch, docker, "DOWN L7STS"), ["running", "starting"]
+
+    def tasks(_: str) -> list[dict[str, Any]]:
+        state = looks.pop(0) if looks else "running"
+        return [{**judged.task, "Status": {"State": state}}]
+
+    monkeypatch.setattr(replicas_tool, "tasks", tasks)
+    assert replicas_tool.main(["await", "echo", "--settle", "0.3"]) == 0
+    assert looks == []
+    assert not docker.told("service", "rollback")
+
+
 def test_a_release_that_takes_too_long_fails_with_what_is_missing(
     docker: Docker, capsys: pytest.CaptureFixture[str]
 ) -> None:
