@@ -106,6 +106,7 @@ def told(stack: Stack, server: str) -> dict[str, Any]:
             name: {
                 "engine": engine,
                 "volumes": _written(stack.applications[name]),
+                **_if_any("folders", _folders(stack.applications[name])),
                 **_if_any("used_from", _used_from(stack, server, name)),
                 **_if_any("renamed_from", stack.applications[name].renamed_from),
             }
@@ -189,6 +190,11 @@ def _mounted(container: Container) -> list[str]:
 
 def _written(application: Application) -> list[str]:
     return sorted({mount.name for mount in application.mounts if mount.name and not mount.read_only})
+
+
+def _folders(application: Application) -> list[str]:
+    """What of the server itself it can write to, be it a folder or a file."""
+    return sorted({mount.host_path for mount in application.mounts if mount.host_path and not mount.read_only})
 
 
 def _setting(stack: Stack, name: str) -> str:

@@ -108,7 +108,9 @@ def told(server: Server, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def new_disk(server: Server) -> None:
-    """All that was on the server's disk is gone."""
+    """All that was on the server's disk is gone, and nothing was started yet."""
+    server.state["containers"] = []
+    server.keep()
     shutil.rmtree(server.records, ignore_errors=True)
     shutil.rmtree(server.place / "etc", ignore_errors=True)
     for place in map(Path, server.state["volumes"].values()):

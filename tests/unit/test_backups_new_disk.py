@@ -28,6 +28,7 @@ def rebuilt(hive: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
 
 
 def first_start(hive: Server) -> None:
+    hive.container("postgres", "pgdata")
     (hive.place / "volumes/pgdata/_data/PG_VERSION").write_text("17")
     (hive.place / "engine/shop").write_text("made by an init script")
 
@@ -146,6 +147,8 @@ def test_a_volume_that_comes_later_is_filled_when_it_comes_and_one_that_was_empt
     backup(hive)
     volumes = dict(hive.told["volumes"])
     del hive.told["volumes"]["uploads"]  # taken out, and by hand from the disk
+    hive.state["containers"] = [one for one in hive.state["containers"] if one["Id"] != "shop-1"]
+    hive.keep()
     told(hive, monkeypatch)
     for name in ("uploads", "letters"):
         shutil.rmtree(hive.place / "volumes" / name / "_data")
@@ -199,6 +202,8 @@ def test_an_empty_start_that_was_asked_for_is_no_first_start(hive: Server, monke
     hive.told["databases"]["postgres"]["volumes"] = ["pgdata"]
     hive.volume("pgdata")
     backup(hive)
+    hive.state["containers"] = []
+    hive.keep()
     hive.told["restore"] = False
     told(hive, monkeypatch)
     hive.told["restore"] = True
@@ -214,3 +219,22 @@ def test_a_database_that_was_restored_by_hand_is_not_filled_again(rebuilt: Serve
     filled(rebuilt, "postgres")
     assert content(rebuilt) == "made by an init script"
     assert content(rebuilt, "blog").count("rows of blog") == 100, "which was empty"
+
+
+@pytest.mark.parametrize("meanwhile", ["not saved", "restore: false"])
+def test_what_is_written_while_nothing_is_to_be_filled_never_gives_way(
+    rebuilt: Server, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    """Its fill has failed, and for a while the stack file wanted none: it was used, and is data from then on."""
+    first_start(rebuilt)
+    filling.begin(Item.of_database("postgres", "blog"))
+    wanted = dict(rebuilt.told)
+    rebuilt.told |= {"restore": False} if meanwhile == "restore: false" else {"databases": {}, "volumes": {}}
+    told(rebuilt, monkeypatch)
+    for name in ("blog", "shop"):
+        (rebuilt.place / "engine" / name).write_text("newer")
+    rebuilt.told |= {"restore": True, "databases": wanted["databases"], "volumes": wanted["volumes"]}
+    told(rebuilt, monkeypatch)
+    assert filled(rebuilt, "postgres") == 0
+    assert content(rebuilt) == content(rebuilt, "blog") == "newer"
+    assert backup(rebuilt, "databases:postgres") == 0

@@ -51,6 +51,13 @@ def test_what_an_application_has_to_show_is_told(drill: Any, is_told: dict[str, 
     assert told(stack(drill))["applications"]["shop"]["drill"] == is_told
 
 
+def test_a_server_is_told_wherever_files_of_a_database_may_be() -> None:
+    raw = stack(True)
+    assert "folders" not in told(raw)["databases"]["db"]
+    raw["applications"]["db"]["volumes"] += ["/srv/db/:/data", "/srv/ca.pem:/ca.pem:ro"]
+    assert told(raw)["databases"]["db"]["folders"] == ["/srv/db"]
+
+
 def test_a_rehearsal_goes_by_the_clock_unless_that_is_refused() -> None:
     found = told(stack(True))
     assert (found["drill_calendar"], found["read_percent"]) == (["Sun *-*-* 05:00:00"], 5)

@@ -35,6 +35,7 @@ class DatabaseServer:
 
     engine: str  # one of ENGINES
     volumes: tuple[str, ...] = ()  # its files, which are not saved as files
+    folders: tuple[str, ...] = ()  # of the server, where they may be as well
     renamed_from: str = ""  # what it was called when earlier snapshots were made
     used_from: tuple[tuple[str, str], ...] = ()  # (database, SERVER:APPLICATION) of who is not stopped from here
 
@@ -123,7 +124,13 @@ def _database_server(told: Mapping[str, Any]) -> DatabaseServer:
     if told["engine"] not in ENGINES:
         raise ValueError("engine")
     used_from = tuple((database, who) for database, who in told.get("used_from", []))
-    return DatabaseServer(told["engine"], tuple(told.get("volumes", [])), told.get("renamed_from", ""), used_from)
+    return DatabaseServer(
+        engine=told["engine"],
+        volumes=tuple(told.get("volumes", [])),
+        folders=tuple(told.get("folders", [])),
+        renamed_from=told.get("renamed_from", ""),
+        used_from=used_from,
+    )
 
 
 def _application(told: Mapping[str, Any]) -> Application:

@@ -160,8 +160,10 @@ def databases(config: Config, application: str) -> None:
     was_begun = filling.know(roles.item, [snapshot.item for snapshot in wanted], places)
     empty = [snapshot for snapshot in wanted if _is_empty(engine.is_empty(container, snapshot.item.database), snapshot)]
     if not empty and not was_begun:
+        filling.forget(volumes=False, server=application)
         return
-    filling.expect([roles.item, *(snapshot.item for snapshot in empty)])
+    filling.expect(snapshot.item for snapshot in empty)
+    filling.wait(roles.item)
     # Half of a load, or what an image's first start has made, such as a schema: a dump brings all of it.
     for snapshot in empty:
         engine.drop(container, snapshot.item.database)

@@ -35,17 +35,28 @@ def has_data(place: Path) -> bool:
 
 
 def told(config: Config, before: Config | None) -> None:
-    """A server is told of volumes and database servers that it has not known: those without files are to be filled,
-    before anything else is known of them. Raises BackupsError.
+    """A server is told of volumes and database servers that it has not known: those without files, and without a
+    container that could have them elsewhere, are to be filled, before anything else is known of them. What it is told
+    of no more, or is to begin empty, is not: what is written from now on is no half of anything. Raises BackupsError.
     """
-    if not config.restore:
+    for item in _expected():
+        if not (config.restore and _is_known(config, item)):
+            end(item)
+    volumes = config.volumes.keys() - (before.volumes if before else {}).keys()
+    servers = config.databases.keys() - (before.databases if before else {}).keys()
+    if not config.restore or not (volumes or servers):
         return
-    for name in config.volumes.keys() - (before.volumes if before else {}).keys():
+    containers = docker.containers(config.stack)
+    # Whoever runs has the very folder that a fill would replace.
+    used = {volume for one in containers if one.running for volume in (*one.volumes, *one.read)}
+    for name in volumes - used:
         if not has_data(docker.volume_path(name)):
             expect([Item.volume(name)])
-    for name in config.databases.keys() - (before.databases if before else {}).keys():
+    begun = {one.name for one in containers if one.kind == "applications"}
+    for name in servers - begun:
         places = [docker.volume_path(volume) for volume in config.databases[name].volumes]
-        if places and not any(map(has_data, places)):
+        folders = [folder for folder in map(Path, config.databases[name].folders) if folder.is_dir()]
+        if places and not any(map(has_data, (*places, *folders))):
             put(_path(Item.roles(name)), _first(places))
 
 
@@ -54,6 +65,11 @@ def expect(items: Iterable[Item]) -> None:
     for item in items:
         if not is_expected(item):
             put(_path(item), WAITS)
+
+
+def wait(roles: Item) -> None:
+    """What a database server has to be filled is known, and written down. Raises BackupsError."""
+    put(_path(roles), WAITS)
 
 
 def begin(item: Item) -> None:
@@ -80,10 +96,8 @@ def know(roles: Item, items: Iterable[Item], places: Sequence[Path]) -> bool:
     if mark is not None and places and mark == _first(places):
         for item in items:
             begin(item)
-        put(_path(roles), WAITS)
-    elif mark is not None and _is_unknown(mark):
-        end(roles)
-    return is_expected(roles)
+        wait(roles)
+    return is_expected(roles) and not is_unknown(roles)
 
 
 def chosen_by_hand(item: Item) -> None:
@@ -135,9 +149,12 @@ def unfinished(config: Config) -> dict[Item, BackupsError]:
         "its fill from the newest backup has not come to its end: what is there may be empty, or half of it; pulumi up "
         f"makes it anew from the backup, or set servers.{config.server}.restore to false for an empty start"
     )
-    saved = {"volume": config.volumes}
-    known = [item for item in _expected() if item.name in saved.get(item.kind, config.databases)]
+    known = [item for item in _expected() if _is_known(config, item)]
     return dict.fromkeys(known if config.restore else [], error)
+
+
+def _is_known(config: Config, item: Item) -> bool:
+    return item.name in (config.volumes if item.kind == "volume" else config.databases)
 
 
 def _first(places: Sequence[Path]) -> str:

@@ -1,0 +1,85 @@
+"""What is written down of a fill is about what is empty, and goes: data are neither replaced nor left unsaved."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.backups_hive import backup, engine, filled, statuses, told
+from tests.unit.backups_server import Server
+
+from apiary_backups import filling  # isort: skip
+from apiary_backups.errors import BackupsError  # isort: skip
+from apiary_backups.items import Item  # isort: skip
+
+
+def test_what_was_asked_about_and_can_t_be_told_is_not_saved_until_it_is(
+    hive: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server does not say whether a database is empty, after it was known what was saved."""
+    backup(hive)
+    (hive.place / "engine/shop").write_text("")
+    is_empty = engine(hive).is_empty
+
+    def silent(container: str, database: str) -> bool:
+        raise BackupsError("docker exec: the server does not answer")
+
+    engine(hive).is_empty = silent
+    with pytest.raises(BackupsError, match="does not answer"):
+        filled(hive, "postgres")
+    engine(hive).is_empty = is_empty
+    before = hive.restic.newest()
+    assert backup(hive, "databases:postgres") == 1
+    assert hive.restic.newest() == before, "an empty database became the newest snapshot"
+    assert filled(hive, "postgres") == 0
+    assert (hive.place / "engine/shop").read_text().startswith("rows of shop")
+
+
+def test_what_is_left_of_a_fill_of_what_has_data_now_keeps_nothing_from_being_saved(hive: Server) -> None:
+    """Cut off before anything was emptied; then somebody made tables."""
+    backup(hive)
+    filling.ask(Item.roles("postgres"))
+    filling.expect([Item.of_database("postgres", "shop")])
+    assert filled(hive, "postgres") == 0
+    assert (hive.place / "engine/shop").read_text().startswith("rows of shop")
+    assert backup(hive) == 0
+
+
+@pytest.mark.parametrize("elsewhere", ["in a folder of the server", "in a container that is there"])
+def test_a_database_server_whose_data_are_elsewhere_has_no_first_start(
+    hive: Server, monkeypatch: pytest.MonkeyPatch, elsewhere: str
+) -> None:
+    """Backups come back into the stack file; its one volume, of dumps say, is empty."""
+    hive.told["databases"]["postgres"]["volumes"] = ["dumps"]
+    hive.volume("dumps")
+    backup(hive)
+    if elsewhere == "in a folder of the server":
+        hive.state["containers"] = []
+        hive.keep()
+        folder = hive.place / "srv-db"
+        folder.mkdir()
+        (folder / "PG_VERSION").write_text("17")
+        hive.told["databases"]["postgres"]["folders"] = [str(folder), str(hive.place / "not-there")]
+    told(hive, monkeypatch)
+    if not hive.running():
+        hive.container("postgres", "dumps")
+    (hive.place / "engine/shop").write_text("newer")
+    assert filled(hive, "postgres") == 0
+    assert (hive.place / "engine/shop").read_text() == "newer"
+
+
+def test_an_empty_volume_that_somebody_has_open_is_not_replaced(hive: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`backup: false` is taken away: whoever runs would write on into a folder that is gone."""
+    backup(hive)
+    place = hive.place / "volumes/uploads/_data"
+    volumes = dict(hive.told["volumes"])
+    del hive.told["volumes"]["uploads"]
+    told(hive, monkeypatch)
+    filled(hive)
+    (place / "a").unlink()
+    inode = place.stat().st_ino
+    hive.told["volumes"] = volumes
+    told(hive, monkeypatch)
+    assert filled(hive, new=True) == 0
+    assert place.stat().st_ino == inode
+    backup(hive, "volume:uploads")
+    assert statuses()["volume:uploads"] == "suspicious", "it is saved, and told to be less than it was"
