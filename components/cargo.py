@@ -25,6 +25,8 @@ FIRST_SECONDS = 300
 BOOTED = "! command -v cloud-init >/dev/null || timeout 600 cloud-init status --wait >/dev/null 2>&1; true"
 SECONDS = 45
 CONNECT_SECONDS = 15
+# A connection is kept for what comes after the question whether there is one: a second one costs as much as the first.
+KEPT_SECONDS = 5
 CHECKSUM = 64  # hexadecimal digits at the head of a file that is sent
 
 # The first lines of what runs on the server. Not in /tmp, which may be in memory.
@@ -41,13 +43,14 @@ read -r checksum && cat >"$cargo/tar" && echo "$checksum  $cargo/tar" | sha256su
 TOLD = "IFS= read -r told || exit 1\n"
 # What speaks of the archive gets it, a deletion does not.
 SEND = """\
-set -- -T {options} root@{host}
+set -- -T {options} -o ControlPath="$(mktemp -u /tmp/apiary-ssh.XXXXXXXXXXXX)" root@{host}
 end=$(($(date +%s) + {patience}))
-until said=$(ssh "$@" {ready} 2>&1 </dev/null); do
+until said=$(ssh -o ControlMaster=yes -o ControlPersist={kept} "$@" {ready} 2>&1 </dev/null); do
     [ "$(date +%s)" -lt "$end" ] || {{ echo "$said" >&2; exit 255; }}
     sleep 1
 done
-# An SSH server that is reloaded refuses for a moment; what has begun is never begun again.
+# By the same connection, which ends by itself. Where it has gone, an SSH server that is reloaded refuses for a moment;
+# what has begun is never begun again.
 set -- -o ConnectionAttempts=5 "$@"
 case $0 in *'"$cargo/tar"'*) {sending} ;; esac
 exec ssh "$@" "$0" </dev/null
@@ -137,9 +140,9 @@ def _send(
     file, receive = shlex.quote(path), shlex.quote(TOLD + RECEIVE if is_told else RECEIVE)
     sending = f'ssh "$@" {receive}"$0"'
     return SEND.format(
-        # A shared connection of the user's would keep the output open for as long as it lives.
-        options=shlex.join([*options, "-o", f"ConnectTimeout={CONNECT_SECONDS}", "-o", "ControlPath=none"]),
+        options=shlex.join([*options, "-o", f"ConnectTimeout={CONNECT_SECONDS}"]),
         host=host,
+        kept=KEPT_SECONDS,
         patience=(FIRST_SECONDS if is_first else SECONDS) if seconds is None else seconds,
         ready=shlex.quote(BOOTED if is_first else "true"),
         sending=f"cat - {file} | {sending}; exit $?" if is_told else f"exec {sending} <{file}",
