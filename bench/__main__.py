@@ -5,6 +5,7 @@
     whole    Pulumi.lab.yaml, from `make up` on
     backups  restic alone, on a server with 1 GiB of memory
     scale    previews of more and more applications, servers and records, beside Terraform's plans
+    requests what is asked of Vultr's API, with more and more servers and records
     survival what is lost of a visitor's rows, and for how long, through all that can happen to a hive
 
 Makes: a region in `.lab/bench` (with the caches of the lab), and in it the stack of a copy of the checkout; all is gone
@@ -27,7 +28,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from bench import backups, load, path, scale, survival
+from bench import backups, load, path, requests, scale, survival
 from bench.report import Report, machine, with_section
 from lab import cli, tools
 from lab.paths import CHECKOUT, Paths
@@ -53,7 +54,15 @@ CLIENT = Path(load.__file__).read_text()
 
 def main() -> int:
     """Runs the measurements; the process's exit status."""
-    sections = {"small": small, "prod": prod, "whole": whole, "scale": grown, "backups": saved, "survival": survived}
+    sections: dict[str, Callable[[Report, Path, argparse.Namespace], None]] = {
+        "small": small,
+        "prod": prod,
+        "whole": whole,
+        "scale": grown,
+        "requests": asked,
+        "backups": saved,
+        "survival": survived,
+    }
     parser = argparse.ArgumentParser(prog="python -m bench", description="Figures of the program, on this machine.")
     parser.add_argument("--write", action="store_true", help="write bench/RESULTS.md")
     parser.add_argument("--only", nargs="+", choices=sections, default=sections, help="sections to measure (all)")
@@ -148,6 +157,11 @@ def whole(report: Report, folder: Path, options: argparse.Namespace) -> None:
 def grown(report: Report, folder: Path, options: argparse.Namespace) -> None:
     """The program's own time."""
     scale.measure(report, folder)
+
+
+def asked(report: Report, folder: Path, options: argparse.Namespace) -> None:
+    """The requests to Vultr's API."""
+    requests.measure(report, folder)
 
 
 def saved(report: Report, folder: Path, options: argparse.Namespace) -> None:
