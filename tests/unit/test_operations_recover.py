@@ -181,6 +181,20 @@ def test_who_is_of_no_swarm_has_nothing_to_recover(monkeypatch: pytest.MonkeyPat
         recover.recover(Stack("prod"), "db1", force=False)
 
 
+def test_nobody_goes_on_alone_while_an_update_or_another_repair_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    there, stack = region(monkeypatch, "leaderless", "silent", "silent"), Stack("prod")
+    with recovery.alone(stack), pytest.raises(OperationError, match="repairs stack prod already"):
+        recover.recover(stack, "web1", force=True)
+
+    def runs(_: Pulumi) -> list[str]:
+        raise OperationError("lock: an update of stack prod is running")
+
+    monkeypatch.setattr(recovery, "clear", runs)
+    with pytest.raises(OperationError, match="an update of stack prod is running"):
+        recover.recover(stack, "web1", force=True)
+    assert there.asked == []
+
+
 # revive
 
 
