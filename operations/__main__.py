@@ -136,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(pulumi: Pulumi, _: argparse.Namespace) -> None:
     pulumi.run("up", "--yes")
+    maintenance.again(pulumi)
 
 
 def _heal(pulumi: Pulumi, said: argparse.Namespace) -> None:

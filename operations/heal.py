@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
-from operations import guard, recovery, sweep
+from operations import guard, maintenance, recovery, sweep
 from operations.cli import OperationError, Pulumi, say
 from operations.hosts import Refused
 from operations.state import State, without_gone
@@ -79,6 +79,7 @@ def heal(pulumi: Pulumi, wish: Wish) -> None:
         else:
             _spare_servers(pulumi, yes=wish.yes)
             pulumi.run("up", "--yes", "--skip-preview", "--suppress-outputs")
+            maintenance.again(pulumi)
 
         say(f"heal {pulumi.stack}: 5/5 images that nothing uses any more")
         removed = [] if wish.destroy else sweep.images(pulumi, State.of(pulumi.export()))

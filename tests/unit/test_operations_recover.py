@@ -62,6 +62,10 @@ class Stack(Pulumi):
     def setting(self, key: str) -> str | None:
         return None
 
+    def ask(self, *arguments: str) -> str:
+        assert arguments[:4] == ("stack", "tag", "ls", "--json")
+        return "{}"
+
     def run(self, *arguments: str, **_: object) -> None:
         if arguments[0] not in ("stack", "state"):
             self.done.append(" ".join(word.rpartition("::")[2] for word in arguments if not word.startswith("-")))
