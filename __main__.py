@@ -14,7 +14,7 @@ from pathlib import Path
 import pulumi
 
 import settings
-from components import runtime, stack_file
+from components import majority, runtime, stack_file
 from components.access import Access
 from components.application import Application, ApplicationArgs
 from components.archive import read_folder
@@ -236,4 +236,12 @@ pulumi.export("sites", sorted({domain for name in stack.servers for domain in se
 if backups:
     pulumi.export("backups", {name: saved.saved(stack, name).shown() for name in backups})
 pulumi.export("passwords", secrets.shown({"backups": repository.password} if repository else {}))
-pulumi.run(runtime.all_begun)
+
+
+async def end() -> None:
+    """When all is declared."""
+    await runtime.all_begun()
+    await majority.keep(stack, hosts)
+
+
+pulumi.run(end)

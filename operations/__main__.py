@@ -50,9 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
             return error.status
     pulumi = Pulumi(said.stack)
     try:
-        # The two that repair select it themselves: a torn file in the backend, which they remove, would stop it here.
+        # Those that repair select it themselves: a torn file in the backend, which they remove, would stop it here.
         # And `status` has no second to lose.
-        if said.verb not in ("heal", "revive", "status"):
+        if said.verb not in ("heal", "revive", "recover", "status"):
             # A mistyped name must not become an empty stack.
             pulumi.select(create=said.verb == "up")
         act: Act = said.act
@@ -136,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(pulumi: Pulumi, _: argparse.Namespace) -> None:
     pulumi.run("up", "--yes")
+    maintenance.again(pulumi)
 
 
 def _heal(pulumi: Pulumi, said: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
-from operations import guard, recovery, sweep
+from operations import guard, maintenance, recovery, sweep
 from operations.cli import OperationError, Pulumi, say
 from operations.hosts import Refused
 from operations.state import State, without_gone
@@ -77,9 +77,9 @@ def heal(pulumi: Pulumi, wish: Wish) -> None:
         if wish.destroy:
             pulumi.run("destroy", "--yes", "--skip-preview")
         else:
-            if not wish.yes:
-                _spare_servers(pulumi)
+            _spare_servers(pulumi, yes=wish.yes)
             pulumi.run("up", "--yes", "--skip-preview", "--suppress-outputs")
+            maintenance.again(pulumi)
 
         say(f"heal {pulumi.stack}: 5/5 images that nothing uses any more")
         removed = [] if wish.destroy else sweep.images(pulumi, State.of(pulumi.export()))
@@ -87,9 +87,12 @@ def heal(pulumi: Pulumi, wish: Wish) -> None:
         say(f"heal {pulumi.stack}: done; {'what was left over is dealt with' if dirty else 'nothing was left over'}")
 
 
-def _spare_servers(pulumi: Pulumi) -> None:
-    """A verb that finishes what was cut off must not cost a server that the update never meant to touch."""
-    if lost := guard.costs(pulumi):
+def _spare_servers(pulumi: Pulumi, *, yes: bool = False) -> None:
+    """A verb that finishes what was cut off must not cost a server that the update never meant to touch.
+
+    Also where that is meant there is a preview, which refuses what would end a swarm.
+    """
+    if (lost := guard.costs(pulumi)) and not yes:
         raise OperationError(
             f"up: what the stack file says now replaces or deletes server {', '.join(lost)} with its disk. "
             f"If that is meant: `pulumi up --stack {pulumi.stack}`, which shows it first, or heal --yes; "

@@ -13,7 +13,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 
-from operations import swarm
+from operations import recovery, swarm
 from operations.cli import PROGRAM, OperationError, Pulumi, say
 from operations.hosts import STACK_LABEL, Ended, Host, ensure_key
 from operations.state import Server, State
@@ -32,9 +32,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def recover(pulumi: Pulumi, name: str, *, force: bool) -> None:
     """Have the server `name` decide, and who answers and is not of its swarm join it.
 
-    Raises OperationError, with nothing changed, where it is no manager or another one decides, or could; `force`:
-    although another manager answers.
+    Raises OperationError, with nothing changed, where it is no manager or another one decides, or could (`force`:
+    although another manager answers), and while an update or another repair of the stack runs.
     """
+    with recovery.alone(pulumi):
+        recovery.clear(pulumi)
+        pulumi.select()
+        recovery.repair(pulumi)
+        _recover(pulumi, name, force=force)
+
+
+def _recover(pulumi: Pulumi, name: str, *, force: bool) -> None:
     state = State.of(pulumi.export())
     members = {server.name: server for server in swarm.members(state)}
     if name not in members:

@@ -11,7 +11,7 @@ import json
 import sys
 from typing import Any
 
-from operations import backups, guard, recovery, swarm, sweep
+from operations import backups, closed, guard, maintenance, recovery, swarm, sweep
 from operations.account import Account
 from operations.cli import OperationError, Pulumi, say
 from operations.hosts import Host, Unreachable, ensure_key
@@ -34,6 +34,8 @@ def revive(pulumi: Pulumi, *names: str, yes: bool, force: bool) -> None:
         state = State.of(pulumi.export())
         servers = [_server(state, name) for name in dict.fromkeys(names)]
         has_swarm_left = _may_be_dropped(pulumi, state, servers, yes=yes, force=force)
+        if shut := list(closed.remembered(pulumi).values()):
+            ensure_key(pulumi, state)
 
         say(f"{what}: 2/4 dropping {'the server' if len(servers) == 1 else 'the servers'} and what lived there")
         urns = [server.instance.urn for server in servers if server.instance is not None]
@@ -54,7 +56,11 @@ def revive(pulumi: Pulumi, *names: str, yes: bool, force: bool) -> None:
             say("  nothing to remove")
 
         say(f"{what}: 4/4 up")
-        pulumi.run("up", "--yes", "--skip-preview", "--suppress-outputs")
+        if shut:
+            say(f"  closed by make maintenance, before visitors come: {', '.join(one.application for one in shut)}")
+        with closed.before_visitors(shut, servers):
+            pulumi.run("up", "--yes", "--skip-preview", "--suppress-outputs")
+        maintenance.again(pulumi)
         state = State.of(pulumi.export())
         for server in servers:
             if said := filled(state, server.name):

@@ -20,10 +20,13 @@ from certjob.settings import PRODUCTION
 
 from tests.conformance.applications import named, port
 from tests.conformance.proxy import curl, needs_proxy, running
+from tests.unit.scripts import load
 from tests.unit.test_certjob import account_key
 from tests.unit.test_hasetup_certificates import made
+from tests.unit.test_swarm_tools import TOOLS
 
 pytestmark = needs_proxy
+certificates = load(TOOLS / "apiary_certificates.py")  # what asks for it
 DOMAIN = "shop.example.org"
 # Leaf and key, and links as long as those of any authority.
 LONG = made(DOMAIN) + "".join(made("link", key=False) for _ in range(6))
@@ -54,6 +57,9 @@ def test_what_is_handed_out_is_had_at_once_over_both_families_and_after_a_reload
         assert list(place.others.have(DOMAIN, BOTH)) == [pem, pem]
     os.kill(int((place.folder / "run" / "pid").read_text()), signal.SIGUSR2)
     deadline = time.monotonic() + 20
+    while (place.folder / "log").read_text().count("Loading success") < 2:  # else it is the one before that answers
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     while list(place.others.have(DOMAIN, BOTH)) != [pem, pem]:
         assert time.monotonic() < deadline, "what is in its file is read by every start"
         time.sleep(0.1)
@@ -62,10 +68,35 @@ def test_what_is_handed_out_is_had_at_once_over_both_families_and_after_a_reload
 def test_who_asks_for_anything_else_is_sent_to_https_as_ever(place: Place):
     place.others.hand(DOMAIN, LONG)
     name = place.others.closed.name(DOMAIN)
-    for asked in ("0" * 32, "thumbprint", name.upper(), f"{name}/", ""):
+    for asked in ("1" * 32, "thumbprint", name.upper(), f"{name}/", ""):
         body, status = curl(place.ports, f"http://{DOMAIN}{HANDED}{asked}", "IPv4", "--http1.1")
         assert status == "301", asked
         assert "account" not in body
+
+
+def test_another_server_sees_by_one_word_that_what_is_handed_out_has_changed(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(certificates, "PORT", place.ports["http"])
+    words = []
+    for pem in (LONG, made(DOMAIN), LONG):
+        place.others.hand(DOMAIN, pem)
+        words += [{certificates.asked(address, DOMAIN) for address in BOTH}]
+    assert all(len(both) == 1 and None not in both for both in words)
+    assert words[0] == words[2] != words[1]
+
+
+def test_servers_among_themselves_are_no_visits(place: Place):
+    place.others.hand(DOMAIN, LONG)
+    before = len((place.folder / "log").read_text())
+    for asked in (place.others.closed.name(DOMAIN), "0" * 32, "2" * 32):
+        curl(place.ports, f"http://{DOMAIN}{HANDED}{asked}", "IPv4", "--http1.1")
+    deadline = time.monotonic() + 20
+    while HANDED + "2" * 32 not in (log := (place.folder / "log").read_text()[before:]):
+        assert time.monotonic() < deadline, "who gets nothing is a visitor"
+        time.sleep(0.1)
+    assert HANDED + place.others.closed.name(DOMAIN) not in log
+    assert HANDED + "0" * 32 not in log
 
 
 def test_a_domain_that_went_is_handed_out_no_more(place: Place):

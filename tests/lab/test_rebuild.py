@@ -15,6 +15,13 @@ from lab import network
 from tests.lab.hive import LABEL, Hive, until
 
 DEBIAN_13 = 2625  # Vultr's number; the hive began with Debian 12
+# Again and again, until a file is there: what a visitor gets.
+ASKED = """\
+until [ -e "$1" ]; do
+    curl -sS --max-time 2 -o /dev/null -w "%{http_code}\\n" http://echo.example.net/ 2>/dev/null
+    sleep 0.1
+done
+"""
 ADDRESSES = ("ipv4", "ipv6", "prefix", "web_ipv6", "host_key")
 
 
@@ -81,10 +88,20 @@ def test_after_a_reboot_all_of_it_is_there_again(hive: Hive) -> None:
 
 def test_a_server_deleted_behind_the_program_s_back_is_revived_with_every_address(hive: Hive) -> None:
     before, named = addresses(hive), records(hive)
+    hive.operations("maintenance", "web1:echo")
     hive.lab("delete-instance", f"{LABEL}web1")
     # The negative control of all that follows: what is reserved and attached to nothing leads nowhere.
     until(lambda: before["prefix"] in unreachable(hive), 30, "the network leads nowhere")
-    hive.operations("revive", "web1", "--yes")
+    asking = hive.in_prober("sh", "-c", ASKED, "sh", "/tmp/revived")
+    try:
+        hive.operations("revive", "web1", "--yes")
+    finally:
+        hive.prober("touch", "/tmp/revived")
+    seen = set(asking.communicate(timeout=60)[0].split())
+    assert "503" in seen, "it is closed"
+    assert "200" not in seen, "and was at no moment open"
+    assert hive.get("http://example.com/", "-4")[0] == 200, "the other site is not"
+    hive.operations("maintenance", "echo", "--off")
     assert before["prefix"] not in unreachable(hive)
     assert addresses(hive) == before
     assert records(hive) == named

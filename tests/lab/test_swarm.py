@@ -243,6 +243,14 @@ def test_all_servers_serve_one_certificate_whichever_the_authority_asks(three: H
         three.operations("start", "web1:certbot1")
         assert {certificate(three, address) for address in addresses(three, "web1")} == served
         assert "PRIVATE KEY" not in three.output_of("stack", "export")
+        # Renewed before it was due, as after a key that got out: the others have it within seconds, by themselves.
+        settings["apiary:jobs"]["certbot1"]["env"]["renew_days"] = 9999
+        three.up()
+        [renewed] = {certificate(three, address) for address in addresses(three, "web1")}
+        assert renewed not in served
+        for address in addresses(three, "web2", "web3"):
+            until(lambda one=address: certificate(three, one) == renewed, 60, f"{address} serves what was renewed")
+        assert {certificate(three, address) for address in addresses(three, "web1")} == {renewed}, "and no other since"
     three.up()
 
 

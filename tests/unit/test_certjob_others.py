@@ -207,6 +207,22 @@ def test_what_the_first_one_has_renewed_is_taken_when_ones_own_is_due(servers: S
     assert servers.authorities[SECOND].asked == []
 
 
+def test_what_the_first_one_has_renewed_before_it_was_due_is_taken_at_the_next_run(servers: Servers):
+    """A key that got out, say. Nothing older is, and the first one takes nothing that it does not need."""
+    servers.run(FIRST)
+    servers.run(SECOND)
+    for days, is_taken in ((85, False), (95, True)):
+        servers.authorities[FIRST].given[DOMAIN] = made(*NAMES, days=days)
+        servers.run(FIRST)
+        servers.run(SECOND)
+        assert (servers.live(SECOND) == servers.live(FIRST)) is is_taken
+    assert servers.authorities[SECOND].asked == []
+    servers.authorities[SECOND].given[DOMAIN] = made(*NAMES, days=99)
+    servers.run(SECOND)
+    servers.run(FIRST)
+    assert servers.live(FIRST) != servers.live(SECOND)
+
+
 def test_one_that_lacks_a_name_is_not_taken(servers: Servers):
     servers.run(FIRST)
     assert servers.run(SECOND, names=(DOMAIN, f"www.{DOMAIN}")) == 0
@@ -233,6 +249,9 @@ def test_what_is_handed_out_is_unread_and_unchanged_without_the_key():
     pem, closed = made(DOMAIN, days=90), Closed.by(KEY, PRODUCTION)
     word = closed.close(DOMAIN, pem)
     assert closed.open(DOMAIN, word) == pem
+    assert closed.close(DOMAIN, pem) == word, "servers that have the same say the same"
+    others = {closed.close(DOMAIN, made(DOMAIN)), closed.close("b.example.net", pem), word}
+    assert len({one[:16] for one in others}) == len(others), "a nonce of its own"
     assert "PRIVATE" not in word
     assert closed.open("other.example.net", word) is None
     assert Closed.by(account_key(), PRODUCTION).open(DOMAIN, word) is None
@@ -251,8 +270,19 @@ def test_the_proxys_map_keeps_the_account_and_drops_the_domains_that_went(tmp_pa
     proxy.hand("bb", "word-of-b")
     proxy.learn("other")
     assert proxy.hands() == {"aa": "word-of-a", "bb": "word-of-b"}
+    both = said(tmp_path)["0" * 32]
     proxy.hand_only({"bb"})
-    assert (tmp_path / "acme.map").read_text() == "thumbprint other\nbb word-of-b\n"
+    assert said(tmp_path) == {"thumbprint": "other", "bb": "word-of-b", "0" * 32: said(tmp_path)["0" * 32]}
+    assert said(tmp_path)["0" * 32] != both, "by which others see that something has changed"
+    proxy.hand("aa", "word-of-a")
+    assert said(tmp_path)["0" * 32] == both, "and that it is what they have"
+    proxy.hand_only(())
+    assert said(tmp_path) == {"thumbprint": "other"}
+
+
+def said(folder: Path) -> dict[str, str]:
+    """What a proxy has read of its map."""
+    return dict(line.split() for line in (folder / "acme.map").read_text().splitlines())
 
 
 def test_of_what_was_obtained_and_what_was_taken_the_last_one_is_served_however_long(tmp_path: Path):

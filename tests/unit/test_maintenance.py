@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import datetime
+import json
 import os
 import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from operations import hosts, maintenance
+from operations import closed, hosts, maintenance
 from operations.cli import OperationError
+from operations.state import State
 from tests.unit.scripts import load
 from tests.unit.test_status import STATE, URN
 
@@ -158,6 +162,21 @@ def test_two_at_once_take_turns(tmp_path, proxy, monkeypatch):
     assert sorted(reads(str(tmp_path / "maintenance.map"))) == ["blog", "shop"]
 
 
+def test_what_was_closed_on_a_disk_that_is_gone_is_closed_before_the_proxy_leads_to_it(tmp_path, proxy, capsys):
+    proxy.mute = True  # of the configuration that it begins with
+    assert tool.main(["on", "new", "203.0.113.7", "--since", "5"]) == 0
+    assert (tmp_path / "maintenance.map").read_text() == "new 5\nnew@203.0.113.7 let-in\n"
+    assert capsys.readouterr().out == "new closed since 1970-01-01T00:00:05Z, but for 203.0.113.7\n"
+    (tmp_path / "maintenance.map").write_text("")
+    proxy.mute = False
+    assert tool.main(["on", "shop", "--since", "5"]) == 0
+    assert proxy.entries == [("shop", "5")]
+    assert tool.main(["on", "new", "--since", "5"]) == 0, "another server's"
+    assert (tmp_path / "maintenance.map").read_text() == "shop 5\n"
+    assert tool.main(["on", "shop", "--since", "9"]) == 0
+    assert proxy.entries == [("shop", "5")], "it is closed since then"
+
+
 def test_without_a_proxy_nothing_is_closed(monkeypatch, capsys):
     monkeypatch.setattr(tool, "admin_socket", lambda: None)
     assert tool.main(["list"]) == 1
@@ -168,10 +187,25 @@ def test_without_a_proxy_nothing_is_closed(monkeypatch, capsys):
 
 
 class Pulumi:
-    name = "prod"
+    name = stack = "prod"
 
     def __init__(self, state: dict[str, Any]) -> None:
         self._state = state
+        self.tags: dict[str, str] = {}
+        self.refuses = ""
+
+    def ask(self, *words: str) -> str:
+        assert words[-2:] == ("--stack", "prod")
+        match words[:-2]:
+            case ("stack", "tag", "ls", "--json"):
+                return json.dumps(self.tags)
+            case ("stack", "tag", "set", tag, value):
+                if self.refuses:
+                    raise OperationError(self.refuses)
+                self.tags[tag] = value
+            case ("stack", "tag", "rm", tag):
+                del self.tags[tag]
+        return ""
 
     def export(self) -> dict[str, Any]:
         return self._state
@@ -206,6 +240,94 @@ def test_the_verb_tells_the_server_of_the_application_and_asks_all_without_one(a
         maintenance.maintain(pulumi, "other", [], off=False)
     with pytest.raises(OperationError, match="say which application"):
         maintenance.maintain(pulumi, None, [], off=True)
+
+
+@dataclass
+class Region:
+    """What is closed on each server, as its tool has it; `gone` are not there yet."""
+
+    closed: dict[str, dict[str, str]] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+
+    def run(self, host: hosts.Host, _: str, verb: str, *words: str, **__: Any) -> str:
+        name = host.server.name
+        if name in self.gone:
+            raise hosts.Unreachable(name, "timed out")
+        there = self.closed.setdefault(name, {})
+        if verb == "on":
+            app, *more = words
+            since = more.pop() if "--since" in more else "1764400000"
+            let_in = sorted(one for one in more if one != "--since")
+            when = datetime.datetime.fromtimestamp(int(since), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            there[app] = f"{app} closed since {when}{', but for ' + ', '.join(let_in) if let_in else ''}"
+        elif verb == "off":
+            there.pop(words[0], None)
+        return "".join(f"{line}\n" for line in there.values())
+
+
+@pytest.fixture
+def region(monkeypatch: pytest.MonkeyPatch) -> Region:
+    made = Region()
+    monkeypatch.setattr(hosts.Host, "run", lambda host, *command, **_: made.run(host, *command))
+    monkeypatch.setattr(maintenance, "ensure_key", lambda *_: None)
+    return made
+
+
+def test_what_is_closed_is_closed_again_on_a_server_that_was_made_anew(region: Region, capsys):
+    pulumi: Any = Pulumi(STATE)
+    maintenance.maintain(pulumi, "shop", ["192.0.2.1", "2001:db8::"], off=False)
+    assert pulumi.tags == {"closed:shop": "1764400000 192.0.2.1 2001:db8::"}
+    before = dict(region.closed["web1"])
+    region.closed.clear()
+    maintenance.maintain(pulumi, None, [], off=False)
+    assert region.closed["web1"] == before
+    assert "web1: shop was open there, and is closed again" in capsys.readouterr().out
+    maintenance.again(pulumi)
+    assert capsys.readouterr().out == "", "once"
+    maintenance.maintain(pulumi, "shop", [], off=True)
+    assert (pulumi.tags, region.closed["web1"]) == ({}, {})
+    maintenance.again(pulumi)
+    assert region.closed["web1"] == {}
+
+
+def test_what_a_server_has_closed_by_another_name_is_known_by_that_one(region: Region):
+    """As one that was renamed while it was closed; and what is no more is not remembered."""
+    pulumi: Any = Pulumi(STATE)
+    pulumi.tags = {"closed:before": "5", "other": "tag"}
+    region.closed["web1"] = {"shop": "shop closed since 1970-01-01T00:00:05Z"}
+    maintenance.maintain(pulumi, None, [], off=False)
+    assert pulumi.tags == {"closed:shop": "5", "other": "tag"}
+
+
+def test_a_backend_that_keeps_nothing_is_told_of_and_the_site_is_closed(region: Region, capsys):
+    pulumi: Any = Pulumi(STATE)
+    pulumi.refuses = "a tag's value is at most 256 characters"
+    maintenance.maintain(pulumi, "shop", [], off=False)
+    assert "shop" in region.closed["web1"]
+    assert "a server that is made anew will open it" in capsys.readouterr().out
+
+
+def test_a_server_that_comes_back_is_told_as_soon_as_it_answers(region: Region, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(closed, "LOOK_SECONDS", 0.01)
+    [server] = State.of(STATE).servers()
+    region.gone = {"web1"}
+    told = threading.Event()
+    run = region.run
+
+    def watched(*words: Any, **more: Any) -> str:
+        said = run(*words, **more)
+        told.set()
+        return said
+
+    region.__dict__["run"] = watched
+    with closed.before_visitors([closed.Closed("shop", 5, ("192.0.2.1",))], [server]):
+        region.gone = set()
+        assert told.wait(10)
+    assert region.closed == {"web1": {"shop": "shop closed since 1970-01-01T00:00:05Z, but for 192.0.2.1"}}
+    region.gone, region.closed = {"web1"}, {}
+    with closed.before_visitors([closed.Closed("shop", 5)], [server]):
+        pass  # nor is it waited for when the update has ended
+    assert region.closed == {}
 
 
 def test_a_server_without_the_tool_says_what_to_do(asked, monkeypatch):

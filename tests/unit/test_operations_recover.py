@@ -62,6 +62,10 @@ class Stack(Pulumi):
     def setting(self, key: str) -> str | None:
         return None
 
+    def ask(self, *arguments: str) -> str:
+        assert arguments[:4] == ("stack", "tag", "ls", "--json")
+        return "{}"
+
     def run(self, *arguments: str, **_: object) -> None:
         if arguments[0] not in ("stack", "state"):
             self.done.append(" ".join(word.rpartition("::")[2] for word in arguments if not word.startswith("-")))
@@ -179,6 +183,20 @@ def test_who_is_of_no_swarm_has_nothing_to_recover(monkeypatch: pytest.MonkeyPat
     region(monkeypatch, "decides", "worker", "worker")
     with pytest.raises(OperationError, match=r"no server 'db1' of a swarm; it has: web1, web2, web3"):
         recover.recover(Stack("prod"), "db1", force=False)
+
+
+def test_nobody_goes_on_alone_while_an_update_or_another_repair_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    there, stack = region(monkeypatch, "leaderless", "silent", "silent"), Stack("prod")
+    with recovery.alone(stack), pytest.raises(OperationError, match="repairs stack prod already"):
+        recover.recover(stack, "web1", force=True)
+
+    def runs(_: Pulumi) -> list[str]:
+        raise OperationError("lock: an update of stack prod is running")
+
+    monkeypatch.setattr(recovery, "clear", runs)
+    with pytest.raises(OperationError, match="an update of stack prod is running"):
+        recover.recover(stack, "web1", force=True)
+    assert there.asked == []
 
 
 # revive

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ class Stack(Pulumi):
     port: int = 22
     plan: tuple[dict[str, str], ...] = ()
     done: list[str] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
 
     def export(self, *, secrets: bool = False) -> dict[str, Any]:
         """With a provider and an instance; `secrets` makes no difference, there are none."""
@@ -43,6 +45,12 @@ class Stack(Pulumi):
 
     def setting(self, key: str) -> str | None:
         return None
+
+    def ask(self, *arguments: str) -> str:
+        assert arguments[:2] == ("stack", "tag")
+        if arguments[2] == "rm":
+            del self.tags[arguments[3]]
+        return json.dumps(self.tags)
 
     def run(self, *arguments: str, **_: object) -> None:
         if arguments[0] not in ("stack", "state"):
@@ -84,6 +92,30 @@ def test_a_server_that_hangs_and_still_accepts_connections_is_not_proved_dead(po
     with pytest.raises(OperationError, match=rf"not proved dead.*port {port} accepts.*portal.*revive .* --force"):
         revive.revive(stack, "web1", yes=True, force=False)
     assert stack.done == []
+
+
+def test_what_was_closed_is_closed_at_a_server_that_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(revive, "ensure_key", lambda *_: None)
+    told: list[tuple[object, ...]] = []
+
+    def run(host: hosts.Host, *command: str, **_: object) -> str:
+        if command[0] == "true":
+            raise hosts.Unreachable(host.server.name, "timed out")
+        told.append((host.server.name, *command))
+        return ""
+
+    class Coming(Stack):
+        def run(self, *arguments: str, **_: object) -> None:
+            super().run(*arguments)
+            if arguments[0] == "up":
+                deadline = time.monotonic() + 10
+                while not told and time.monotonic() < deadline:
+                    time.sleep(0.01)
+
+    monkeypatch.setattr(hosts.Host, "run", run)
+    stack = Coming("prod", tags={"closed:shop": "5 192.0.2.1"})
+    revive.revive(stack, "web1", yes=True, force=True)
+    assert told == [("web1", "apiary-maintenance", "on", "shop", "192.0.2.1", "--since", "5")], "during the update"
 
 
 def test_a_server_that_serves_its_sites_is_not_dead(port: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -170,6 +170,16 @@ def test_heal_stops_before_it_costs_a_server(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(Pulumi, "export", lambda *_: {})
     with pytest.raises(OperationError, match="server web1 with its disk"):
         heal._spare_servers(Stack("prod"))
+    heal._spare_servers(Stack("prod"), yes=True)
+
+
+def test_heal_is_stopped_by_what_a_preview_refuses_also_where_a_server_may_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: Pulumi) -> None:
+        raise OperationError("most managers of the swarm at once")
+
+    monkeypatch.setattr(Pulumi, "preview", refused)
+    with pytest.raises(OperationError, match="most managers"):
+        heal._spare_servers(Stack("prod"), yes=True)
 
 
 def test_of_a_server_that_is_half_way_to_another_region_the_old_address_is_not_asked() -> None:

@@ -12,7 +12,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import secrets
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -54,9 +53,13 @@ class Closed:
         return hmac.new(self.naming, domain.encode(), hashlib.sha256).hexdigest()[:32]
 
     def close(self, domain: str, pem: str) -> str:
-        """Chain and key in one word of URL-safe base64; another word each time."""
-        nonce = secrets.token_bytes(NONCE)
-        sealed = AESGCM(self.closing).encrypt(nonce, zlib.compress(pem.encode()), domain.encode())
+        """Chain and key in one word of URL-safe base64: the same each time, so that servers with the same say the same.
+
+        The nonce is one for just this text.
+        """
+        plain = zlib.compress(pem.encode())
+        nonce = hmac.new(self.naming, b"\0".join((domain.encode(), plain)), hashlib.sha256).digest()[:NONCE]
+        sealed = AESGCM(self.closing).encrypt(nonce, plain, domain.encode())
         return base64.urlsafe_b64encode(nonce + sealed).decode()
 
     def open(self, domain: str, text: str) -> str | None:
@@ -96,9 +99,9 @@ class Others:
 
     def hand(self, domain: str, pem: str) -> None:
         """Have the proxy hand this out from now on."""
-        name = self.closed.name(domain)
-        if self.closed.open(domain, self.proxy.hands().get(name, "")) != pem:
-            self.proxy.hand(name, self.closed.close(domain, pem))
+        name, word = self.closed.name(domain), self.closed.close(domain, pem)
+        if self.proxy.hands().get(name) != word:
+            self.proxy.hand(name, word)
 
     def hand_only(self, domains: Iterator[str]) -> None:
         """Of a domain that is none of these any more, nothing is handed out."""

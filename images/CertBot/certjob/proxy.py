@@ -11,7 +11,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import http.client
+import json
 import os
 import re
 import secrets
@@ -28,6 +30,9 @@ from certjob.certificate import Certificate, read
 CHALLENGE = "/.well-known/acme-challenge/"
 HANDED = "/.well-known/apiary-certificate/"
 HANDED_BYTES = 1 << 16  # more than the proxy answers with
+# What is no certificate in the map: the account's, and one word about all that is handed out, by which another server
+# sees that it has changed (playbooks/roles/swarm/files/apiary_certificates.py).
+THUMBPRINT, SUM = "thumbprint", "0" * 32
 SECONDS = 10.0
 POLL = 0.25
 
@@ -79,11 +84,11 @@ class Proxy:
 
     def learn(self, thumbprint: str) -> None:
         """Have challenges answered for the account with this thumbprint, now and after every restart."""
-        self._tell({**self._told(), "thumbprint": thumbprint})
+        self._tell({**self._told(), THUMBPRINT: thumbprint})
 
     def hands(self) -> dict[str, str]:
         """What it hands to other servers: name -> a word (others.py)."""
-        return {name: word for name, word in self._told().items() if name != "thumbprint"}
+        return {name: word for name, word in self._told().items() if name not in (THUMBPRINT, SUM)}
 
     def hand(self, name: str, word: str) -> None:
         """Have `word` handed to whoever asks for `name`, now and after every restart."""
@@ -92,7 +97,7 @@ class Proxy:
     def hand_only(self, names: Collection[str]) -> None:
         """Have nothing handed out but what has one of these names."""
         told = self._told()
-        self._tell({name: word for name, word in told.items() if name == "thumbprint" or name in names})
+        self._tell({name: word for name, word in told.items() if name == THUMBPRINT or name in names})
 
     def _told(self) -> dict[str, str]:
         lines = self._map.read_text().splitlines() if self._map.exists() else []
@@ -100,6 +105,10 @@ class Proxy:
 
     def _tell(self, wanted: Mapping[str, str]) -> None:
         """Make this what the proxy answers with: in its map, and in what it has read of it."""
+        handed = sorted(one for one in wanted.items() if one[0] not in (THUMBPRINT, SUM))
+        wanted = {name: word for name, word in wanted.items() if name != SUM}
+        if handed:  # last of all: whoever sees it change finds what has
+            wanted |= {SUM: hashlib.sha256(json.dumps(handed).encode()).hexdigest()}
         before = self._told()
         if before != wanted:
             _write(self._map, "".join(f"{name} {word}\n" for name, word in wanted.items()), 0o644)

@@ -131,10 +131,15 @@ class Run:
         """Why another certificate is wanted; None when there is a good one, which is served then."""
         known = self._known(domain)
         reason = self._why(domain, names, known)
-        if known is not None and reason is None:
+        if known is not None and reason is None and not self._has_newer(domain, names, known):
             self.failures.clear(domain)
             self._serve(domain, names, known, "")
         return reason
+
+    def _has_newer(self, domain: str, names: tuple[str, ...], known: Certificate) -> bool:
+        """Whether the server that obtains it has renewed it, before it was due here too: a key that got out, say."""
+        first = self.settings.obtained_by.get(domain)
+        return bool(self.others and first and self._take(self.others, domain, names, (first,), known))
 
     def _why(self, domain: str, names: tuple[str, ...], known: Certificate | None) -> str | None:
         """Why this one will not do; None when it will."""
@@ -158,7 +163,7 @@ class Run:
         deadline = time.monotonic() + self.others_seconds
         while self.others:
             for domain, (names, _) in list(rest.items()):
-                if self._take(self.others, domain, names):
+                if self._take(self.others, domain, names, self.settings.peers.get(domain, ())):
                     del rest[domain]
                     deadline = time.monotonic() + self.others_seconds
             wanting = [domain for domain, (names, _) in rest.items() if not self._may_wait(domain, names)]
@@ -173,11 +178,18 @@ class Run:
                 self._serve(domain, names, known, f"to be renewed by {first[domain]}: ")
         return rest
 
-    def _take(self, others: Others, domain: str, names: tuple[str, ...]) -> bool:
-        """Whether another server has a good one, which is served then."""
-        for pem in others.have(domain, self.settings.peers.get(domain, ())):
+    def _take(
+        self,
+        others: Others,
+        domain: str,
+        names: tuple[str, ...],
+        addresses: tuple[str, ...],
+        own: Certificate | None = None,
+    ) -> bool:
+        """Whether a server at one of `addresses` has a good one, begun later than `own`, which is served then."""
+        for pem in others.have(domain, addresses):
             known = certificate.read(pem)
-            if known and self._why(domain, names, known) is None:
+            if known and self._why(domain, names, known) is None and (own is None or known.starts > own.starts):
                 self.authority.take(domain, pem)
                 self.failures.clear(domain)
                 self._serve(domain, names, known, "taken from another server: ")

@@ -111,6 +111,8 @@ def _to_https(domains: Sequence[Domain]) -> list[str]:
         ' "%[path,field(4,/)].%[var(txn.thumbprint)]" if secure challenge { var(txn.thumbprint) -m found }',
         f"    acl handed path_reg ^{HANDED.replace('.', chr(92) + '.')}[0-9a-f]{{32}}$",
         f"    http-request set-var(txn.handed) path,field(4,/),map({ACME_MAP}) if handed",
+        "    # Servers among themselves, again and again: no visit.",
+        "    http-request set-log-level silent if secure { var(txn.handed) -m found }",
         "    http-request return status 200 content-type text/plain lf-string"
         ' "%[var(txn.handed)]" if secure { var(txn.handed) -m found }',
         *_to_the_one_name("https", domains, "secure_"),

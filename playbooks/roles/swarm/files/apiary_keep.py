@@ -1,12 +1,16 @@
-"""Looks after a server of the swarm, for as long as it runs: the containers that Docker forgets, and its proxy."""
+"""Looks after a server of the swarm, for as long as it runs: the containers that Docker forgets, its proxy, and its
+certificates.
+"""
 
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
+from apiary_certificates import follow
 from apiary_nearest import prefer
 from apiary_nodes import SwarmError, docker
 
@@ -34,7 +38,9 @@ def start(container: str) -> None:
 
 
 def keep() -> None:
-    """Look after containers and proxy, again and again; what goes wrong is said once."""
+    """Look after containers, proxy and certificates, again and again; what goes wrong is said once."""
+    # Beside the rest: a server that does not answer takes its time.
+    threading.Thread(target=follow, daemon=True).start()
     said: dict[str, str] = {}
 
     def tried(what: str, work: Callable[..., Any], *words: str) -> Any:  # noqa: ANN401 - whatever it has
