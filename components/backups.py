@@ -3,9 +3,9 @@
 Makes, once, the password of the repository, protected, because what is saved can't be read without it. On each server,
 in the order of the graph:
 
-  NAME-backups      the host is told what to save, where to and when (playbooks/roles/backups)
-  NAME-fill         before any container that uses a saved volume: volumes that are empty are filled, and one that comes
-                    later when it comes
+  NAME-backups      the host is told what to save, where to and when (playbooks/roles/backups), and later of one volume
+                    more, which is filled then
+  NAME-fill         before any container that uses a saved volume: volumes that are empty are filled
   APP-fill          after a database server, and before all that use it: databases that are empty are filled
   NAME-backed-up    the last of all
 
@@ -18,7 +18,6 @@ Leaves alone: how it is saved, and the repository's content, whatever goes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,6 +34,8 @@ from components.server import Server, undo
 from settings import carried, saved
 
 PASSWORD_LENGTH = 48
+# What a host that runs already is told; also by `make backup`, where that has lost it (operations/backups.py).
+RETOLD = "apiary-backups told && apiary-backups fill --volumes --new"
 # Of restic, by setting and kind of repository.
 VARIABLES = {
     "s3": {"access_key": "AWS_ACCESS_KEY_ID", "secret_key": "AWS_SECRET_ACCESS_KEY"},
@@ -171,7 +172,7 @@ class Backups(pulumi.ComponentResource):
             connection=server.connection.command(),
             create="apiary-backups told",
             # In place: a replacement would have the host forget what it has just been told.
-            update="apiary-backups told",
+            update=RETOLD,
             delete=server.instance.id.apply(lambda instance: undo(instance, "apiary-backups forgotten")),
             stdin=told,
             triggers=[server.instance.id],
@@ -180,7 +181,7 @@ class Backups(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(after), deleted_with=server.instance),
         )
         here = saved.saved(stack, name)
-        fill = self._moment(f"{name}-fill", "fill --volumes", "--only volumes", [self._told], new=sorted(here.volumes))
+        fill = self._moment(f"{name}-fill", "fill --volumes", "--only volumes", [self._told])
         self.databases = list(here.databases)
         # Of a database server it has to be seen before its first start whether its files are there.
         files = [volume for app in self.databases for volume in carried.volumes(stack.applications[app])]
@@ -203,16 +204,13 @@ class Backups(pulumi.ComponentResource):
         create: str | None,
         last: str,
         after: Sequence[pulumi.Resource],
-        new: Sequence[str] | None = None,
     ) -> remote.Command:
-        """`new` is what has a moment of its own when it comes later."""
         return remote.Command(
             name,
             connection=self._server.connection.command(),
             create=f"apiary-backups {create}" if create else "true",
             # Another way to connect, or to say it, is no reason to do it again.
-            update="true" if new is None else f"apiary-backups {create} --new",
-            stdin=None if new is None else json.dumps(new),
+            update="true",
             delete=self._server.instance.id.apply(
                 lambda instance: undo(instance, f"apiary-backups run --final {last}".rstrip())
             ),

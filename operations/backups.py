@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from operations.cli import OperationError, Pulumi, say
-from operations.hosts import Host, ensure_key
+from operations.hosts import Ended, Host, ensure_key
 from operations.state import Server, State
 from operations.status import words
 from settings import saved
@@ -29,7 +29,8 @@ NOW = [
     "systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--property=Nice=10", "--property=CPUWeight=20",
     "--property=ExecStopPost=/usr/local/sbin/apiary-backups resume", "/usr/local/sbin/apiary-backups", "run",
 ]  # fmt: skip
-LIST_SECONDS = 300
+CONFIG = "/etc/apiary/backups.json"
+LIST_SECONDS, TELL_SECONDS = 300, 12 * 3600
 VARIABLES = {
     "s3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
     "rest": ("RESTIC_REST_USERNAME", "RESTIC_REST_PASSWORD"),
@@ -41,11 +42,34 @@ def backup(pulumi: Pulumi, wanted: str | None) -> int:
     failed = []
     for server in saved_servers(pulumi, wanted):
         say(f"backup {server.name}")
+        try:
+            _tell_again(pulumi, server)
+        except OperationError as error:
+            say(f"  {error}")
+            failed.append(server.name)
+            continue
         if Host(server).stream(*NOW) != 0:
             failed.append(server.name)
     if failed:
         say(f"backup: not all is well on {', '.join(failed)} (above)")
     return 1 if failed else 0
+
+
+def _tell_again(pulumi: Pulumi, server: Server) -> None:
+    """A server that has lost what it was told is told that again, and fills what is empty and new to it: the program
+    sees no change there, and would not. Raises OperationError.
+    """
+    try:
+        Host(server).run("test", "-s", CONFIG)
+    except Ended:
+        commands = State.of(pulumi.export(secrets=True)).of_type("command:remote:Command")
+        told = [one.inputs for one in commands if one.name == f"{server.name}-backups" and not one.doomed]
+        if not told:
+            raise OperationError(f"{server.name} was never told what to save; run pulumi up") from None
+        say(f"  {CONFIG} is not there; {server.name} is told anew what to save")
+        content = str(json.loads(told[0]["stdin"]["plaintext"]))
+        said = Host(server).run("sh", "-c", str(told[0]["update"]), timeout=TELL_SECONDS, stdin=content)
+        say("\n".join(f"  {line}" for line in said.splitlines()))
 
 
 def show(pulumi: Pulumi, wanted: str | None, *, as_json: bool = False, is_whole: bool = False) -> int:

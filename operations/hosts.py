@@ -77,11 +77,11 @@ class Host:
             ["ssh", *self._login(), shlex.join(command)], cwd=PROGRAM, check=False, stdin=subprocess.DEVNULL
         ).returncode
 
-    def run(self, *command: str, timeout: float = COMMAND_SECONDS) -> str:
+    def run(self, *command: str, timeout: float = COMMAND_SECONDS, stdin: str = "") -> str:
         """What a command prints there. Raises Unreachable, Refused, or Ended when the command fails."""
         # So that where there is not much time, it is told what took it.
         connect = max(1, min(CONNECT_SECONDS, int(timeout) - 1))
-        done = _ssh([*self._login(connect), shlex.join(command)], timeout)
+        done = _ssh([*self._login(connect), shlex.join(command)], timeout, stdin)
         if done.returncode == 255 and any(refusal in done.stderr for refusal in REFUSALS):
             raise Refused(
                 f"server {self.server.name} answers but does not let us in: {done.stderr.strip()}; it is not dead. "
@@ -231,11 +231,11 @@ def _write(file: Path, text: str) -> None:
     fresh.replace(file)
 
 
-def _ssh(arguments: list[str], timeout: float) -> subprocess.CompletedProcess[str]:
+def _ssh(arguments: list[str], timeout: float, stdin: str = "") -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
             ["ssh", *arguments], cwd=PROGRAM, check=False, capture_output=True, text=True,
-            stdin=subprocess.DEVNULL, timeout=timeout,
+            input=stdin, timeout=timeout,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(arguments, 255, "", f"no end after {timeout:.0f} s")

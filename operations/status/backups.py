@@ -46,8 +46,9 @@ def backups(wanted: Wanted, answers: Answers) -> tuple[Row, ...]:
         told, zone, now = facts["backups"], wanted.zones[server.name], facts["time"]
         if told is None:
             say = Say(wanted, "backup", server.name)
-            why = "was not told yet what to save, and saves nothing"
-            say(Level.WRONG, why, say.pulumi("up"), "operations.md#an-update-failed")
+            why = "does not know what to save, and saves nothing"
+            line = f"{say.pulumi('up')}; where that changes nothing: {say.make('backup')}"
+            say(Level.WRONG, why, line, SEE)
             rows.append(Row(server.name, ("never", "", "", ""), tuple(say.found)))
             continue
         rows += _saved(wanted, server.name, told, Due(schedule.backup, zone, now))

@@ -22,7 +22,6 @@ def places(region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
     return found
 
 
-# A volume that is filled takes the place of the empty one as a whole: no container has had it yet.
 FILE = "$(docker volume inspect --format '{{.Mountpoint}}' files)/kept"
 
 
@@ -35,7 +34,10 @@ def read(hive: Hive) -> str:
 
 
 def lose(hive: Hive) -> None:
+    """The file is gone; what a container has emptied stays so, in the very folder that it writes to."""
     hive.on_server(f"rm {FILE}")
+    assert "volume:files: is empty, and a container had it before" in hive.on_server("apiary-backups fill --volumes")
+    hive.on_server(f"docker exec {hive.container('files')} touch /srv/still && rm {FILE.removesuffix('kept')}still")
 
 
 def test_a_server_of_the_stack_keeps_what_another_has(places: Hive):
@@ -43,7 +45,7 @@ def test_a_server_of_the_stack_keeps_what_another_has(places: Hive):
     places.on_server("apiary-backups run")
     assert "config" in places.on_server("ls /srv/backups/web1/repository", server="store1")
     lose(places)
-    places.on_server("apiary-backups fill --volumes")
+    places.operations("restore", "web1:volume:files", "--yes")
     assert read(places) == "first"
     places.expect_no_changes()
     places.expect_bootstrapped("store1")
@@ -68,12 +70,21 @@ def test_object_storage_of_the_programs_own_takes_its_place_by_one_edit(places: 
     write(places, "second")
     places.on_server("apiary-backups run")
     lose(places)
-    places.on_server("apiary-backups fill --volumes")
+    places.operations("restore", "web1:volume:files", "--yes")
     assert read(places) == "second"
     places.expect_no_changes()
     # Nobody's key opens what the others saved at the server any more; what they saved is there.
     assert places.on_server("ls /etc/apiary/backup-store", server="store1").split() == []
     assert "config" in places.on_server("ls /srv/backups/web1/repository", server="store1")
+
+
+def test_a_server_that_has_lost_what_it_was_told_is_told_it_by_the_next_backup(places: Hive):
+    before = places.on_server("cat /etc/apiary/backups.json")
+    places.on_server("rm /etc/apiary/backups.json")
+    done = places.operations("backup")
+    assert "web1 is told anew what to save" in done.stdout
+    assert places.on_server("cat /etc/apiary/backups.json") == before
+    places.expect_no_changes()
 
 
 def kept_on(hive: Hive, server: str) -> str:

@@ -112,9 +112,10 @@ def test_a_volume_is_filled_before_any_container_has_it(saved: Graph) -> None:
 
 
 def test_a_volume_that_comes_later_is_filled_when_it_comes(saved: Graph) -> None:
-    fill = saved.one(COMMAND, "web1-fill")
-    assert fill.inputs["update"] == "apiary-backups fill --volumes --new"
-    assert json.loads(fill.inputs["stdin"]) == ["haproxycfg", "uploads"], "a list that is the same does nothing"
+    told = saved.one(COMMAND, "web1-backups")
+    assert told.inputs["update"] == "apiary-backups told && apiary-backups fill --volumes --new"
+    assert list(json.loads(told.inputs["stdin"])["volumes"]) == ["haproxycfg", "uploads"], "one more is told at once"
+    assert comes_before(saved, saved.one("docker:index/volume:Volume", "web1/uploads"), told)
 
 
 def test_a_database_server_starts_after_it_was_seen_whether_its_files_are_there(saved: Graph) -> None:

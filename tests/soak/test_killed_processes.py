@@ -73,6 +73,15 @@ class Host:
         process.communicate()
         print(f"`{' '.join(words)}` killed at {part:.2f} of {usual:.1f} s; status {process.returncode}", flush=True)
 
+    def lose_volume(self) -> None:
+        """It is empty and waits for its fill, as on a new disk; nobody has begun with it."""
+        subprocess.run(["docker", "stop", "shop-1"], check=True)
+        for file in self.volume.iterdir():
+            file.unlink()
+        waiting = self.server.records / "loading" / SAVED[1]
+        waiting.parent.mkdir(exist_ok=True)
+        waiting.write_text("waits")
+
     def keep(self, note: str) -> None:
         """What a client is told to be kept."""
         (self.volume / note).write_text(note)
@@ -126,7 +135,11 @@ def host(cluster: Path, restic: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     psql("DROP ROLE shop")
 
 
-@pytest.mark.parametrize("words", [["run"], ["prune"], ["restore"], ["fill", "--databases", "postgres"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [["run"], ["prune"], ["restore"], ["fill", "--databases", "postgres"], ["fill", "--volumes"]],
+    ids=" ".join,
+)
 def test_a_process_that_is_killed_is_ended_by_the_same_line(
     host: Host, chance: random.Random, words: list[str]
 ) -> None:
@@ -142,6 +155,8 @@ def test_a_process_that_is_killed_is_ended_by_the_same_line(
             _before(host, words)
         host.killed(chance, usual, *words)
         host.ended(*words)
+        if "--volumes" in words:
+            subprocess.run(["docker", "start", "shop-1"], check=True)
         host.expect_whole(note)
 
 
@@ -149,5 +164,7 @@ def _before(host: Host, words: list[Any]) -> None:
     match words:
         case ["restore"]:
             host.keep(f"since-{time.monotonic_ns()}")
+        case ["fill", "--volumes"]:
+            host.lose_volume()
         case ["fill", *_]:
             psql("DROP DATABASE shop WITH (FORCE)")

@@ -58,6 +58,11 @@ class Server:
         self.keep()
         return identity
 
+    def remove(self, identity: str) -> None:
+        """Removes a container."""
+        self.state["containers"] = [one for one in self.state["containers"] if one["Id"] != identity]
+        self.keep()
+
     def volume(self, name: str, **files: str) -> Path:
         """Makes a volume with these files; where it is."""
         path = self.place / "volumes" / name / "_data"

@@ -16,6 +16,13 @@ from apiary_backups.loading import Load  # isort: skip
 from apiary_backups.restic import Restic  # isort: skip
 
 
+@pytest.fixture
+def hive(hive: Server) -> Server:
+    """One whose volumes no container has had yet."""
+    hive.remove("shop-1")
+    return hive
+
+
 def test_an_empty_volume_is_filled_and_told(hive: Server, capsys: pytest.CaptureFixture[str]) -> None:
     backup(hive)
     place = hive.place / "volumes/uploads/_data"

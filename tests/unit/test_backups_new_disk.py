@@ -147,8 +147,7 @@ def test_a_volume_that_comes_later_is_filled_when_it_comes_and_one_that_was_empt
     backup(hive)
     volumes = dict(hive.told["volumes"])
     del hive.told["volumes"]["uploads"]  # taken out, and by hand from the disk
-    hive.state["containers"] = [one for one in hive.state["containers"] if one["Id"] != "shop-1"]
-    hive.keep()
+    hive.remove("shop-1")
     told(hive, monkeypatch)
     for name in ("uploads", "letters"):
         shutil.rmtree(hive.place / "volumes" / name / "_data")

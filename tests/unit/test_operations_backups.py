@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from components.backups import RETOLD
 from operations import backups
 from operations.cli import OperationError
+from operations.hosts import Ended
 
 STACK = "urn:pulumi:prod::apiary::"
 
@@ -72,6 +74,7 @@ class FakePulumi:
 class FakeHost:
     statuses: dict[str, int]
     streamed: list[tuple[str, ...]]
+    lost: dict[str, str]  # servers that don't know what to save, and what they say when they are told
 
     def __init__(self, there: Any) -> None:
         self.server = there
@@ -80,7 +83,14 @@ class FakeHost:
         FakeHost.streamed.append((self.server.name, *command))
         return FakeHost.statuses.get(self.server.name, 0)
 
-    def run(self, *command: str, timeout: float) -> str:
+    def run(self, *command: str, timeout: float = 0, stdin: str = "") -> str:
+        if command[0] == "test":
+            if self.server.name in FakeHost.lost:
+                raise Ended("ended with status 1", 1)
+            return ""
+        if stdin:
+            FakeHost.streamed.append((self.server.name, *command, stdin))
+            return FakeHost.lost[self.server.name]
         if self.server.name in FakeHost.statuses:
             raise OperationError(f"server {self.server.name} does not answer")
         return json.dumps(LISTED)
@@ -88,7 +98,7 @@ class FakeHost:
 
 @pytest.fixture(autouse=True)
 def hosts(monkeypatch: pytest.MonkeyPatch) -> None:
-    FakeHost.statuses, FakeHost.streamed = {}, []
+    FakeHost.statuses, FakeHost.streamed, FakeHost.lost = {}, [], {}
     monkeypatch.setattr(backups, "Host", FakeHost)
     monkeypatch.setattr(backups, "ensure_key", lambda *_: None)
 
@@ -110,6 +120,29 @@ def test_every_server_that_has_backups_is_saved_whatever_becomes_of_another(tmp_
         backups.backup(pulumi(tmp_path), "keeper")
     with pytest.raises(OperationError, match="write apiary:backups"):
         backups.backup(FakePulumi(tmp_path, server("web1", is_saved=False)), None)  # type: ignore[arg-type]
+
+
+def test_a_server_that_has_lost_what_it_was_told_is_told_it_again_before_it_saves(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    FakeHost.lost = {"web1": "volume:uploads: 9 B as of today", "web2": ""}
+    found = pulumi(tmp_path)
+    inputs = {"stdin": {"plaintext": json.dumps('{"server": "web1"}')}, "update": RETOLD}
+    found.resources.append(
+        {
+            "urn": f"{STACK}apiary:backups:Backups$command:remote:Command::web1-backups",
+            "type": "command:remote:Command",
+            "id": "c",
+            "inputs": inputs,
+        }
+    )
+    assert backups.backup(found, None) == 1
+    assert FakeHost.streamed == [("web1", "sh", "-c", RETOLD, '{"server": "web1"}'), ("web1", *backups.NOW)]
+    said = capsys.readouterr().out
+    assert "  /etc/apiary/backups.json is not there; web1 is told anew" in said
+    assert "  volume:uploads: 9 B as of today" in said
+    assert "  web2 was never told what to save; run pulumi up" in said
+    assert "not all is well on web2" in said
 
 
 def test_the_list_says_of_what_when_how_large_and_proved_when(

@@ -495,7 +495,7 @@ BROKEN = {"status": "failed", "applications": {"shop": {"status": "failed", "rea
         (new(NOW - 3 * 3600, "volume:wiki"), Level.WATCH, "web1 volume:wiki", "was not saved yet"),
         (new(NOW - 30 * 3600, "volume:wiki"), Level.WRONG, "web1 volume:wiki", "was never saved"),
         (new(NOW - 30 * 3600), Level.WRONG, "web1 volume:uploads", "was never saved"),
-        ({"backups": None}, Level.WRONG, "web1", "saves nothing"),
+        ({"backups": None}, Level.WRONG, "web1", "does not know what to save, and saves nothing"),
         ({"backups": {**good()["backups"], "drill": None}}, Level.WATCH, "web1 rehearsal", "never proved"),
         (backed_up(OLD), Level.WATCH, "web1 rehearsal", "9 d old"),
         (backed_up({"status": "failed", "reason": "no room"}), Level.WRONG, "web1 rehearsal", "6 d ago: no room"),

@@ -110,7 +110,9 @@ def parse(text: str) -> Config:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         # Not the error's own text: it may repeat what it found.
-        raise BackupsError(f"{PATH} can't be read ({type(error).__name__}); run pulumi up, which writes it") from None
+        raise BackupsError(
+            f"{PATH} can't be read ({type(error).__name__}); remove it, and `make backup` writes it anew"
+        ) from None
 
 
 def _volume(told: Mapping[str, Any]) -> Volume:
@@ -153,7 +155,10 @@ def read(path: Path = PATH) -> Config:
     try:
         return parse(path.read_text())
     except FileNotFoundError:
-        raise BackupsError("this server has no backups; write apiary:backups into the stack file") from None
+        raise BackupsError(
+            f"this server knows of no backups: {path} is not there. Where the stack file has apiary:backups, `make "
+            "backup` tells it anew, or pulumi up the first time; where not, write them into it"
+        ) from None
     except OSError as error:
         raise BackupsError(f"{path} can't be read: {error.strerror}") from None
 

@@ -101,6 +101,13 @@ def running(stack: str, application: str) -> Container:
     return up[-1]
 
 
+def using(volume: str, *options: str) -> list[str]:
+    """The ids of the containers that run with a volume, whoever started them; with `--all` of those that stand still
+    too. Raises BackupsError.
+    """
+    return call("ps", *options, "--quiet", "--no-trunc", "--filter", f"volume={volume}").split()
+
+
 def volume_names() -> list[str]:
     """The names of all volumes of this server. Raises BackupsError."""
     return sorted(call("volume", "ls", "--quiet").split())

@@ -235,7 +235,7 @@ class Rehearsal:
         made = throwaway.volume(self.config.stack, item.name)
         self.volumes[item.name] = made
         place = docker.volume_path(made)
-        fill.put_in_place(self.repository, self.newest[item].id, place)
+        fill.put_in_place(self.repository, self.newest[item].id, place, last_look=lambda: None)
         if self.newest[item].bytes and not filling.has_data(place):
             raise BackupsError("nothing is in it, and the snapshot says that there is")
 

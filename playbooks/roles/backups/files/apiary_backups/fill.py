@@ -1,11 +1,12 @@
 """Fill what is empty from the newest snapshots: volumes before their first container, databases before their users.
 
 Never over what is there: a volume with anything in it and a database with a table are left as they are, and that is
-said; but for what the first start of a database server on a new disk has made (filling.py). A volume is written beside
-itself and takes its place as a whole. A database goes in by one transaction where its engine has such; where it has
-not, what was begun and not finished is loaded anew. It is made anew for it, as it was: without a table there may be
-half of a load in it, or what its image's first start has made. A repository that does not answer is a failure: an empty
-start has to be asked for.
+said; but for what the first start of a database server on a new disk has made (filling.py). An empty volume that a
+container had before is as that has left it, and who runs with one would write on into a folder that is gone. A volume
+is written beside itself and takes its place as a whole. A database goes in by one transaction where its engine has
+such; where it has not, what was begun and not finished is loaded anew. It is made anew for it, as it was: without a
+table there may be half of a load in it, or what its image's first start has made. A repository that does not answer is
+a failure: an empty start has to be asked for.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import argparse
 import os
 import shutil
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from apiary_backups import chosen, docker, filling, lock, quiet
@@ -43,13 +45,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(config: Config, options: argparse.Namespace) -> int:
     """Raises BackupsError where something that is empty could not be filled."""
+    if options.new and not filling.is_any_volume():
+        return 0
     what = "volumes" if options.volumes else f"databases of {options.databases}"
     if not config.restore:
         # What the empty start has got since would be dropped as half of a load, when this is asked again.
         filling.forget(volumes=options.volumes, server=options.databases)
         say(f"{what}: not filled, as servers.{config.server}.restore says")
-        return 0
-    if options.new and not filling.is_any_volume():
         return 0
     with lock.held("fill"):
         quiet.resume()
@@ -66,9 +68,12 @@ def main(config: Config, options: argparse.Namespace) -> int:
 def volumes(config: Config, *, is_new: bool = False) -> None:
     """Fill the volumes that are empty, or of these the new ones. Raises BackupsError."""
     items = [item for item in map(Item.volume, config.volumes) if not is_new or filling.is_expected(item)]
-    places = {item: _put_back(item, docker.volume_path(item.name)) for item in items}
+    had = {item for item in items if not filling.is_expected(item) and docker.using(item.name, "--all")}
+    places = {item: docker.volume_path(item.name) for item in items}
+    for item in places.keys() - had:
+        _put_back(item, places[item])
     # Before the repository is asked, which may not answer: what is empty now is not to be saved until then.
-    filling.expect(item for item, place in places.items() if not has_data(place))
+    filling.expect(item for item, place in places.items() if item not in had and not has_data(place))
     repository = opened(config)
     snapshots = repository.snapshots()
     newest = {one.item: one for one in snapshots}
@@ -80,10 +85,15 @@ def volumes(config: Config, *, is_new: bool = False) -> None:
                 _say_renamed(config, item, newest)
         elif has_data(place):
             say(f"{item}: there are data in it, which stay")
+        elif item in had:
+            say(
+                f"{item}: is empty, and a container had it before, so that it stays; what was saved as of "
+                f"{moment(newest[item].time)} comes back by: make restore WHAT={config.server}:{item}"
+            )
         else:
             try:
                 with _told(config, newest[item], snapshots):
-                    put_in_place(repository, newest[item].id, place)
+                    put_in_place(repository, newest[item].id, place, partial(_nobody_has, config.server, item))
             except UnreachableError:
                 raise
             except BackupsError as error:
@@ -112,16 +122,26 @@ def _say_renamed(config: Config, item: Item, newest: Mapping[Item, Snapshot]) ->
     )
 
 
-def _put_back(item: Item, place: Path) -> Path:
-    """Where a volume is, with what a restore on the server before this one had put aside."""
+def _put_back(item: Item, place: Path) -> None:
+    """What a restore on the server before this one had put aside takes the place of nothing."""
     if not has_data(place) and (kept := kept_folder(place)).is_dir():
         kept.rename(place)
         say(f"{item}: what a restore on the server before this one had put aside is there again")
-    return place
 
 
-def put_in_place(repository: Restic, snapshot: str, place: Path) -> None:
-    """Write a snapshot of a folder where that folder is, empty: beside it, then all at once. Raises BackupsError."""
+def _nobody_has(server: str, item: Item) -> None:
+    """Who runs with an empty volume would write on into the folder that is replaced. Raises BackupsError."""
+    if running := docker.using(item.name):
+        ids = " ".join(one[:12] for one in running)
+        raise BackupsError(
+            f"a container runs with it that came before its data; on {server}: docker stop {ids}; then pulumi up"
+        )
+
+
+def put_in_place(repository: Restic, snapshot: str, place: Path, last_look: Callable[[], None]) -> None:
+    """Write a snapshot of a folder where that folder is, empty: beside it, then all at once, where nothing is raised
+    by a `last_look`. Raises BackupsError.
+    """
     beside = place.with_name(f".{place.name}.apiary-filling")
     shutil.rmtree(beside, ignore_errors=True)  # of a fill that was killed
     try:
@@ -129,6 +149,7 @@ def put_in_place(repository: Restic, snapshot: str, place: Path) -> None:
         whole = repository.restore(snapshot, beside)
         # Before the name: after a power cut it must not lead to files whose content never came to the disk.
         os.sync()
+        last_look()
         whole.rename(place)
     except OSError as error:
         raise BackupsError(f"{place} could not be filled: {error.strerror}") from None

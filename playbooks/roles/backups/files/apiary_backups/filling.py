@@ -36,8 +36,9 @@ def has_data(place: Path) -> bool:
 
 def told(config: Config, before: Config | None) -> None:
     """A server is told of volumes and database servers that it has not known: those without files, and without a
-    container that could have them elsewhere, are to be filled, before anything else is known of them. What it is told
-    of no more, or is to begin empty, is not: what is written from now on is no half of anything. Raises BackupsError.
+    container that has them, or could elsewhere, are to be filled, before anything else is known of them. What it is
+    told of no more, or is to begin empty, is not: what is written from now on is no half of anything. Raises
+    BackupsError.
     """
     for item in _expected():
         if not (config.restore and _is_known(config, item)):
@@ -46,13 +47,10 @@ def told(config: Config, before: Config | None) -> None:
     servers = config.databases.keys() - (before.databases if before else {}).keys()
     if not config.restore or not (volumes or servers):
         return
-    containers = docker.containers(config.stack)
-    # Whoever runs has the very folder that a fill would replace.
-    used = {volume for one in containers if one.running for volume in (*one.volumes, *one.read)}
-    for name in volumes - used:
-        if not has_data(docker.volume_path(name)):
+    for name in volumes:
+        if not (has_data(docker.volume_path(name)) or docker.using(name, "--all")):
             expect([Item.volume(name)])
-    begun = {one.name for one in containers if one.kind == "applications"}
+    begun = {one.name for one in docker.containers(config.stack) if one.kind == "applications"}
     for name in servers - begun:
         places = [docker.volume_path(volume) for volume in config.databases[name].volumes]
         folders = [folder for folder in map(Path, config.databases[name].folders) if folder.is_dir()]

@@ -51,9 +51,8 @@ class VolumeSwap:
         return path.parent, snapshot.bytes
 
     def _strangers(self, volume: str) -> list[str]:
-        using = docker.call("ps", "--quiet", "--no-trunc", "--filter", f"volume={volume}").split()
         ours = {one.id for one in docker.containers(self.told.stack)}
-        return [one[:12] for one in using if one not in ours]
+        return [one[:12] for one in docker.using(volume) if one not in ours]
 
     def put_beside(self, entry: Entry, to: str) -> None:
         """Restore into a volume that is not there yet. Raises BackupsError."""
