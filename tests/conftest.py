@@ -19,8 +19,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 # Hives side by side, each with the modules that use it one after another and leave it as they found it, but for the
 # monitor, which stays in the hive of two servers at the end: the whole one of Pulumi.lab.yaml, a small one
-# (lab/stacks/spine.yaml) that is broken and brought back, another that is looked at and changed, one of two servers
-# (lab/stacks/two.yaml), and the three of Pulumi.swarm.yaml.
+# (lab/stacks/spine.yaml) that is looked at, changed and broken, one whose data come back (lab/stacks/backups.yaml),
+# one of two servers (lab/stacks/two.yaml), and the three of Pulumi.swarm.yaml. `make test` has these alone.
 HIVES = {
     "whole": [
         "test_whole",
@@ -33,8 +33,15 @@ HIVES = {
         "test_built_sites",
         "test_browse",
     ],
-    "two": ["test_inside", "test_neighbours", "test_monitor", "test_private", "test_addresses"],
-    "break": ["test_heal", "test_rebuild", "test_destroy"],
+    "two": [
+        "test_inside",
+        "test_neighbours",
+        "test_afterwards",
+        "test_monitor",
+        "test_private",
+        "test_addresses",
+    ],
+    "rebuilt": ["test_rebuild"],
     "change": [
         "test_up",
         "test_visitors",
@@ -46,6 +53,8 @@ HIVES = {
         "test_jobs",
         "test_releases",
         "test_proxy_releases",
+        "test_heal",
+        "test_destroy",
     ],
     "saved": ["test_backups", "test_backup_faults", "test_restore"],
     "store": ["test_block_storage"],
@@ -61,15 +70,15 @@ LAB = [module for modules in HIVES.values() for module in modules]
 # What takes longest begins first, and all the rest gives way to it at the processor.
 TURNS = [
     "whole",
-    "two",
-    "break",
     "change",
     "saved",
+    "two",
+    "swarm",
+    "rebuilt",
     "store",
     "moves",
     "moves data",
     "copies",
-    "swarm",
     "bee2",
     "examples",
     "engine",
