@@ -59,12 +59,12 @@ HIVES = {
     "saved": ["test_backups", "test_backup_faults", "test_restore"],
     "store": ["test_block_storage"],
     "moves": ["test_moves"],
-    "moves data": ["test_moves_data"],
+    "moves-data": ["test_moves_data"],
     "copies": ["test_copies"],
     "swarm": ["test_swarm", "test_swarm_lost"],
     "bee2": ["test_bee2_move"],
     "examples": ["test_examples"],
-    "no hive": ["test_region", "test_down", "test_stores", "test_backup_places"],
+    "no-hive": ["test_region", "test_down", "test_stores", "test_backup_places"],
 }
 LAB = [module for modules in HIVES.values() for module in modules]
 # What takes longest begins first, and all the rest gives way to it at the processor.
@@ -77,12 +77,12 @@ TURNS = [
     "rebuilt",
     "store",
     "moves",
-    "moves data",
+    "moves-data",
     "copies",
     "bee2",
     "examples",
     "engine",
-    "no hive",
+    "no-hive",
     "conformance",
     "strangers",
     "provider",
@@ -103,17 +103,20 @@ def hive_of(module: str) -> str:
     raise pytest.UsageError(f"tests/lab/{module}.py stands in no hive of HIVES in tests/conftest.py; say which it uses")
 
 
-class ByHive(LoadScopeScheduling):
-    """Tests of one hive, those that call the engine, and elsewhere those of one file, go to one worker."""
+def part_of(test: str) -> str:
+    """What goes to one worker, by a test's id: what uses one hive, what calls the engine, elsewhere those of a file."""
+    path = PurePath(test.split("::", maxsplit=1)[0])
+    match path.parent.name:
+        case "lab":
+            return hive_of(path.stem)
+        case "engine":  # their states are made once
+            return "engine"
+    return f"{path.parent.name}-{path.stem.removeprefix('test_')}"
 
+
+class ByHive(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
-        path = PurePath(nodeid.split("::", maxsplit=1)[0])
-        match path.parent.name:
-            case "lab":
-                return hive_of(path.stem)
-            case "engine":  # their states are made once
-                return "engine"
-        return str(path)
+        return part_of(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByHive:
