@@ -172,8 +172,8 @@ quick: $(VENV)/.ready ## the tests that need neither engine nor lab: seconds
 	@$(RUN) -m pytest tests/unit tests/provider tests/mocks
 
 .PHONY: soak
-soak: $(VENV)/.ready ## what takes long: more of the lab's tests, and many random kills, releases and reloads
-	@for tests in tests/lab tests/soak; do $(tested) $(RUN) -m pytest -s -m soak $$tests || exit 1; done
+soak: $(VENV)/.ready ## the tests that take long, with a summary [ONLY="moves tests/lab/test_jobs.py"] [RESUME=1]
+	@$(tested) $(RUN) -m tests.soak $(if $(filter 1,$(RESUME)),--resume) $(ONLY)
 
 .PHONY: reference
 reference: $(VENV)/.ready ## write docs/configuration.md anew from the models

@@ -19,8 +19,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 # Hives side by side, each with the modules that use it one after another and leave it as they found it, but for the
 # monitor, which stays in the hive of two servers at the end: the whole one of Pulumi.lab.yaml, a small one
-# (lab/stacks/spine.yaml) that is broken and brought back, another that is looked at and changed, one of two servers
-# (lab/stacks/two.yaml), and the three of Pulumi.swarm.yaml.
+# (lab/stacks/spine.yaml) that is looked at, changed and broken, one whose data come back (lab/stacks/backups.yaml),
+# one of two servers (lab/stacks/two.yaml), and the three of Pulumi.swarm.yaml. `make test` has these alone.
 HIVES = {
     "whole": [
         "test_whole",
@@ -33,8 +33,15 @@ HIVES = {
         "test_built_sites",
         "test_browse",
     ],
-    "two": ["test_inside", "test_neighbours", "test_monitor", "test_private", "test_addresses"],
-    "break": ["test_heal", "test_rebuild", "test_destroy"],
+    "two": [
+        "test_inside",
+        "test_neighbours",
+        "test_afterwards",
+        "test_monitor",
+        "test_private",
+        "test_addresses",
+    ],
+    "rebuilt": ["test_rebuild"],
     "change": [
         "test_up",
         "test_visitors",
@@ -46,34 +53,36 @@ HIVES = {
         "test_jobs",
         "test_releases",
         "test_proxy_releases",
+        "test_heal",
+        "test_destroy",
     ],
     "saved": ["test_backups", "test_backup_faults", "test_restore"],
     "store": ["test_block_storage"],
     "moves": ["test_moves"],
-    "moves data": ["test_moves_data"],
+    "moves-data": ["test_moves_data"],
     "copies": ["test_copies"],
     "swarm": ["test_swarm", "test_swarm_lost"],
     "bee2": ["test_bee2_move"],
     "examples": ["test_examples"],
-    "no hive": ["test_region", "test_down", "test_stores", "test_backup_places"],
+    "no-hive": ["test_region", "test_down", "test_stores", "test_backup_places"],
 }
 LAB = [module for modules in HIVES.values() for module in modules]
 # What takes longest begins first, and all the rest gives way to it at the processor.
 TURNS = [
     "whole",
-    "two",
-    "break",
     "change",
     "saved",
+    "two",
+    "swarm",
+    "rebuilt",
     "store",
     "moves",
-    "moves data",
+    "moves-data",
     "copies",
-    "swarm",
     "bee2",
     "examples",
     "engine",
-    "no hive",
+    "no-hive",
     "conformance",
     "strangers",
     "provider",
@@ -94,17 +103,20 @@ def hive_of(module: str) -> str:
     raise pytest.UsageError(f"tests/lab/{module}.py stands in no hive of HIVES in tests/conftest.py; say which it uses")
 
 
-class ByHive(LoadScopeScheduling):
-    """Tests of one hive, those that call the engine, and elsewhere those of one file, go to one worker."""
+def part_of(test: str) -> str:
+    """What goes to one worker, by a test's id: what uses one hive, what calls the engine, elsewhere those of a file."""
+    path = PurePath(test.split("::", maxsplit=1)[0])
+    match path.parent.name:
+        case "lab":
+            return hive_of(path.stem)
+        case "engine":  # their states are made once
+            return "engine"
+    return f"{path.parent.name}-{path.stem.removeprefix('test_')}"
 
+
+class ByHive(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
-        path = PurePath(nodeid.split("::", maxsplit=1)[0])
-        match path.parent.name:
-            case "lab":
-                return hive_of(path.stem)
-            case "engine":  # their states are made once
-                return "engine"
-        return str(path)
+        return part_of(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByHive:

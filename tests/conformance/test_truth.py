@@ -96,8 +96,10 @@ def test_a_row_that_differs_is_printed_with_its_source(emulator):
     [
         ("making reserved", signal.SIGINT),
         ("making ready", signal.SIGTERM),
-        ("holds    reserved6-detach", signal.SIGINT),
-        ("deleted block", signal.SIGINT),
+        *(  # more moments of the same
+            pytest.param(moment, signal.SIGINT, marks=pytest.mark.soak)
+            for moment in ("holds    reserved6-detach", "deleted block")
+        ),
     ],
 )
 def test_an_interrupt_at_any_moment_leaves_nothing(emulator, moment, number):

@@ -166,8 +166,12 @@ def test_an_interrupted_creation_is_recorded_and_finished(stack: Stack) -> None:
     stack.up("--expect-no-changes")
 
 
+@pytest.mark.soak
 def test_a_killed_creation_is_taken_up_and_not_doubled(stack: Stack) -> None:
-    """Engine, program and plugin are killed while the server is being made, before anybody has recorded it."""
+    """Engine, program and plugin are killed while the server is being made, before anybody has recorded it.
+
+    As the first update of test_backups in tests/lab, whose server serves afterwards.
+    """
     stack.held()
     process = stack.start("up", "--yes", "--skip-preview")
     notes = stack.folder / "home" / "apiary-vultr"

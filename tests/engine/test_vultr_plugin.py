@@ -135,6 +135,7 @@ def test_a_refresh_reads_a_server_that_was_changed_by_hand_whatever_is_sold(
         emulator.control.delete("/faults").raise_for_status()
 
 
+@pytest.mark.soak  # what the program does not use, or only in part: each type by itself is in tests/provider
 def test_storage_and_balancers_live_a_whole_life(workplace: Workplace, emulator: Emulator) -> None:
     resources = {
         name: (kind, {key: value for key, value in inputs.items() if key != "attached_instances"})

@@ -88,18 +88,25 @@ def _spine(region: Paths, program: Path) -> Hive:
 
 @pytest.fixture(scope="session")
 def settled(changed_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
-    """The spine, with the scheduler of Pulumi.lab.yaml and its jobs, brought up by one update."""
+    """The spine, with the scheduler of Pulumi.lab.yaml and its jobs, and `slow`, whose end takes longer than the ten
+    seconds that Docker gives by itself; brought up by one update.
+    """
     found = _spine(changed_region, tmp_path_factory.mktemp("program"))
     whole = yaml.safe_load((CHECKOUT / "Pulumi.lab.yaml").read_text())["config"]
     found.settings["apiary:applications"]["scheduler"] = whole["apiary:applications"]["scheduler"]
     found.settings["apiary:jobs"] |= {job: whole["apiary:jobs"][job] for job in ("tick", "tock")}
+    found.settings["apiary:applications"]["slow"] = {
+        "build_dir": "Shell",
+        "command": ["sh", "-c", "trap 'sleep 13; echo clean; exit 0' TERM; while :; do sleep 0.1; done"],
+        "grace_seconds": 120,
+    }
     found.up()
     return found
 
 
 @pytest.fixture(scope="session")
 def healed(healed_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
-    """The spine, whose first update was killed at the worst moment, and which `heal` has brought up."""
+    """The spine with a reserved network, whose first update was killed, and which `heal` has brought up."""
     found = _spine(healed_region, tmp_path_factory.mktemp("healed"))
     # One image less to build on each server that it gets.
     found.settings["apiary:applications"]["site"]["build_dir"] = "Echo"
@@ -112,14 +119,36 @@ def healed(healed_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hi
 
 @pytest.fixture(scope="session")
 def two(two_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
-    """Two servers (stacks/two.yaml): SSH of web1 is open to this machine and to the on-link prober, of db1 to all."""
+    """Two servers (stacks/two.yaml): SSH of web1 is open to this machine and to the on-link prober, of db1 to all.
+
+    db1 has rows on block storage, which it writes all the time.
+    """
     plan = network.load_plan(two_region)
     assert plan is not None
     found = Hive.copy_of_the_checkout(two_region, tmp_path_factory.mktemp("two"), STACKS / "two.yaml")
     found.settings["apiary:servers"]["web1"]["ssh_from"] = [plan.gateway, plan.prober, PROBER["-6"]]
-    found.pulumi("stack", "select", "--create")
-    found.up()
-    return found
+    data = yaml.safe_load((STACKS / "data.yaml").read_text())["config"]["apiary:applications"]
+    found.settings["apiary:servers"]["db1"]["data"] = {"gb": 10}
+    found.settings["apiary:applications"]["writer"] = {"server": "db1", **data["writer"]}
+    return with_a_writer(found)
+
+
+@pytest.fixture
+def stray(two: Hive) -> Iterator[str]:
+    """On the default bridge of each server a container that the stack knows nothing of: it may make and forge packets,
+    and publishes a port.
+    """
+    name = "stray"
+    run = (
+        "image=$(docker inspect --format '{{.Image}}' $(docker ps -q | head -n 1)); "
+        f"docker run --detach --name {name} --restart unless-stopped --cap-add NET_ADMIN --cap-add NET_RAW "
+        "--publish 8099:8099 --entrypoint sleep $image inf"
+    )
+    for server in two.servers():
+        two.on_server(run, server=server)
+    yield name
+    for server in two.servers():
+        two.on_server(f"docker rm --force {name}", server=server)
 
 
 @pytest.fixture(scope="session")
@@ -202,19 +231,38 @@ def whole(whole_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive
 
 
 @pytest.fixture(scope="session")
-def saved(saved_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
-    """A hive with data (stacks/backups.yaml), whose backups go to the region's S3 server; not up yet."""
+def saved(first_saved: tuple[Hive, str]) -> Hive:
+    """A hive with data (stacks/backups.yaml), whose backups go to the region's S3 server.
+
+    Its first update was killed at the worst moment, and `heal` has brought it up.
+    """
+    return first_saved[0]
+
+
+@pytest.fixture(scope="session")
+def first_saved(saved_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> tuple[Hive, str]:
+    """The same, with what `heal` has printed."""
     stores.ensure(saved_region, ["s3"])
     found = Hive.copy_of_the_checkout(saved_region, tmp_path_factory.mktemp("saved"), STACKS / "backups.yaml")
     whole = yaml.safe_load((CHECKOUT / "Pulumi.lab.yaml").read_text())["config"]
     found.settings["apiary:backups"]["ca"] = whole["apiary:jobs"]["certbot"]["env"]["directory_ca"]
+    # Whatever breaks and comes back keeps every address.
+    found.settings["apiary:servers"]["web1"]["ipv6"] = {"reserved": True}
+    # Healthy with its notes alone, of which a rehearsal asks as well.
+    applications = found.settings["apiary:applications"]
+    for site, drill in (
+        ("guestbook", {"sql": "select count(*) from notes", "at_least": 1}),
+        ("diary", {"path": "/healthz"}),
+    ):
+        applications[site] |= {"health": {"path": "/"}, "drill": drill}
     found.pulumi("stack", "select", "--create")
-    return found
+    found.interrupt(["up", "--yes", "--skip-preview"], r"Instance web1 creating", [SIGKILL])
+    return found, found.operations("heal").stdout
 
 
 @pytest.fixture
 def hive(request: pytest.FixtureRequest) -> Hive:
     """The hive of the test's group (tests/conftest.py)."""
-    name = "healed" if request.path.stem in HIVES["break"] else "settled"
+    name = "healed" if request.path.stem in HIVES["rebuilt"] else "settled"
     found: Hive = request.getfixturevalue(name)
     return found

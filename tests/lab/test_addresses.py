@@ -152,7 +152,7 @@ def public_networks(hive: Hive) -> list[str]:
 
 
 def test_what_changes_leaves_nothing_behind(two: Hive) -> None:
-    old, new = own(two, "b"), own(two, "c")
+    old = own(two, "b")
     with two.changed() as settings:
         game = settings["apiary:applications"]["game"]
         visitor = download(two)
@@ -163,23 +163,14 @@ def test_what_changes_leaves_nothing_behind(two: Hive) -> None:
         expect_no_trace(two, str(PORT))
         expect_open(two, old)
 
-        game.update(static_ipv6="2:0:c", dns=["play.example.com"], env={"http_port": OTHER})
-        two.up()
-        expect_no_trace(two, old, GAME)
-        assert resolve(two, GAME, "AAAA") == resolve(two, "-x", old) == []
-        assert resolve(two, "play.example.com", "AAAA") == [new]
-        assert resolve(two, "-x", new) == ["play.example.com."]
-        expect_open(two, old)
-        expect_open(two, new, OTHER)
-
-        # And from an address of its own to none.
+        # Another name, and from an address of its own to none.
         settings["apiary:servers"]["web1"]["ipv6"] = "nat"
-        game.update(ports=[f"{OTHER}:{OTHER}"], ipv4=True)
+        game.update(ports=[f"{OTHER}:{OTHER}"], ipv4=True, dns=["play.example.com"], env={"http_port": OTHER})
         del game["static_ipv6"], game["open"]
         two.up()
-        expect_no_trace(two, new, *public_networks(two))
-        expect_open(two, new)
-        assert resolve(two, "-x", new) == []
+        expect_no_trace(two, old, GAME, *public_networks(two))
+        expect_open(two, old)
+        assert resolve(two, GAME, "AAAA") == resolve(two, "-x", old) == []
         expect_forwarded(two)
         expect_closed_inside(two)
         two.expect_bootstrapped()
@@ -188,7 +179,25 @@ def test_what_changes_leaves_nothing_behind(two: Hive) -> None:
 
 
 @pytest.mark.soak
+def test_another_address_leaves_nothing_of_the_old_one_behind(two: Hive) -> None:
+    """As none does, above."""
+    two.up()
+    old, new = own(two, "b"), own(two, "c")
+    with two.changed() as settings:
+        game = settings["apiary:applications"]["game"]
+        game.update(static_ipv6="2:0:c", dns=["play.example.com"], env={"http_port": OTHER}, open=[f"tcp/{OTHER}"])
+        two.up()
+        expect_no_trace(two, old, GAME, str(PORT))
+        assert resolve(two, GAME, "AAAA") == resolve(two, "-x", old) == []
+        assert resolve(two, "play.example.com", "AAAA") == [new]
+        assert resolve(two, "-x", new) == ["play.example.com."]
+        expect_open(two, old)
+        expect_open(two, new, OTHER)
+
+
+@pytest.mark.soak
 def test_going_back_from_nat_leaves_nothing_of_it_behind(two: Hive) -> None:
+    """The edit that a host without a usable prefix never needs."""
     with two.changed() as settings:
         game = settings["apiary:applications"]["game"]
         settings["apiary:servers"]["web1"]["ipv6"] = "nat"
@@ -203,6 +212,8 @@ def test_going_back_from_nat_leaves_nothing_of_it_behind(two: Hive) -> None:
     two.expect_no_changes()
 
 
+@pytest.mark.soak
 def test_destroy_leaves_nothing_of_names_and_addresses_of_their_own(two: Hive) -> None:
+    """As test_destroy shows it of the others."""
     assert two.machines()
     two.expect_destroyed()

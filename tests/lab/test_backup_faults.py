@@ -64,8 +64,6 @@ PACKS = "/data/hive/web1/data"
 @pytest.fixture(scope="module")
 def kept(saved: Hive) -> Hive:
     """The hive with a note that is saved and proved."""
-    saved.settings["apiary:applications"]["guestbook"]["drill"] = {"sql": "select count(*) from notes", "at_least": 1}
-    saved.up()
     until(lambda: serves(saved), 120, "the sites are served")
     keep(saved, "before the faults")
     saved.operations("backup")

@@ -12,6 +12,10 @@ from lab.paths import Paths
 from tests.lab.conftest import STACKS
 from tests.lab.hive import Hive, until
 
+# A hive of its own, of two servers. What a backup is, wherever it goes: test_backups; what each of these places takes
+# and gives: test_stores.
+pytestmark = pytest.mark.soak
+
 
 @pytest.fixture(scope="module")
 def places(region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
@@ -98,7 +102,6 @@ def write_all(hive: Hive, content: str) -> None:
         hive.on_server(f"docker exec {hive.container(name, server)} sh -c 'echo {content} > /srv/kept'", server=server)
 
 
-@pytest.mark.soak
 def test_the_whole_hive_is_put_back_by_one_line(places: Hive):
     applications = places.settings["apiary:applications"]
     applications["more"] = {**applications["files"], "server": "store1", "volumes": ["more:/srv"]}
@@ -113,7 +116,6 @@ def test_the_whole_hive_is_put_back_by_one_line(places: Hive):
     places.expect_no_changes()
 
 
-@pytest.mark.soak
 def test_a_volume_on_block_storage_is_put_back_in_its_place(places: Hive):
     places.settings["apiary:servers"]["store1"]["data"] = {"gb": 10}
     places.up()

@@ -9,8 +9,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from tests.lab.hive import LABEL, Hive, until
 
+# A hive of its own and five more starts of its server. That rows on block storage outlive a dead server: test_private.
+pytestmark = pytest.mark.soak
 DEBIAN_13 = 2625
 SERVER = "db1"
 PLACE = "/srv/data/volumes/rows"
@@ -47,9 +51,17 @@ def block(hive: Hive) -> dict[str, Any]:
 
 
 def instance(hive: Hive) -> str:
-    """The id of the one instance."""
-    (found,) = json.loads(hive.paths.region.read_text())["instances"]
+    """The id of the server's instance."""
+    instances = json.loads(hive.paths.region.read_text())["instances"]
+    (found,) = [id for id, one in instances.items() if one["label"] == f"{LABEL}{SERVER}"]
     return str(found)
+
+
+def let_go_of_storage(hive: Hive) -> None:
+    """The state protects it no more, as docs/block-storage.md has it typed before it leaves the stack file."""
+    state = json.loads(hive.output_of("stack", "export"))["deployment"]["resources"]
+    (urn,) = [one["urn"] for one in state if one["type"] == "vultr:index/blockStorage:BlockStorage"]
+    hive.pulumi("state", "unprotect", urn, "--yes")
 
 
 def gib(hive: Hive) -> float:

@@ -90,7 +90,9 @@ def test_a_new_commit_is_served_when_the_job_is_run_again(whole: Hive, commit: C
     assert "Pushed a moment ago" in served(whole, f"{PAGES}posts/first/")
 
 
+@pytest.mark.soak
 def test_a_commit_that_can_t_be_built_leaves_the_site_of_before_and_says_why(whole: Hive, commit: Commit) -> None:
+    """As tests/unit/test_site_builder.py shows it of the job alone, and test_jobs of any that fails."""
     before = served(whole, PAGES)
     commit({"pages/content/posts/first.md": "---\ntitle: {unclosed\n---\n"})
     done = whole.operations("run", "web1:publish", check=False)

@@ -112,7 +112,9 @@ def test_keys_are_readable_by_the_proxy_alone(whole: Hive) -> None:
             assert "Permission denied" in read.stderr, read.stderr
 
 
+@pytest.mark.soak
 def test_a_scanner_finds_no_weak_protocol_or_cipher(whole: Hive) -> None:
+    """Hundreds of handshakes, of which another version of the proxy or the scanner alone changes the outcome."""
     done = whole.prober(
         *("testssl", "--quiet", "--color", "0", "--warnings", "off", "--jsonfile", "/dev/stderr", "-p", "-s"),
         *("--ip", whole.server["ipv4"], "https://example.com/"),

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+import pytest
+
 from tests.lab.hive import Hive, until
 from tests.lab.test_neighbours import addresses, knocked, unfiltered
 
@@ -164,8 +166,12 @@ def _nowhere(hive: Hive, output: str, secrets: set[str]) -> None:
             assert secret not in text, f"a password is in {where}"
 
 
+@pytest.mark.soak
 def test_what_left_the_file_is_kept_and_said_and_data_survive_the_end_of_all_that_uses_them(whole: Hive) -> None:
-    """One application gets another database; the other one goes, with its server, and all of its passwords."""
+    """One application gets another database; the other one goes, with its server, and all of its passwords.
+
+    Three updates of the whole hive. That nothing is dropped: tests/unit/test_dbsetup.py.
+    """
     keep(whole, "before it left")
     old = passwords(whole)
     with whole.changed() as settings:
@@ -247,7 +253,9 @@ def healthy(hive: Hive, folder: str) -> None:
     until(lambda: hive.server_command(*check).returncode == 0, 120, f"{folder} is healthy")
 
 
+@pytest.mark.soak
 def test_a_first_start_that_was_killed_half_way_is_made_good_by_the_next(whole: Hive) -> None:
+    """A moment that is hard to meet."""
     of_both(_killed_half_way, whole)
 
 
@@ -265,7 +273,9 @@ def _killed_half_way(hive: Hive, folder: str) -> None:
     hive.on_server(f"docker exec {name} test ! -e {ROOTS[folder]}/data.new")
 
 
+@pytest.mark.soak
 def test_data_of_another_version_and_of_another_container_are_not_touched(whole: Hive) -> None:
+    """Four starts of a database server, of what no update of the program does."""
     of_both(_not_touched, whole)
 
 

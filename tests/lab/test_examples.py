@@ -23,15 +23,13 @@ from tests.standins.context import context
 from tests.standins.insists import Row
 from tests.unit.test_examples import EXAMPLES, ROWS, secrets
 
-IN_MAKE_TEST = ("ghost",)  # a site with a database, and a volume of its own user's
+# A hive of its own, and up to eight images each. Each is planned in tests/engine/test_examples.py, and what they are
+# made of is what the whole hive is made of.
+pytestmark = pytest.mark.soak
 ELSEWHERE = ("three-servers",)  # a hive of its own: test_swarm.py
 KEPT = ("haproxycfg:", "letsencrypt:")
 LAB = yaml.safe_load((CHECKOUT / "Pulumi.lab.yaml").read_text())["config"]
-EACH = [
-    pytest.param(example, marks=[] if example.stem in IN_MAKE_TEST else pytest.mark.soak, id=example.stem)
-    for example in EXAMPLES
-    if example.stem not in ELSEWHERE
-]
+EACH = [pytest.param(example, id=example.stem) for example in EXAMPLES if example.stem not in ELSEWHERE]
 
 
 @pytest.fixture(scope="module")

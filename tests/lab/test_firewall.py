@@ -114,8 +114,12 @@ def test_the_web_address_is_found_after_the_proxy_has_been_replaced(hive: Hive) 
     hive.expect_served()
 
 
+@pytest.mark.soak
 def test_the_web_address_is_found_when_others_took_ipv4_addresses_while_the_proxy_was_away(hive: Hive) -> None:
-    """Docker makes a container's MAC address of its IPv4 one, and the host remembers it for half a minute."""
+    """Docker makes a container's MAC address of its IPv4 one, and the host remembers it for half a minute.
+
+    A moment that only a stopped door meets.
+    """
     hive.expect_served()
     door, echo = hive.container("haproxy-door"), hive.container("echo")
     takers = [f"taker{number}" for number in range(6)]

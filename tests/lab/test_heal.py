@@ -1,4 +1,4 @@
-"""An update that was killed is finished by one verb, whatever it was doing."""
+"""An update that was killed is finished by one verb, whatever it was doing; the first of all: test_backups."""
 
 from __future__ import annotations
 
@@ -16,13 +16,6 @@ def expect_healed(hive: Hive) -> None:
     hive.operations("heal")
     hive.expect_served()
     hive.container("echo")
-    hive.expect_nothing_left()
-    hive.expect_no_changes()
-
-
-def test_a_first_update_that_was_killed_is_finished(hive: Hive) -> None:
-    """The hive of this group came up so (conftest.py)."""
-    hive.expect_served()
     hive.expect_nothing_left()
     hive.expect_no_changes()
 

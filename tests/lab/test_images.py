@@ -100,25 +100,29 @@ def test_a_changed_file_builds_only_what_depends_on_it(built: Hive) -> None:
     built.expect_no_changes()
 
 
+@pytest.mark.soak
 def test_a_step_that_fails_says_so_itself_and_what_served_serves(built: Hive) -> None:
+    """As one of the classic builder's in test_changes."""
     with built.changed() as settings:
         settings["apiary:jobs"]["web"] = {**JOB, "target": "never"}
         failed = built.up(check=False)
         assert failed.status != 0
         assert "[never 1/1] RUN false" in failed.output
         built.expect_served()
-    built.up()
 
 
 @pytest.mark.soak
 def test_logins_that_are_replaced_by_hand_are_there_afterwards(built: Hive) -> None:
+    """What nobody types but to repair something else."""
     before = built.on_server("cat /etc/apiary/docker/config.json")
     built.pulumi("up", "--yes", "--skip-preview", "--replace", "**::web1-registries")
     assert built.on_server("cat /etc/apiary/docker/config.json") == before
     built.expect_no_changes()
 
 
+@pytest.mark.soak
 def test_a_wrong_password_names_the_registry_and_what_to_do(built: Hive) -> None:
+    """What it says is in tests/unit/test_image_tool.py as well."""
     before = built.on_server("cat /etc/apiary/docker/config.json")
     with built.changed() as settings:
         settings["apiary:secrets"]["registry"] = "wrong"
@@ -126,7 +130,6 @@ def test_a_wrong_password_names_the_registry_and_what_to_do(built: Hive) -> None
     assert failed.status != 0
     assert f'registries["{HOST}"]: the registry refused user lab with this password' in failed.output
     assert built.on_server("cat /etc/apiary/docker/config.json") == before
-    built.up()
 
 
 def push(hive: Hive, text: str) -> None:
@@ -157,4 +160,3 @@ def test_a_tag_that_moved_is_released_when_asked_for_and_the_state_knows_what_ru
         built.operations("release", "shop")
         assert built.container("shop") == second, "what has not moved is not released"
         built.expect_no_changes()
-    built.up()

@@ -1,13 +1,14 @@
 """What containers reach of the provider's metadata service, of their host, and of other servers: as good as nothing.
 
 Looked at from within the network namespaces of containers: of the stack's network, of the default bridge with all that
-Docker gives (`docker run`, `docker build`), and, in test_addresses, of a host with NAT.
+Docker gives (`docker run`, `docker build`), and, in test_addresses, of a host with NAT. What happens to the servers
+meanwhile: test_afterwards.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -19,7 +20,6 @@ METADATA, LINK_LOCAL = "169.254.169.254", "fe80::1%eth0"
 OTHER_CLOUDS = "fd00:ec2::254"  # where such a service is at another provider, over IPv6
 WEB1, DB1 = "192.168.150.10", "192.168.150.11"
 PRIVATE_PORT = 5432
-STRAY = "stray"  # a container that the stack knows nothing of, with rights that none of the stack's has
 TOLD = "import urllib.request as r; print(r.urlopen('http://169.254.169.254/v1.json', timeout=5).read().decode())"
 NO_LINK_LOCAL = "DOCKER-USER {} -d 169.254.0.0/16 -j REJECT --reject-with icmp-admin-prohibited"
 NO_PRIVATE = "DOCKER-USER {} -i br-+ -o enp6s0 -j REJECT --reject-with icmp-admin-prohibited"
@@ -85,54 +85,6 @@ def expect_closed_inside(hive: Hive, server: str = "web1") -> None:
         strange = [(address, port) for address, port in found if port == 22 or address in (METADATA, LINK_LOCAL)]
         assert strange == [], f"{container} of {server} reaches {strange}"
         assert {port for address, port in found if address == other} <= {PRIVATE_PORT}
-
-
-@pytest.fixture
-def stray(two: Hive) -> Iterator[str]:
-    """A container on the default bridge of each server, that may make and forge packets, with a published port."""
-    run = (
-        "image=$(docker inspect --format '{{.Image}}' $(docker ps -q | head -n 1)); "
-        f"docker run --detach --name {STRAY} --restart unless-stopped --cap-add NET_ADMIN --cap-add NET_RAW "
-        "--publish 8099:8099 --entrypoint sleep $image inf"
-    )
-    for server in two.servers():
-        two.on_server(run, server=server)
-    yield STRAY
-    for server in two.servers():
-        two.on_server(f"docker rm --force {STRAY}", server=server)
-
-
-def nothing(_: Hive, __: str) -> None:
-    """Look at once."""
-
-
-def ufw_reload(two: Hive, server: str) -> None:
-    two.on_server("ufw reload", server=server)
-
-
-def docker_restart(two: Hive, server: str) -> None:
-    two.on_server("systemctl restart docker", server=server)
-    until(lambda: two.on_server("docker ps -q", check=False, server=server), 60, "Docker answers again")
-
-
-def reboot(two: Hive, server: str) -> None:
-    before = len(containers(two, server))
-    two.reboot(server)
-    until(
-        lambda: len(two.on_server("docker ps -q", check=False, server=server).split()) == before,
-        120,
-        f"the containers of {server} run again",
-    )
-
-
-@pytest.mark.usefixtures("stray")
-@pytest.mark.parametrize("event", [nothing, ufw_reload, docker_restart, reboot], ids=lambda event: event.__name__)
-def test_no_container_reaches_the_metadata_service_its_host_or_what_is_private_after(
-    two: Hive, event: Callable[[Hive, str], None]
-) -> None:
-    for server in two.servers():
-        event(two, server)
-        expect_closed_inside(two, server)
 
 
 def test_without_its_rule_the_metadata_service_tells_containers_the_server_s_private_key(two: Hive, stray: str) -> None:

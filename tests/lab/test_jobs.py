@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.lab.hive import Hive
 
 
@@ -12,7 +14,9 @@ def test_a_job_stays_stopped_after_its_run(hive: Hive) -> None:
     assert state.startswith("exited Exited (0)"), state
 
 
+@pytest.mark.soak
 def test_a_job_that_fails_or_takes_too_long_fails_the_update_with_its_output_and_runs_again(hive: Hive) -> None:
+    """The one below fails, tells and runs again as well."""
     with hive.changed() as settings:
         settings["apiary:jobs"]["count"] = {
             "build_dir": "Shell",

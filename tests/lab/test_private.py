@@ -10,6 +10,7 @@ import pytest
 from lab import network
 from lab.servers import Servers
 from tests.lab.hive import LABEL, PORTS, SCAN, Hive, until
+from tests.lab.test_block_storage import block, expect_kept, expect_on_block_storage, let_go_of_storage, rows
 from tests.lab.test_inside import expect_closed_inside
 
 WEB, DB = "192.168.150.10", "192.168.150.11"
@@ -49,18 +50,11 @@ def open_db1(hive: Hive, action: str) -> None:
     hive.on_server(f"iptables {action} DOCKER-USER -j RETURN", server="db1")
 
 
-def test_a_container_reaches_the_other_server_s_private_port_by_its_reference(two: Hive) -> None:
-    assert asked(two) == WEB
+def expect_private(two: Hive) -> None:
+    """A container reaches the other server's private port by its reference, and from the private address.
 
-
-def test_it_does_so_after_a_reboot_a_docker_restart_and_a_reload(two: Hive) -> None:
-    """The address that Vultr has given the interface is there at boot: it must go, or connections come from it."""
-    for server in ("db1", "web1"):
-        two.reboot(server)
-    until(lambda: two.on_server("docker ps -q", check=False, server="web1"), 120, "web1 is back")
-    two.on_server("until systemctl is-system-running --wait >/dev/null; [ $? -le 1 ]; do :; done", server="db1")
-    for command in ("systemctl restart docker", "ufw reload"):
-        two.on_server(command, server="db1")
+    The address that Vultr has given the interface is there at boot: it must go, or connections come from it.
+    """
     # Not for Docker's word: 20.10 looks no more after the health of a container that has just begun when it restarts.
     until(lambda: asked(two, check=False) == WEB, 60, "the ledger answers, and sees the private address")
     for server, address in (("web1", WEB), ("db1", DB)):
@@ -82,7 +76,9 @@ def test_a_peer_finds_nothing_but_ssh_and_the_private_port(two: Hive) -> None:
     assert {line.split()[3] for line in listening if "dockerd" in line} == {f"{DB}:{PORT}"}
 
 
+@pytest.mark.soak
 def test_the_playbook_s_second_run_changes_nothing(two: Hive) -> None:
+    """As of the spine (test_up), and of web1 (test_addresses)."""
     two.expect_bootstrapped("db1")
 
 
@@ -191,14 +187,22 @@ def test_an_address_that_another_machine_has_is_refused(two: Hive) -> None:
 
 
 def test_a_dead_server_is_revived_without_being_contacted_while_the_other_serves(two: Hive) -> None:
-    before = two.outputs()["servers"]["db1"]["ipv4"]
+    """And has every row that was ever confirmed: they are on block storage, which is let go of late."""
+    before, volume = two.outputs()["servers"]["db1"]["ipv4"], block(two)["id"]
+    written = len(rows(two))
+    assert written > 20
     two.lab("kill", f"{LABEL}db1")
+    two.lab("fault", "release=block_release", "seconds=5")
     load = two.load()
-    two.operations("revive", "db1", "--yes")
+    done = two.operations("revive", "db1", "--yes")
     requests, failed = load.stop()
     assert (requests > 100, failed) == (True, [])
     assert two.outputs()["servers"]["db1"]["ipv4"] == before
     assert asked(two) == WEB
+    assert block(two)["id"] == volume
+    assert "formatted" not in done.stdout
+    expect_kept(two, written, "a dead server")
+    expect_on_block_storage(two)
     two.expect_nothing_left()
     two.expect_no_changes()
 
@@ -216,13 +220,17 @@ def test_the_next_debian_keeps_a_private_address_as_well(two: Hive) -> None:
     assert asked(two) == WEB
 
 
+@pytest.mark.soak
 def test_without_private_addresses_nothing_of_the_network_is_left(two: Hive) -> None:
-    """The second server leaves the stack; the tests of addresses go on with the first."""
+    """The second server leaves the stack, its storage stays at Vultr: the longest edit of a stack file that is rare."""
     applications = two.settings["apiary:applications"]
-    del two.settings["apiary:servers"]["db1"], applications["ledger"], applications["asker"]["env"]["ledger"]
+    del two.settings["apiary:servers"]["db1"]
+    del applications["ledger"], applications["writer"], applications["asker"]["env"]["ledger"]
     for option in ("private_ip", "ssh_from"):
         del two.settings["apiary:servers"]["web1"][option]
+    let_go_of_storage(two)
     two.up()
+    assert block(two)["attached_to_instance"] == ""
     assert two.servers() == ["web1"]
     assert not json.loads(two.paths.region.read_text())["vpcs"]
     # The API answers before the machine has gone, and its network with it.

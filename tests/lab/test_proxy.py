@@ -6,6 +6,8 @@ import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.lab.hive import Hive, until
 from tests.lab.visitors import Visitors
 
@@ -86,6 +88,7 @@ def test_a_live_file_that_is_not_valid_does_not_stop_a_restarted_proxy(whole: Hi
     assert whole.on_server(f"cat {VOLUME}/haproxy.cfg.broken") == live[:900]
 
 
+@pytest.mark.soak  # a moment that is hard to meet
 def test_a_proxy_that_is_restarted_while_it_is_set_up_comes_up_with_what_was_set_up_last(whole: Hive) -> None:
     proxy = whole.container("haproxy")
     with ThreadPoolExecutor(1) as beside:

@@ -1,4 +1,4 @@
-"""A server comes back: rebuilt on purpose, or deleted behind the program's back (a dead one: test_private.py).
+"""A server comes back: rebuilt on purpose, dead, or deleted behind the program's back.
 
 Its network is reserved (conftest.py), so with its IPv4 every IPv6 address comes back, and no record changes.
 """
@@ -14,6 +14,9 @@ import pytest
 from lab import network
 from tests.lab.hive import LABEL, Hive, until
 
+# A hive of its own, whose server starts five times. Rebuilt and dead with every address, too, and with data besides:
+# test_backups.
+pytestmark = pytest.mark.soak
 DEBIAN_13 = 2625  # Vultr's number; the hive began with Debian 12
 # Again and again, until a file is there: what a visitor gets.
 ASKED = """\
@@ -43,14 +46,14 @@ def own_network(hive: Hive) -> str:
     return str(instance["v6_network"])
 
 
-def expect_addresses_answered(hive: Hive) -> None:
+def expect_addresses_answered(hive: Hive, site: str = "example.com") -> None:
     """The host at its own address, the proxy at the static web address, both beside the instance's own network."""
     assert hive.server["prefix"] != f"{own_network(hive)}/64"
     for routed in (False, True):
         found = hive.scan([hive.server["ipv6"], hive.server["web_ipv6"]], routed=routed, ports=[22, 80])
         assert set(found) == {(hive.server["ipv6"], 22), (hive.server["web_ipv6"], 80)}, f"routed: {routed}"
     assert hive.prober("dig", "+short", "web1.example.com", "AAAA").stdout.split() == [hive.server["ipv6"]]
-    assert hive.prober("dig", "+short", "example.com", "AAAA").stdout.split() == [hive.server["web_ipv6"]]
+    assert hive.prober("dig", "+short", site, "AAAA").stdout.split() == [hive.server["web_ipv6"]]
 
 
 def answers(hive: Hive) -> bool:
@@ -111,7 +114,6 @@ def test_a_server_deleted_behind_the_program_s_back_is_revived_with_every_addres
     hive.expect_no_changes()
 
 
-@pytest.mark.soak
 def test_a_dead_server_is_revived_with_every_address(hive: Hive) -> None:
     before, named = addresses(hive), records(hive)
     hive.lab("kill", f"{LABEL}web1")
@@ -140,7 +142,6 @@ def test_a_rebuilt_server_has_everything_again_at_the_same_addresses(hive: Hive)
     hive.settings["apiary:servers"]["web1"]["os"] = DEBIAN_13
 
 
-@pytest.mark.soak
 def test_the_switch_changes_the_addresses_of_a_server_that_lives_and_not_the_server(hive: Hive) -> None:
     """Off, for which this region's API wants the server restarted, and on again."""
     before, machine = addresses(hive), hive.on_server("cat /etc/apiary/instance")

@@ -21,11 +21,6 @@ PSQL = "psql --username postgres"
 @pytest.fixture(scope="module")
 def kept(saved: Hive) -> Hive:
     """The hive with a first note, saved; then a second one."""
-    saved.settings["apiary:applications"]["guestbook"]["drill"] = {"sql": "select count(*) from notes", "at_least": 1}
-    saved.settings["apiary:applications"]["diary"]["drill"] = {"path": "/healthz"}
-    for site in ("guestbook", "diary"):  # healthy with its notes alone
-        saved.settings["apiary:applications"][site]["health"] = {"path": "/"}
-    saved.up()
     until(lambda: serves(saved), 60, "the sites are served")
     keep(saved, "saved")
     saved.operations("backup")
@@ -52,7 +47,9 @@ def test_a_database_that_was_dropped_by_mistake_comes_back(kept: Hive) -> None:
     kept.expect_no_changes()
 
 
+@pytest.mark.soak
 def test_beside_it_is_looked_at_and_nothing_else_is_touched(kept: Hive) -> None:
+    """What is loaded in place is loaded beside first, so that all that the others restore goes this way too."""
     kept.operations("restore", "web1:mariadb/shared", "--to", "look", "--yes")
     kept.operations("restore", "uploads", "--to", "look", "--yes")
     shown = "mariadb --user=mysql --batch --skip-column-names -e 'SELECT note FROM look.notes'"
@@ -63,7 +60,9 @@ def test_beside_it_is_looked_at_and_nothing_else_is_touched(kept: Hive) -> None:
     assert ("saved" in listed, "since" in listed) == (True, False)
 
 
+@pytest.mark.soak
 def test_an_application_comes_back_with_all_it_has(kept: Hive) -> None:
+    """A database, as above, and a volume, as in tests/unit/test_backups_restore.py."""
     kept.operations("restore", "web1:diary", "--yes")
     assert ("saved" in rows(kept, "diary"), "since" in rows(kept, "diary")) == (True, False)
     kept.operations("restore", "web1:files", "--yes")
@@ -114,9 +113,11 @@ def test_a_rehearsal_proves_what_is_saved_and_leaves_nothing(kept: Hive) -> None
     assert kept.on_server("systemctl is-active apiary-backups-drill.timer").strip() == "active"
 
 
+@pytest.mark.soak
 def test_the_lines_of_the_recovery_kit_bring_everything_back_without_state_and_server(
     kept: Hive, tmp_path: Path
 ) -> None:
+    """One more start of this hive. Data on a new server: test_backups; what is adopted: tests/engine/test_adopt.py."""
     keep(kept, "of the first life")
     kept.operations("backup")
     pushed(kept, tmp_path / "origin.git")

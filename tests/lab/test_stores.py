@@ -20,6 +20,8 @@ from tests.lab.account import account
 
 PATIENCE = 12  # seconds; restic itself tries for a quarter of an hour
 SERVER = Path("/etc/ssl/certs/lab-world.pem")  # as in lab/servers.py
+# The region's own places for backups: test_backups saves to one, all else of them serves what is soak as well.
+soak = pytest.mark.soak
 PLAY = """
 - hosts: localhost
   gather_facts: false
@@ -118,6 +120,7 @@ def repository(request: pytest.FixtureRequest, client: Machine) -> tuple[str, st
 Repository = tuple[str, str, dict[str, str]]
 
 
+@soak
 def test_what_was_saved_comes_back(client: Machine, repository: Repository):
     _, where, credentials = repository
     assert restic(client, where, "check --read-data", credentials).returncode == 0
@@ -125,6 +128,7 @@ def test_what_was_saved_comes_back(client: Machine, repository: Repository):
     client.must("diff -r /srv /back/srv && rm -rf /back")
 
 
+@soak
 def test_nobody_gets_in_without_its_secret(client: Machine, repository: Repository):
     _, where, credentials = repository
     wrong = {key: value if "secret" not in value else "guessed" for key, value in credentials.items()}
@@ -132,6 +136,7 @@ def test_nobody_gets_in_without_its_secret(client: Machine, repository: Reposito
     assert restic(client, where, "snapshots", {}, PATIENCE).returncode != 0
 
 
+@soak
 def test_nobody_is_believed_without_the_labs_authority(client: Machine, repository: Repository):
     _, where, credentials = repository
     done = client.run("restic snapshots", PATIENCE, RESTIC_PASSWORD="x", RESTIC_REPOSITORY=where, **credentials)
@@ -139,6 +144,7 @@ def test_nobody_is_believed_without_the_labs_authority(client: Machine, reposito
     assert "unknown authority" in done.stderr, done.stderr
 
 
+@soak
 @pytest.mark.parametrize("how", ["gone", "silent"])
 def test_a_store_that_does_not_answer_is_back_with_all_it_had(
     region: Paths, client: Machine, repository: Repository, how: str
@@ -154,6 +160,7 @@ def test_a_store_that_does_not_answer_is_back_with_all_it_had(
     assert saved(client, where, credentials) == before
 
 
+@soak
 @pytest.mark.parametrize("how", ["full", "read-only"])
 def test_a_store_that_takes_nothing_new_still_gives(region: Paths, client: Machine, repository: Repository, how: str):
     name, where, credentials = repository
@@ -169,6 +176,7 @@ def test_a_store_that_takes_nothing_new_still_gives(region: Paths, client: Machi
     assert restic(client, where, "backup /srv", credentials).returncode == 0
 
 
+@soak
 def test_a_slow_store_is_slower(region: Paths, client: Machine, repository: Repository):
     name, where, credentials = repository
 
@@ -186,6 +194,7 @@ def test_a_slow_store_is_slower(region: Paths, client: Machine, repository: Repo
         stores.fault(region, name, "whole")
 
 
+@soak
 def test_a_server_can_add_and_the_operator_alone_can_remove(client: Machine, plan: network.Plan):
     where, operators = (f"rest:https://rest.lab.internal{port}/lab/web2" for port in ("", ":8443"))
     assert restic(client, where, "init", REST).returncode == 0
@@ -200,10 +209,12 @@ def test_a_server_can_add_and_the_operator_alone_can_remove(client: Machine, pla
     assert len(saved(client, where, REST)) == 1
 
 
+@soak
 def test_a_user_of_the_rest_server_has_its_own_folder_only(client: Machine, plan: network.Plan):
     assert restic(client, "rest:https://rest.lab.internal/else", "init", REST, PATIENCE).returncode != 0
 
 
+@soak
 def test_the_keys_of_an_account_open_the_object_storage_as_long_as_there_is_one(
     region: Paths, client: Machine, plan: network.Plan
 ):
@@ -230,7 +241,7 @@ def test_the_keys_of_an_account_open_the_object_storage_as_long_as_there_is_one(
 # --- restic itself
 
 
-@pytest.mark.parametrize("suite", ["bookworm", "trixie"])
+@pytest.mark.parametrize("suite", ["bookworm", pytest.param("trixie", marks=pytest.mark.soak)])  # the next Debian
 def test_either_debian_has_a_restic_that_fails_with_what_it_saves(region: Paths, suite: str):
     one = machine(region, f"restic-{suite}", suite)
     try:

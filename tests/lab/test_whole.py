@@ -67,7 +67,9 @@ def test_make_up_again_changes_nothing_and_takes_seconds(whole: Hive, tmp_path: 
     assert seconds < SECONDS
 
 
+@pytest.mark.soak
 def test_it_is_saved_by_one_line(whole: Hive) -> None:
+    """As the hive of test_backups is."""
     done = whole.operations("backup")
     [(saved, of)] = re.findall(r"(\d+) of (\d+) saved", done.stdout)
     assert saved == of
@@ -76,7 +78,7 @@ def test_it_is_saved_by_one_line(whole: Hive) -> None:
 
 @pytest.mark.soak
 def test_the_lines_of_the_docs_lose_a_server_and_a_database_and_bring_them_back(whole: Hive) -> None:
-    """As they are typed, but that nobody is there to be asked."""
+    """As they are typed, but that nobody is there to be asked: half an hour's reading in ten minutes."""
     page = (CHECKOUT / "docs" / "backups.md").read_text()
     chapter = page.partition("## How do I try it for nothing?")[2].partition("\n## ")[0]
     lost_server, lost_database = re.findall(r"^```sh\n(.*?)^```$", chapter, re.MULTILINE | re.DOTALL)

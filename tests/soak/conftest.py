@@ -8,6 +8,7 @@ import pytest
 
 from lab.paths import Paths
 from tests.lab.conftest import (
+    first_saved,
     hive,
     region,
     saved,
@@ -22,6 +23,7 @@ from tests.soak.rounds import SEED
 
 __all__ = [
     "changed_region",
+    "first_saved",
     "hive",
     "region",
     "saved",
