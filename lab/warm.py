@@ -15,7 +15,7 @@ from pathlib import Path
 from components.archive import read_context
 from lab import engine, images, registry
 from lab.paths import CHECKOUT, Paths
-from lab.shell import docker, exclusive, packed, run_long, succeeds
+from lab.shell import LabError, docker, exclusive, packed, run_long, succeeds
 
 LABEL = "apiary.lab.layers"  # of the volumes, its value the folder of the cache that they belong to
 BUILD_SECONDS = 1800.0
@@ -66,6 +66,17 @@ docker image prune --force
 kill $daemon
 wait $daemon
 """
+# What Docker and BuildKit know is written to in its place: by a hard link it would be so in both volumes, and one of
+# them know of layers that it does not have, as soon as a build of the other has failed.
+COPY = """\
+set -eu
+cd /volumes/{source}
+for part in *; do
+    case $part in overlay2) how=-al ;; *) how=-a ;; esac
+    cp $how "$part" /volumes/{target}/
+done
+"""
+LOST = "layer does not exist"  # what BuildKit says of such layers
 # Hard links: what is of a layer or of an image is never written to again, only removed.
 FILL = """\
 set -eu
@@ -130,7 +141,15 @@ def layers(paths: Paths) -> str:
             docker("volume", "create", "--label", f"{LABEL}={paths.cache}", name)
             if before in old:
                 _copy(paths, before, name)
-        _build(paths, name, {image: context.tar for image, context in contexts.items()})
+        tars = {image: context.tar for image, context in contexts.items()}
+        try:
+            _build(paths, name, tars)
+        except LabError as error:
+            if LOST not in str(error):
+                raise
+            succeeds(["docker", "volume", "rm", name])
+            docker("volume", "create", "--label", f"{LABEL}={paths.cache}", name)
+            _build(paths, name, tars)
         done.write_text(name)
         for other in set(old) - {name}:
             succeeds(["docker", "volume", "rm", other])
@@ -179,7 +198,7 @@ def _lock(paths: Paths) -> Path:
 
 
 def _copy(paths: Paths, source: str, target: str) -> None:
-    _among_volumes(paths, f"cp -al /volumes/{source}/_data/. /volumes/{target}/_data/")
+    _among_volumes(paths, COPY.format(source=f"{source}/_data", target=f"{target}/_data"))
 
 
 def _among_volumes(paths: Paths, script: str, stdin: bytes = b"") -> None:

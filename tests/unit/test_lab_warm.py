@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -30,6 +31,7 @@ class Volumes:
         self.built: list[str] = []
         self.copied: list[tuple[str, str]] = []
         self.fails = False
+        self.lost: set[str] = set()  # of these BuildKit knows layers that are not there
 
     def docker(self, *arguments: str, **_: object) -> str:
         match arguments:
@@ -46,11 +48,14 @@ class Volumes:
     def succeeds(self, command: list[str], timeout: float = 0) -> bool:
         if command[2] == "rm":
             self.there.remove(command[-1])
+            self.lost.discard(command[-1])
         return command[-1] in self.there
 
     def build(self, paths: Paths, volume: str, contexts: dict[str, bytes]) -> None:
         if self.fails:
             raise LabError("building", "no network")
+        if volume in self.lost:
+            raise LabError("building", "#8 ERROR: layer does not exist")
         self.built.append(volume)
 
 
@@ -96,6 +101,30 @@ def test_layers_that_could_not_be_built_are_built_at_the_next_attempt(paths: Pat
     assert before in volumes.there, "it is what the next attempt begins with"
     volumes.fails = False
     assert volumes.built == [before, warm.layers(paths)]
+
+
+def test_layers_of_which_some_are_lost_are_built_from_nothing(
+    paths: Paths, volumes: Volumes, monkeypatch: pytest.MonkeyPatch
+):
+    warm.layers(paths)
+    change(paths)
+    monkeypatch.setattr(warm, "_copy", lambda _, source, target: volumes.lost.add(target))
+    after = warm.layers(paths)
+    assert (volumes.there, volumes.built[-1]) == ([after], after)
+
+
+@pytest.mark.parametrize("name", ["buildkit", "image", "network"])
+def test_what_docker_knows_is_copied_and_its_layers_are_linked(tmp_path: Path, name: str):
+    for folder in ("overlay2/layer", name):
+        (tmp_path / "source" / folder).mkdir(parents=True)
+        (tmp_path / "source" / folder / "file").write_text("before")
+    (tmp_path / "target").mkdir()
+    script = warm.COPY.format(source="source", target="target").replace("/volumes", str(tmp_path))
+    subprocess.run(["sh", "-c", script], check=True)
+    for folder in ("overlay2/layer", name):
+        (tmp_path / "target" / folder / "file").write_text("after")
+    assert (tmp_path / "source" / name / "file").read_text() == "before"
+    assert (tmp_path / "source" / "overlay2" / "layer" / "file").read_text() == "after", "no room is taken twice"
 
 
 def test_layers_that_somebody_removed_are_built_again_to_their_end(paths: Paths, volumes: Volumes):
