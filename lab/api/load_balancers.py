@@ -24,6 +24,8 @@ HEALTH: JSON = {
     "unhealthy_threshold": 5, "healthy_threshold": 5,
 }  # fmt: skip
 
+AUTO_SSL: JSON = {"domain_zone": "", "domain_sub": "", "domain": ""}  # there without one too: tpv reads it unasked
+
 
 def _pending(balancer: JSON) -> bool:
     return time.time() < float(balancer["_active_at"])
@@ -94,7 +96,11 @@ def _apply(region: Region, balancer: JSON, body: JSON) -> JSON:
     vpc = fields.text(body, "vpc", generic["vpc"])
     if vpc:
         region.store.get("vpcs", vpc)
-    sticky, health, ssl = (_object(body, name) for name in ("sticky_session", "health_check", "ssl"))
+    nodes, regions = fields.whole(body, "nodes", balancer["nodes"]), fields.texts(body, "global_regions")
+    if not (1 <= nodes <= 99 and nodes % 2):
+        raise refused("Invalid nodes: must be an odd number from 1 to 99")
+    objects = ("sticky_session", "health_check", "ssl", "auto_ssl")
+    sticky, health, ssl, auto = (_object(body, name) for name in objects)
     if ssl:
         fields.text(ssl, "private_key", None)
         fields.text(ssl, "certificate", None)
@@ -102,6 +108,11 @@ def _apply(region: Region, balancer: JSON, body: JSON) -> JSON:
         **balancer,
         "label": fields.text(body, "label", balancer["label"]),
         "has_ssl": balancer["has_ssl"] or bool(ssl),
+        "auto_ssl": {**balancer["auto_ssl"], **{key: auto[key] for key in AUTO_SSL if key in auto}},
+        "http2": fields.flag(body, "http2", balancer["http2"]),
+        "http3": fields.flag(body, "http3", balancer["http3"]),
+        "nodes": nodes,
+        "global_regions": balancer["global_regions"] if regions is None else regions,
         "instances": balancer["instances"] if instances is None else instances,
         "health_check": {**balancer["health_check"], **{key: health[key] for key in HEALTH if key in health}},
         "forwarding_rules": _blocks(body, "forwarding_rules", balancer["forwarding_rules"], _forwarding),
@@ -115,6 +126,7 @@ def _apply(region: Region, balancer: JSON, body: JSON) -> JSON:
             "sticky_sessions": {
                 "cookie_name": fields.text(sticky, "cookie_name", generic["sticky_sessions"]["cookie_name"])
             },
+            "timeout": fields.whole(body, "timeout", generic["timeout"]),
             "vpc": vpc,
         },
     }
@@ -130,8 +142,9 @@ def create(region: Region, call: Call) -> Reply:
         "id": str(uuid.uuid4()), "date_created": now(), "region": place, "label": "", "status": "active",
         "ipv4": f"198.51.100.{number % 250 + 1}", "ipv6": f"2001:db8:1b::{number:x}", "has_ssl": False,
         "instances": [], "health_check": HEALTH, "forwarding_rules": [], "firewall_rules": [],
-        "generic_info": {"balancing_algorithm": "roundrobin", "ssl_redirect": False, "proxy_protocol": False,
-                         "sticky_sessions": {"cookie_name": ""}, "vpc": ""},
+        "auto_ssl": AUTO_SSL, "http2": False, "http3": False, "nodes": 1, "global_regions": [],
+        "generic_info": {"balancing_algorithm": "roundrobin", "timeout": 600, "ssl_redirect": False,
+                         "proxy_protocol": False, "sticky_sessions": {"cookie_name": ""}, "vpc": ""},
         "_active_at": time.time() + PENDING_SECONDS,
     }  # fmt: skip
     balancer = _apply(region, fresh, call.body)

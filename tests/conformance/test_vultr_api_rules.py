@@ -275,6 +275,21 @@ def test_rules_of_a_load_balancer_come_and_go_one_by_one(emulator, api):
         assert refusal(api.get(f"{path}/{kind}-rules/{one['id']}")) == (404, f"Invalid {kind} rule ID")
 
 
+def test_a_load_balancer_says_all_that_clients_read_of_it(api):
+    """Terraform's provider takes `auto_ssl` as there, whether the balancer has such a certificate or not."""
+    web = {"frontend_protocol": "http", "frontend_port": 80, "backend_protocol": "http", "backend_port": 8080}
+    made_ = made(api.post("/v2/load-balancers", json={"region": "ewr", "forwarding_rules": [web]}), 202)
+    path = f"/v2/load-balancers/{made_['id']}"
+    assert (made_["auto_ssl"]["domain"], made_["nodes"], made_["http2"], made_["http3"]) == ("", 1, False, False)
+    assert (made_["global_regions"], made_["generic_info"]["timeout"]) == ([], 600)
+    wanted = {"nodes": 3, "http2": True, "timeout": 60, "auto_ssl": {"domain_zone": "example.com", "domain_sub": "www"}}
+    assert api.patch(path, json=wanted).status_code == 204
+    read = made(api.get(path))
+    assert (read["nodes"], read["http2"], read["http3"], read["generic_info"]["timeout"]) == (3, True, False, 60)
+    assert read["auto_ssl"].items() >= wanted["auto_ssl"].items()
+    assert refusal(api.patch(path, json={"nodes": 2})) == (400, "Invalid nodes: must be an odd number from 1 to 99")
+
+
 def test_what_is_off_or_empty_is_no_wish(emulator, api):
     """As clients send all that they know of."""
     none = {"script_id": "", "app_variables": {}, "ddos_protection": False, "block_devices": [], "app_id": 0}

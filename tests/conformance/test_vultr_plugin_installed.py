@@ -150,7 +150,9 @@ def test_a_whole_life(stack: Stack) -> None:
     assert not list((stack.folder / "home" / "apiary-vultr").iterdir()), "nothing is open any more"
 
 
+@pytest.mark.soak
 def test_an_interrupted_creation_is_recorded_and_finished(stack: Stack) -> None:
+    """What the plugin does then: tests/provider; what becomes of the update: test_heal in tests/lab."""
     stack.held()
     process = stack.start("up", "--yes", "--skip-preview")
     until(stack.instances, process)

@@ -152,7 +152,7 @@ def public_networks(hive: Hive) -> list[str]:
 
 
 def test_what_changes_leaves_nothing_behind(two: Hive) -> None:
-    old = own(two, "b")
+    old, new = own(two, "b"), own(two, "c")
     with two.changed() as settings:
         game = settings["apiary:applications"]["game"]
         visitor = download(two)
@@ -163,7 +163,26 @@ def test_what_changes_leaves_nothing_behind(two: Hive) -> None:
         expect_no_trace(two, str(PORT))
         expect_open(two, old)
 
-        # Another name, and from an address of its own to none.
+        game.update(static_ipv6="2:0:c", dns=["play.example.com"], env={"http_port": OTHER})
+        two.up()
+        expect_no_trace(two, old, GAME)
+        assert resolve(two, GAME, "AAAA") == resolve(two, "-x", old) == []
+        assert resolve(two, "play.example.com", "AAAA") == [new]
+        assert resolve(two, "-x", new) == ["play.example.com."]
+        expect_open(two, old)
+        expect_open(two, new, OTHER)
+        two.expect_bootstrapped()
+        two.expect_nothing_left()
+        two.expect_no_changes()
+
+
+@pytest.mark.soak
+def test_nat_and_going_back_from_it_leave_nothing_behind(two: Hive) -> None:
+    """Every container of a server anew, and once more: an edit for hosts without a usable prefix."""
+    two.up()
+    old = own(two)
+    with two.changed() as settings:
+        game = settings["apiary:applications"]["game"]
         settings["apiary:servers"]["web1"]["ipv6"] = "nat"
         game.update(ports=[f"{OTHER}:{OTHER}"], ipv4=True, dns=["play.example.com"], env={"http_port": OTHER})
         del game["static_ipv6"], game["open"]
@@ -176,35 +195,6 @@ def test_what_changes_leaves_nothing_behind(two: Hive) -> None:
         two.expect_bootstrapped()
         two.expect_nothing_left()
         two.expect_no_changes()
-
-
-@pytest.mark.soak
-def test_another_address_leaves_nothing_of_the_old_one_behind(two: Hive) -> None:
-    """As none does, above."""
-    two.up()
-    old, new = own(two, "b"), own(two, "c")
-    with two.changed() as settings:
-        game = settings["apiary:applications"]["game"]
-        game.update(static_ipv6="2:0:c", dns=["play.example.com"], env={"http_port": OTHER}, open=[f"tcp/{OTHER}"])
-        two.up()
-        expect_no_trace(two, old, GAME, str(PORT))
-        assert resolve(two, GAME, "AAAA") == resolve(two, "-x", old) == []
-        assert resolve(two, "play.example.com", "AAAA") == [new]
-        assert resolve(two, "-x", new) == ["play.example.com."]
-        expect_open(two, old)
-        expect_open(two, new, OTHER)
-
-
-@pytest.mark.soak
-def test_going_back_from_nat_leaves_nothing_of_it_behind(two: Hive) -> None:
-    """The edit that a host without a usable prefix never needs."""
-    with two.changed() as settings:
-        game = settings["apiary:applications"]["game"]
-        settings["apiary:servers"]["web1"]["ipv6"] = "nat"
-        game.update(ports=[f"{OTHER}:{OTHER}"], ipv4=True, dns=["play.example.com"], env={"http_port": OTHER})
-        del game["static_ipv6"], game["open"]
-        two.up()
-        expect_forwarded(two)
     two.up()
     expect_no_trace(two, "APIARY-IN", "APIARY-OUT", "fd[0-9a-f:]+:0:2:0:a")
     expect_open(two, own(two), PORT)

@@ -77,8 +77,9 @@ def test_both_databases_are_written_and_read_through_their_sites(whole: Hive) ->
         assert "of the first day" in kept(whole, site)
 
 
+@pytest.mark.soak
 def test_who_does_not_use_a_database_does_not_reach_its_server(whole: Hive) -> None:
-    """Over neither family, whatever password it may know; from within the containers."""
+    """Over neither family, whatever password it may know; from within the containers. As of any: test_neighbours."""
     ports = {"postgres": 5432, "mariadb": 3306}
     held = {server: addresses(whole, whole.container(server)) for server in ports}
 

@@ -91,7 +91,9 @@ def test_a_secret_of_a_build_and_a_password_stay_where_they_belong(built: Hive) 
     assert built.on_server("stat -c '%a %U' /etc/apiary/docker").strip() == "700 root"
 
 
+@pytest.mark.soak
 def test_a_changed_file_builds_only_what_depends_on_it(built: Hive) -> None:
+    """What BuildKit promises; where it does not hold, an update takes longer."""
     (built.program / "images" / "Web" / "src" / "run.sh").write_text("#!/bin/sh\ncat /two\n")
     done = built.up()
     assert "CACHED" in done.output

@@ -186,7 +186,9 @@ def test_awstats_makes_pages_that_show_the_visitor_s_ipv6_address_too(whole: Hiv
     assert leads - files == {"../", "http://www.awstats.org"}
 
 
+@pytest.mark.soak
 def test_the_page_of_statistics_shows_the_visitor_s_ipv6_address_in_a_browser(whole: Hive, tmp_path: Path) -> None:
+    """What is in the pages: tests/unit/test_reports.py; that a browser reaches the hive: test_browse."""
     visitor = whole.own_address("-6")
     visit_with_tags(whole)
     said = whole.operations("run", "web1:reports").stdout

@@ -35,8 +35,9 @@ def as_the_stack_has_it(hive: Hive) -> None:
     assert hsts(hive) == ""
 
 
+@pytest.mark.soak
 def test_reloads_and_a_release_under_load_fail_no_request_and_reset_no_download(whole: Hive) -> None:
-    """Many more of them on 50 domains are in tests/soak."""
+    """Many more of them on 50 domains are in tests/soak, and some in test_proxy_releases and test_certificates."""
     hosts = ["echo.example.net", "example.com"]
     kinds = ("fresh", "kept", "h2", "download")
     # A release ends the WebSockets of the old container, a reload must not.

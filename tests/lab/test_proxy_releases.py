@@ -97,7 +97,7 @@ def test_a_release_that_was_killed_is_finished_by_heal_and_served_meanwhile(hive
         hive.container("haproxy")
 
 
-@pytest.mark.parametrize("killed", ["haproxy", "haproxy-door"])
+@pytest.mark.parametrize("killed", ["haproxy", pytest.param("haproxy-door", marks=pytest.mark.soak)])
 def test_what_is_killed_comes_back_and_serves(hive: Hive, killed: str) -> None:
     """Its program ends, as of one that ran out of memory: Docker starts it again, and the proxy joins its door."""
     one = hive.container(killed)
