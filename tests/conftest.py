@@ -45,6 +45,7 @@ HIVES = {
         "test_images",
         "test_jobs",
         "test_releases",
+        "test_closing",
         "test_proxy_releases",
     ],
     "saved": ["test_backups", "test_backup_faults", "test_restore"],

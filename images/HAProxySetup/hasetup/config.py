@@ -14,6 +14,7 @@ from hasetup import frontends, rules
 from hasetup.access import Access
 from hasetup.domains import Domain
 from hasetup.frontends import HEAD_KIB, HEAD_LINES
+from hasetup.made import Made, line
 from hasetup.pages import page
 
 # A reload takes the addresses from the saved state, all else comes from the resolver within its first answer.
@@ -48,13 +49,14 @@ def render(
     `hsts`: value of Strict-Transport-Security. `metrics_from`: networks that may read stats and metrics; none
     means this container only. `access`: how requests are logged.
     """
+    made = Made(tuple(domains), crt_list, hsts, tuple(metrics_from), access, passwords)
     secure = [domain for domain in domains if domain.tls]
     applications: dict[str, list[Domain]] = {}
     for domain in domains:
         if domain.app:
             applications.setdefault(domain.app, []).append(domain)
     sections = [
-        ["# Written by hasetup; the next run overwrites it."],
+        ["# Written by hasetup; the next run overwrites it.", line(made)],
         _global(access),
         _defaults(),
         _resolvers(),
