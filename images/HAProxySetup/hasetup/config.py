@@ -181,6 +181,8 @@ def _application(domains: Sequence[Domain]) -> list[str]:
     domain = domains[0]
     return [
         f"backend app-{domain.app}",
+        "    # Nobody is told that it is down before it has been asked (rotation.lua).",
+        "    http-request lua.first_check if !{ nbsrv gt 0 }",
         *rules.within(domain.app, domains),
         "    # A request that changes something is not sent twice: a broken answer to it is a 502.",
         "    http-request disable-l7-retry unless { method GET HEAD OPTIONS PUT DELETE TRACE }",
