@@ -22,6 +22,7 @@ from components.backups import Backups, Repository
 from components.bootstrap import Bootstrap, BootstrapArgs, variables
 from components.carried import Carried
 from components.certificates import Account
+from components.closing import Closing
 from components.docker_access import DockerAccess
 from components.environment import Secrets, contents, environment
 from components.host import Host
@@ -41,6 +42,8 @@ from components.zone import Zone, records
 from settings import saved, swarm
 from settings.domains import shared
 from settings.order import (
+    closed_by,
+    closes,
     container_order,
     database_servers,
     jobs_named,
@@ -153,6 +156,15 @@ reverses = {
     for name, reverse in settings.reverse_names(stack).items()
 }
 
+closings = {
+    job: Closing(
+        f"{job}-closing", stack.jobs[job], host, environment=environment(job, stack, secrets), image=image_of(job)
+    )
+    for name, host in hosts.items()
+    for job in proxy_setups(stack, name)
+    if closes(stack.jobs[job])
+}
+
 applications: dict[str, Application] = {}
 replicated: dict[str, Replicated] = {}
 jobs: dict[str, Job] = {}
@@ -168,11 +180,13 @@ for name in container_order(stack):
     before: dict[str, Application | Replicated | Job] = {**applications, **replicated, **jobs}
     after: list[pulumi.Resource] = [before[other] for other in waits_for(stack, name)]
     after += [fills[other] for other in database_servers(stack, name) if other in fills]
+    closed = [closings[job] for job in closed_by(stack, name)]
     overlay = joined.network.id if joined and swarm.is_attached(stack, name) else None
     if joined and name in copies:
         elsewhere = [other for other in swarm.members(stack) if other not in swarm.runs_on(stack, name)]
         ends = [before[other].done for other in waits_for(stack, name)]
         ends += [fills[other].id for other in database_servers(stack, name) if other in fills]
+        ends += [one.done for one in closed]
         where = hosts[swarm.runs_on(stack, name)[0]]
         instances = [hosts[other].server.instance.id for other in swarm.spread_over(stack, name)]
         spread = ReplicatedArgs(
@@ -186,15 +200,16 @@ for name in container_order(stack):
             ipv4 = {other: there.server.ipv4 for other, there in hosts.items()}
             given.append(Monitoring(name, MonitoringArgs(stack, after, ipv4), host))
         wanted_application = ApplicationArgs(
-            stack.applications[name], variables_of, contents_of, beside, given, after, overlay
+            stack.applications[name], variables_of, contents_of, beside, given, [*after, *closed], overlay
         )
         applications[name] = Application(name, wanted_application, image, host)
         if (there := backups.get(stack.server_of(container))) and name in there.databases:
             fills[name] = there.fill(name, applications[name])
     else:
         after += [zones[zone] for zone in zones_before(stack, name)]
+        may_be_started, closing = name in startable(stack), closings.get(name)
         wanted_job = JobArgs(
-            stack.jobs[name], variables_of, contents_of, beside, after, name in startable(stack), overlay
+            stack.jobs[name], variables_of, contents_of, beside, after, may_be_started, overlay, closing
         )
         jobs[name] = Job(name, wanted_job, image, host)
 

@@ -20,6 +20,7 @@ import pulumi_docker as docker
 from pulumi_command import remote
 
 import settings
+from components.closing import Closing
 from components.container import container, limits, renamed
 from components.host import Host
 from components.image import Image
@@ -52,6 +53,7 @@ class JobArgs:
     after: Sequence[pulumi.Resource]  # what has to be up or done before it runs
     startable: bool = False  # whether an application may start it
     overlay: pulumi.Input[str] | None = None  # the swarm's network, where it is on that too
+    closing: Closing | None = None  # what it has closed before the releases, of a job that sets a proxy up
 
 
 class Job(pulumi.ComponentResource):
@@ -108,7 +110,8 @@ class Job(pulumi.ComponentResource):
             ),
             # Another time limit, or another way to connect, is no reason to run it again.
             update="true",
-            triggers=[job.id],
+            # After each closing, also of one that was taken back in an update that failed: what it closed is opened.
+            triggers=[job.id, *([args.closing.done] if args.closing else [])],
             logging=remote.Logging.STDOUT_AND_STDERR,
             add_previous_output_in_env=False,
             # A job may print what it was given.

@@ -17,6 +17,8 @@ from settings.references import AppRef, DbMap, DomainsAll, JobRef
 # Where an application that refers to jobs finds the socket by which it may start them.
 SOCKET_FOLDER = "/run/apiary"
 CERTIFICATES = "CertBot"  # of images/: a job that is given all domains, and tells no proxy of them
+PROXY_SETUP = "HAProxySetup"  # of images/: the one that knows how to close at the proxy what is to be closed
+PROXY_FOLDER = "/etc/haproxy"  # there it has the proxy's configuration
 
 
 def waits_for(stack: Stack, name: str) -> list[str]:
@@ -66,6 +68,19 @@ def proxy_setups(stack: Stack, server: str) -> list[str]:
     that gets certificates.
     """
     return [name for name in _given_domains(stack, server) if stack.jobs[name].build_dir != CERTIFICATES]
+
+
+def closes(job: Job) -> bool:
+    """Whether a job that sets a proxy up can close, before releases, what it will be told to close."""
+    is_own = job.build_dir == PROXY_SETUP and not (job.entrypoint or job.command)
+    return is_own and any(mount.path == PROXY_FOLDER for mount in job.mounts)
+
+
+def closed_by(stack: Stack, name: str) -> list[str]:
+    """Return the jobs that close first, at every proxy that leads visitors to an application, what they will close."""
+    app = stack.applications.get(name)
+    servers = [server for server in stack.servers if app and app.domains and name in stack.led_to(server)]
+    return [job for server in servers for job in proxy_setups(stack, server) if closes(stack.jobs[job])]
 
 
 def _given_domains(stack: Stack, server: str) -> list[str]:

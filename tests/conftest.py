@@ -52,6 +52,7 @@ HIVES = {
         "test_images",
         "test_jobs",
         "test_releases",
+        "test_closing",
         "test_proxy_releases",
         "test_heal",
         "test_destroy",

@@ -41,6 +41,10 @@ def job(name: str) -> dict[str, tuple[str, ...]]:
     return {**container(name, STOPPED_FIRST), f"command:Command {name}-run": STOPPED_FIRST}
 
 
+# What sites close is closed before the releases, and the job that opens the rest runs after each time.
+CLOSED = {"command:Command hasetup-closing": BESIDE}
+
+
 def judged(how: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     """Visitors are asked for last, when a container behind the proxy, or what the proxy is told, is another one."""
     return {"command:Command web1-verdict": how}
@@ -82,6 +86,7 @@ def test_new_sites_and_domains_bring_their_own_resources_and_are_made_known_to_t
         **container("site", BESIDE),
         **routed("site", BESIDE),
         **records("press", "example.com", CREATED),
+        **CLOSED,
         **job("hasetup"),
         **judged(STOPPED_FIRST),
     }
@@ -183,6 +188,25 @@ def test_a_changed_file_reaches_what_is_made_of_it_alone(elsewhere: Elsewhere, e
     }
 
 
+def test_a_site_is_closed_before_what_is_released_with_that_and_opened_after(
+    elsewhere: Elsewhere, edited: dict[str, Any]
+) -> None:
+    """The proxy too is released, and another application, which may fail."""
+    config = edited["config"]
+    config["apiary:applications"]["site"] |= {"site": {"allow_from": ["203.0.113.0/24"]}}
+    config["apiary:applications"]["site"]["env"]["edition"] = "for the office"
+    config["apiary:applications"]["shop"]["env"]["motto"] = "changed"
+    config["apiary:applications"]["haproxy"]["env"] = {"stop_seconds": 6}
+    steps = elsewhere(edited).steps()
+    closing = steps.index(("create-replacement", "command:Command hasetup-closing"))
+    opening = steps.index(("create-replacement", "command:Command hasetup-run"))
+    for released in ("site", "shop"):
+        assert closing < steps.index(("create-replacement", f"docker:Container {released}")) < opening
+    for released in ("site", "shop", "haproxy"):
+        assert steps.index(("create-replacement", f"command:Command {released}-rolling-release")) < opening
+        assert opening < steps.index(("delete-replaced", f"docker:Container {released}"))
+
+
 def test_a_removed_site_goes_with_all_it_had_and_its_data_stay(elsewhere: Elsewhere, edited: dict[str, Any]) -> None:
     config = edited["config"]
     config["apiary:servers"]["web1"]["dns"]["web"].remove("shop.example.net")
@@ -191,7 +215,8 @@ def test_a_removed_site_goes_with_all_it_had_and_its_data_stay(elsewhere: Elsewh
     plan = operations(elsewhere(edited).steps())
     assert plan.pop("docker:Volume web1/pgdata") in (DELETED, ("discard",))
     assert plan.pop("command:Command web1") == BESIDE, "the bootstrap closes the private port"
-    gone = {name: how for name, how in plan.items() if name not in job("hasetup") | judged(STOPPED_FIRST)}
+    told = CLOSED | job("hasetup") | judged(STOPPED_FIRST)
+    gone = {name: how for name, how in plan.items() if name not in told}
     assert set(gone.values()) == {DELETED}
     assert {*container("shop", DELETED), *routed("shop", DELETED), *records("shop", "example.net", DELETED)} <= set(
         gone
@@ -201,7 +226,7 @@ def test_a_removed_site_goes_with_all_it_had_and_its_data_stay(elsewhere: Elsewh
         "random:RandomPassword postgres/adminpass",
         "random:RandomPassword postgres/shop/password",
     }
-    assert {name: how for name, how in plan.items() if how != DELETED} == job("hasetup") | judged(STOPPED_FIRST)
+    assert {name: how for name, how in plan.items() if how != DELETED} == told
 
 
 def test_a_rebuilt_server_takes_all_that_is_on_it_along_and_leaves_the_other_alone(
@@ -397,6 +422,7 @@ def test_what_is_renamed_is_replaced_in_its_own_way_and_keeps_what_it_had(
     assert operations(steps) == {
         **container("pages", BESIDE),
         **routed("pages", BESIDE),
+        **CLOSED,
         **job("hasetup"),
         **judged(STOPPED_FIRST),
         **container("digest", STOPPED_FIRST),

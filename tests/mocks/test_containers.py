@@ -406,7 +406,8 @@ def test_a_job_is_made_stopped_and_started_by_the_update(graph: Graph) -> None:
     job = graph.one(CONTAINER, "hasetup").inputs
     assert (job["start"], job["mustRun"], job["restart"]) == (False, False, "no")
     run = graph.one(COMMAND, "hasetup-run")
-    assert run.inputs["triggers"] == ["hasetup-id"]
+    assert run.inputs["triggers"][0] == "hasetup-id"
+    assert graph.one(COMMAND, "dbsetup-run").inputs["triggers"] == ["dbsetup-id"]
     assert "docker start --attach hasetup-1234567" in run.inputs["create"]
     assert {"stdout", "stderr"} <= run.secret_outputs
 

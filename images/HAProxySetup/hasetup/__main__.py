@@ -1,14 +1,20 @@
-"""`python3 -m hasetup`: exits with 0 done, 1 not applied (what served serves on), 2 unusable input."""
+"""`python3 -m hasetup [closing]`: exits with 0 done, 1 not applied (what served serves on), 2 unusable input.
+
+With `closing` it reads its variables from standard input, as JSON, and only closes what they close (closing.py): before
+the releases, after which it runs without.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Mapping
 
-from hasetup import access, certificates, passwords, redirects
+from hasetup import access, certificates, made, passwords, redirects
 from hasetup.apply import ApplyError, Checker, Files, apply, haproxy_check
 from hasetup.certificates import Loader, Prepared
+from hasetup.closing import closed
 from hasetup.config import render
 from hasetup.domains import Domain, InputError, parse_container, parse_domains, parse_hsts, parse_networks
 from hasetup.pem import CertificateError
@@ -18,6 +24,7 @@ def main(
     environment: Mapping[str, str],
     files: Files,
     *,
+    only_closing: bool = False,
     check: Checker = haproxy_check,
     loads: Loader = certificates.haproxy_loads,
 ) -> int:
@@ -27,7 +34,8 @@ def main(
     """
     proxy = environment.get("HAPROXY_CONTAINER") or "haproxy"
     try:
-        print(f"hasetup: {_set_up(environment, files, check, loads)}")
+        done = _close(environment, files, check) if only_closing else _set_up(environment, files, check, loads)
+        print(f"hasetup: {done}")
     except InputError as error:
         print(f"hasetup: nothing was changed:\n{error}", file=sys.stderr)
         return 2
@@ -72,10 +80,28 @@ def _set_up(environment: Mapping[str, str], files: Files, check: Checker, loads:
     return done
 
 
+def _close(environment: Mapping[str, str], files: Files, check: Checker) -> str:
+    """The same for what closes alone."""
+    domains = parse_domains(environment.get("DOMAINS"))
+    metrics_from = parse_networks(environment.get("METRICS_FROM", ""))
+    hashes = passwords.hashed(domains, environment.get(passwords.VARIABLE, ""))
+    text = files.live.read_text() if files.live.exists() else ""
+    serving = made.read(text)
+    if serving is None:
+        if "server-template" not in text:
+            return "nothing to close: no sites are served yet"
+        return "WARNING: what serves was written by another hasetup: what closes is closed after the releases this once"
+    strict = closed(serving, made.Made(domains, metrics_from=metrics_from, passwords=hashes))
+    if strict == serving:
+        return "nothing to close"
+    return f"closed before the releases: {apply(render(**vars(strict)), files, proxy='the proxy', check=check)}"
+
+
 def leads_to(domain: Domain) -> str:
     """Whom a visitor of the domain meets, for the log."""
     return f"{domain.app}:{domain.port}" if domain.app else dict(domain.redirects)[redirects.WHOLE]
 
 
 if __name__ == "__main__":
-    sys.exit(main(os.environ, Files()))
+    closing = sys.argv[1:] == ["closing"]
+    sys.exit(main(json.load(sys.stdin) if closing else os.environ, Files(), only_closing=closing))

@@ -14,6 +14,7 @@ from hasetup import frontends, rules
 from hasetup.access import Access
 from hasetup.domains import Domain
 from hasetup.frontends import HEAD_KIB, HEAD_LINES
+from hasetup.made import Made, line
 from hasetup.pages import page
 
 # A reload takes the addresses from the saved state, all else comes from the resolver within its first answer.
@@ -48,13 +49,14 @@ def render(
     `hsts`: value of Strict-Transport-Security. `metrics_from`: networks that may read stats and metrics; none
     means this container only. `access`: how requests are logged.
     """
+    made = Made(tuple(domains), crt_list, hsts, tuple(metrics_from), access, passwords)
     secure = [domain for domain in domains if domain.tls]
     applications: dict[str, list[Domain]] = {}
     for domain in domains:
         if domain.app:
             applications.setdefault(domain.app, []).append(domain)
     sections = [
-        ["# Written by hasetup; the next run overwrites it."],
+        ["# Written by hasetup; the next run overwrites it.", line(made)],
         _global(access),
         _defaults(),
         _resolvers(),
@@ -179,6 +181,8 @@ def _application(domains: Sequence[Domain]) -> list[str]:
     domain = domains[0]
     return [
         f"backend app-{domain.app}",
+        "    # Nobody is told that it is down before it has been asked (rotation.lua).",
+        "    http-request lua.first_check if !{ nbsrv gt 0 }",
         *rules.within(domain.app, domains),
         "    # A request that changes something is not sent twice: a broken answer to it is a 502.",
         "    http-request disable-l7-retry unless { method GET HEAD OPTIONS PUT DELETE TRACE }",
