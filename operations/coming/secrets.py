@@ -46,7 +46,3 @@ class Secrets:
             name, number = f"{base}_{number}", number + 1
         self.values[name] = value
         return name
-
-    def in_text(self, text: str) -> str | None:
-        """Return the name of a secret whose value stands in a text."""
-        return next((name for name, value in self.values.items() if len(value) >= 8 and value in text), None)

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from operations.coming import hosts
 from operations.coming.errors import Wrong, texts
-from operations.coming.secrets import is_secret
+from operations.compose import hidden
 from operations.compose.scene import One
 from operations.compose.words import split
-
-WOULD_STAND = (
-    "would stand in it for all to read; have the program read its environment, or a shell put it in: "
-    """[sh, -c, 'exec PROGRAM "$$NAME"']"""
-)
 
 
 def entrypoint(one: One, value: object) -> None:
@@ -48,10 +43,7 @@ def _words(value: object) -> list[str]:
 
 
 def _put(one: One, word: str, words: list[str]) -> None:
-    if (secret := one.scene.secrets.in_text(" ".join(words))) is not None:
-        raise Wrong(f"the secret {secret} {WOULD_STAND}")
-    if (flag := _secret_flag(words)) is not None:
-        raise Wrong(f"what {flag} says {WOULD_STAND}")
+    hidden.learn(one, words)
     made, named = hosts.words(words, one.client.others)
     one.client.linked |= set(named.values())
     one.entry.put(word, made, one.at(word))
@@ -60,14 +52,3 @@ def _put(one: One, word: str, words: list[str]) -> None:
         one.told.differs(one.at(word), "; ".join(renamed))
     else:
         one.told.as_is(*one.at(word))
-
-
-def _secret_flag(words: list[str]) -> str | None:
-    """The option of a command whose value is a secret: `--requirepass hush`, `--token=hush`; not `--pass $NAME`."""
-    for word, following in zip(words, [*words[1:], ""], strict=True):
-        flag, sign, value = word.partition("=")
-        value = value if sign else following
-        name = flag.lstrip("-").replace("-", "_")
-        if flag.startswith("-") and not value.startswith("-") and "$" not in value and is_secret(name, value):
-            return flag
-    return None

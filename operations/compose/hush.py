@@ -10,7 +10,7 @@ import re
 from operations.coming.entries import Path, content
 from operations.coming.errors import path_of
 from operations.coming.secrets import is_secret
-from operations.compose.commands import WOULD_STAND
+from operations.compose import hidden
 from operations.compose.scene import One
 from settings.references import Reference, SecretRef, UserSecretRef
 
@@ -25,14 +25,13 @@ _GIVEN = (
     r"[ \t]*(?:=>|[:=])[ \t]*[\"']?){}(?=[\"']?[ \t]*[,;]?[ \t]*$))"
 )
 _REFERENCE = r"(?<!\$)\$\{[^{}]*\}"
-_SHORTEST = 8  # characters; shorter ones stand in texts by chance
 
 
 def settle(one: One) -> None:
-    """Put references into the files of a service, and tell what none can stand in. Words (`changeme`) stand for
+    """Put references into the files of a service, and take secrets out of its commands. Words (`changeme`) stand for
     themselves, and are left.
     """
-    _told(one)
+    hidden.hide(one)
     _in_variables(one)
     files = one.entry.settings.get("files")
     for target, made in files.items() if isinstance(files, dict) else ():
@@ -78,26 +77,6 @@ def _seen(one: One, text: str, at: Path) -> None:
         )
 
 
-def _told(one: One) -> None:
-    """Refuse secrets and passwords in commands, whichever service says that they are."""
-    health = one.entry.settings.get("health")
-    said = {word: one.entry.settings.get(word) for word in ("command", "entrypoint")}
-    said |= {"health": health.get("test") if isinstance(health, dict) else None}
-    known = {value: f"the secret {name}" for name, value in one.scene.secrets.values.items()}
-    for app, server in one.scene.servers.items():
-        known |= dict.fromkeys(server.passwords, f"the password of {app}, which is a generated one now,")
-    for word, words in said.items():
-        line = " ".join(words) if isinstance(words, list) else ""
-        found = next((name for value, name in known.items() if _is_told(value) and value in line), None)
-        at = one.entry.source_of((word,))
-        if found and at is not None:
-            one.told.cannot(at, f"{found} {WOULD_STAND}")
-
-
-def _is_told(value: str) -> bool:
-    return len(value) >= _SHORTEST and not value.isalpha()
-
-
 def _referred(one: One, text: str, at: Path, *, also_databases: bool = True) -> str:
     known: dict[str, Reference] = {value: UserSecretRef(name) for name, value in one.scene.secrets.values.items()}
     for app, database in one.client.uses.items() if also_databases else ():
@@ -106,7 +85,7 @@ def _referred(one: One, text: str, at: Path, *, also_databases: bool = True) -> 
     names = {*one.client.uses.values(), *(name for more in one.client.more.values() for name in more)}
     for value, reference in sorted(known.items(), key=lambda item: -len(item[0])):
         # A short one, or a word, stands in texts by chance, but not behind the word for a database's password.
-        is_told = _is_told(value) and value not in names
+        is_told = hidden.is_told(value) and value not in names
         around = _WORD if is_told else _GIVEN if isinstance(reference, SecretRef) else None
         made = _put(text, around.format(re.escape(content([value]))), content([reference])) if around else text
         if made == text:
