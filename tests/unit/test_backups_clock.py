@@ -25,6 +25,13 @@ def picture(server: Server) -> Path:
 
 
 @pytest.fixture
+def hive(hive: Server) -> Server:
+    """One whose volumes no container has had yet."""
+    hive.remove("shop-1")
+    return hive
+
+
+@pytest.fixture
 def misdated(hive: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     """One that was saved while its clock was years ahead, and once since."""
     hive.told["append_only"] = True  # so that nothing is forgotten
