@@ -14,7 +14,8 @@ import pytest
 
 from tests.unit.backups_server import Server
 
-from apiary_backups import config, docker, drill, drill_page, engines, restore, serving, throwaway  # isort: skip
+from apiary_backups import config, docker, drill, drill_page, drill_report, engines, restore  # isort: skip
+from apiary_backups import serving, throwaway  # isort: skip
 from apiary_backups.loading import Load  # isort: skip
 from apiary_backups.errors import BackupsError  # isort: skip
 from apiary_backups.items import Item  # isort: skip
@@ -131,11 +132,11 @@ class Shop:
     docker: Copies
     engine: Engine
 
-    def rehearse(self) -> drill.Report:
+    def rehearse(self) -> drill_report.Report:
         for path in self.engine.place.iterdir():
             path.unlink()
         report = drill.rehearsed(self.server.config)
-        drill.keep(report)
+        drill_report.keep(report)
         assert (self.docker.copies, self.docker.volumes, self.docker.networks) == ({}, {}, []), "something is left"
         return report
 
@@ -336,7 +337,7 @@ def test_what_is_broken_is_told_and_not_proved(
     assert report.status == "failed"
     assert report.proved == ""
     assert {name for name, one in report.items.items() if one.status == "failed"} == failed
-    said = "\n".join(drill.lines(report))
+    said = "\n".join(drill_report.lines(report))
     assert reason in said
     assert "it was never all proved" in said
     assert all("never proved" in line for line in said.splitlines() if line.split(": failed")[0] in failed)
@@ -357,7 +358,7 @@ def test_what_was_proved_before_is_still_told_when_it_is_not_any_more(shop: Shop
     report = shop.rehearse()
     assert report.proved == before
     assert report.items["volume:uploads"].proved == before
-    assert f"all was proved last at {before}" in drill.lines(report)[-1]
+    assert f"all was proved last at {before}" in drill_report.lines(report)[-1]
 
 
 def test_what_does_not_start_is_the_reason_of_all_that_it_has(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

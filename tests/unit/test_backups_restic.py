@@ -308,6 +308,6 @@ def test_no_secret_is_an_argument_or_in_a_message(server: Server, monkeypatch: p
     key = server.place / "run" / "id"
     assert key.stat().st_mode & 0o777 == 0o600
     said = json.dumps({"message_type": "exit_error", "code": 1, "message": "denied for very secret"})
-    assert server.restic.calls._said(said.encode()) == "denied for ..."
+    assert server.restic.calls.complaints.last(said.encode()) == "denied for ..."
     server.told["repository"] = "rest:https://user:very-secret@host/path"
     assert "very-secret" not in server.restic.place

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.backups_hive import ALL, LINE, backup, interrupted, statuses
 from tests.unit.backups_server import Server
 
-from apiary_backups import config, items, journal, prune, run  # isort: skip
+from apiary_backups import config, items, journal, outcome, prune  # isort: skip
 from apiary_backups.errors import BackupsError  # isort: skip
 from apiary_backups.items import Item  # isort: skip
 from apiary_backups.restic import Saved  # isort: skip
@@ -97,7 +97,7 @@ def test_less_than_half_is_kept_and_told(hive: Server, capsys: pytest.CaptureFix
     [(0, 0, True), (10_000, 5_000, True), (10_000, 4_000, False), (4_000, 100, True), (9, 0, False), (9, 1, True)],
 )
 def test_what_is_suspicious(before: int, now: int, is_ok: bool) -> None:
-    assert (run.judged(Saved("s", now, 0, 1.0), before)[0] == "ok") is is_ok
+    assert (outcome.judged(Saved("s", now, 0, 1.0), before)[0] == "ok") is is_ok
 
 
 def test_a_database_that_has_lost_its_tables_is_told_however_small_it_was(hive: Server) -> None:

@@ -1,13 +1,13 @@
-"""How restic is called: with its secrets, within a limit of time, and with words for what its failures mean.
+"""How restic is called: with its secrets, and within a limit of time.
 
-Makes: `Calls`, bound to one repository; the only caller of restic (restic.py says what for). Secrets go by the
-environment and by files in a folder of root's own in memory, never by arguments. restic 0.17 or newer: its exit
-statuses and `--stdin-from-command` (https://restic.readthedocs.io/en/stable/075_scripting.html).
+Makes: `Calls`, bound to one repository; the only caller of restic (restic.py says what for, complaints.py what its
+failures mean). Secrets go by the environment and by files in a folder of root's own in memory, never by arguments.
+restic 0.17 or newer: its exit statuses and `--stdin-from-command`
+(https://restic.readthedocs.io/en/stable/075_scripting.html).
 """
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import threading
@@ -16,16 +16,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
+from apiary_backups.complaints import NO_REPOSITORY, Complaints
 from apiary_backups.config import Config
-from apiary_backups.errors import (
-    BackupsError,
-    LockedError,
-    NoRepositoryError,
-    UnreachableError,
-    WrongPasswordError,
-)
+from apiary_backups.errors import BackupsError, UnreachableError
 from apiary_backups.loading import end
 
 PROGRAM = "restic"
@@ -48,7 +43,6 @@ WORK_SECONDS = 12 * 3600
 # Of memory: with packs of 8 MiB half of what it takes by default, on a server of 1 GiB.
 # And of what it has to say of its progress thirty times a second, which is kept until its end.
 SPARING = {"GOGC": "20", "GOMAXPROCS": "1", "RESTIC_PROGRESS_FPS": "0.1"}
-INCOMPLETE, NO_REPOSITORY, LOCKED, WRONG_PASSWORD = 3, 10, 11, 12
 CONNECT_SECONDS = 15
 
 
@@ -71,6 +65,7 @@ class Calls:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self.complaints = Complaints(config)
         self._patience = PATIENCE_SECONDS
 
     def command(self, *arguments: str) -> list[str]:
@@ -116,7 +111,7 @@ class Calls:
         """Standard output. Raises BackupsError of the kind that the failure is."""
         done = self.done(arguments, seconds, within)
         if done.status != 0:
-            raise self.failure(arguments[0], done.status, done.errors)
+            raise self.complaints.failure(arguments[0], done.status, done.errors)
         return done.output.decode(errors="replace")
 
     def done(self, arguments: Sequence[str], seconds: float, within: Path | None = None) -> Done:
@@ -131,15 +126,15 @@ class Calls:
                 end(process)
                 said = _written(errors)
                 if NO_BUCKET in said:
-                    raise self.failure(arguments[0], NO_REPOSITORY, said) from None
+                    raise self.complaints.failure(arguments[0], NO_REPOSITORY, said) from None
                 if (past := time.monotonic() - begun) < seconds:
                     # Whatever is asked next has the same answer, as a rule.
                     self._patience = PATIENCE_AGAIN_SECONDS
                     raise UnreachableError(
-                        f"{self.place} takes or gives nothing, tried for {past:.0f} s ({arguments[0]}): "
-                        f"{self._said(said)}"
+                        f"{self.complaints.place} takes or gives nothing, tried for {past:.0f} s ({arguments[0]}): "
+                        f"{self.complaints.last(said)}"
                     ) from None
-                raise self._late(arguments[0], seconds, said) from None
+                raise self.complaints.late(arguments[0], seconds, said) from None
             except BaseException:
                 end(process)
                 raise
@@ -183,7 +178,7 @@ class Calls:
             process.wait(PROBE_SECONDS)
             reader.join(PROBE_SECONDS)
             if process.returncode != 0:
-                raise self.failure("dump", process.returncode, b"".join(errors))
+                raise self.complaints.failure("dump", process.returncode, b"".join(errors))
             if rest:
                 raise BackupsError(f"snapshot {snapshot[:8]} was not read to its end")
         finally:
@@ -205,74 +200,6 @@ class Calls:
                 in_vain = None
         if in_vain is not None:
             in_vain.cancel()
-
-    def _late(self, verb: str, seconds: float, errors: bytes) -> BackupsError:
-        said = self._said(errors)
-        return UnreachableError(
-            f"{self.place} has not answered within {seconds:.0f} s ({verb})" + (f": {said}" if said else "")
-        )
-
-    def failure(self, verb: str, status: int, errors: bytes) -> BackupsError:
-        said = self._said(errors)
-        match status:
-            case _ if status == NO_REPOSITORY:
-                return NoRepositoryError(f"there is no repository at {self.place} yet")
-            case _ if status == LOCKED:
-                return LockedError(
-                    f"{self.place} is locked by another run: {said}; if that one is dead, its lock goes by itself "
-                    "half an hour after it"
-                )
-            case _ if status == WRONG_PASSWORD:
-                return WrongPasswordError(
-                    f"the stack's password does not open {self.place}: it was made by another stack, or with a "
-                    "password that is lost or was changed; write that one as its `password`, name another repository, "
-                    "or bring the state back that knows it"
-                )
-            case _ if verb == "cat":
-                return UnreachableError(f"{self.place} does not answer as a repository: {said or f'status {status}'}")
-            case _:
-                return BackupsError(f"restic {verb}: {said or f'status {status}'}")
-
-    @property
-    def place(self) -> str:
-        """The repository's address, without a password in it."""
-        scheme, at, rest = self._config.repository.rpartition("@")
-        return f"{scheme.partition('://')[0]}://{rest}" if at and "://" in scheme else self._config.repository
-
-    def _said(self, errors: bytes) -> str:
-        """The last thing that restic complained of, in one line, with no secret in it."""
-        return (self.complaints(errors) or [""])[-1]
-
-    def complaints(self, errors: bytes) -> list[str]:
-        lines = [line.strip() for line in errors.decode(errors="replace").splitlines() if line.strip()]
-        return [self._shown(text) for line in lines if (text := _complaint(line))]
-
-    def _shown(self, text: str) -> str:
-        said = " ".join(text.split())
-        for secret in self._config.environment.values():
-            if len(secret) >= 6:
-                said = said.replace(secret, "...")
-        return said[:500]
-
-
-def _complaint(line: str) -> str:
-    told = parsed(line)
-    if not told:
-        return line
-    if told.get("message_type") in ("status", "summary", "verbose_status"):
-        return ""
-    error = told.get("error")
-    found = told.get("message") or (error.get("message") if isinstance(error, dict) else error) or ""
-    where = told.get("item")
-    return f"{where}: {found}" if where and where not in str(found) else str(found)
-
-
-def parsed(line: str) -> dict[str, Any]:
-    try:
-        told = json.loads(line)
-    except ValueError:
-        return {}
-    return told if isinstance(told, dict) else {}
 
 
 def _write(path: Path, text: str) -> None:

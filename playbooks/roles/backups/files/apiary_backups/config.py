@@ -111,7 +111,8 @@ def parse(text: str) -> Config:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         # Not the error's own text: it may repeat what it found.
         raise BackupsError(
-            f"{PATH} can't be read ({type(error).__name__}); remove it, and `make backup` writes it anew"
+            f"{PATH} can't be read ({type(error).__name__}); run pulumi up, or where that changes nothing, remove it, "
+            "and `make backup` writes it anew"
         ) from None
 
 

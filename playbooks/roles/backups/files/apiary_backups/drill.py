@@ -17,72 +17,22 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from apiary_backups import config as configuration
-from apiary_backups import docker, drill_page, fill, filling, items, lock, restore, serving, throwaway
-from apiary_backups.config import Application, Config, put
+from apiary_backups import docker, drill_report, fill, filling, lock, restore, serving, throwaway
+from apiary_backups.config import Application, Config
+from apiary_backups.drill_report import Asked, Report, Tried
 from apiary_backups.engines import BY_NAME
 from apiary_backups.errors import BackupsError
 from apiary_backups.items import Item
-from apiary_backups.report import moment, now, say, size
+from apiary_backups.report import now, say, size
 from apiary_backups.restic import Restic, Snapshot
 from apiary_backups.swap_database import DATABASE_FACTOR
 
 ENGINE_SECONDS = 180.0
 HEALTHY_SECONDS = 300
-FILE, PAGE = "drill.json", "drill.html"
 LOCK_FILE = "/run/apiary-backups-drill.lock"
-
-
-@dataclass(frozen=True)
-class Tried:
-    """What became of one item."""
-
-    snapshot: str
-    time: str  # when the snapshot was made, ISO 8601
-    bytes: int
-    seconds: float = 0.0  # that it took to come back
-    status: str = "ok"  # or failed
-    reason: str = ""
-    proved: str = ""  # when a snapshot of it was proved last, ISO 8601; empty: never
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What became of one application, or of the repository."""
-
-    status: str = "ok"
-    seconds: float = 0.0
-    proof: str = ""  # what it has shown
-    reason: str = ""
-
-
-@dataclass
-class Report:
-    """All of a rehearsal."""
-
-    server: str
-    begun: str
-    items: dict[str, Tried] = field(default_factory=dict)
-    applications: dict[str, Asked] = field(default_factory=dict)
-    repository: Asked = field(default_factory=Asked)
-    seconds: float = 0.0
-    proved: str = ""  # when all of it was well the last time
-    reason: str = ""  # why it could not even begin
-
-    @property
-    def status(self) -> str:
-        """`ok` when all is."""
-        parts: list[Tried | Asked] = [*self.items.values(), *self.applications.values(), self.repository]
-        return "ok" if not self.reason and self.items and all(one.status == "ok" for one in parts) else "failed"
-
-    def told(self) -> dict[str, Any]:
-        """For `drill.json`."""
-        return {**asdict(self), "status": self.status}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,27 +45,19 @@ def main(config: Config, options: argparse.Namespace) -> int:
     # Not the lock of the others: a backup that is due does not wait for it, and nothing here changes what they work on.
     with lock.held("drill", path=Path(LOCK_FILE)):
         report = rehearsed(config)
-    keep(report)
+    drill_report.keep(report)
     if options.json:
         say(json.dumps(report.told()))
     else:
-        for line in lines(report):
+        for line in drill_report.lines(report):
             say(line)
     return 0 if report.status == "ok" else 1
-
-
-def keep(report: Report) -> None:
-    """Write what was found, for `list`, the page and Prometheus."""
-    told = json.dumps(report.told(), indent=2) + "\n"
-    put(configuration.STATE / FILE, told, 0o600)
-    put(configuration.STATE / PAGE, drill_page.page(report.told()), 0o600)
-    items.write_metrics(configuration.STATE, configuration.METRICS)
 
 
 def rehearsed(config: Config) -> Report:
     """Rehearse; whatever is wrong is in the report."""
     begun = time.monotonic()
-    before = _before()
+    before = drill_report.last()
     report = Report(config.server, now(), proved=str(before.get("proved", "")))
     proofs = {name: str(one.get("proved", "")) for name, one in dict(before.get("items", {})).items()}
     repository = Restic(config)
@@ -158,14 +100,6 @@ def _checked(config: Config, repository: Restic) -> None:
     with lock.held("drill"):
         repository.unlock()
         repository.check(config.read_percent)
-
-
-def _before() -> dict[str, Any]:
-    try:
-        found = json.loads((configuration.STATE / FILE).read_text())
-    except (OSError, ValueError):
-        return {}  # the first one
-    return found if isinstance(found, dict) else {}
 
 
 def _is_here(config: Config, item: Item) -> bool:
@@ -223,8 +157,7 @@ class Rehearsal:
             yield
         except BackupsError as error:
             reason = str(error)
-        seconds = round(time.monotonic() - begun, 1)
-        self._say(item, seconds, reason)
+        self._say(item, round(time.monotonic() - begun, 1), reason)
 
     def _say(self, item: Item, seconds: float, reason: str) -> None:
         one = self.report.items[str(item)]
@@ -365,25 +298,3 @@ class Rehearsal:
             if name not in self.volumes:
                 self.volumes[name] = throwaway.volume(self.config.stack, name)
         return throwaway.start(self.config.stack, about, application, self.volumes)
-
-
-def lines(report: Report) -> list[str]:
-    """The report for a person."""
-    told = [f"{name}: {_line(one)}" for name, one in report.items.items()]
-    told += [f"applications.{name}: {_said(one)}" for name, one in report.applications.items()]
-    told.append(f"repository: {_said(report.repository)}" if not report.reason else f"failed: {report.reason}")
-    last = f"all was proved last at {report.proved}" if report.proved else "it was never all proved"
-    end = "all of it is proved" if report.status == "ok" else last
-    return [*told, f"rehearsal of {report.server}: {report.status} in {report.seconds:.0f} s; {end}"]
-
-
-def _line(one: Tried) -> str:
-    from_when = moment(datetime.fromisoformat(one.time))
-    if one.status == "ok":
-        return f"{size(one.bytes)} as of {from_when}, back in {one.seconds:.1f} s"
-    last = f"proved last at {one.proved}" if one.proved else "never proved"
-    return f"failed: {one.reason} (as of {from_when}, {last})"
-
-
-def _said(one: Asked) -> str:
-    return f"{one.proof}, {one.seconds:.1f} s" if one.status == "ok" else f"failed: {one.reason}"

@@ -16,7 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from apiary_backups.calls import ASK_SECONDS, INCOMPLETE, PROBE_SECONDS, PROGRAM, WORK_SECONDS, Calls, parsed
+from apiary_backups.calls import ASK_SECONDS, PROBE_SECONDS, PROGRAM, WORK_SECONDS, Calls
+from apiary_backups.complaints import INCOMPLETE, parsed
 from apiary_backups.config import Config
 from apiary_backups.errors import BackupsError
 from apiary_backups.items import Item
@@ -71,7 +72,7 @@ class Restic:
     @property
     def place(self) -> str:
         """The repository's address, without a password in it."""
-        return self.calls.place
+        return self.calls.complaints.place
 
     # --- what there is
 
@@ -124,8 +125,8 @@ class Restic:
         options = ["--host", self._host, "--tag", tag, "--group-by", "host,tags", "--retry-lock", LOCK_WAIT]
         done = self.calls.done(["backup", "--pack-size", PACK_MIB, *options, *what], WORK_SECONDS, within)
         if done.status not in (0, INCOMPLETE):
-            raise self.calls.failure("backup", done.status, done.errors)
-        unread = [line for line in self.calls.complaints(done.errors) if "no such file or directory" not in line]
+            raise self.calls.complaints.failure("backup", done.status, done.errors)
+        unread = [line for line in self.calls.complaints.lines(done.errors) if "no such file or directory" not in line]
         for line in reversed(done.output.decode(errors="replace").splitlines()):
             told = parsed(line)
             if told.get("message_type") == "summary" and told.get("snapshot_id"):

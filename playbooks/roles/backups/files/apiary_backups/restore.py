@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, tzinfo
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
 from pathlib import Path
-from typing import Protocol
 
-from apiary_backups import chosen, docker, filling, lock, quiet, serving
+from apiary_backups import chosen, docker, filling, lock, plan, quiet, serving
 from apiary_backups.config import Config
 from apiary_backups.errors import BackupsError
 from apiary_backups.items import Item
@@ -30,6 +29,8 @@ from apiary_backups.swap_volume import VolumeSwap
 # Beyond what the snapshot itself takes.
 SPARE_BYTES = 256 << 20
 DATABASES: dict[str, type[PostgresqlSwap | MysqlSwap]] = {"postgresql": PostgresqlSwap, "mysql": MysqlSwap}
+# How an item of one kind changes places with what was saved of it; each act may be repeated (journal.Acts).
+Swap = VolumeSwap | PostgresqlSwap | MysqlSwap
 
 Say = Callable[[str], None]
 
@@ -67,32 +68,17 @@ def planned(told: Config, wish: Wish, zone: tzinfo | None = None) -> list[str]:
     if (journal := Book().read()) and journal.wish == wish:
         return [f"the restore of {wish} was interrupted at {journal.phase}, and goes on"]
     acts = Restore(told, Restic(told))
-    plan = _planned(told, acts.restic, wish, zone)
-    acts.check(plan.entries, plan.beside)
-    if plan.beside:
-        return [*plan.told, f"it becomes {wish.to}; nothing else is touched"]
-    users = acts.users(tuple(acts.entry(one) for one in plan.entries))
+    wanted = plan.planned(told, acts.restic.snapshots(), wish, zone)
+    acts.check(wanted.entries, wanted.beside)
+    if wanted.beside:
+        return [*wanted.told, f"it becomes {wish.to}; nothing else is touched"]
+    users = acts.users(tuple(acts.entry(one) for one in wanted.entries))
     still = ", ".join(user.partition(".")[2] for user in users)
     return [
-        *plan.told,
+        *wanted.told,
         f"stands still meanwhile: {still or 'nothing'}",
-        *_running_on(told, {one.item for one in plan.entries}),
+        *plan.running_on(told, {one.item for one in wanted.entries}),
         f"what is in {wish.to} is gone afterwards" if wish.to else "what was written since is gone afterwards",
-    ]
-
-
-def _running_on(told: Config, items: set[Item]) -> list[str]:
-    """Who uses a database and can't be stopped from here, in words."""
-    found = {
-        who
-        for name, server in told.databases.items()
-        for database, who in server.used_from
-        if Item.of_database(name, database) in items
-    }
-    return [
-        f"runs on meanwhile, since this server has not started it: {who}; to close it to visitors first: "
-        f"make maintenance APP={who}"
-        for who in sorted(found)
     ]
 
 
@@ -109,86 +95,23 @@ def restore(told: Config, wish: Wish, say: Say = say, zone: tzinfo | None = None
     if journal:
         say(f"going on with the restore of {wish}, interrupted at: {journal.phase}")
     else:
-        plan = _planned(told, acts.restic, wish, zone)
-        for line in plan.told:
+        wanted = plan.planned(told, acts.restic.snapshots(), wish, zone)
+        for line in wanted.told:
             say(line)
-        acts.check(plan.entries, plan.beside)
-        journal = book.write(Journal(wish, "fetch", tuple(acts.entry(one) for one in plan.entries)))
+        acts.check(wanted.entries, wanted.beside)
+        journal = book.write(Journal(wish, "fetch", tuple(acts.entry(one) for one in wanted.entries)))
     if _is_beside(wish, [Item.parse(entry.item) for entry in journal.entries]):
         _beside(journal, acts, book)
     else:
         carry_out(journal, acts, book, say)
     for entry in journal.entries:
         name = wish.to or chosen.shown(Item.parse(entry.item))
-        say(f"{name}: as of {_moment(entry.time, zone)}, from snapshot {entry.snapshot[:8]}")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a line comes to."""
-
-    entries: list[Snapshot]
-    told: list[str]
-    beside: str = ""  # the other name that it gets
+        say(f"{name}: as of {plan.dated(entry.time, zone)}, from snapshot {entry.snapshot[:8]}")
 
 
 def _is_beside(wish: Wish, items: Sequence[Item]) -> bool:
     """Whether it gets another name; what was saved of a volume may also take the place of another one."""
     return bool(wish.to) and Item.volume(wish.to) not in items
-
-
-def _planned(told: Config, restic: Restic, wish: Wish, zone: tzinfo | None) -> Plan:
-    snapshots = restic.snapshots()
-    wanted = chosen.items(told, {one.item for one in snapshots}, wish.what)
-    if wish.to and len(wanted) != 1:
-        those = ", ".join(map(chosen.shown, wanted)) or "none"
-        raise BackupsError(f"TO={wish.to} is for one volume or one database, and this is {those}")
-    plan = Plan([], [], wish.to)
-    without: list[Item] = []
-    for item in wanted:
-        found = chosen.snapshot([one for one in snapshots if one.item == item], wish.at, zone)
-        if found is None:
-            without.append(item)
-            continue
-        plan.entries.append(found)
-        plan.told.append(
-            f"{chosen.shown(item)}: snapshot {found.id[:8]} of {_moment(found.time.isoformat(), zone)}, "
-            f"{size(found.bytes)}, made by {found.host}"
-        )
-        if not wish.at:
-            plan.told.extend(chosen.ahead(snapshots, found, told.server))
-    if not plan.entries:
-        raise BackupsError(_none(snapshots, wanted, wish, zone))
-    if without and wish.at and chosen.until(wish.at, zone) is None:
-        names = ", ".join(chosen.shown(one.item) for one in plan.entries)
-        raise BackupsError(f"snapshot {wish.at} is of {names} alone; write that as WHAT, or a moment as AT")
-    plan.told.extend(f"{chosen.shown(item)}: nothing was saved by then; it stays as it is" for item in without)
-    if wish.to in told.volumes and plan.entries[0].item.kind == "volume":
-        # As of one that was renamed in the stack file.
-        plan = Plan([replace(plan.entries[0], item=Item.volume(wish.to))], plan.told)
-        plan.told.append(f"it takes the place of what is in {wish.to}")
-    for name in wish.what:
-        application = told.applications.get(name.removeprefix("application:"))
-        plan.told.extend(
-            f"{name}: its database on another server stays as it is; to put that back too: make restore WHAT={database}"
-            for database in (application.elsewhere if application else ())
-        )
-    return plan
-
-
-def _none(snapshots: Iterable[Snapshot], wanted: Sequence[Item], wish: Wish, zone: tzinfo | None) -> str:
-    ours = [one for one in snapshots if one.item in wanted]
-    if not ours:
-        return "nothing was saved of it yet"
-    if chosen.until(wish.at, zone) is None:
-        those = ", ".join(map(chosen.shown, wanted))
-        return f"no snapshot of {those} begins with {wish.at}; make backups ALL=1 lists them"
-    oldest = min(ours, key=lambda one: one.time)
-    return f"there is nothing as old as {wish.at}; the oldest snapshot is of {_moment(oldest.time.isoformat(), zone)}"
-
-
-def _moment(time: str, zone: tzinfo | None) -> str:
-    return datetime.fromisoformat(time).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def _beside(journal: Journal, acts: Restore, book: Book) -> None:
@@ -202,36 +125,6 @@ def _beside(journal: Journal, acts: Restore, book: Book) -> None:
         book.close()
         raise
     book.close()
-
-
-class Swap(Protocol):
-    """How an item of one kind changes places with what was saved of it; each act may be repeated. All raise
-    BackupsError.
-    """
-
-    def check(self, snapshot: Snapshot, to: str) -> tuple[Path, int]:
-        """Where how many bytes will lie beside what is there."""
-
-    def put_beside(self, entry: Entry, to: str) -> None:
-        """Restore under another name, that is not there yet."""
-
-    def remove_beside(self, entry: Entry, to: str) -> None:
-        """Remove that, as far as it came."""
-
-    def fetch(self, entry: Entry) -> None:
-        """Put what was saved beside what is there."""
-
-    def discard(self, entry: Entry) -> None:
-        """Remove what lies beside."""
-
-    def swap(self, entry: Entry) -> None:
-        """What was fetched takes the place of what is there, which is kept."""
-
-    def swap_back(self, entry: Entry) -> None:
-        """What is kept takes its place again, however far `swap` came."""
-
-    def remove_kept(self, entry: Entry) -> None:
-        """Remove what was there before."""
 
 
 @dataclass(frozen=True)

@@ -10,23 +10,21 @@ from __future__ import annotations
 import argparse
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from types import ModuleType
 
-from apiary_backups import docker, filling, items, lock, quiet
+from apiary_backups import docker, filling, items, lock, outcome, quiet
 from apiary_backups.config import Config, Volume
 from apiary_backups.engines import BY_NAME
 from apiary_backups.errors import BackupsError
-from apiary_backups.items import Item, Record, Status
+from apiary_backups.items import Item, Record
 from apiary_backups.journal import torn
-from apiary_backups.report import now, say, size
+from apiary_backups.report import say, size
 from apiary_backups.repository import opened
 from apiary_backups.restic import Restic, Saved
 
-# Less than this is lost by a log that is rotated.
-NOTEWORTHY_BYTES = 4096
 ENGINE_SECONDS = 60.0
 
 
@@ -73,11 +71,11 @@ def run(config: Config, only: Sequence[str] | None = None, *, is_final: bool = F
         repository = opened(config)
     except BackupsError as error:
         for item in _known(config):
-            _failed(item, error)
+            outcome.failed(item, error)
         _metrics()
         raise
     records = [
-        *(_failed(item, error) for item, error in between.items() if _is_chosen(item, only)),
+        *(outcome.failed(item, error) for item, error in between.items() if _is_chosen(item, only)),
         *_databases(config, repository, only, between),
         *_volumes(config, repository, only, between),
     ]
@@ -130,9 +128,9 @@ def _databases(
                 continue
         if (error := between.get(roles)) and filling.is_unknown(roles):
             # Of these too; of the roles themselves it is told already.
-            yield from (_failed(item, error) for item in known if _is_chosen(item, only))
+            yield from (outcome.failed(item, error) for item in known if _is_chosen(item, only))
             if not _is_chosen(roles, only):
-                yield _failed(roles, error)
+                yield outcome.failed(roles, error)
             continue
         engine = BY_NAME[server.engine]
         try:
@@ -141,12 +139,14 @@ def _databases(
             found = [Item.of_database(application, name) for name in engine.databases(container)]
         except BackupsError as error:
             yield from (
-                _failed(item, error) for item in (roles, *known) if _is_chosen(item, only) and item not in between
+                outcome.failed(item, error)
+                for item in (roles, *known)
+                if _is_chosen(item, only) and item not in between
             )
             continue
         if _is_chosen(roles, only) and roles not in between:
             gone = [item.database for item in known if item not in found and _is_kept(item)]
-            saved = _saved(roles, partial(repository.save_output, roles, engine.roles(container)))
+            saved = outcome.saved(roles, partial(repository.save_output, roles, engine.roles(container)))
             yield _without(config, saved, application, gone) if gone and saved.status == "ok" else saved
         for item in found:
             if _is_chosen(item, only) and item not in between:
@@ -165,7 +165,7 @@ def _without(config: Config, record: Record, application: str, gone: Sequence[st
     which = f"{', '.join(gone)} {'is' if len(gone) == 1 else 'are'}"
     reason = f"{which} there no more, and not saved from now on; if that was a mistake: {lines}"
     if is_bad := bool(used.intersection(gone)):
-        record = _noted(replace(record, status="suspicious", reason=reason))
+        record = outcome.noted(replace(record, status="suspicious", reason=reason))
     say(f"{record.item}: {reason}", is_bad=is_bad)
     return record
 
@@ -174,7 +174,7 @@ def _dump(repository: Restic, engine: ModuleType, container: str, item: Item) ->
     doubt = ""
     with contextlib.suppress(BackupsError):  # the dump itself will say it
         doubt = "it has no tables any more" if engine.is_empty(container, item.database) else ""
-    return _saved(item, lambda: repository.save_output(item, engine.dump(container, item.database)), doubt)
+    return outcome.saved(item, lambda: repository.save_output(item, engine.dump(container, item.database)), doubt)
 
 
 # --- volumes
@@ -190,7 +190,7 @@ def _volumes(
     }
     for name, volume in chosen.items():
         if not volume.stop:
-            yield _saved(Item.volume(name), partial(_files, config, repository, name, volume))
+            yield outcome.saved(Item.volume(name), partial(_files, config, repository, name, volume))
     for who in sorted({volume.stop for volume in chosen.values() if volume.stop}):
         yield from _quiet(config, repository, who, [name for name, one in chosen.items() if one.stop == who])
 
@@ -220,7 +220,7 @@ def _quiet(config: Config, repository: Restic, who: tuple[str, ...], names: Sequ
                 firsts[name] = draft.snapshot
         except BackupsError as error:
             failed[name] = error
-    yield from (_failed(Item.volume(name), error) for name, error in failed.items())
+    yield from (outcome.failed(Item.volume(name), error) for name, error in failed.items())
     rest = [name for name in names if name not in failed]
     records: list[Record] = []
     begun = time.monotonic()
@@ -228,13 +228,13 @@ def _quiet(config: Config, repository: Restic, who: tuple[str, ...], names: Sequ
         with quiet.stopped(config, who):
             for name in rest:
                 again = partial(_again, repository, name, firsts.get(name))
-                records.append(_saved(Item.volume(name), again))
+                records.append(outcome.saved(Item.volume(name), again))
         if rest and is_running:
             say(f"{', '.join(who)} stood still for {time.monotonic() - begun:.1f} s")
     except BackupsError as error:
         done = {record.item for record in records}
         say(str(error), is_bad=True)
-        records += [_failed(Item.volume(name), error) for name in rest if str(Item.volume(name)) not in done]
+        records += [outcome.failed(Item.volume(name), error) for name in rest if str(Item.volume(name)) not in done]
     yield from records
     if firsts and not config.append_only:
         try:
@@ -245,74 +245,6 @@ def _quiet(config: Config, repository: Restic, who: tuple[str, ...], names: Sequ
 
 def _again(repository: Restic, name: str, first: str | None) -> Saved:
     return repository.save_folder(Item.volume(name), docker.volume_path(name), parent=first)
-
-
-# --- what became of it
-
-
-def _saved(item: Item, save: Callable[[], Saved], doubt: str = "") -> Record:
-    """Save an item, keep and tell what became of it. `doubt` is what is wrong with it where it is also less."""
-    try:
-        made = save()
-    except BackupsError as error:
-        return _failed(item, error)
-    before = items.last(item)
-    status, reason = judged(made, before.bytes if before else 0, doubt)
-    record = _noted(
-        Record(
-            item=str(item),
-            snapshot=made.snapshot,
-            time=now(),
-            seconds=round(made.seconds, 1),
-            bytes=made.bytes,
-            bytes_sent=made.bytes_sent,
-            status=status,
-            reason=reason,
-            saved=now(),
-        )
-    )
-    line = f"{item}: {size(made.bytes)}, {size(made.bytes_sent)} sent, {made.seconds:.1f} s"
-    say(line if status == "ok" else f"{line}; {status}: {reason}", is_bad=status != "ok")
-    return record
-
-
-def judged(made: Saved, bytes_before: int, doubt: str = "") -> tuple[Status, str]:
-    """Whether what was saved may be less than it should be, and why."""
-    if made.unread:
-        return "suspicious", f"not all could be read: {made.unread}"
-    if doubt and made.bytes < bytes_before:
-        return "suspicious", f"{doubt}; the snapshots before still have them"
-    lost = bytes_before - made.bytes
-    if made.bytes * 2 < bytes_before and (lost >= NOTEWORTHY_BYTES or made.bytes == 0):
-        return "suspicious", f"less than half of the {size(bytes_before)} of the last time"
-    return "ok", ""
-
-
-def _failed(item: Item, error: BackupsError) -> Record:
-    before = items.last(item)
-    record = Record(
-        item=str(item),
-        snapshot=before.snapshot if before else None,
-        time=now(),
-        seconds=0.0,
-        bytes=before.bytes if before else 0,
-        bytes_sent=0,
-        status="failed",
-        reason=str(error),
-        saved=before.saved if before else "",
-    )
-    say(f"{item}: failed: {error}", is_bad=True)
-    return _noted(record)
-
-
-def _noted(record: Record) -> Record:
-    """Keep what became of an item. Where the disk is full, that keeps no other from being saved."""
-    try:
-        items.write(record)
-    except BackupsError as error:
-        say(f"{record.item}: {error}", is_bad=True)
-        return replace(record, status="suspicious", reason=str(error)) if items.is_good(record.status) else record
-    return record
 
 
 def _forget(config: Config, repository: Restic) -> bool:

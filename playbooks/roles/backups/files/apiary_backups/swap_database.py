@@ -73,7 +73,7 @@ class _DatabaseSwap:
 
 
 class PostgresqlSwap(_DatabaseSwap):
-    """The acts of a restore on a PostgreSQL database (restore.Swap)."""
+    """The acts of a restore on a PostgreSQL database (restore.py)."""
 
     def put_beside(self, entry: Entry, to: str) -> None:
         """Restore into a database that is not there yet. Raises BackupsError."""
@@ -141,7 +141,7 @@ class PostgresqlSwap(_DatabaseSwap):
 
 
 class MysqlSwap(_DatabaseSwap):
-    """The acts of a restore on a MariaDB or MySQL database (restore.Swap)."""
+    """The acts of a restore on a MariaDB or MySQL database (restore.py)."""
 
     def put_beside(self, entry: Entry, to: str) -> None:
         """Restore into a database that is not there yet. Raises BackupsError."""

@@ -20,7 +20,7 @@ LABEL = "apiary.restored"
 
 @dataclass(frozen=True)
 class VolumeSwap:
-    """The acts of a restore on a volume (restore.Swap)."""
+    """The acts of a restore on a volume (restore.py)."""
 
     told: Config
     restic: Restic
