@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import shlex
+import warnings
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -75,6 +76,10 @@ def within_reach(hive: Hive, config: dict[str, Any]) -> dict[str, Any]:
         wanted = (entry.get("ulimits") or {}).get("nofile", 0)
         most = int(hive.on_server(f"ulimit -Hn {wanted} 2>/dev/null; ulimit -Hn")) if wanted else 0
         if most < wanted:
+            what = (
+                f"{entry['image']} is shown with {most} open files: this machine gives no more, {wanted} are asked for"
+            )
+            warnings.warn(what, stacklevel=2)
             entry["ulimits"]["nofile"] = most
             rows[entry["image"]] = {**ROWS[entry["image"]], "nofile": most}
     return rows
