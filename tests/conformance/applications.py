@@ -6,7 +6,7 @@ import json
 import socketserver
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -101,6 +101,23 @@ def named(*names: str) -> Iterator[dict[str, Listener]]:
             stack.callback(listener.shutdown)
             found[name] = listener
         yield found
+
+
+@contextmanager
+def container(address: str, number: int, status: Callable[[str], int], text: str = "") -> Iterator[None]:
+    """One that answers at an address and port of its own: by the path with a status, and always with the same text."""
+
+    def do_get(self: BaseHTTPRequestHandler) -> None:
+        self.send_response(status(self.path))
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    answers = {"do_GET": do_get, "log_message": lambda *_: None, "protocol_version": "HTTP/1.1"}
+    with Listener((address, number), type("Answers", (BaseHTTPRequestHandler,), answers)) as listener:
+        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        yield
+        listener.shutdown()
 
 
 def port(listener: Listener) -> int:

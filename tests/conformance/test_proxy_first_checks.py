@@ -7,12 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
-from tests.conformance.applications import Listener
+from tests.conformance.applications import container
 from tests.conformance.names import Names
 from tests.conformance.ports import free_port
 from tests.conformance.proxy import needs_proxy, running
@@ -75,20 +74,6 @@ def visited(folder: Path, names: Names, **containers: Status) -> Iterator[Visits
             yield visits
         finally:
             visits.end()
-
-
-@contextmanager
-def container(address: str, port: int, status: Status) -> Iterator[None]:
-    def do_get(self: BaseHTTPRequestHandler) -> None:
-        self.send_response(status(self.path))
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    answers = {"do_GET": do_get, "log_message": lambda *_: None, "protocol_version": "HTTP/1.1"}
-    with Listener((address, port), type("Answers", (BaseHTTPRequestHandler,), answers)) as listener:
-        threading.Thread(target=listener.serve_forever, daemon=True).start()
-        yield
-        listener.shutdown()
 
 
 def test_a_proxy_that_starts_asks_before_it_says_that_an_application_is_down(tmp_path: Path):
