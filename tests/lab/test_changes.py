@@ -35,7 +35,7 @@ def test_a_new_domain_adds_its_records_and_its_route(hive: Hive) -> None:
         requests, failed = load.stop()
         names = {f"example.com/{name}/{kind}" for name in ("new", "www.new") for kind in ("A", "AAAA")}
         released = {"site", "site-rolling-release", "site-drain"}
-        assert done.touched() == names | released | {"hasetup", "hasetup-run", "web1-verdict"}
+        assert done.touched() == names | released | {"hasetup", "hasetup-closing", "hasetup-run", "web1-verdict"}
         assert (requests > 50, failed) == (True, [])
         for family in ("-6", "-4"):
             assert hive.get("http://new.example.com/", family)[0] == 200
