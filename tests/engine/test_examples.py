@@ -13,16 +13,10 @@ from lab.paths import CHECKOUT
 from operations.state import CONTAINER, SERVICE, State
 from tests.engine.workplace import Workplace
 
-# With builds, with jobs before a release, with replicas. The others are planned alike, and brought up, by `make soak`;
-# the settings of all are read by tests/unit/test_examples.py.
-IN_MAKE_TEST = ("django", "mastodon", "three-servers")
-EACH = [
-    pytest.param(example, id=example.stem, marks=[] if example.stem in IN_MAKE_TEST else pytest.mark.soak)
-    for example in sorted((CHECKOUT / "examples").glob("*.yaml"))
-]
+EXAMPLES = sorted((CHECKOUT / "examples").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("example", EACH)
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_is_planned_with_all_that_it_runs(workplace: Workplace, example: Path) -> None:
     project = workplace.project(f"example-{example.stem}", example.stem, {})
     text = example.read_text()

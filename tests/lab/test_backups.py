@@ -213,9 +213,7 @@ def test_another_region_is_another_disk_with_all_that_was_confirmed(saved: Hive)
     saved.expect_no_changes()
 
 
-@pytest.mark.soak
 def test_a_dead_server_comes_back_with_its_data_as_of_the_last_backup(saved: Hive) -> None:
-    """One more start of this hive. A dead server is revived in test_private, and filled as a rebuilt one is, above."""
     keep(saved, "of the first day")
     keep(saved, "before the last backup")
     saved.operations("backup")
