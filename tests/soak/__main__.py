@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -76,8 +77,9 @@ def chosen(words: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _collected(words: Sequence[str]) -> list[str]:
+    plain = {**os.environ, "PYTEST_ADDOPTS": ""}  # with more words about them tests are a tree
     done = subprocess.run(
-        [*PYTEST, "--collect-only", *words], cwd=CHECKOUT, capture_output=True, text=True, check=False
+        [*PYTEST, "--collect-only", *words], cwd=CHECKOUT, env=plain, capture_output=True, text=True, check=False
     )
     if done.returncode:
         none = f"there is no soak test in {' '.join(words)}" if done.returncode == NO_TESTS else ""
