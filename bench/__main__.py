@@ -76,6 +76,8 @@ def main() -> int:
     )
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the region is taken down
+    # A script's background jobs ignore it, and so would each CLI, which then waits five seconds for its language host.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["APIARY_LAB_CACHE"] = str(CHECKOUT / ".lab" / "cache")
     os.environ["APIARY_LAB_DIR"] = str(CHECKOUT / ".lab" / "bench")
     pulumi = tools.ensure_pulumi(Paths.find())
@@ -150,6 +152,7 @@ def whole(report: Report, folder: Path, options: argparse.Namespace) -> None:
     new(hive, report, "site", "a new site with its certificate", lambda name: {"build_dir": "NginxStatic"})
     new(hive, report, "book", "a new application with its database and certificate", with_database)
     unnoticed(hive, report)
+    hive.pulumi("state", "unprotect", "--all", "--yes")  # the password of its backups
     hive.pulumi("destroy", "--yes", "--skip-preview")
     first(hive, report, "the whole hive")
 
