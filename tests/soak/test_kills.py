@@ -137,8 +137,6 @@ def ended(hive: Hive, *words: str) -> float:
     """The one line that ends it; how long it took."""
     begun = time.monotonic()
     done = hive.operations(*words, check=False)
-    if "is too new" in done.stdout:  # back to an older Debian, as docs/operations.md has it
-        done = hive.operations(*words, check=False)
     print(f"  `{' '.join(words)}` ended with {done.returncode} after {time.monotonic() - begun:.0f} s", flush=True)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     return time.monotonic() - begun
