@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from components.archive import Archive, Member
 SSH = """#!/bin/bash
 [ "$(cat {folder}/refusals)" = 0 ] || {{ echo "$(($(cat {folder}/refusals) - 1))" >{folder}/refusals
     echo "ssh: connect to host 192.0.2.4 port 22: Connection refused" >&2; exit 255; }}
+printf '%s\\n' "$(printf '%s ' "$@" | tr '\\n' ' ')" >>{folder}/words
 for command; do :; done
 case $command in
 true) exit 0 ;;
@@ -117,6 +119,15 @@ def test_an_ssh_server_that_a_first_boot_restarts_after_it_has_let_us_in_is_wait
 def test_a_server_that_does_not_answer_is_given_up_with_ssh_s_own_words(folder: Path, archive: Archive) -> None:
     server = run(folder, cargo.keep(archive, "images/Echo"), USE, refusals=1000, seconds=1)
     assert (server / "said").read_text() == "255 ssh: connect to host 192.0.2.4 port 22: Connection refused\n"
+
+
+def test_what_is_sent_takes_the_connection_of_the_question_before_it(folder: Path, archive: Archive) -> None:
+    run(folder, cargo.keep(archive, "images/Echo"), USE)
+    asked, sent = (folder / "words").read_text().splitlines()
+    sockets = [re.findall(r"ControlPath=(/tmp/apiary-ssh\.\w{12}) ", words) for words in (asked, sent)]
+    assert sockets[0] == sockets[1] != []
+    assert "ControlMaster=yes" in asked
+    assert "ControlMaster" not in sent, "who sends must not become one that outlives him"
 
 
 def test_a_deletion_sends_nothing_and_needs_no_file(folder: Path, archive: Archive) -> None:
