@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import josepy
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -17,8 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 sys.path.insert(0, str(Path(__file__).parents[2] / "images" / "CertBot"))
 
 from certjob import account, certificate
-from certjob.authority import Authority, AuthorityError, RefusedError, _problem, _reason, thumbprint
-from certjob.failures import Failures
+from certjob.account import thumbprint
+from certjob.authority import Authority, AuthorityError
+from certjob.failures import Failures, RefusedError
 from certjob.proxy import Proxy, ProxyError
 from certjob.run import Run
 from certjob.settings import PRODUCTION, STAGING, InputError, Settings, parse, slug
@@ -48,9 +50,6 @@ class PlayedAuthority(Authority):
 
     def pem(self, domain: str) -> str | None:
         return self.given.get(domain)
-
-    def forget(self, domain: str) -> None:
-        self.given.pop(domain, None)
 
     def obtain(self, domain: str, names: Any) -> None:
         self.asked.append(domain)
@@ -347,54 +346,6 @@ def test_the_thumbprint_is_that_of_rfc_7638():
     assert thumbprint(key) == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
 
 
-def test_the_authority_s_own_words_are_told():
-    said = "An unexpected error occurred:\nAttributeError: can't set attribute\nAsk for help or search for solutions"
-    log = (
-        '{\n  "type": "urn:ietf:params:acme:error:badNonce",\n  "detail": "JWS has an invalid anti-replay nonce"}\n'
-        '{\n  "type": "urn:ietf:params:acme:error:rateLimited",\n  "detail": "too many \\"new\\" orders"}\n'
-        '{\n  "type": "urn:ietf:params:acme:error:badNonce",\n  "detail": "once more"}'
-    )
-    assert _problem(log) == ("rateLimited", 'too many "new" orders')
-    assert _reason(said, 'too many "new" orders') == 'too many "new" orders'
-    assert _reason(said, "") == "AttributeError: can't set attribute"
-    challenge = "reported these problems:\n  Domain: a.example\n  Type:   dns\n  Detail: no AAAA\n\nHint: ..."
-    assert _reason(challenge, "x") == "a.example: no AAAA (dns)"
-
-
-NONCE = '{\n  "type": "urn:ietf:params:acme:error:badNonce",\n  "detail": "JWS has an invalid anti-replay nonce"}'
-LIMIT = '{\n  "type": "urn:ietf:params:acme:error:rateLimited",\n  "detail": "too many"}'
-
-
-@pytest.mark.parametrize(
-    ("answers", "asked", "kind"),
-    [
-        ([(1, "", NONCE), (1, "", NONCE), (0, "", "")], 3, None),
-        ([(1, "", NONCE)] * 9, 4, ""),
-        ([(1, "", NONCE + LIMIT), (0, "", "")], 1, "rateLimited"),
-        ([(1, "", "no problem of the authority's"), (0, "", "")], 1, ""),
-    ],
-    ids=["twice", "for ever", "and a limit", "none"],
-)
-def test_a_nonce_that_is_refused_again_costs_no_certificate(
-    tmp_path: Path, answers: list[tuple[int, str, str]], asked: int, kind: str | None
-):
-    calls: list[tuple[str, ...]] = []
-
-    class Nonces(Authority):
-        def _once(self, *words: str) -> tuple[int, str, str]:
-            calls.append(words)
-            return answers[len(calls) - 1]
-
-    authority = Nonces(parse(BASE), tmp_path)
-    if kind is None:
-        authority.obtain("example.com", ["example.com"])
-    else:
-        with pytest.raises(RefusedError) as refused:
-            authority.obtain("example.com", ["example.com"])
-        assert refused.value.kind == kind
-    assert len(calls) == asked
-
-
 def test_settings_are_let_s_encrypt_s_unless_something_else_is_said():
     assert parse(BASE).directory == PRODUCTION
     assert parse({**BASE, "TEST": "true"}).directory == STAGING
@@ -460,9 +411,10 @@ def test_the_account_of_a_given_key_takes_the_place_of_one_made_here(tmp_path: P
     authority = Authority(settings, tmp_path)
     account.keep(tmp_path / "accounts" / "acme.example" / "dir" / "another", '{"kty": "EC"}', "{}")
 
-    def register(directory: str, *_: Any) -> tuple[str, str]:
+    def register(directory: str, pem: str, *_: Any) -> tuple[str, str]:
         asked.append(directory)
-        return '{"kty": "RSA"}', '{"uri": "https://acme.example/account/1"}'
+        private = serialization.load_pem_private_key(pem.encode(), None)
+        return josepy.JWKRSA(key=private).json_dumps(), '{"uri": "https://acme.example/account/1"}'
 
     monkeypatch.setattr(account, "register", register)
     assert authority.account() == authority.account() == account.thumbprint_of(key)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
 import sys
 import time
 from pathlib import Path
@@ -13,7 +12,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "images" / "CertBot"))
 
 from certjob import certificate
-from certjob.authority import Authority
 from certjob.failures import Failure, Failures
 from certjob.others import Closed
 from certjob.proxy import Proxy
@@ -84,7 +82,7 @@ class Servers:
 class Taking(PlayedAuthority):
     """Keeps what is taken as what it gives."""
 
-    def take(self, domain: str, pem: str) -> None:
+    def keep(self, domain: str, pem: str) -> None:
         self.given[domain] = pem
 
 
@@ -283,32 +281,3 @@ def test_the_proxys_map_keeps_the_account_and_drops_the_domains_that_went(tmp_pa
 def said(folder: Path) -> dict[str, str]:
     """What a proxy has read of its map."""
     return dict(line.split() for line in (folder / "acme.map").read_text().splitlines())
-
-
-def test_of_what_was_obtained_and_what_was_taken_the_last_one_is_served_however_long(tmp_path: Path):
-    authority = Authority(Settings(domains={DOMAIN: NAMES}, proxy="haproxy"), tmp_path)
-    assert authority.pem(DOMAIN) is None
-    bare, taken, obtained = made(DOMAIN, days=90), made(DOMAIN, f"www.{DOMAIN}", days=80), made(DOMAIN, days=40)
-    obtain(authority, bare, 1)
-    assert authority.pem(DOMAIN) == bare
-    authority.take(DOMAIN, taken)
-    assert authority.pem(DOMAIN) == taken
-    kept = tmp_path / "taken" / f"{DOMAIN}.pem"
-    assert oct(kept.stat().st_mode & 0o777) == "0o600"
-    os.utime(kept, (2, 2))
-    obtain(authority, obtained, 3)
-    assert authority.pem(DOMAIN) == obtained
-    (tmp_path / "live" / DOMAIN / "privkey.pem").write_text("torn")
-    assert authority.pem(DOMAIN) == taken
-    authority.forget(DOMAIN)
-    assert authority.pem(DOMAIN) is None
-
-
-def obtain(authority: Authority, pem: str, at: int) -> None:
-    """As certbot leaves it, at a time in seconds."""
-    live = authority.home / "live" / DOMAIN
-    live.mkdir(parents=True, exist_ok=True)
-    cut = min(pem.index(f"-----BEGIN {kind}") for kind in ("PRIVATE", "EC") if f"-----BEGIN {kind}" in pem)
-    (live / "fullchain.pem").write_text(pem[:cut])
-    (live / "privkey.pem").write_text(pem[cut:])
-    os.utime(live / "fullchain.pem", (at, at))

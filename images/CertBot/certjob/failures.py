@@ -16,6 +16,14 @@ PAUSES = tuple(datetime.timedelta(minutes=minutes) for minutes in (5, 15, 60, 24
 LIMITED = datetime.timedelta(hours=6)
 
 
+class RefusedError(Exception):
+    """One certificate was not given; `kind` is the ACME error's, e.g. dns, caa, rateLimited, or ""."""
+
+    def __init__(self, reason: str, kind: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+
 @dataclass(frozen=True)
 class Failure:
     """The last failure of a domain."""

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 
 from certjob import certificate
 from certjob.account import thumbprint_of
-from certjob.authority import Authority, AuthorityError, RefusedError
+from certjob.authority import Authority, AuthorityError
 from certjob.certificate import Certificate
-from certjob.failures import Failures
+from certjob.failures import Failures, RefusedError
 from certjob.others import Closed, Others
 from certjob.proxy import POLL, Proxy, ProxyError
 from certjob.report import Report
@@ -190,7 +190,7 @@ class Run:
         for pem in others.have(domain, addresses):
             known = certificate.read(pem)
             if known and self._why(domain, names, known) is None and (own is None or known.starts > own.starts):
-                self.authority.take(domain, pem)
+                self.authority.keep(domain, pem)
                 self.failures.clear(domain)
                 self._serve(domain, names, known, "taken from another server: ")
                 return True
@@ -260,8 +260,6 @@ class Run:
 
     def _obtain(self, domain: str, names: tuple[str, ...], reason: str) -> None:
         known = self._known(domain)
-        if known is None:
-            self.authority.forget(domain)
         try:
             self._ask(domain, names)
         except RefusedError as error:
@@ -269,7 +267,7 @@ class Run:
             return
         fresh = self._known(domain)
         if fresh is None:
-            self._refused(domain, "certbot has left no certificate that belongs to its key")
+            self._refused(domain, "what the authority has given is no certificate that belongs to its key")
             return
         self.failures.clear(domain)
         self._serve(domain, names, fresh, "renewed: " if known else "obtained: ")
