@@ -91,7 +91,7 @@ def writers(stack: Stack, server: str, volume: str) -> dict[str, Container]:
 def told(stack: Stack, server: str) -> dict[str, Any]:
     """What a server is told of its backups, but for what is secret (the role's config.py has the shape)."""
     backups = _backups(stack)
-    here = saved(stack, server)
+    here, containers = saved(stack, server), stack.containers_on(server)
     return {
         "server": server,
         "append_only": backups.append_only,
@@ -123,12 +123,13 @@ def told(stack: Stack, server: str) -> dict[str, Any]:
                 **_if_any("elsewhere", _elsewhere(stack, server, name, app)),
             }
             for name, app in sorted(stack.applications_on(server).items())
+            if _has_data(name, app)
         },
         **_if_any(
             "jobs",
             {
                 name: used
-                for name, job in sorted(stack.containers_on(server).items())
+                for name, job in sorted(containers.items())
                 if name in stack.jobs
                 and (
                     used := [
@@ -137,8 +138,14 @@ def told(stack: Stack, server: str) -> dict[str, Any]:
                 )
             },
         ),
-        "order": [name for name in container_order(stack) if name in stack.containers_on(server)],
+        "order": [name for name in container_order(stack) if name in containers and _has_data(name, containers[name])],
     }
+
+
+def _has_data(name: str, container: Container) -> bool:
+    """Whether a server has to know it: of one without, nothing is saved, and a new one is not waited for."""
+    serves = isinstance(container, Application) and container.engine
+    return bool(container.mounts or serves or databases.used(name, container))
 
 
 def _if_any(key: str, found: list[Any] | dict[str, Any] | str | None) -> dict[str, Any]:

@@ -168,7 +168,7 @@ def hive(**applications: Any) -> settings.Stack:
     raw = stack()
     raw["applications"], raw["jobs"] = {}, {}
     for name, entry in applications.items():
-        raw["jobs" if name.startswith("job") else "applications"][name] = {"image": f"{name}:1", **entry}
+        raw["jobs" if name.startswith("job") else "applications"][name] = entry if "build_dir" in entry else {"image": f"{name}:1", **entry}
     raw["servers"] = {"web1": {"plan": "vc2-1c-2gb", "region": "ewr", "os": 2136}}
     raw["zones"] = {}
     return load(raw)
@@ -200,6 +200,26 @@ def test_a_database_server_is_dumped_and_its_files_are_not_saved() -> None:
         "pg": saved.FILES_OF_DATABASES,
     }
     assert here.shown()["saved"] == ["all databases of pg"]
+
+
+def test_a_site_without_data_is_nothing_that_a_server_has_to_be_told_first() -> None:
+    """Telling it takes a second, and every release of the server's would wait for that."""
+    known: dict[str, Any] = {
+        "pg": {
+            "image": "postgres:17",
+            "user": "999:999",
+            "volumes": ["pg:/var/lib/postgresql/data"],
+            "env": {"postgres_password": "_pg^adminpass"},
+        },
+        "shop": {"env": {"db_password": "_pg^password"}, "db": ["pg"]},
+        "files": {"volumes": ["files:/a"]},
+        "job": {"build_dir": "DBSetup", "env": {"dbmap": "_dbmap"}},
+    }
+    before = saved.told(hive(**known), "web1")
+    assert sorted(before["applications"]) == ["files", "pg", "shop"]
+    site = {"env": {"domains": ["new.example.com"], "http_port": 80}}
+    assert saved.told(hive(new=site, **known), "web1") == before
+    assert saved.told(hive(new={**site, "volumes": ["new:/a"]}, **known), "web1") != before
 
 
 def test_all_who_write_stand_still_when_one_of_them_wants_it_quiet() -> None:
