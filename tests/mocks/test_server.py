@@ -22,7 +22,18 @@ def test_the_provider_is_known_while_the_server_is_being_replaced(graph: Graph) 
     provider = graph.one("pulumi:providers:docker", "web1-ewr")
     instance = graph.one("vultr:index/instance:Instance", "web1")
     assert instance.urn not in provider.dependencies
-    assert provider.urn in instance.dependencies
+    assert provider.urn not in instance.dependencies, "another provider for another Docker comes after the instance"
+
+
+def test_the_docker_of_another_system_is_met_by_another_provider(stack_file: dict[str, Any], program: Any) -> None:
+    """The plugin agrees with a Docker on a version once; the text behind the host key makes it another one."""
+
+    def of(system: int) -> Any:
+        stack_file["servers"]["web1"]["os"] = system
+        return program(stack_file).one("pulumi:providers:docker", "web1-ewr").inputs["sshOpts"]
+
+    assert "KnownHostsCommand=/bin/echo %H ssh-ed25519 web1-host-key os-2136" in of(2136)
+    assert "KnownHostsCommand=/bin/echo %H ssh-ed25519 web1-host-key os-2625" in of(2625)
 
 
 def test_the_host_key_is_injected_at_first_boot_and_stays_secret(graph: Graph) -> None:
