@@ -145,7 +145,7 @@ def test_one_update_leads_back_to_the_older_debian_whose_docker_refuses_the_newe
     before = addresses(hive)
     hive.settings["apiary:servers"]["web1"]["os"] = DEBIAN_12
     done = hive.up()
-    assert ("update", "pulumi:providers:docker::web1-ewr") in done.steps, done.steps
+    assert ("update", "apiary:host:Server$pulumi:providers:docker::web1-ewr") in done.steps, done.steps
     assert hive.on_server("cat /etc/debian_version").startswith("12")
     assert addresses(hive) == before
     hive.expect_served()
