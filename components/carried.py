@@ -21,7 +21,7 @@ import settings
 from components.host import Host
 from components.image import Image
 from components.labels import stack_tag
-from components.server import known_without_dependency, later
+from components.server import apart, later
 from settings import carried
 
 # Of the program's own environment (Pulumi.yaml), by a path that is the same on every machine.
@@ -73,9 +73,9 @@ class Carried(pulumi.ComponentResource):
             interpreter=INTERPRETER,
             create="carry",
             update="carry",
-            stdin=known_without_dependency(later(pulumi.Output.json_dumps(told, sort_keys=True), ready)),
+            stdin=apart(later(pulumi.Output.json_dumps(told, sort_keys=True), ready)),
             # Only for a container of which nothing is known, so not a change when a server comes or goes.
-            environment={"APIARY_OTHERS": known_without_dependency(pulumi.Output.json_dumps(others))},
+            environment={"APIARY_OTHERS": apart(pulumi.Output.json_dumps(others))},
             logging=local.Logging.STDERR,
             # What it printed the last time says where the volumes were.
             add_previous_output_in_env=True,

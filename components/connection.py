@@ -42,12 +42,15 @@ class Connection:
         """`ssh://root@ADDRESS:22`, what docker.Provider calls the host."""
         return pulumi.Output.concat("ssh://root@", self.host, ":22")
 
-    def ssh_options(self) -> pulumi.Output[list[str]]:
-        """Options for the `ssh` program; the host key is given inline, so no known_hosts file has to exist."""
-        return pulumi.Output.all(self.host_key, self.key_file).apply(
+    def ssh_options(self, comment: pulumi.Input[str] = "") -> pulumi.Output[list[str]]:
+        """Options for the `ssh` program; the host key is given inline, so no known_hosts file has to exist.
+
+        `comment` stands behind that key, where nothing reads it.
+        """
+        return pulumi.Output.all(self.host_key, self.key_file, comment).apply(
             lambda known: [
                 "-o",
-                f"KnownHostsCommand=/bin/echo %H {known[0]}",
+                f"KnownHostsCommand=/bin/echo %H {known[0]} {known[2]}".rstrip(),
                 "-o",
                 "UserKnownHostsFile=/dev/null",
                 "-o",

@@ -5,16 +5,16 @@ storage that are attached to it, reverse DNS of both families, and the Docker pr
 Leaves alone: what runs on the host (bootstrap.py and later), its address on the private network and in the reserved /64
 and what is on the block storage included, and forward DNS (zone.py).
 
-The graph is tied so that a rebuild is one replace that carries everything on the host along:
-the provider depends on the reserved address only, so it is known in every preview, and the instance depends
-on the provider, so that the provider is loaded while the host's containers are deleted ahead of it.
+The graph is tied so that a rebuild is one replace that carries everything on the host along: to the engine the provider
+depends on the reserved address only, so that it is known in every preview and does not go with the instance. It comes
+after the instance all the same: what is deleted ahead of a rebuild goes by the provider that the state has.
 """
 
 from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Any, TypeVar, cast
@@ -96,15 +96,6 @@ class Server(pulumi.ComponentResource):
             private_key=access.private_key,
             key_file=access.key_file,
         )
-        self.provider = docker.Provider(
-            # Another region is another address: what is on the old host is deleted over the old one meanwhile. A
-            # provider whose host is unknown in a preview can't be asked about anything, so that one stays as it is.
-            f"{name}-{args.region}",
-            host=self.connection.docker_host(),
-            ssh_opts=self.connection.ssh_options(),
-            opts=own,
-        )
-
         firewall = vultr.FirewallGroup(name, description=label, opts=own)
         for rule in firewall_rules(args):
             vultr.FirewallRule(
@@ -139,12 +130,22 @@ class Server(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=[self.provider],
                 # A second instance can't have the reserved address while the first one holds it.
                 delete_before_replace=True,
                 # The address of its console, which holds a token: whoever has it is at the console.
                 additional_secret_outputs=["kvm"],
             ),
+        )
+        self.provider = docker.Provider(
+            # Another region is another address: what is on the old host is deleted over the old one meanwhile. A
+            # provider whose host is unknown in a preview can't be asked about anything, so that one stays as it is.
+            f"{name}-{args.region}",
+            host=self.connection.docker_host(),
+            # The plugin agrees with a Docker on a version once, and an older one refuses that of a newer one. Other
+            # options are another process of it, begun when the server of the other system is there: not of what the
+            # stack file says, which may be ahead of it. Unlike the instance's id this is known in a preview.
+            ssh_opts=self.connection.ssh_options(apart(self.instance.os_id).apply(lambda number: f"os-{number}")),
+            opts=own,
         )
         # The API spells it in full, which nobody reads.
         self.ipv6 = self.instance.v6_main_ip.apply(lambda address: str(IPv6Address(address)))
@@ -157,7 +158,7 @@ class Server(pulumi.ComponentResource):
                 label=label,
                 # It can't be attached before the instance runs, and still is no part of it: what drops an instance with
                 # its dependents must not give the network away, nor the records that lead into it.
-                instance_id=known_without_dependency(self.instance.id),
+                instance_id=apart(self.instance.id),
                 opts=own,
             )
             self.prefix = pulumi.Output.concat(network.subnet, "/64")
@@ -172,7 +173,7 @@ class Server(pulumi.ComponentResource):
                 block_type=args.data.type,
                 label=label,
                 # As for the reserved network: what drops an instance with its dependents must not touch the data.
-                attached_to_instance=known_without_dependency(self.instance.id),
+                attached_to_instance=apart(self.instance.id),
                 live=True,  # otherwise the server is restarted for it
                 opts=pulumi.ResourceOptions(
                     parent=self,
@@ -191,12 +192,6 @@ class Server(pulumi.ComponentResource):
             name, instance_id=self.instance.id, ip=self.ipv6, reverse=args.public_name, opts=with_instance
         )
         self.register_outputs({"ipv4": self.ipv4, "ipv6": self.ipv6, "prefix": self.prefix})
-
-
-def known_without_dependency(value: pulumi.Output[str]) -> pulumi.Output[str]:
-    """The same value, waited for as ever, of which the engine is not told which resource it comes from."""
-    # Where it is None, it is not known either.
-    return pulumi.Output(set(), cast(Awaitable[str], value.future()), value.is_known(), value.is_secret())
 
 
 def later(value: pulumi.Output[str], after: Sequence[pulumi.Output[Any]]) -> pulumi.Output[str]:

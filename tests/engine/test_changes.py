@@ -236,18 +236,20 @@ def test_a_rebuilt_server_takes_all_that_is_on_it_along_and_leaves_the_other_alo
     steps = elsewhere(edited).steps()
     changed = operations(steps)
     assert changed["vultr:Instance web2"] == STOPPED_FIRST
-    # The same IPv4, the same keys, the same provider.
-    for kept in ("vultr:ReservedIp web2", "tls:PrivateKey web2-host-key", "pulumi:docker web2-ams"):
+    # The same IPv4, the same keys; another process of the Docker plugin for what is on another system's Docker.
+    for kept in ("vultr:ReservedIp web2", "tls:PrivateKey web2-host-key"):
         assert ("same", kept) in steps
+    assert changed["pulumi:docker web2-ams"] == UPDATED
     # Its network is reserved: it moves on to the new instance, after that is there, and nothing in it changes.
     assert changed["vultr:ReservedIp web2/ipv6"] == UPDATED
     made, moved = steps.index(("create-replacement", "vultr:Instance web2")), ("update", "vultr:ReservedIp web2/ipv6")
+    met = steps.index(("update", "pulumi:docker web2-ams"))
     assert made < steps.index(moved) < steps.index(("create-replacement", "command:Command web2"))
     assert not [name for name in changed if name.startswith("vultr:Dns")]
     gone = steps.index(("delete-replaced", "vultr:Instance web2"))
     for on_the_host in ("docker:Container collector", "docker:Network web2", "docker:Container report"):
         assert steps.index(("delete-replaced", on_the_host)) < gone, "stopped cleanly while the host still is"
-        assert gone < steps.index(("create-replacement", on_the_host))
+        assert gone < made < met < steps.index(("create-replacement", on_the_host))
     for command in ("web2", "web2/Echo", "collector-stop-first-release", "report-run"):
         assert "create-replacement" in changed[f"command:Command {command}"]
     assert ("same", f"{FEED}-commit") in steps, "the commit that ran there before, wherever its branch has gone"

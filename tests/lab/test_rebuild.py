@@ -14,10 +14,10 @@ import pytest
 from lab import network
 from tests.lab.hive import LABEL, Hive, until
 
-# A hive of its own, whose server starts five times. Rebuilt and dead with every address, too, and with data besides:
+# A hive of its own, whose server starts six times. Rebuilt and dead with every address, too, and with data besides:
 # test_backups.
 pytestmark = pytest.mark.soak
-DEBIAN_13 = 2625  # Vultr's number; the hive began with Debian 12
+DEBIAN_12, DEBIAN_13 = 2136, 2625  # Vultr's numbers; the hive began with Debian 12
 # Again and again, until a file is there: what a visitor gets.
 ASKED = """\
 until [ -e "$1" ]; do
@@ -138,8 +138,19 @@ def test_a_rebuilt_server_has_everything_again_at_the_same_addresses(hive: Hive)
         expect_addresses_answered(hive)
         hive.expect_nothing_left()
         hive.expect_no_changes()
-    # The stack stays there: going back would be another rebuild and prove nothing more.
     hive.settings["apiary:servers"]["web1"]["os"] = DEBIAN_13
+
+
+def test_one_update_leads_back_to_the_older_debian_whose_docker_refuses_the_newer_one_s_version(hive: Hive) -> None:
+    before = addresses(hive)
+    hive.settings["apiary:servers"]["web1"]["os"] = DEBIAN_12
+    done = hive.up()
+    assert ("update", "apiary:host:Server$pulumi:providers:docker::web1-ewr") in done.steps, done.steps
+    assert hive.on_server("cat /etc/debian_version").startswith("12")
+    assert addresses(hive) == before
+    hive.expect_served()
+    hive.expect_nothing_left()
+    hive.expect_no_changes()
 
 
 def test_the_switch_changes_the_addresses_of_a_server_that_lives_and_not_the_server(hive: Hive) -> None:

@@ -79,7 +79,7 @@ def test_every_connection_pins_the_host_key(graph: Graph) -> None:
         assert "'KnownHostsCommand=/bin/echo %H ssh-ed25519 web1-host-key'" in script, command.urn
         assert "StrictHostKeyChecking=yes" in script
     options = graph.one("pulumi:providers:docker", "web1-ewr").inputs["sshOpts"]
-    assert "KnownHostsCommand=/bin/echo %H ssh-ed25519 web1-host-key" in options
+    assert "KnownHostsCommand=/bin/echo %H ssh-ed25519 web1-host-key os-2136" in options
     assert "StrictHostKeyChecking=yes" in options
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import yaml
 
-from tests.mocks.program import Graph
+from tests.mocks.program import Graph, Providers
 
 
 def test_the_address_survives_a_rebuild(graph: Graph) -> None:
@@ -22,7 +23,27 @@ def test_the_provider_is_known_while_the_server_is_being_replaced(graph: Graph) 
     provider = graph.one("pulumi:providers:docker", "web1-ewr")
     instance = graph.one("vultr:index/instance:Instance", "web1")
     assert instance.urn not in provider.dependencies
-    assert provider.urn in instance.dependencies
+    assert provider.urn not in instance.dependencies, "another provider for another Docker comes after the instance"
+
+
+def test_the_docker_of_another_system_is_met_by_another_provider(
+    stack_file: dict[str, Any], program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plugin agrees with a Docker on a version once. Of the system that is there: a refresh, before the server is
+    rebuilt, must not write down the one that the stack file asks for.
+    """
+    computed = Providers._computed
+    there = 2136
+
+    def answered(self: Providers, args: Any) -> dict[str, Any]:
+        system = {"osId": there} if args.typ == "vultr:index/instance:Instance" else {}
+        return {**computed(self, args), **system}
+
+    monkeypatch.setattr(Providers, "_computed", answered)
+    stack_file["servers"]["web1"]["os"] = 2625
+    for there in (2136, 2625):
+        options = program(stack_file).one("pulumi:providers:docker", "web1-ewr").inputs["sshOpts"]
+        assert f"KnownHostsCommand=/bin/echo %H ssh-ed25519 web1-host-key os-{there}" in options
 
 
 def test_the_host_key_is_injected_at_first_boot_and_stays_secret(graph: Graph) -> None:

@@ -2,11 +2,13 @@
 nothing that was confirmed before the last backup is lost, and the repository is sound.
 
 SOAK_ROUNDS is how many of each kind (20 when it is not given, so a hundred in all), SOAK_SEED repeats a run. What is
-killed: the operator's own command, the process on the server, all of its processes there, or the server's power goes.
+killed: the operator's own command, the process on the server, all of its processes there, or the server's power or its
+network goes; SOAK_HOW is the one of these.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -20,10 +22,20 @@ from lab.shell import docker
 from tests.lab.hive import Hive, until
 from tests.lab.test_backups import expect_kept, keep, rows, serves
 from tests.lab.test_heal import UP
-from tests.soak.rounds import ROUNDS
+from tests.soak.rounds import HOW, ROUNDS
 
 pytestmark = pytest.mark.timeout(12 * 3600)
 
+WAYS = ["the command", "the process", "all processes", "the power", "the network"]
+# Seconds without a network: less and more than `ssh` waits for an answer (components/connection.py).
+AWAY = [10, 50]
+# What is sent and what comes, also to and from containers; `ufw` has its rules elsewhere.
+CUT = """
+for tables in iptables ip6tables; do
+    $tables -w -t raw "$1" PREROUTING -i ens3 -j DROP
+    $tables -w -t mangle "$1" POSTROUTING -o ens3 -j DROP
+done
+"""
 DEBIANS = {2136: 2625, 2625: 2136}
 RESTORED = ("web1", "web1:diary", "web1:files", "web1:guestbook", "web1:mariadb/shared", "web1:postgres/guestbook")
 # On the server: the repository as its own command sees it; prints what is wrong, as a line each.
@@ -84,12 +96,13 @@ class Begun:
 
     def killed(self, chance: random.Random, usual: float) -> None:
         """Kill it, or what it does on the server, at a random moment of the seconds that it usually takes."""
-        part, how = chance.random(), chance.choice(["the command", "the process", "all processes", "the power"])
+        part, how, away = chance.random(), HOW or chance.choice(WAYS), chance.choice(AWAY)
         try:
             self.process.communicate(timeout=part * usual)
             how = "nothing, it was done"
         except subprocess.TimeoutExpired:
-            self._kill(how)
+            self._kill(how, away)
+            how += f" for {away} s" if how == "the network" else ""
             try:
                 self.process.communicate(timeout=60)
             except subprocess.TimeoutExpired:
@@ -102,7 +115,7 @@ class Begun:
             flush=True,
         )
 
-    def _kill(self, how: str) -> None:
+    def _kill(self, how: str, away: int) -> None:
         match how:
             case "the command":
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -119,6 +132,15 @@ class Begun:
                     docker("kill", machine, step="the power goes")
                     docker("start", machine, step="and comes back", timeout=120)
                 until(lambda: all(map(self._is_up, working)), 180, "Docker runs on the server again")
+            case "the network":
+                machines = [self.hive.machine(name) for name in self.hive.servers() if self._is_up(name)]
+                for machine in machines:
+                    docker("exec", machine, "sh", "-euc", CUT, "sh", "-I", step="the network goes")
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.communicate(timeout=away)
+                for machine in machines:
+                    # One may have been replaced meanwhile.
+                    subprocess.run(["docker", "exec", machine, "sh", "-euc", CUT, "sh", "-D"], check=False)
 
     def _ends(self, *chosen: str) -> None:
         for name in self.hive.servers():
