@@ -7,7 +7,7 @@ data have to come over. Leaves alone: each service's own keys (`keys`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from operations.coming.errors import mapping
 from operations.compose import databases, limits
@@ -65,6 +65,49 @@ def unnamed(scene: Scene, made: Sequence[One]) -> None:
                     f"see that the configuration of {one.entry.name} logs in to {name} as the role {database}, at the "
                     f"database {database}"
                 )
+
+
+def circles(made: Sequence[One]) -> None:
+    """Take the order out of what a job names, where that comes after the job: a migration is told of the whole
+    application, and starts before it. It has the name as text, and reaches it.
+    """
+    waits = {one.entry.name: _listed(one, "after") for one in made}
+    for one in made:
+        if not one.is_job:
+            continue
+        for name in sorted(one.client.met & waits.keys()):
+            if one.entry.name not in _reached(name, waits):
+                waits[one.entry.name] = {*waits[one.entry.name], name}
+                continue
+            for word in ("environment", "env", "files"):
+                if word in one.entry.settings:
+                    one.entry.settings[word] = _plain(one.entry.settings[word], name)
+            one.entry.put("reach", [name], one.at("environment"))
+            one.told.differs(one.at("environment"), f"{name} is named in it, and comes after it: here as plain text")
+
+
+def _listed(one: One, word: str) -> set[str]:
+    found = one.entry.settings.get(word)
+    return {str(name) for name in found} if isinstance(found, list) else set()
+
+
+def _reached(name: str, waits: Mapping[str, set[str]]) -> set[str]:
+    """Whom one waits for, directly or not."""
+    found, pending = set[str](), [name]
+    while pending:
+        more = waits.get(pending.pop(), set()) - found
+        found |= more
+        pending += more
+    return found
+
+
+def _plain(value: object, name: str) -> object:
+    """A setting with the name of an application in the place of references to it."""
+    if isinstance(value, dict):
+        return {key: _plain(inner, name) for key, inner in value.items()}
+    if not isinstance(value, str) or value == f"${name}":
+        return name if value == f"${name}" else value
+    return re.sub(rf"(?<!\$)\$\{{\${re.escape(name)}\}}", name, value)
 
 
 def unsaid(one: One) -> None:

@@ -56,6 +56,7 @@ def convert(project: Project, files: Files, wish: Wish, stack: Mapping[str, obje
         hush.settle(one)
         afterwards.unsaid(one)
         afterwards.keep(one)
+    afterwards.circles(made)
     entries += companions(scene, stack, server)
     afterwards.unreached(scene, made)
     afterwards.copies(scene, made)
