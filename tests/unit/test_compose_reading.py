@@ -246,6 +246,7 @@ services:
     environment: {B: 2}
     volumes: !override ['w:/w']
     command: !reset null
+volumes: {w: }
 """
     theirs = "services: {db: {image: 'postgres:16', environment: {A: 1}, volumes: ['./d:/d'], command: serve}}"
     over = "services: {db: {environment: {B: 3}, ports: ['1:1']}}"
