@@ -57,6 +57,7 @@ def convert(project: Project, files: Files, wish: Wish, stack: Mapping[str, obje
         afterwards.unsaid(one)
         afterwards.keep(one)
     afterwards.circles(made)
+    afterwards.unused(scene, made)
     entries += companions(scene, stack, server)
     afterwards.unreached(scene, made)
     afterwards.copies(scene, made)
