@@ -49,7 +49,8 @@ def refuse_unfinished(state: State, closings: Sequence[Resource], verb: str) -> 
             raise OperationError(
                 "the last update has not come to its end: before its releases it has closed at the proxy what the "
                 f"stack file closes, and {verb} would have {job} open the rest before they are through; say pulumi up, "
-                "which ends with that"
+                "which ends with that (where it fails by what a branch or tag has brought, write commit, or its "
+                "image's digest, in its place meanwhile)"
             )
 
 
