@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.unit.compose_kit import converted, entry, variables, verdicts
+from tests.unit.compose_kit import converted, entry, refused, variables, verdicts
 from tests.unit.test_compose_published import SERVER, client
 
 
@@ -90,3 +90,14 @@ services:
     assert 'if it is to end, write restart: "no"' in told["services.seed.restart"][1]
     assert not [path for path in told if path in ("services.api.restart", "services.asked.restart")
                 and "if it is to end" in told[path][1]]  # fmt: skip
+
+
+def test_a_site_at_whatever_name_wants_its_domain():
+    label = "traefik.http.routers.web.rule=PathPrefix(`/`)"
+    source = f"services: {{web: {{image: x, expose: [80], labels: ['{label}']}}}}"
+    [words] = refused(converted(source)).values()
+    assert "whatever name a visitor asks for" in words
+    assert "--domain web=example.com" in words
+    path = 'services.web.labels["traefik.http.routers.web.rule"]'
+    done = converted(source, domains={"web": "a.example"}, leave_out=(path,))
+    assert entry(done, "web")["env"] == {"domains": ["a.example"], "http_port": 80}
