@@ -26,10 +26,11 @@ from components.host import Host
 from components.image import Image
 from components.server import undo
 from settings import Neighbours
+from settings.order import PROXY_FOLDER
 
 RUN = """\
 set -u
-timeout {seconds} docker start --attach {container} 2>&1 | stdbuf -oL fold -b -w 4000
+{first}timeout {seconds} docker start --attach {container} 2>&1 | stdbuf -oL fold -b -w 4000
 status=${{PIPESTATUS[0]}}
 [ "$status" = 0 ] && exit 0
 if [ "$status" = 124 ]; then
@@ -39,6 +40,11 @@ else
   echo {name}: ended with status "$status" >&2
 fi
 exit "$status"
+"""
+# It knows by this file that what a closing has come before is released, and that it is to open the rest. Docker puts it
+# there, which follows no link out of the volume.
+RELEASED = """\
+said=$(docker cp /etc/hostname {container}:{folder}/released 2>&1) || {{ echo "$said" >&2; exit 1; }}
 """
 
 
@@ -97,11 +103,13 @@ class Job(pulumi.ComponentResource):
 
     def _run(self, name: str, args: JobArgs, host: Host, first: Sequence[pulumi.Resource]) -> remote.Command:
         job = self.container
+        before = RELEASED if args.closing else ""
         return remote.Command(
             f"{name}-run",
             connection=host.server.connection.command(),
             create=job.name.apply(
                 lambda container_name: RUN.format(
+                    first=before.format(container=shlex.quote(container_name), folder=PROXY_FOLDER),
                     container=shlex.quote(container_name),
                     name=shlex.quote(name),
                     seconds=args.settings.timeout,

@@ -123,12 +123,12 @@ class Pulumi:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
 
-    def preview(self) -> dict[str, Any]:
-        """What an update would do, as `pulumi preview --json` prints it; asks no host.
+    def preview(self, *options: str) -> dict[str, Any]:
+        """What an update with these options would do, as `pulumi preview --json` prints it; asks no host.
 
         Raises OperationError with the diagnostics, for a person to read, when there can be no such plan.
         """
-        done = _asked("preview", "--json", "--stack", self.stack)
+        done = _asked("preview", "--json", "--stack", self.stack, *options)
         try:
             plan: dict[str, Any] = json.loads(done.stdout)
         except ValueError:  # it did not come as far as a plan

@@ -9,6 +9,7 @@ import json
 import re
 from typing import Any
 
+from operations import closings
 from operations.cli import OperationError, Pulumi, say
 from operations.hosts import Host, ensure_key
 from operations.state import CONTAINER, IMAGE, Resource, State
@@ -21,9 +22,13 @@ ENDED = re.compile(r"ended with status \"?(\d+)")
 
 
 def run(pulumi: Pulumi, wanted: str) -> int:
-    """Run `NAME` or `SERVER:NAME`; the job's exit status. Raises OperationError when it could not be run."""
+    """Run `NAME` or `SERVER:NAME`; the job's exit status. Raises OperationError when it can't or must not be run."""
     state = State.of(pulumi.export())
     container = find(state, wanted)
+    come_first, verb = closings.before(state, container), f"make run JOB={wanted}"
+    closings.refuse_unfinished(state, come_first, verb)
+    own = f"{container.name}-closing"  # it tells the proxy of the edits itself
+    closings.refuse_edits(pulumi, [closing for closing in come_first if closing.name != own], verb)
     statuses: list[int] = []
 
     def watch(line: str) -> None:

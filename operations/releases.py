@@ -9,6 +9,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from operations import closings
 from operations.cli import OperationError, Pulumi, say
 from operations.jobs import find, found, look_ups, say_where
 from operations.state import IMAGE, SERVICE, Resource, State
@@ -19,7 +20,8 @@ APPLICATION = "apiary:docker:Application"
 def release(pulumi: Pulumi, wanted: str) -> None:
     """Look up the branch or tag of `NAME` or `SERVER:NAME`, and release the application if it has moved.
 
-    Raises OperationError when there is nothing to look up, and when the update fails.
+    Raises OperationError when there is nothing to look up, when the update fails, and before anything is done where the
+    proxy has yet to be told of what the stack file says of sites.
     """
     # What a service is made of may be a secret as a whole; of it only the image is looked at.
     state = State.of(pulumi.export(secrets=True))
@@ -30,6 +32,9 @@ def release(pulumi: Pulumi, wanted: str) -> None:
             f"{container.name} is neither built from a branch or a tag of a git repository nor pulled by a tag; "
             "change it in the stack file, or its image's folder, and say pulumi up"
         )
+    waits_for, verb = closings.before(state, container), f"make release APP={wanted}"
+    closings.refuse_unfinished(state, waits_for, verb)
+    closings.refuse_edits(pulumi, waits_for, verb)
     say(f"release {container.name}: looking up its branch or tag, then what is new there")
     targets = [part for urn in asked for part in ("--target-replace", urn)]
     # To the engine a service depends on no server, and so on nothing that is looked up there.

@@ -71,8 +71,11 @@ def proxy_setups(stack: Stack, server: str) -> list[str]:
 
 
 def closes(job: Job) -> bool:
-    """Whether a job that sets a proxy up can close, before releases, what it will be told to close."""
-    is_own = job.build_dir == PROXY_SETUP and not (job.entrypoint or job.command)
+    """Whether a job that sets a proxy up can close, before releases, what it will be told to close.
+
+    Not one that no update runs: it would open none of it.
+    """
+    is_own = job.build_dir == PROXY_SETUP and job.run == "update" and not (job.entrypoint or job.command)
     return is_own and any(mount.path == PROXY_FOLDER for mount in job.mounts)
 
 

@@ -7,12 +7,16 @@ data have to come over. Leaves alone: each service's own keys (`keys`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from operations.coming.errors import mapping
 from operations.compose import databases, limits
 from operations.compose.scene import One, Scene
 
+# Of an application that is there already: it asks, and is asked for nothing.
+_WORKER = re.compile(
+    r"work|cron|schedul|queue|beat|clock|backup|migrat|init|seed|sidekiq|housekeep|jobs?$", re.IGNORECASE
+)
 _TRIED = re.compile(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?::(\d+))?(?:/.*)?")
 
 
@@ -65,6 +69,84 @@ def unnamed(scene: Scene, made: Sequence[One]) -> None:
                     f"see that the configuration of {one.entry.name} logs in to {name} as the role {database}, at the "
                     f"database {database}"
                 )
+
+
+def unused(scene: Scene, made: Sequence[One]) -> None:
+    """Tell of those whom nobody names, and who may be known by name within other images: databases, and all others."""
+    for name, server in scene.servers.items():
+        if name not in scene.used:
+            first = databases.usable(server, server.database or name, name)
+            scene.told.do(
+                f'write db: ["{name}:{first}"] at whoever uses {name}: nobody says so here, and until somebody does no '
+                "job makes a role or a database in it"
+            )
+    named = {app for one in made for app in one.client.met | one.client.linked | set(one.client.uses)}
+    alone = [
+        one.entry.name
+        for one in made
+        if not (one.is_job or one.database or one.entry.name in named or "ports" in one.entry.settings)
+        if not (_WORKER.search(one.service) and _is_shared(one, made))
+        if "domains" not in mapping(one.entry.settings.get("env"), "{}")
+        if any(other is not one and not other.is_job and _networks(one) & _networks(other) for other in made)
+    ]
+    if alone:
+        scene.told.do(
+            f"see whether another image asks for one of these by a name that it has within: {', '.join(alone)}; who is "
+            "named nowhere is reached by nobody here, so write reach: [NAME] at who asks"
+        )
+
+
+def _is_shared(one: One, made: Sequence[One]) -> bool:
+    """Whether another one is of the same image."""
+    mine = one.data.get("build") or one.data.get("image")
+    return any(other is not one and (other.data.get("build") or other.data.get("image")) == mine for other in made)
+
+
+def _networks(one: One) -> set[str]:
+    return set(mapping(one.data.get("networks"), "[front]")) or {"default"}
+
+
+def circles(made: Sequence[One]) -> None:
+    """Take the order out of what a job names, where that comes after the job: a migration is told of the whole
+    application, and starts before it. It has the name as text, and reaches it.
+    """
+    waits = {one.entry.name: _listed(one, "after") for one in made}
+    for one in made:
+        if not one.is_job:
+            continue
+        for name in sorted(one.client.met & waits.keys()):
+            if one.entry.name not in _reached(name, waits):
+                waits[one.entry.name] = {*waits[one.entry.name], name}
+                continue
+            for word in ("environment", "env", "files"):
+                if word in one.entry.settings:
+                    one.entry.settings[word] = _plain(one.entry.settings[word], name)
+            one.entry.put("reach", [name], one.at("environment"))
+            one.told.differs(one.at("environment"), f"{name} is named in it, and comes after it: here as plain text")
+
+
+def _listed(one: One, word: str) -> set[str]:
+    found = one.entry.settings.get(word)
+    return {str(name) for name in found} if isinstance(found, list) else set()
+
+
+def _reached(name: str, waits: Mapping[str, set[str]]) -> set[str]:
+    """Whom one waits for, directly or not."""
+    found, pending = set[str](), [name]
+    while pending:
+        more = waits.get(pending.pop(), set()) - found
+        found |= more
+        pending += more
+    return found
+
+
+def _plain(value: object, name: str) -> object:
+    """A setting with the name of an application in the place of references to it."""
+    if isinstance(value, dict):
+        return {key: _plain(inner, name) for key, inner in value.items()}
+    if not isinstance(value, str) or value == f"${name}":
+        return name if value == f"${name}" else value
+    return re.sub(rf"(?<!\$)\$\{{\${re.escape(name)}\}}", name, value)
 
 
 def unsaid(one: One) -> None:

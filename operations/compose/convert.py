@@ -56,6 +56,8 @@ def convert(project: Project, files: Files, wish: Wish, stack: Mapping[str, obje
         hush.settle(one)
         afterwards.unsaid(one)
         afterwards.keep(one)
+    afterwards.circles(made)
+    afterwards.unused(scene, made)
     entries += companions(scene, stack, server)
     afterwards.unreached(scene, made)
     afterwards.copies(scene, made)

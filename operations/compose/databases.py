@@ -26,6 +26,7 @@ _ALIKE = {
 _DATA = re.compile(r"/var/lib/(?:postgresql|mysql)(?:/|$)")
 # Words that choose a kind of database in one variable, and are the name of a database in another.
 _KINDS = frozenset({"postgres", "postgresql", "mysql", "mariadb", "pgsql"})
+_SWITCH = re.compile(r"true|false|yes|no|on|off|none|null|\d+", re.IGNORECASE)  # `BACKUP_DATABASE: "true"`
 _TAKEN = {
     POSTGRES: ("postgres", "template0", "template1", "public", "none", "adminpass"),
     MYSQL: ("mysql", "root", "sys", "information_schema", "performance_schema", "adminpass"),
@@ -167,6 +168,11 @@ def is_kind(server: Server, variable: str, value: str) -> bool:
     """Whether a variable chooses a kind of database (`KC_DB: postgres`), and does not name one of that name."""
     names = re.search(r"NAME$|DATABASE$|^(?:POSTGRES|PG|MYSQL|MARIADB)", variable, re.IGNORECASE)
     return value.lower() in _KINDS and (value != server.database or not names)
+
+
+def is_switch(value: str) -> bool:
+    """Whether a value switches something on or off, or counts, and names nothing."""
+    return _SWITCH.fullmatch(value) is not None
 
 
 def is_of_database(variable: str) -> bool:

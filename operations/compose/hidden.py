@@ -4,7 +4,7 @@ Makes: `hide`, once every service has said its secrets: a command is told to all
 processes of a server. What becomes of one, the first that can be:
 
     a configuration of Redis and its kin, as a file that is their user's alone
-    the program's own variable for an option (`_VARIABLES`, `keycloak`)
+    the program's own variable for an option (programs.py)
     a variable that a shell puts in, where one runs the command anyway, before an image's entrypoint that is known, and
     in health commands
 
@@ -15,13 +15,15 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from operations.coming.entries import content, written
+from operations.coming.images import named
 from operations.coming.secrets import is_secret
+from operations.compose import programs
 from operations.compose.scene import One
-from settings.checks.images import USERS, starts_daemon
+from settings.checks.images import USERS
 from settings.references import Reference, SecretRef, UserSecretRef
 
 WOULD_STAND = (
@@ -30,25 +32,7 @@ WOULD_STAND = (
 )
 _SHORTEST = 8  # characters; shorter ones stand in texts by chance
 _SHELL, _SHELL_TEXT = re.compile(r"(?:.*/)?(?:sh|ash|dash|bash)"), re.compile(r"-[a-z]*c")
-# Images by what stands behind the last slash of their names. Those whose program reads a file like Redis's:
-_REDIS = {"redis": "redis-server", "valkey": "valkey-server"}
 _REDIS_FILE = "/usr/local/etc/redis.conf"
-# Their options, and the variables that say the same.
-_VARIABLES: Mapping[str, Mapping[str, str]] = {
-    "cloudflared": {"token": "TUNNEL_TOKEN"},
-    "dragonfly": {"requirepass": "DFLY_requirepass"},
-    "meilisearch": {"master-key": "MEILI_MASTER_KEY"},
-    "openbao": {"dev-root-token-id": "BAO_DEV_ROOT_TOKEN_ID"},
-    "typesense": {"api-key": "TYPESENSE_API_KEY"},
-    "vault": {"dev-root-token-id": "VAULT_DEV_ROOT_TOKEN_ID"},
-}
-_KEYCLOAK = "keycloak"  # whose every option is one
-# Official images, which run whatever they are given by a script of this name, and have a shell.
-_ENTRYPOINT = "docker-entrypoint.sh"
-_BY_ENTRYPOINT = {
-    "cassandra", "couchdb", "ghost", "mariadb", "memcached", "mongo", "mysql", "node", "pgvector", "postgis",
-    "postgres", "rabbitmq", "redis", "valkey", "wordpress",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -95,7 +79,7 @@ def hide(one: One) -> None:
     if isinstance(health, dict) and isinstance(test, list) and (found := _found(one, "health", test, said)):
         kind, *words = test
         made = _in_shell(" ".join(words), found) if kind == "CMD-SHELL" else None
-        if kind != "CMD-SHELL" and _bare(one) in _BY_ENTRYPOINT:
+        if kind != "CMD-SHELL" and named(one.image) in programs.BY_ENTRYPOINT:
             made = _line(words, found)
         if made is None:
             _refuse(one, "health", found)
@@ -122,7 +106,17 @@ def _found(one: One, word: str, words: Sequence[str], said: Collection[str]) -> 
     found = [
         _Secret(value, known[value], _variable(one, known[value])) for value in sorted(known, key=len, reverse=True)
     ]
-    return [secret for secret in found if secret.is_in(line)]
+    return [secret for secret in found if secret in _met(line, found)]
+
+
+def _met(text: str, secrets: Sequence[_Secret]) -> list[_Secret]:
+    """Those that stand in a text, of which the first one counts where one begins with another."""
+    met, at = list[_Secret](), 0
+    while at < len(text):
+        secret = next((one for one in secrets if one.stands(text, at)), None)
+        met += [secret] if secret else []
+        at += len(secret.value) if secret else 1
+    return met
 
 
 def _said(words: Sequence[str]) -> tuple[str, str] | None:
@@ -151,24 +145,20 @@ def _variable(one: One, reference: Reference) -> str:
     return name
 
 
-def _bare(one: One) -> str:
-    return re.split(r"[:@]", one.image.rpartition("/")[2], maxsplit=1)[0]
-
-
 def _hide(one: One, word: str, words: list[str], found: Sequence[_Secret]) -> None:
-    bare = _bare(one)
+    image = named(one.image)
     alone = word == "command" and "entrypoint" not in one.entry.settings
-    if alone and bare in _REDIS and _in_a_file(one, _REDIS[bare], words, found):
+    if alone and image in programs.REDIS and _in_a_file(one, programs.REDIS[image], words, found):
         return
-    if word == "command" and _in_variables(one, bare, words, found):
+    if word == "command" and _in_variables(one, words, found):
         return
     at = _shell_text(one, word, words)
     if at is not None and (made := _in_shell(words[at], found)) is not None and not _left(words, at, found):
         words[at] = made
         _told(one, word, found, "has the shell put it in from")
-    elif alone and bare in _BY_ENTRYPOINT:
+    elif alone and image in programs.BY_ENTRYPOINT:
         del one.entry.settings["command"]
-        one.entry.put("entrypoint", ["sh", "-c", f"exec {_ENTRYPOINT} {_line(words, found)}"], one.at(word))
+        one.entry.put("entrypoint", ["sh", "-c", f"exec {programs.ENTRYPOINT} {_line(words, found)}"], one.at(word))
         _told(one, word, found, "has a shell before the image's entrypoint put it in from")
     else:
         _refuse(one, word, found)
@@ -206,23 +196,22 @@ def _runs_as(one: One) -> str | None:
     if isinstance(user, str):
         return user if re.fullmatch(r"\d+(:\d+)?", user) else None
     name, _, tag = one.image.removeprefix("docker.io/").removeprefix("library/").partition(":")
-    return USERS[name]["alpine" in tag] if name in USERS and starts_daemon([_REDIS.get(name, "redis-server")]) else None
+    return USERS[name]["alpine" in tag] if name in USERS else None
 
 
 def _flags(lines: Sequence[str]) -> str:
     return " and ".join(line.split(maxsplit=1)[0] for line in lines)
 
 
-def _in_variables(one: One, bare: str, words: list[str], found: Sequence[_Secret]) -> bool:
+def _in_variables(one: One, words: list[str], found: Sequence[_Secret]) -> bool:
     """Options with secrets as the variables that the program reads for them."""
     by_value = {secret.value: secret for secret in found}
-    known, made, kept, at = _VARIABLES.get(bare, {}), dict[str, str](), list[str](), 0
+    made, kept, at = dict[str, str](), list[str](), 0
     while at < len(words):
         flag, sign, value = words[at].partition("=")
         value = value if sign else words[at + 1] if at + 1 < len(words) else ""
-        name = flag.lstrip("-")
-        variable = f"KC_{name.replace('-', '_').upper()}" if bare == _KEYCLOAK else known.get(name)
-        if flag.startswith("-") and variable and value in by_value:
+        variable = programs.variable(one.image, flag)
+        if variable and value in by_value:
             made[variable] = written([by_value[value].reference])
             at += 1 if sign else 2
         else:

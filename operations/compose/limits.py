@@ -188,13 +188,15 @@ def _pids(one: One, value: object, at: tuple[str | int, ...]) -> None:
 def may_end(one: One, *, is_awaited: bool, is_met: bool) -> None:
     """Tell of a service that says nothing of restarts, and that may be one which ends: nobody comes to it.
 
-    `is_met`: another service names it. That others wait for a script says nothing: it may end once it is healthy.
+    `is_met`: another service names it. That others wait for a script says nothing: it may end once it is healthy; nor
+    that they wait for one that is started again when it fails.
     """
     deploy = one.data.get("deploy")
-    is_said = "restart" in one.data or (isinstance(deploy, dict) and "restart_policy" in deploy)
+    fails = str(one.data.get("restart")).startswith("on-failure")
+    is_said = ("restart" in one.data and not fails) or (isinstance(deploy, dict) and "restart_policy" in deploy)
     words = one.entry.settings.get("command")
     is_script = isinstance(words, list) and any(re.fullmatch(r"-[a-z]*c", word) for word in words[:-1])
-    is_asked = (is_awaited or "healthcheck" in one.data) and not is_script
+    is_asked = ((is_awaited and not fails) or "healthcheck" in one.data) and not is_script
     is_visited = is_met or is_asked or any(key in one.data for key in ("ports", "expose")) or one.said.is_site
     if not (is_said or is_visited or one.is_job or one.database):
         one.told.differs(

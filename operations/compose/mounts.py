@@ -20,6 +20,7 @@ _OWN = ("/etc/localtime", "/lib/modules", "/etc/ssl/certs", "/etc/pki", "/usr/sh
 _LARGEST = 32_000  # bytes of a file that is written into the stack file
 _A_FILE = re.compile(
     r".*\.(?:conf|cfg|cnf|ini|ya?ml|json|toml|xml|env|sql|sh|pem|crt|cert|key|txt|properties|lua|template|tmpl|htpasswd|"
+    r"p12|pfx|jks|der|csr|pub|asc|csv|list|map|mmdb|sqlite3?|db|jar|mjs|rb|css|svg|png|ico|"
     r"acl|rules|config|js|py|php|html|cf|keyfile|gpg|j2|hcl|service|ts)|.*/(?:Caddyfile|Corefile|\.[a-z]+rc|\.htpasswd|\.env)"
 )
 

@@ -11,8 +11,8 @@ from operations.compose.scene import One
 
 # TCP ports of programs that do not speak HTTP; all others that a service publishes are taken for sites.
 _NO_WEB = frozenset((
-    20, 21, 22, 23, 25, 53, 110, 111, 119, 135, 137, 139, 143, 161, 179, 194, 389, 445, 465, 514, 515, 548, 554, 563,
-    587, 631, 636, 853, 873, 990, 993, 995, 1080, 1194, 1433, 1521, 1723, 1883, 1935, 2049, 2222, 2525, 3306, 3389,
+    20, 21, 22, 23, 25, 53, 110, 111, 119, 135, 137, 139, 143, 161, 162, 179, 194, 389, 445, 465, 514, 515, 548, 554,
+    563, 587, 631, 636, 853, 873, 990, 993, 995, 1080, 1194, 1433, 1521, 1723, 1883, 1935, 2049, 2222, 2525, 3306, 3389,
     3478, 4190, 4222, 5222, 5223, 5269, 5349, 5432, 5433, 5671, 5672, 5900, 6379, 6514, 6667, 6697, 7687, 8883, 9042,
     9092, 9418, 11211, 22000, 25565, 27015, 27017, 51413, 64738,
 ))  # fmt: skip
@@ -28,7 +28,13 @@ def convert(one: One, value: object) -> None:
     """Say what becomes of each published port."""
     ports = [mapping(port, '"8080:80"') for port in (value if isinstance(value, list) else [])]
     left = {index for index in range(len(ports)) if one.told.is_left_out(*one.at("ports", index))}
-    webs = [index for index, port in enumerate(ports) if index not in left and _is_site(one, port)]
+    both = {str(port["target"]) for port in ports if str(port.get("protocol")) == "udp"} - {"443"}  # that is HTTP/3
+    webs = [
+        index
+        for index, port in enumerate(ports)
+        # Who listens to datagrams at a number as well speaks no HTTP there (SNMP, calls).
+        if index not in left and _is_site(one, port) and str(port["target"]) not in both
+    ]
     webs.sort(key=lambda index: _is_closed(ports[index].get("host_ip")))
     wished = one.said.port
     chosen = next((index for index in webs if ports[index]["target"] == wished), None)

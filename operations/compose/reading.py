@@ -75,17 +75,19 @@ class Reading:
     # Files, each in long forms with absolute paths
 
     def model(self, paths: Sequence[str], folder: str) -> Data:
-        """Merge files, then what they include."""
+        """Merge files, on top of what they include."""
         self._name(paths, folder)
         merged: Data = {}
+        own: list[Data] = []
         for path in paths:
             data = self._file(path, folder)
             services = data.get("services")
             for name in list(services) if isinstance(services, dict) else []:
                 if isinstance(services, dict) and isinstance(services[name], dict):
                     services[name] = self._extended(name, services, path, folder)
+            own.append(mapping(services, "services:"))
             merged = mapping(merge(merged, data), "services:")
-        return self._included(merged, folder)
+        return self._included(merged, own)
 
     def _name(self, paths: Sequence[str], folder: str) -> None:
         """Know the project's name as the variable by which files may speak of it."""
@@ -244,7 +246,9 @@ class Reading:
                 self.refuse(("include", index, *error.below), str(error), file)
         return made
 
-    def _included(self, merged: Data, folder: str) -> Data:
+    def _included(self, merged: Data, own: Sequence[Data]) -> Data:
+        """Add what is included; `own` are the services as each file says them, with what it resets and overrides."""
+        mine = {name for services in own for name in services}
         for index, one in enumerate(list(merged.get("include") or [])):  # type: ignore[call-overload]
             if self._depth >= _DEEPEST:
                 raise SourceError([Problem(path_of("include", index), "includes itself in the end; take it out")])
@@ -255,7 +259,12 @@ class Reading:
                 theirs = mapping(model.get(section), "services:")
                 ours = mapping(merged.setdefault(section, {}), "services:")
                 for name, entry in theirs.items():
-                    if name in ours and ours[name] != entry and section == "services":
+                    if section == "services" and name in ours and name in mine:
+                        ours[name] = entry
+                        for services in own:
+                            if name in services:
+                                ours[name] = merge(ours[name], services[name], (section, name))
+                    elif section == "services" and ours.get(name, entry) != entry:
                         self.refuse(
                             (section, name),
                             f"comes from {self.spelt(one['paths'][0])} as well; change it by a file that is listed "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from operations.coming import hosts
 from operations.coming.entries import written
 from operations.coming.errors import Wrong, mapping, path_of, show, text, texts
 from operations.compose import databases
@@ -93,6 +94,7 @@ def _is_anothers(one: One, name: str, value: str) -> bool:
     if not known or not databases.says_password(name) or not databases.is_of_database(name):
         return False
     uses = one.client.linked | {app for text in one.environment.values() if (app := one.client.hosts.get(text))}
+    uses |= {place.app for text in one.environment.values() for place in hosts.places(text, one.client.hosts)}
     return databases.says_root(name) or not any(server.app in uses for server in known)
 
 

@@ -121,6 +121,9 @@ def _rule(said: Said, rule: str, at: Path) -> None:
             said.told.becomes(at, "env.domains")
     elif not rest and not paths:
         said.told.becomes(at, "env.domains")
+    elif re.fullmatch(r"\s*PathPrefix\(\s*[`\"']/[`\"']\s*\)\s*", rule, re.IGNORECASE):
+        remedy = f"name the one it has by --domain {at[1]}=example.com, and leave this out by --leave-out"
+        said.told.cannot(at, f"{rule}: whatever name a visitor asks for, and a site has a domain here; {remedy}")
     elif paths or "path" in rest.lower():
         said.told.cannot(at, f"{rule}: {PATHS}")
     else:

@@ -113,10 +113,13 @@ class Client:
                 for name, value in environment.items()
                 if _PLAIN.fullmatch(value)
                 and databases.says_database(name)
+                and not databases.is_switch(value)
                 and not databases.is_kind(server, name, value)
             }
             alone = len(here | set(named)) <= 1
-            first, *further = named.get(app) or [next(iter(own.values())) if own and alone else ""]
+            # Where one of them is that which the server was told of, the others are something else.
+            said = [server.database] if server.database in own.values() else list(own.values())
+            first, *further = named.get(app) or [said[0] if own and alone else ""]
             wish = first or server.database or self.app
             # Whoever else uses it has to find the same one.
             self.uses[app] = server.called.setdefault(wish, databases.usable(server, wish, self.app))

@@ -106,6 +106,12 @@ def test_what_is_taken_back_after_a_failed_update_is_open_again(hive: Hive) -> N
             failed = hive.up(check=False)
             assert failed.status != 0
             assert "the disk is on fire" in failed.output
+            # Its container is that of before, when this was open; whoever starts it, it is not so again.
+            run = hive.operations("run", "web1:hasetup", check=False)
+            assert run.returncode == 1
+            assert "the last update has not come to its end" in run.stderr
+            started = hive.operations("start", "web1:hasetup")
+            assert "WARNING: an update has closed what it closes, and has not come to its end" in started.stdout
             for family in ("-6", "-4"):
                 assert hive.get(f"{hive.scheme}://{HOST}/", family)[0] == 403
     finally:

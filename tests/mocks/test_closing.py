@@ -63,6 +63,17 @@ def test_after_each_one_the_job_runs(graph: Graph) -> None:
     assert closing.urn in run.dependencies
 
 
+def test_the_job_is_told_that_the_releases_are_through_and_no_other_job_is(graph: Graph) -> None:
+    told = "docker cp /etc/hostname "
+    for run in graph.of_type(COMMAND):
+        if run.name.endswith("-run"):
+            assert (told in run.inputs["create"]) == (run.name == "hasetup-run")
+    lines = graph.one(COMMAND, "hasetup-run").inputs["create"].splitlines()
+    [at] = [number for number, line in enumerate(lines) if told in line]
+    assert ":/etc/haproxy/released 2>&1) || { " in lines[at]
+    assert "docker start" in lines[at + 1]
+
+
 def test_another_site_is_another_closing_and_another_image_of_the_job_is_none(
     program: Any, stack_file: dict[str, Any]
 ) -> None:
@@ -84,6 +95,14 @@ def test_a_job_that_can_t_close_is_not_asked_to(
     stack_file["jobs"]["hasetup"] |= change
     graph = program(stack_file)
     assert not [one for one in graph.of_type(COMMAND) if one.name.endswith("-closing")]
+
+
+def test_a_job_that_no_update_runs_closes_nothing_as_none_would_open_it(
+    program: Any, stack_file: dict[str, Any]
+) -> None:
+    stack_file["jobs"]["again"] = {**stack_file["jobs"]["hasetup"], "run": "manual"}
+    graph = program(stack_file)
+    assert [one.name for one in graph.of_type(COMMAND) if one.name.endswith("-closing")] == ["hasetup-closing"]
 
 
 def test_replicas_wait_for_the_closing_of_every_server_that_leads_to_them(

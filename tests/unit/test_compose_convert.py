@@ -398,6 +398,31 @@ def test_a_service_that_ends_is_a_job_and_others_come_after_it():
     assert refused(done) == {}
 
 
+def test_a_job_is_told_of_those_that_come_after_it_and_waits_for_none_of_them():
+    """A migration that has the application's whole environment, in which others stand that wait for it."""
+    source = """\
+services:
+  migrate:
+    image: x
+    environment: &app {HUB: "http://hub:8080/a", HUB_HOST: hub, CUBE: "http://cube:1/$${hub}", MAIL_HOST: mail}
+  hub: {image: y, depends_on: {more: {condition: service_completed_successfully}}}
+  more: {image: y, depends_on: {migrate: {condition: service_completed_successfully}}, environment: {A_HOST: cube}}
+  cube: {image: z}
+  mail: {image: m}
+  web: {image: x, environment: *app, depends_on: {migrate: {condition: service_completed_successfully}}}
+"""
+    done = converted(source)
+    assert refused(done) == {}
+    assert variables(done, "migrate") == {
+        "HUB": "http://hub:8080/a", "HUB_HOST": "hub", "CUBE": "http://${$cube}:1/$${hub}", "MAIL_HOST": "$mail",
+    }  # fmt: skip
+    assert entry(done, "migrate")["reach"] == ["hub"]
+    assert "after" not in entry(done, "migrate")
+    assert variables(done, "more") == {"A_HOST": "$cube"}
+    assert variables(done, "web")["HUB"] == "http://${$hub}:8080/a"
+    assert "plain text" in verdicts(done)["services.migrate.environment"][1]
+
+
 def test_what_a_profile_chooses_and_nobody_waits_for_is_run_by_hand():
     source = (
         "services: {web: {image: x, depends_on: {own: {condition: service_completed_successfully}}}, "

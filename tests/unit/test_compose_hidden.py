@@ -87,6 +87,12 @@ def test_what_no_file_can_say_is_put_in_by_a_shell_before_the_images_entrypoint(
          ["start", "--db=postgres", "--hostname=a.org"], {"KC_DB_PASSWORD": "_secrets^it_db_password"}),
         ("getmeili/meilisearch:v1", f"meilisearch --master-key {HUSH}", ["meilisearch"],
          {"MEILI_MASTER_KEY": "_secrets^it_master_key"}),
+        ("docker.dragonflydb.io/dragonflydb/dragonfly:v1.27.1", f"dragonfly --logtostderr --requirepass={HUSH}",
+         ["dragonfly", "--logtostderr"], {"DFLY_requirepass": "_secrets^it_requirepass"}),
+        ("hashicorp/vault:1.18", f"vault server -dev -dev-root-token-id={HUSH}", ["vault", "server", "-dev"],
+         {"VAULT_DEV_ROOT_TOKEN_ID": "_secrets^it_dev_root_token_id"}),
+        ("quay.io/openbao/openbao", f"server -dev -dev-root-token-id {HUSH}", ["server", "-dev"],
+         {"BAO_DEV_ROOT_TOKEN_ID": "_secrets^it_dev_root_token_id"}),
         ("typesense/typesense:28", f"--data-dir /data --api-key={HUSH}", ["--data-dir", "/data"],
          {"TYPESENSE_API_KEY": "_secrets^it_api_key"}),
     ],
@@ -129,6 +135,12 @@ def test_a_database_s_password_is_the_generated_one_there_too():
         {"image": "x", "command": f"[serve, --token, {HUSH}]"},
         {"image": "x", "entrypoint": f"[serve, --token, {HUSH}]"},
         {"image": "redis:7", "entrypoint": "[/init]", "command": f"[--requirepass, {HUSH}]"},
+        # Others' images of these programs begin otherwise.
+        {"image": "bitnami/redis:7.2", "command": f"redis-server --requirepass {HUSH}"},
+        {"image": "ghcr.io/immich-app/postgres:16", "command": f"[postgres, -c, 'x.token={HUSH}', --token, {HUSH}]"},
+        # What its program does not read is no variable of it.
+        {"image": "quay.io/keycloak/keycloak:26", "command": f"start -Dkc.db.password={HUSH}"},
+        {"image": "dragonflydb/dragonfly:v1.12.0", "command": f"dragonfly --requirepass {HUSH}"},
         {"image": "cloudflare/cloudflared", "command": f"tunnel run --token {HUSH} {HUSH}"},
         {"image": "x", "command": f"[sh, -c, serve, {HUSH}, --token, {HUSH}]"},
     ],
@@ -137,6 +149,14 @@ def test_where_nothing_is_known_of_what_runs_it_is_refused(said):
     done = one(**said)
     [words] = refused(done).values()
     assert "would stand in it for all to read; have the program read its environment" in words
+
+
+def test_no_service_is_given_a_secret_that_is_only_the_beginning_of_its_own():
+    web = f"  web: {{image: y, environment: {{A_TOKEN: {HUSH}}}}}\n"
+    done = one("node:22", command=f"[serve, --token, {HUSH}2]", stack=web)
+    made = service(done)
+    assert made["environment"] == {"IT_TOKEN": "_secrets^it_token"}
+    assert made["entrypoint"][2] == 'exec docker-entrypoint.sh serve --token "$IT_TOKEN"'
 
 
 @pytest.mark.parametrize("value", [HUSH, "two words-1", "a'b\"c-12345", "$HOME-`id`;1", "*-99999 \\ x"])

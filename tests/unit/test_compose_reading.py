@@ -230,10 +230,33 @@ def test_include_brings_another_project_with_its_own_folder_and_variables():
     assert made.services["db"]["environment"] == {"S": "outer"}
     assert made.services["db"]["volumes"][0]["source"] == "/home/me/shop/db/d"
     assert "v" in made.volumes
-    twice = {**files, "compose.yaml": "include: [db/compose.yaml]\nservices: {db: {image: other}}"}
-    assert "comes from db/compose.yaml as well" in problems(twice)["services.db"]
+    both = {**files, "compose.yaml": "include: [db/compose.yaml, b.yaml]", "b.yaml": "services: {db: {image: other}}"}
+    assert "comes from b.yaml as well" in problems(both)["services.db"]
     endless = {"compose.yaml": "include: [compose.yaml]\nservices: {web: {image: x}}"}
     assert "includes itself in the end" in "".join(problems(endless).values())
+
+
+def test_what_is_included_is_changed_by_who_includes_it():
+    """As Compose does since 2025; before, it refused that."""
+    source = """\
+include: [db/compose.yaml]
+services:
+  web: {image: x}
+  db:
+    environment: {B: 2}
+    volumes: !override ['w:/w']
+    command: !reset null
+volumes: {w: }
+"""
+    theirs = "services: {db: {image: 'postgres:16', environment: {A: 1}, volumes: ['./d:/d'], command: serve}}"
+    over = "services: {db: {environment: {B: 3}, ports: ['1:1']}}"
+    files = {"compose.yaml": source, "over.yaml": over, "db/compose.yaml": theirs}
+    made = read(files, paths=("compose.yaml", "over.yaml"))
+    assert list(made.services) == ["web", "db"]
+    db = made.services["db"]
+    assert (db["image"], db["environment"], len(db["ports"])) == ("postgres:16", {"A": 1, "B": 3}, 1)
+    assert [one["target"] for one in db["volumes"]] == ["/w"]
+    assert "command" not in db
 
 
 def test_profiles_choose_services_and_what_is_not_chosen_needs_no_variables():

@@ -185,14 +185,47 @@ def test_before_the_releases_only_what_closes_is_in_force_and_after_them_all(fil
     assert [one for one in kept if one in mine] == mine
     assert run(files, wanted, only_closing=True) == 0
     assert "nothing to close" in capsys.readouterr().out
+    files.released.touch()
     assert run(files, wanted) == 0
     after = files.live.read_text()
     assert "app-home" in after
     # Who takes it back waits for the end as well, since what is open now may be what has to be closed.
     assert run(files, {"a.org": SHOP}, only_closing=True) == 0
     assert f"acl allowed src {OFFICE}" in files.live.read_text()
+    files.released.touch()
     assert run(files, {"a.org": SHOP}) == 0
     assert "acl allowed" not in files.live.read_text()
+
+
+@pytest.mark.parametrize(
+    ("serves", "wanted"), [({}, {"allow_from": [OFFICE]}), ({"allow_from": [OFFICE]}, {}),
+                           ({"allow_from": [OFFICE]}, {"allow_from": [FAR]})],
+)  # fmt: skip
+def test_whoever_starts_the_job_before_the_releases_are_through_opens_nothing(
+    files: Files, capsys: Any, serves: dict[str, Any], wanted: dict[str, Any]
+):
+    """By hand or by the clock, in the container of before the update or in its own."""
+    old, new = ({"a.org": {**SHOP, "site": site}} for site in (serves, wanted))
+    new["b.org"] = {**SHOP, "app": "home"}
+    assert run(files, old) == 0
+    assert run(files, new, only_closing=True) == 0
+    closed_one = files.live.read_text()
+    assert "acl allowed" in closed_one
+    for told in (old, new, old):
+        assert run(files, told) == 0
+        said = capsys.readouterr().out
+        assert "WARNING: an update has closed what it closes, and has not come to its end" in said
+        assert "nothing to close" in said
+        assert files.live.read_text() == closed_one
+    files.released.touch()
+    assert run(files, new) == 0
+    assert "app-home" in files.live.read_text()
+    # It may be run again at any time, until the next update closes something.
+    assert run(files, old) == 0
+    assert "WARNING" not in capsys.readouterr().out
+    assert run(files, new, only_closing=True) == 0
+    assert run(files, new) == 0
+    assert "WARNING" in capsys.readouterr().out
 
 
 def test_a_password_is_asked_for_before_the_releases(files: Files):

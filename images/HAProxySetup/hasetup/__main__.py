@@ -1,7 +1,7 @@
 """`python3 -m hasetup [closing]`: exits with 0 done, 1 not applied (what served serves on), 2 unusable input.
 
 With `closing` it reads its variables from standard input, as JSON, and only closes what they close (closing.py): before
-the releases, after which it runs without.
+the releases, after which it runs without. Who starts it in between, by hand or by the clock, opens nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +19,11 @@ from hasetup.config import render
 from hasetup.domains import Domain, InputError, parse_container, parse_domains, parse_hsts, parse_networks
 from hasetup.pem import CertificateError
 
+HELD = (
+    "WARNING: an update has closed what it closes, and has not come to its end, by which it opens the rest: nothing is "
+    "opened before; say pulumi up"
+)
+
 
 def main(
     environment: Mapping[str, str],
@@ -34,7 +39,13 @@ def main(
     """
     proxy = environment.get("HAPROXY_CONTAINER") or "haproxy"
     try:
-        done = _close(environment, files, check) if only_closing else _set_up(environment, files, check, loads)
+        if only_closing:
+            files.closed.touch()
+            files.released.unlink(missing_ok=True)
+        is_between = files.closed.exists() and not files.released.exists()
+        if is_between and not only_closing:
+            print(f"hasetup: {HELD}")
+        done = _close(environment, files, check) if is_between else _set_up(environment, files, check, loads)
         print(f"hasetup: {done}")
     except InputError as error:
         print(f"hasetup: nothing was changed:\n{error}", file=sys.stderr)

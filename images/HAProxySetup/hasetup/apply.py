@@ -77,6 +77,16 @@ class Files:
         return self.root / "refused.lua"
 
     @property
+    def closed(self) -> Path:
+        """There since an update has closed what it closes, before its releases."""
+        return self.root / "closed"
+
+    @property
+    def released(self) -> Path:
+        """There when these releases are through; the update puts it there (components/job.py)."""
+        return self.root / "released"
+
+    @property
     def run(self) -> Path:
         """Sockets, lock and saved state."""
         return self.root / "run"

@@ -1,0 +1,103 @@
+"""What compose files do not say and their readers know: what names a database, who asks whom, what a port speaks."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.unit.compose_kit import converted, entry, refused, variables, verdicts
+from tests.unit.test_compose_published import SERVER, client
+
+
+def todo(done):
+    return "\n".join(done.told.todo)
+
+
+def test_a_switch_is_no_name_of_a_database_and_the_servers_own_is_the_first_of_several():
+    done = converted(
+        client(DB_HOST="db", DB_USER="shop", DB_PASSWORD="s3cret-pw", BACKUP_DATABASE="true", SIDE_DB="other",
+               REDIS_CACHE_DB="1", CACHE_DB="0", DB_NAME="shop-data")
+    )  # fmt: skip
+    assert entry(done, "web")["db"] == ["db:shop_data"]
+    made = variables(done, "web")
+    assert (made["BACKUP_DATABASE"], made["DB_NAME"], made["DB_USER"], made["CACHE_DB"]) == (
+        "true", "shop_data", "shop_data", "0",
+    )  # fmt: skip
+
+
+def test_a_shared_files_password_comes_to_whoever_names_the_server_within_a_url():
+    """Who waits for another service alone may speak with the database all the same."""
+    shared = "APP_DB=postgres://shop:s3cret-pw@db:5432/shop-data\nPOSTGRES_PASSWORD=s3cret-pw\nPOSTGRES_USER=shop\n"
+    source = f"services:\n  web: {{image: x, env_file: .env}}\n  off: {{image: y, env_file: off.env}}\n{SERVER}"
+    done = converted({"compose.yaml": source, ".env": shared, "off.env": "POSTGRES_PASSWORD=s3cret-pw\n"})
+    assert variables(done, "web")["POSTGRES_PASSWORD"] == "_db^password"
+    assert "environment" not in entry(done, "off")
+
+
+@pytest.mark.parametrize(
+    ("ports", "site", "published"),
+    [
+        (["162:162", "162:162/udp"], None, [162, "162/udp"]),
+        (["8065:8065", "8443:8443/udp", "8443:8443/tcp"], 8065, ["8443/udp", 8443]),
+        (["7777:7777", "7777:7777/udp"], None, [7777, "7777/udp"]),
+        # HTTP/3, which the proxy does not speak.
+        (["80:80", "443:443", "443:443/udp"], 80, ["443/udp"]),
+    ],
+)
+def test_what_is_published_for_datagrams_as_well_is_no_site(ports, site, published):
+    done = converted(f"services: {{web: {{image: x, ports: {json.dumps(ports)}}}}}")
+    made = entry(done, "web")
+    assert made.get("env", {}).get("http_port") == site
+    assert made.get("ports") == published
+
+
+def test_a_certificate_that_is_on_the_old_server_alone_is_a_file():
+    done = converted("services: {web: {image: x, volumes: ['/opt/app/cert.p12:/opt/app/cert.p12:ro', '/srv/a:/a']}}")
+    assert entry(done, "web")["volumes"] == ["/opt/app/cert.p12:/opt/app/cert.p12:ro", "/srv/a/:/a"]
+
+
+def test_a_database_that_nobody_uses_is_told_with_what_to_write():
+    done = converted(f"services:\n  web: {{image: x}}\n{SERVER}")
+    assert 'write db: ["db:shop_data"] at whoever uses db' in todo(done)
+    assert "whoever uses" not in todo(converted(client(DB_HOST="db", DB_PASSWORD="s3cret-pw")))
+
+
+def test_who_is_named_nowhere_is_told_but_for_workers_of_an_image_that_is_asked():
+    source = """\
+services:
+  web: {image: app, ports: ['80:80'], environment: {CACHE_HOST: cache}}
+  search: {image: elasticsearch:9}
+  socket: {image: app, command: socket}
+  worker: {image: app, command: work}
+  cache: {image: redis}
+  apart: {image: z, networks: [own]}
+networks: {own: }
+"""
+    assert "a name that it has within: search, socket; who is" in todo(converted(source))
+    assert "has within" not in todo(converted("services: {web: {image: app}}"))
+
+
+def test_what_is_started_again_only_when_it_fails_may_be_one_that_ends():
+    source = """\
+services:
+  web: {image: app, restart: always, ports: ['80:80'], depends_on: [seed], environment: {API_HOST: api}}
+  seed: {image: app, restart: on-failure}
+  api: {image: api, restart: on-failure}
+  asked: {image: api, restart: on-failure, healthcheck: {test: "true"}}
+"""
+    told = verdicts(converted(source))
+    assert 'if it is to end, write restart: "no"' in told["services.seed.restart"][1]
+    assert not [path for path in told if path in ("services.api.restart", "services.asked.restart")
+                and "if it is to end" in told[path][1]]  # fmt: skip
+
+
+def test_a_site_at_whatever_name_wants_its_domain():
+    label = "traefik.http.routers.web.rule=PathPrefix(`/`)"
+    source = f"services: {{web: {{image: x, expose: [80], labels: ['{label}']}}}}"
+    [words] = refused(converted(source)).values()
+    assert "whatever name a visitor asks for" in words
+    assert "--domain web=example.com" in words
+    path = 'services.web.labels["traefik.http.routers.web.rule"]'
+    done = converted(source, domains={"web": "a.example"}, leave_out=(path,))
+    assert entry(done, "web")["env"] == {"domains": ["a.example"], "http_port": 80}
