@@ -132,6 +132,8 @@ class Replicated(pulumi.ComponentResource):
                 provider=manager.server.provider,
                 depends_on=list(swarm.joined.values()),
                 deleted_with=swarm.begun,
+                # What another swarm has it does not: it is made there first, and the old one is only forgotten.
+                replace_with=[swarm.begun],
                 additional_secret_outputs=["taskSpec"],
                 # Of an image that a registry has, the plugin asks for these by itself as it makes the service.
                 ignore_changes=["taskSpec.placement.platforms"],

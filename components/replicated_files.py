@@ -41,6 +41,7 @@ def given(
             provider=swarm.manager.server.provider,
             depends_on=list(swarm.joined.values()),
             deleted_with=swarm.begun,
+            replace_with=[swarm.begun],
         )
         if _is_secret(own, path):
             secret = docker.Secret(

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Any, TypeVar, cast
 
@@ -25,6 +25,7 @@ import pulumi_docker as docker
 import pulumi_tls as tls
 
 import settings
+from components import majority
 from components.access import Access
 from components.connection import Connection
 from components.labels import stack_tag
@@ -47,11 +48,12 @@ class ServerArgs:
     ssh_from: Sequence[str]  # networks that may log in; empty: from anywhere
     reserve_prefix: bool  # whether the /64 shall outlive the instance
     data: settings.Data | None = None  # block storage for its volumes
+    managers: Mapping[str, str] = field(default_factory=dict)  # of the swarm, where it is one of several (majority.py)
 
     @classmethod
     def of(cls, stack: settings.Stack, name: str) -> ServerArgs:
         """What the stack file says of the server `name`."""
-        wanted = stack.servers[name]
+        wanted, managers = stack.servers[name], majority.made_of(stack)
         return cls(
             plan=wanted.plan,
             region=wanted.region,
@@ -61,6 +63,7 @@ class ServerArgs:
             ssh_from=wanted.ssh_from or (),
             reserve_prefix=wanted.ipv6.reserved,
             data=wanted.data,
+            managers=managers if name in managers else {},
         )
 
 
@@ -109,6 +112,7 @@ class Server(pulumi.ComponentResource):
                 opts=own,
             )
 
+        before = [majority.spared(name, args.managers, self.connection, own)] if args.managers else []
         self.instance = vultr.Instance(
             name,
             plan=args.plan,
@@ -130,6 +134,7 @@ class Server(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(
                 parent=self,
+                depends_on=before,
                 # A second instance can't have the reserved address while the first one holds it.
                 delete_before_replace=True,
                 # The address of its console, which holds a token: whoever has it is at the console.

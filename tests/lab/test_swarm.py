@@ -101,8 +101,9 @@ def nodes(three: Hive, server: str) -> dict[str, str]:
 
 def replicas(three: Hive, server: str, but: str = "") -> int:
     """How many run, as a server has it, those on a dead server left out: a new leader believes in them for a while."""
-    every = "docker service ps echo --filter desired-state=running --format '{{.Node}} {{.CurrentState}}'"
-    found = [line.split() for line in three.on_server(every, server=server).splitlines()]
+    # Who asks just after the leader has died is told nothing, and that after twenty seconds.
+    every = "timeout 3 docker service ps echo --filter desired-state=running --format '{{.Node}} {{.CurrentState}}'"
+    found = [line.split() for line in three.on_server(every, check=False, server=server).splitlines()]
     return sum(state == "Running" and node != but for node, state, *_ in found)
 
 

@@ -113,6 +113,24 @@ def test_the_only_manager_comes_back_with_another_swarm_and_its_worker_joins(thr
         three.expect_no_changes()
 
 
+def test_the_only_manager_is_made_anew_by_an_update_and_all_that_the_swarm_had_with_it(three: Hive) -> None:
+    with three.changed() as settings:
+        down_to_one(settings)
+        number = three.on_server("apiary-swarm cluster")
+        settings["apiary:servers"]["web1"]["os"] = 2625
+        three.up()
+        assert three.on_server("apiary-swarm cluster") != number
+        assert {server: said.split() for server, said in nodes(three, "web1").items()} == {
+            "web1": ["Ready", "Leader"], "web2": ["Ready"]
+        }  # fmt: skip
+        assert replicas(three, "web1") == REPLICAS
+        for address in addresses(three, "web1", "web2"):
+            until(lambda one=address: asked(three, one)[0] == 200, 60, f"{address} answers")
+        replica = three.on_server("docker ps -q --filter name=^echo\\.", server="web2").split()[0]
+        assert three.on_server(f"docker exec {replica} cat /etc/echo.yml", server="web2") == "size: small"
+        three.expect_no_changes()
+
+
 def test_it_goes_without_waiting_for_servers_that_are_gone(three: Hive) -> None:
     started = time.monotonic()
     three.expect_destroyed()

@@ -93,6 +93,23 @@ def test_a_service_has_what_the_application_says(raw: dict[str, Any], program: A
     assert found.secret_outputs == {"taskSpec"}
 
 
+def test_the_question_whether_a_swarm_can_do_without_a_manager_goes_before_its_instance(
+    raw: dict[str, Any], program: Any
+) -> None:
+    graph = program(raw)
+    for server in ("web1", "web2", "web3"):
+        asked, instance = (
+            graph.one("command:local:Command", f"{server}-spared"),
+            graph.one("vultr:index/instance:Instance", server),
+        )
+        assert asked.urn in instance.dependencies
+        assert not any("instance:Instance" in urn for urn in needs(graph, asked)), "or it went with one"
+        assert asked.inputs["environment"]["MANAGERS"].count("=") == len(raw["servers"])
+    for server in ("web2", "web3"):
+        raw["servers"][server]["swarm"] = "worker"
+    assert not [one for one in program(raw) if one.name.endswith("-spared")], "one has no majority to lose"
+
+
 def test_files_are_secrets_where_a_secret_is_in_them_and_configs_else(raw: dict[str, Any], program: Any) -> None:
     graph = program(raw)
     spec = service(graph).inputs["taskSpec"]["containerSpec"]

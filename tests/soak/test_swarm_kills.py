@@ -12,7 +12,7 @@ from collections import Counter
 import pytest
 
 from tests.lab.hive import LABEL, Hive, until
-from tests.lab.test_swarm import REPLICAS, SERVERS, addresses, expect_no_failures, load, replicas
+from tests.lab.test_swarm import REPLICAS, SERVERS, addresses, expect_no_failures, load, nodes, replicas
 from tests.soak.rounds import ROUNDS
 
 pytestmark = pytest.mark.timeout(6 * 3600)
@@ -22,8 +22,17 @@ def elsewhere(three: Hive, killed: str, asked: str) -> float:
     """Kill a server; the seconds until all of its replicas run elsewhere, as another one is asked."""
     started = time.monotonic()
     three.lab("kill", f"{LABEL}{killed}")
-    until(lambda: replicas(three, asked, but=killed) == REPLICAS, 30, "all replicas run elsewhere")
+    try:
+        until(lambda: replicas(three, asked, but=killed) == REPLICAS, 30, "all replicas run elsewhere")
+    except AssertionError as error:
+        said = three.on_server("docker node ls; docker service ps --no-trunc echo", check=False, server=asked)
+        raise AssertionError(f"{error}; {killed} was killed, and {asked} says:\n{said}") from None
     return time.monotonic() - started
+
+
+def leader(three: Hive) -> str:
+    """Who leads, as any of them has it."""
+    return next(server for server, said in nodes(three, SERVERS[0]).items() if said.split()[-1] == "Leader")
 
 
 def test_a_server_killed_at_random_is_seen_by_nobody_who_tries_the_next_address(
@@ -33,6 +42,7 @@ def test_a_server_killed_at_random_is_seen_by_nobody_who_tries_the_next_address(
     for number in range(ROUNDS):
         killed = chance.choice(SERVERS)
         others = [server for server in SERVERS if server != killed]
+        led = leader(three)
         with load(three, *addresses(three, *others), ",".join(addresses(three, *SERVERS))) as result:
             started = time.monotonic()
             moved = elsewhere(three, killed, others[0])
@@ -47,8 +57,10 @@ def test_a_server_killed_at_random_is_seen_by_nobody_who_tries_the_next_address(
             three.up()
         expect_no_failures(result)
         seen.update(result["asked"])
-        print(f"round {number}: {killed} killed; replicas elsewhere after {moved:.0f} s, back after {back:.0f} s; "
-              f"the slowest visit {slow} s",
-              flush=True)  # fmt: skip
+        print(
+            f"round {number}: {killed} killed{', which led' if killed == led else ''}; replicas elsewhere after "
+            f"{moved:.0f} s, back after {back:.0f} s; the slowest visit {slow} s",
+            flush=True,
+        )
     print(f"{sum(seen.values())} visits, none failed", flush=True)
     three.expect_no_changes()
