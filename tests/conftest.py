@@ -62,7 +62,7 @@ HIVES = {
     "moves": ["test_moves"],
     "moves-data": ["test_moves_data"],
     "copies": ["test_copies"],
-    "swarm": ["test_swarm", "test_swarm_lost"],
+    "swarm": ["test_swarm", "test_swarm_data", "test_swarm_lost"],
     "bee2": ["test_bee2_move"],
     "examples": ["test_examples"],
     "no-hive": ["test_region", "test_down", "test_stores", "test_backup_places"],
