@@ -89,7 +89,6 @@ def test_a_migration_that_fails_leaves_the_old_release_serving_and_one_that_ends
         ended = hive.on_server(f"docker inspect -f '{{{{.State.FinishedAt}}}}' {hive.job('migrate')}")
         began = hive.on_server(f"docker inspect -f '{{{{.State.StartedAt}}}}' {hive.container('echo')}")
         assert ended[:19] <= began[:19], "to the second"
-        hive.expect_no_changes()
     requests, lost = load.stop()
     assert requests > 100
     assert lost == []
