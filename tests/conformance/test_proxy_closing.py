@@ -132,8 +132,15 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         proxy.wait(30)
 
 
-@pytest.mark.parametrize("closes", [True, False], ids=["closed first", "without that"])
-@pytest.mark.parametrize("fails", [False, True], ids=["to the end", "cut off"])
+@pytest.mark.parametrize(
+    ("fails", "closes"),
+    [
+        pytest.param(False, True, id="to the end, closed first"),
+        pytest.param(False, False, id="to the end, without that"),
+        pytest.param(True, True, id="cut off, closed first"),
+        pytest.param(True, False, id="cut off, without that", marks=pytest.mark.soak),  # as the other one, and for ever
+    ],
+)
 def test_a_release_that_is_for_few_has_no_other_visitor(told, closes, fails):
     """And where it is not closed first, it has: until the end, or for ever."""
     tell, names, port = told

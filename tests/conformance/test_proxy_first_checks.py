@@ -134,7 +134,7 @@ def test_what_is_down_is_told_to_be_in_a_moment_and_then_at_once(tmp_path: Path)
     assert max(seconds for at, _, seconds in visits.answers if at > last - 1) < 1
 
 
-@pytest.mark.parametrize("first", [well, broken])
+@pytest.mark.parametrize("first", [well, pytest.param(broken, marks=pytest.mark.soak)])  # whatever the first one was
 def test_whoever_takes_the_place_of_another_at_once_is_checked_all_the_same(tmp_path: Path, first: Status):
     """The proxy sees another address where it looks again, four times a second."""
     names = Names(app=["127.0.0.2"])

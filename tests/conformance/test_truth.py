@@ -95,10 +95,13 @@ def test_a_row_that_differs_is_printed_with_its_source(emulator):
     ("moment", "number"),
     [
         ("making reserved", signal.SIGINT),
-        ("making ready", signal.SIGTERM),
         *(  # more moments of the same
-            pytest.param(moment, signal.SIGINT, marks=pytest.mark.soak)
-            for moment in ("holds    reserved6-detach", "deleted block")
+            pytest.param(moment, number, marks=pytest.mark.soak)
+            for moment, number in (
+                ("making ready", signal.SIGTERM),
+                ("holds    reserved6-detach", signal.SIGINT),
+                ("deleted block", signal.SIGINT),
+            )
         ),
     ],
 )

@@ -69,37 +69,63 @@ def created(project: Project, emulator: Emulator) -> set[str]:
     return {s["urn"].split("$")[-1] for s in plan["steps"] if s["op"] == "create" and "vultr:" in s["urn"]}
 
 
-def test_a_zone_that_exists_is_taken_over_with_its_records_and_nothing_is_deleted(
-    coming: Project, emulator: Emulator
-) -> None:
+def test_what_exists_is_taken_over_and_nothing_is_deleted(coming: Project, emulator: Emulator) -> None:
+    """A zone with its records, a reserved address for the server that is named, the key of a state that was lost."""
     emulator.api.post("/v2/domains", json={"domain": ZONE})
     www = record(emulator, "A", "www", "203.0.113.9")
     mail = record(emulator, "TXT", "mail._domainkey", '"v=DKIM1; p=abc"')
     dmarc = record(emulator, "TXT", "_dmarc", '"v=DMARC1; p=none"', ttl=3600)
+    first, second = record(emulator, "A", "", "203.0.113.9"), record(emulator, "A", "", "203.0.113.10")
     before = records(emulator)
+    address, key = reserved(emulator), known_key(emulator, coming)
     targets = [f"--target=**{part}::**" for part in ("apiary:dns:Zone", "vultr:index/dnsDomain:DnsDomain")]
     refused = coming.run("up", "--yes", "--skip-preview", *targets, environment=vultr.reaching(emulator))
     assert refused.status != 0
     assert f"make adopt ZONE={ZONE}" in refused.output, "the error names the verb"
 
-    done = adopt(coming, emulator, "--yes")
+    done = adopt(coming, emulator, "--address", f"web1={address['subnet']}", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "changed     www A 203.0.113.9, ttl 300  ->" in done.stdout, done.stdout
+    assert "in the way  @ A 203.0.113.10" in done.stdout, done.stdout
     assert "- {type: TXT, name: _dmarc, data: v=DMARC1; p=none, ttl: 3600}" in done.stdout, done.stdout
     assert records(emulator) == before, "nothing at Vultr has changed"
     left = created(coming, emulator)
     assert f"vultr:index/dnsDomain:DnsDomain::{ZONE}" not in left
-    assert not [name for name in left if name.endswith("::example.com/www/A")]
+    kept = ("::example.com/www/A", "reservedIp:ReservedIp::web1", "sSHKey:SSHKey::access")
+    assert not [name for name in left if name.endswith(kept)]
     assert [name for name in left if name.endswith("::example.com/www/AAAA")], "what was not there is made"
     held = vultr.resources_of(coming)
     assert held["example.com/www/A"]["id"] == www
     assert held[ZONE]["parent"].endswith(f"apiary:dns:Zone::{ZONE}")
-    assert not {dmarc, mail} & {resource["id"] for resource in held.values()}
+    assert (held["web1"]["id"], held["access"]["id"]) == (address["id"], key["id"])
+    ids = {resource["id"] for resource in held.values()}
+    assert (first in ids, ids & {second, dmarc, mail}) == (True, set())
+
+
+def reserved(emulator: Emulator) -> dict[str, Any]:
+    """An address of the account."""
+    body = {"region": "ewr", "ip_type": "v4", "label": "my old server"}
+    return dict(emulator.api.post("/v2/reserved-ips", json=body).json()["reserved_ip"])
+
+
+def known_key(emulator: Emulator, project: Project) -> dict[str, Any]:
+    """The key that the stack has made, before its state was lost."""
+    body = {"name": f"apiary-{project.stack}", "ssh_key": vultr.KEY}
+    return dict(emulator.api.post("/v2/ssh-keys", json=body).json()["ssh_key"])
+
+
+@pytest.mark.soak
+def test_a_second_time_there_is_nothing_to_take_over(coming: Project, emulator: Emulator) -> None:
+    """By four plans, of which the first adoption made three as well."""
+    emulator.api.post("/v2/domains", json={"domain": ZONE})
+    assert adopt(coming, emulator, "--yes").returncode == 0
     again = adopt(coming, emulator, "--yes")
     assert "nothing was changed" in again.stdout, again.stdout + again.stderr
 
 
+@pytest.mark.soak
 def test_what_is_in_the_way_goes_only_when_that_is_agreed_to(coming: Project, emulator: Emulator) -> None:
+    """That it stays without an agreement is shown above; what is in the way: tests/unit/test_operations_adoption.py."""
     emulator.api.post("/v2/domains", json={"domain": ZONE})
     alias = record(emulator, "CNAME", "www", "elsewhere.example.org")
     first, second = record(emulator, "A", "", "203.0.113.9"), record(emulator, "A", "", "203.0.113.10")
@@ -115,7 +141,9 @@ def test_what_is_in_the_way_goes_only_when_that_is_agreed_to(coming: Project, em
     assert not {alias, second} & left
 
 
+@pytest.mark.soak
 def test_without_agreement_nothing_happens(coming: Project, emulator: Emulator) -> None:
+    """Who asks for one: tests/unit/test_operations_adoption.py."""
     emulator.api.post("/v2/domains", json={"domain": ZONE})
     done = adopt(coming, emulator)
     assert done.returncode != 0
@@ -125,21 +153,12 @@ def test_without_agreement_nothing_happens(coming: Project, emulator: Emulator) 
     assert "example.invalid is no zone of this stack; its zones: example.com" in wrong.stderr, wrong.stderr
 
 
-def test_a_reserved_address_is_kept_for_the_server_that_is_named(coming: Project, emulator: Emulator) -> None:
-    body = {"region": "ewr", "ip_type": "v4", "label": "my old server"}
-    address = emulator.api.post("/v2/reserved-ips", json=body).json()["reserved_ip"]
-    key = emulator.api.post("/v2/ssh-keys", json={"name": f"apiary-{coming.stack}", "ssh_key": vultr.KEY}).json()[
-        "ssh_key"
-    ]
+@pytest.mark.soak
+def test_an_address_is_offered_and_another_server_s_or_nobody_s_is_refused(coming: Project, emulator: Emulator) -> None:
+    """By three plans, for words of a mistake."""
+    address = reserved(emulator)
     shown = adopt(coming, emulator, "--yes")
     assert f"take it by ADDRESS=web1={address['subnet']}" in shown.stdout, shown.stdout + shown.stderr
-    done = adopt(coming, emulator, "--address", f"web1={address['subnet']}", "--yes")
-    assert done.returncode == 0, done.stdout + done.stderr
-    held = vultr.resources_of(coming)
-    assert held["web1"]["id"] == address["id"]
-    assert held["access"]["id"] == key["id"]
-    left = created(coming, emulator)
-    assert not {name for name in left if name.endswith(("reservedIp:ReservedIp::web1", "sSHKey:SSHKey::access"))}
     for wrong in ("web9=192.0.2.1", "web2=192.0.2.77"):
         refused = adopt(coming, emulator, "--address", wrong, "--yes")
         assert refused.returncode != 0

@@ -64,7 +64,15 @@ def _a_secret_elsewhere(config: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "spoil", [_several, _wrong_shapes, _nothing_at_all, _a_secret_elsewhere], ids=lambda spoil: spoil.__name__
+    "spoil",
+    [
+        _several,
+        # What else is wrong, and how it is said: tests/unit/test_settings_errors.py.
+        pytest.param(_wrong_shapes, marks=pytest.mark.soak),
+        pytest.param(_nothing_at_all, marks=pytest.mark.soak),
+        _a_secret_elsewhere,
+    ],
+    ids=lambda spoil: spoil.__name__,
 )
 def test_all_that_is_wrong_is_said_at_once_and_nothing_is_planned(
     project: Project, edited: dict[str, Any], spoil: Any

@@ -37,7 +37,9 @@ def verb(project: Project, *arguments: str, backend: str) -> subprocess.Complete
     )
 
 
-@pytest.mark.parametrize("torn", ["repaired", "another"])
+@pytest.mark.parametrize(
+    "torn", ["repaired", pytest.param("another", marks=pytest.mark.soak)]
+)  # one more, of somebody else
 def test_heal_gets_past_a_write_that_was_cut_off(project: Project, torn: str) -> None:
     """The file of another stack is not ours to remove, and must not stop us either."""
     (project.folder / "__main__.py").write_text(NOTHING)
@@ -101,11 +103,16 @@ pulumi.ComponentResource("apiary:host:Server", "web1")
 """
 
 
-def test_heal_gets_past_a_state_that_names_what_it_does_not_have(
-    workplace: Workplace, hive_file: dict[str, Any]
+# Both repair it by the same lines before they do anything else.
+@pytest.mark.parametrize(
+    "words", [["heal"], pytest.param(["revive", "web1"], marks=pytest.mark.soak)], ids=lambda w: w[0]
+)
+def test_heal_and_revive_get_past_a_state_that_names_what_it_does_not_have(
+    workplace: Workplace, hive_file: dict[str, Any], words: list[str]
 ) -> None:
     """As the engine leaves it after `up --continue-on-error`, when something fails and something else is removed."""
-    project = workplace.project("integrity", "integrity", hive_file)
+    name = f"integrity-{words[0]}"
+    project = workplace.project(name, name, hive_file)
     shutil.copytree(CHECKOUT / "operations", project.folder / "operations")
     (project.folder / "__main__.py").write_text(GROUP)
     project.made()
@@ -118,13 +125,11 @@ def test_heal_gets_past_a_state_that_names_what_it_does_not_have(
     assert done.status == 0, done.output
     assert "integrity" in project.run("refresh", "--yes").output, "the real CLI stumbles over it"
     backend = project.workplace.environment["PULUMI_BACKEND_URL"]
-    for words in (["heal"], ["revive", "web1"]):
-        assert project.run("stack", "import", "--force", stdin=json.dumps(exported)).status == 0
-        # It ends at the account, which nobody answers for here, with a state that can be read again.
-        assert f"forgot web1 -> {missing}" in verb(project, *words, backend=backend).stdout
-        refreshed = project.run("refresh", "--yes")
-        assert refreshed.status == 0, refreshed.output
-    assert "forgot" not in verb(project, "heal", backend=backend).stdout
+    # It ends at the account, which nobody answers for here, with a state that can be read again.
+    assert f"forgot web1 -> {missing}" in verb(project, *words, backend=backend).stdout
+    refreshed = project.run("refresh", "--yes")
+    assert refreshed.status == 0, refreshed.output
+    assert "forgot" not in verb(project, *words, backend=backend).stdout
 
 
 def test_heal_says_what_is_wrong_with_the_stack_file_in_words(project: Project, hive_file: dict[str, Any]) -> None:

@@ -66,7 +66,7 @@ def secrets(begun_hive: Project) -> set[str]:
     return {*SECRETS.values(), *passwords, *(line for key in keys for line in key)}
 
 
-@pytest.mark.parametrize("form", ["--diff", "--json"])
+@pytest.mark.parametrize("form", ["--diff", pytest.param("--json", marks=pytest.mark.soak)])  # the same values
 def test_a_preview_prints_no_secret(begun_hive: Project, secrets: set[str], form: str) -> None:
     preview = begun_hive.run("preview", form)
     assert preview.status == 0, preview.output
@@ -124,7 +124,9 @@ def test_only_the_key_file_holds_the_key_and_only_its_owner_reads_it(begun_hive:
     assert (begun_hive.folder / holders[0]).stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.soak
 def test_the_state_holds_nothing_of_a_build_context_or_a_playbook(workplace: Workplace, hive_file: Any) -> None:
+    """A hive of its own; of one that is up: tests/lab/test_contexts.py."""
     project = workplace.project("marked", "marked", hive_file)
     for file in ("images/Echo/private.key", "playbooks/roles/private.key"):
         (project.folder / file).write_text(f"{MARKER}\n")

@@ -97,7 +97,9 @@ def test_a_type_that_it_does_not_have_is_refused_by_name(workplace: Workplace) -
     assert "how to go back" in run.output
 
 
+@pytest.mark.soak
 def test_a_move_to_where_the_plan_is_not_sold_ends_in_its_preview(workplace: Workplace, emulator: Emulator) -> None:
+    """What is asked of the API, when, and what is said: tests/provider/test_sold.py."""
     inputs: dict[str, Any] = {"region": "ewr", "plan": "vc2-1c-1gb", "os_id": 2136, "label": "mover"}
     project = vultr.project(workplace, "mover", {"mover": ("Instance", inputs)})
     there = vultr.reaching(emulator)
@@ -113,10 +115,14 @@ def test_a_move_to_where_the_plan_is_not_sold_ends_in_its_preview(workplace: Wor
     assert vultr.resources_of(project)["mover"]["id"] != before
 
 
+@pytest.mark.soak
 def test_a_refresh_reads_a_server_that_was_changed_by_hand_whatever_is_sold(
     workplace: Workplace, emulator: Emulator
 ) -> None:
-    """The engine compares what it reads with what was recorded by the same call as what a program wants."""
+    """The engine compares what it reads with what was recorded by the same call as what a program wants.
+
+    As it is asked then, in tests/provider/test_sold.py.
+    """
     inputs: dict[str, Any] = {"region": "ewr", "plan": "vc2-1c-1gb", "os_id": 2136, "label": "changed"}
     project = vultr.project(workplace, "changed", {"changed": ("Instance", inputs)})
     there = vultr.reaching(emulator)

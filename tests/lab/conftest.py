@@ -12,6 +12,7 @@ import yaml
 from lab import cli, network, stores
 from lab.paths import CHECKOUT, Paths
 from tests.conftest import HIVES
+from tests.lab import private_image
 from tests.lab.hive import PROBER, Hive
 
 STACKS = Path(__file__).parent / "stacks"
@@ -88,8 +89,8 @@ def _spine(region: Paths, program: Path) -> Hive:
 
 @pytest.fixture(scope="session")
 def settled(changed_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
-    """The spine, with the scheduler of Pulumi.lab.yaml and its jobs, and `slow`, whose end takes longer than the ten
-    seconds that Docker gives by itself; brought up by one update.
+    """The spine, with the scheduler of Pulumi.lab.yaml and its jobs, `slow`, whose end takes longer than the ten
+    seconds that Docker gives by itself, and a job of a private image; brought up by one update.
     """
     found = _spine(changed_region, tmp_path_factory.mktemp("program"))
     whole = yaml.safe_load((CHECKOUT / "Pulumi.lab.yaml").read_text())["config"]
@@ -100,6 +101,7 @@ def settled(changed_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> 
         "command": ["sh", "-c", "trap 'sleep 13; echo clean; exit 0' TERM; while :; do sleep 0.1; done"],
         "grace_seconds": 120,
     }
+    private_image.add(found)
     found.up()
     return found
 
@@ -159,8 +161,17 @@ def swarm_region(worker_id: str) -> Iterator[Paths]:
 
 @pytest.fixture(scope="session")
 def three(swarm_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
-    """The servers of Pulumi.swarm.yaml, without certificates; what `echo` asks, and who asks it, on one each."""
+    """The servers of Pulumi.swarm.yaml, without certificates; what `echo` asks, and who asks it, on one each.
+
+    One of them has data as well (stacks/swarm_data.yaml), whose backups go to the region's S3 server.
+    """
+    stores.ensure(swarm_region, ["s3"])
     found = Hive.copy_of_the_checkout(swarm_region, tmp_path_factory.mktemp("swarm"), SWARM)
+    data = yaml.safe_load((STACKS / "swarm_data.yaml").read_text())["config"]
+    data["apiary:backups"]["ca"] = found.settings["apiary:jobs"]["certbot1"]["env"]["directory_ca"]
+    found.settings["apiary:servers"]["web3"] |= data.pop("apiary:servers")["web3"]
+    for section, entries in data.items():
+        found.settings.setdefault(section, {}).update(entries)
     applications = found.settings["apiary:applications"]
     applications["echo"]["env"]["ledger"] = "$ledger"
     applications["echo"]["files"] = {
@@ -169,9 +180,11 @@ def three(swarm_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive
     }
     applications["asker"] = {"server": "web2", "build_dir": "Echo", "env": {"http_port": 8080, "echo": "$echo"}}
     applications["ledger"] = {"server": "web1", "build_dir": "Echo", "private": [5432], "env": {"http_port": 5432}}
-    found.settings["apiary:secrets"] = {"echo": "known-to-everybody"}
+    found.settings["apiary:secrets"]["echo"] = "known-to-everybody"
     for number in (1, 2, 3):
-        applications[f"proxy{number}"]["ports"] = [80]
+        # Of what is made again there is no backup: the other two servers have none at all.
+        applications[f"proxy{number}"] |= {"ports": [80], "backup": False}
+        found.settings["apiary:jobs"][f"hasetup{number}"]["backup"] = False
         del found.settings["apiary:jobs"][f"certbot{number}"]
     found.pulumi("stack", "select", "--create")
     found.up()

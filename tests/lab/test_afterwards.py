@@ -12,13 +12,12 @@ from functools import partial
 import pytest
 
 from tests.lab.hive import Hive, until
+from tests.lab.test_addresses import PORT, own
+from tests.lab.test_block_storage import expect_kept, expect_on_block_storage, written
+from tests.lab.test_firewall import expect_open, listening
 from tests.lab.test_inside import containers, expect_closed_inside
 from tests.lab.test_neighbours import expect_named_alone
 from tests.lab.test_private import expect_private
-
-
-def nothing(_: Hive, __: str) -> None:
-    """Look at once."""
 
 
 def ufw_reload(two: Hive, server: str) -> None:
@@ -40,12 +39,28 @@ def reboot(two: Hive, server: str) -> None:
     )
 
 
+def expect_published_alone(two: Hive) -> None:
+    """From next to the servers and from behind a router, of all that anything of web1 listens on at any address."""
+    found, ports = two.outputs()["servers"], listening(two)
+    web = [(found["web1"][address], 80) for address in ("ipv4", "web_ipv6")]
+    ssh = {server: [(found[server][address], 22) for address in ("ipv4", "ipv6")] for server in ("web1", "db1")}
+    addresses = sorted({*two.container_addresses(), *(address for one in ssh.values() for address, _ in one)})
+    for routed in (False, True):
+        # SSH of web1 is open to those whom `ssh_from` names.
+        wanted = [*web, (own(two), PORT), *ssh["db1"], *([] if routed else ssh["web1"])]
+        expect_open(two, wanted, addresses, ports, routed=routed)
+
+
 @pytest.mark.usefixtures("stray")
-@pytest.mark.parametrize("event", [nothing, ufw_reload, docker_restart, reboot], ids=lambda event: event.__name__)
+@pytest.mark.parametrize("event", [ufw_reload, docker_restart, reboot], ids=lambda event: event.__name__)
 def test_what_is_closed_is_closed_and_what_is_open_open_after(two: Hive, event: Callable[[Hive, str], None]) -> None:
+    before = written(two)
     with ThreadPoolExecutor() as both:
         list(both.map(partial(event, two), two.servers()))
     for server in two.servers():
         expect_closed_inside(two, server)
     expect_named_alone(two)
     expect_private(two)
+    expect_published_alone(two)
+    expect_kept(two, before, event.__name__)
+    expect_on_block_storage(two)

@@ -16,6 +16,8 @@ from lab import stores
 from tests.lab.hive import LABEL, Hive, until
 from tests.lab.test_rebuild import addresses, expect_addresses_answered, own_network, records
 
+# A hive of its own whose server starts five times. What is central is shown beside a swarm: test_swarm_data.
+pytestmark = pytest.mark.soak
 SITES = ("guestbook.example.net", "diary.example.net")
 DEBIAN_13 = 2625
 ALL = ["database:mariadb:shared", "database:postgres:guestbook", "roles:mariadb", "roles:postgres",
@@ -190,7 +192,6 @@ def test_a_rebuild_loses_nothing_that_was_confirmed_before_the_stop(saved: Hive)
     saved.expect_nothing_left()
 
 
-@pytest.mark.soak
 def test_another_region_is_another_disk_with_all_that_was_confirmed(saved: Hive) -> None:
     """A rebuild with addresses that change; what is planned: tests/engine/test_changes.py."""
     keep(saved, "in the first region")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.lab.hive import LABEL, Hive, until
 
-# A hive of its own and five more starts of its server. That rows on block storage outlive a dead server: test_private.
+# A hive of its own and five more starts of its server. That rows on block storage outlive a reboot: test_afterwards.
 pytestmark = pytest.mark.soak
 DEBIAN_13 = 2625
 SERVER = "db1"

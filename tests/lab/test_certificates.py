@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
@@ -37,21 +34,6 @@ def serial(hive: Hive, domain: str) -> str:
     return hive.prober("sh", "-c", f"{script} | openssl x509 -noout -serial").stdout.strip()
 
 
-@pytest.fixture(scope="module")
-def absent(whole: Hive) -> Iterator[tuple[str, Future[subprocess.CompletedProcess[str]]]]:
-    """A run for a site and for a name that has no address, for which it waits half a minute: others go on meanwhile.
-
-    With the serial number of the site's certificate before it.
-    """
-    before = serial(whole, "example.com")
-    domains = {
-        name: {"app": "site", "port": 8080, "www": False, "tls": True} for name in ("absent.example.org", "example.com")
-    }
-    with ThreadPoolExecutor() as beside:
-        yield before, beside.submit(whole.beside, "certbot", DOMAINS=json.dumps(domains))
-
-
-@pytest.mark.usefixtures("absent")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_site_and_its_www_have_a_certificate_after_one_update(whole: Hive, family: str) -> None:
     """A visitor who trusts the authority and nothing else, with every check on."""
@@ -133,11 +115,12 @@ def test_a_scanner_finds_no_weak_protocol_or_cipher(whole: Hive) -> None:
     assert weak == []
 
 
-def test_a_domain_without_an_address_fails_alone_and_the_run_does_not(
-    whole: Hive, absent: tuple[str, Future[subprocess.CompletedProcess[str]]]
-) -> None:
-    before, run = absent
-    done = run.result()
+@pytest.mark.soak
+def test_a_domain_without_an_address_fails_alone_and_the_run_does_not(whole: Hive) -> None:
+    """As one that the authority refuses, below; it is waited for half a minute."""
+    before = serial(whole, "example.com")
+    site = {"app": "site", "port": 8080, "www": False, "tls": True}
+    done = whole.beside("certbot", DOMAINS=json.dumps(dict.fromkeys(("absent.example.org", "example.com"), site)))
     assert done.returncode == 0, done.stderr
     assert "not yet: absent.example.org: has no address in DNS" in done.stderr
     assert "certificates: 1 served; 1 not yet (absent.example.org)" in done.stdout

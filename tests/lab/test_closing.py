@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from tests.lab.hive import Hive
 
 HOST, OTHER = "echo.example.net", "example.com"
@@ -88,15 +90,15 @@ def test_a_password_is_there_before_the_release_that_it_protects_and_stays_where
         assert {answer.split(" ", 2)[2] for answer in seen} == {"401"}, seen
         for family in ("-6", "-4"):
             assert version(hive, family) == (200, "secret")
-        hive.expect_no_changes()
     hive.up()
     hive.expect_served()
     hive.expect_nothing_left()
     hive.expect_no_changes()
 
 
+@pytest.mark.soak
 def test_what_is_taken_back_after_a_failed_update_is_open_again(hive: Hive) -> None:
-    """Where the update failed so early that all the rest of it is as it was."""
+    """Where the update failed so early that all the rest of it is as it was: an edit that somebody thinks better of."""
     dockerfile = hive.program / "images" / "NginxStatic" / "Dockerfile"
     before = dockerfile.read_text()
     try:
@@ -121,8 +123,12 @@ def test_what_is_taken_back_after_a_failed_update_is_open_again(hive: Hive) -> N
     hive.expect_no_changes()
 
 
+@pytest.mark.soak
 def test_applications_that_exchange_their_domains_take_what_they_close_along(hive: Hive) -> None:
-    """The one that is closed is released at a domain that was open, and serves it until the other one can."""
+    """The one that is closed is released at a domain that was open, and serves it until the other one can.
+
+    Three updates for a rare edit; what is closed first: tests/unit/test_hasetup_closing.py.
+    """
     with hive.changed() as settings:
         applications = settings["apiary:applications"]
         settings["apiary:servers"]["web1"]["dns"]["web"].append("new.example.net")

@@ -131,6 +131,12 @@ def test_a_file_that_is_not_on_the_server_is_refused_before_what_served_is_touch
         built.expect_served()
         assert built.on_server("ls /srv").split() == ["made"]
 
+
+@pytest.mark.soak
+def test_a_file_that_is_on_the_server_is_mounted(built: Hive) -> None:
+    """What Docker does; refused where it is not there, above."""
+    with built.changed() as settings:
+        settings["apiary:applications"]["echo"]["volumes"] = ["/srv/one/app.conf:/etc/app.conf:ro"]
         built.on_server("mkdir -p /srv/one && echo here > /srv/one/app.conf")
         built.up()
         assert built.on_server(f"docker exec {built.container('echo')} cat /etc/app.conf").strip() == "here"

@@ -3,66 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from lab import acme, services
 from tests.lab.hive import Hive
-
-TOKEN, PASSWORD = "5d1f0e of a token that a build is given", services.PRIVATE_PASSWORD
-HOST = services.PRIVATE_REGISTRY
-# Everything that the classic builder refuses and the engines' own BuildKit knows: mounts of secrets and of caches,
-# --platform, --chmod, stages side by side, of which the last is not the one that is wanted.
-DOCKERFILE = f"""\
-ARG BASE={HOST}/library/debian:bookworm-slim
-FROM ${{BASE}} AS base
-LABEL org.opencontainers.image.title=BuildKit
-FROM base AS one
-RUN --mount=type=secret,id=token,required md5sum /run/secrets/token >/one
-FROM --platform=$BUILDPLATFORM base AS two
-RUN --mount=type=cache,target=/var/cache/x echo of this machine >/two
-FROM base AS release
-COPY --from=one /one /one
-COPY --from=two /two /two
-COPY --chmod=0755 src/run.sh /run.sh
-CMD ["/run.sh"]
-FROM base AS never
-RUN false
-"""
-JOB = {
-    "build_dir": "Web",
-    "dockerfile": "docker/web.Dockerfile",
-    "target": "release",
-    "build_secrets": {"token": "_secrets^token"},
-}
+from tests.lab.private_image import HOST, JOB, PASSWORD, TOKEN
 
 
-@pytest.fixture(scope="module")
-def hive_of_images(request: pytest.FixtureRequest) -> Iterator[Hive]:
-    """The hive of the group, logged in to the region's private registry; as it was afterwards."""
-    hive: Hive = request.getfixturevalue("settled")
-    folder = hive.program / "images" / "Web"
-    for inner in ("docker", "src"):
-        (folder / inner).mkdir(parents=True)
-    (folder / "docker" / "web.Dockerfile").write_text(DOCKERFILE)
-    (folder / "src" / "run.sh").write_text("#!/bin/sh\ncat /one /two\n")
-    with hive.changed() as settings:
-        settings["apiary:secrets"] = {"token": TOKEN, "registry": PASSWORD}
-        settings["apiary:registries"] = {
-            HOST: {"user": services.PRIVATE_USER, "password": "_secrets^registry", "ca": acme.REGION.pem()}
-        }
-        settings["apiary:jobs"]["web"] = JOB
-        yield hive
-    hive.up()
-    assert hive.on_server("find /etc/apiary/docker /etc/docker/certs.d -type f 2>/dev/null || true").split() == []
-
-
-@pytest.fixture(scope="module")
-def built(hive_of_images: Hive) -> Hive:
-    hive_of_images.up()
-    return hive_of_images
+@pytest.fixture
+def built(settled: Hive) -> Hive:
+    """The hive of the group, which has that job from its first update on."""
+    return settled
 
 
 def printed(hive: Hive, job: str) -> str:
@@ -144,7 +96,9 @@ def push(hive: Hive, text: str) -> None:
     )
 
 
+@pytest.mark.soak
 def test_a_tag_that_moved_is_released_when_asked_for_and_the_state_knows_what_runs(built: Hive) -> None:
+    """By the verb that releases what is new on a branch (test_built_sites); digests: tests/unit/test_image_tool.py."""
     push(built, "one")
     with built.changed() as settings:
         settings["apiary:applications"]["shop"] = {"image": f"{HOST}/team/shop:1", "user": "1000:1000"}
@@ -162,3 +116,15 @@ def test_a_tag_that_moved_is_released_when_asked_for_and_the_state_knows_what_ru
         built.operations("release", "shop")
         assert built.container("shop") == second, "what has not moved is not released"
         built.expect_no_changes()
+
+
+@pytest.mark.soak
+def test_without_its_login_nothing_of_it_is_left_on_the_server(built: Hive) -> None:
+    """The playbooks twice more, and a restart of Docker each time."""
+    with built.changed() as settings:
+        del settings["apiary:registries"], settings["apiary:jobs"]["web"]
+        del settings["apiary:secrets"]["token"], settings["apiary:secrets"]["registry"]
+        built.up()
+        left = "find /etc/apiary/docker /etc/docker/certs.d -type f 2>/dev/null || true"
+        assert built.on_server(left).split() == []
+    built.up()

@@ -16,7 +16,7 @@ def test_a_job_stays_stopped_after_its_run(hive: Hive) -> None:
 
 @pytest.mark.soak
 def test_a_job_that_fails_or_takes_too_long_fails_the_update_with_its_output_and_runs_again(hive: Hive) -> None:
-    """The one below fails, tells and runs again as well."""
+    """The one below fails and tells as well."""
     with hive.changed() as settings:
         settings["apiary:jobs"]["count"] = {
             "build_dir": "Shell",
@@ -73,14 +73,13 @@ def test_a_migration_that_fails_leaves_the_old_release_serving_and_one_that_ends
             "build_dir": "Shell",
             "command": ["sh", "-c", "echo adding a column; echo the column is there already >&2; exit 3"],
         }
-        for _ in range(2):  # it is run again as long as it fails
-            failed = hive.up(check=False)
-            assert failed.status != 0
-            assert "migrate: ended with status 3" in failed.output
-            assert "adding a column" in failed.output
-            assert "the column is there already" in failed.output
-            assert hive.container("echo") == before
-            assert not any(name.startswith("echo") for name in failed.touched())
+        failed = hive.up(check=False)
+        assert failed.status != 0
+        assert "migrate: ended with status 3" in failed.output
+        assert "adding a column" in failed.output
+        assert "the column is there already" in failed.output
+        assert hive.container("echo") == before
+        assert not any(name.startswith("echo") for name in failed.touched())
         hive.expect_served()
 
         migrate["command"] = ["sh", "-c", "echo the column is there"]
@@ -90,7 +89,6 @@ def test_a_migration_that_fails_leaves_the_old_release_serving_and_one_that_ends
         ended = hive.on_server(f"docker inspect -f '{{{{.State.FinishedAt}}}}' {hive.job('migrate')}")
         began = hive.on_server(f"docker inspect -f '{{{{.State.StartedAt}}}}' {hive.container('echo')}")
         assert ended[:19] <= began[:19], "to the second"
-        hive.expect_no_changes()
     requests, lost = load.stop()
     assert requests > 100
     assert lost == []

@@ -163,8 +163,12 @@ def test_the_statistics_ask_for_a_password(whole: Hive) -> None:
         assert whole.get(f"{STATS}/", family, "-u", f"admin:{password}")[0] == 200
 
 
+@pytest.mark.soak
 def test_awstats_makes_pages_that_show_the_visitor_s_ipv6_address_too(whole: Hive) -> None:
-    """As the job `reports` does with `env: {program: awstats}`: its image, and its volumes, of one site."""
+    """As the job `reports` does with `env: {program: awstats}`: its image, and its volumes, of one site.
+
+    The other program of the same job; what it is given, and its pages: tests/unit/test_reports.py.
+    """
     visit_with_tags(whole)
     job = whole.on_server("docker ps -aq --filter label=apiary.resource=jobs.reports").strip()
     volumes = f"-v {LOGS}/example.com:/var/log/sites/example.com:ro -v reports:/srv/site"

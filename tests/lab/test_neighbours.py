@@ -41,11 +41,16 @@ def addresses(hive: Hive, container: str) -> dict[int, str]:
     return {family: network[key] for family, key in FAMILIES.items()}
 
 
+def doors(hive: Hive, container: str, targets: list[str], ports: list[int]) -> set[tuple[str, int]]:
+    """Of these ports at these addresses, those that open to a container."""
+    told = json.dumps({"addresses": targets, "ports": ports})
+    found = json.loads(hive.on_server(in_network(container, f"python3 -c '{SCAN}'"), stdin=told))
+    return {(address, port) for address, port in found}
+
+
 def knocked(hive: Hive, container: str, targets: list[str], port: int) -> set[str]:
     """Of these addresses, those that open the port to a container."""
-    told = json.dumps({"addresses": targets, "ports": [port]})
-    found = json.loads(hive.on_server(in_network(container, f"python3 -c '{SCAN}'"), stdin=told))
-    return {address for address, _ in found}
+    return {address for address, _ in doors(hive, container, targets, [port])}
 
 
 def ways(hive: Hive) -> Ways:
@@ -53,13 +58,14 @@ def ways(hive: Hive) -> Ways:
     ids = {name: hive.container(name) for name in PORTS}
     held = {name: addresses(hive, one) for name, one in ids.items()}
 
-    def of(pair: tuple[str, str]) -> Ways:
-        one, other = pair
-        opened = knocked(hive, ids[one], list(held[other].values()), PORTS[other])
-        return {(one, other, family) for family, address in held[other].items() if address in opened}
+    everywhere = [(other, family, address) for other, own in held.items() for family, address in own.items()]
 
-    with ThreadPoolExecutor(6) as pool:
-        return set().union(*pool.map(of, [(one, other) for one in PORTS for other in PORTS]))
+    def of(one: str) -> Ways:
+        opened = doors(hive, ids[one], [address for _, _, address in everywhere], sorted({*PORTS.values()}))
+        return {(one, other, family) for other, family, address in everywhere if (address, PORTS[other]) in opened}
+
+    with ThreadPoolExecutor(len(PORTS)) as pool:
+        return set().union(*pool.map(of, PORTS))
 
 
 @contextmanager
@@ -94,8 +100,12 @@ def test_without_the_filter_all_reach_all(two: Hive) -> None:
         assert ways(two) == {(one, other, family) for one in PORTS for other in PORTS for family in FAMILIES}
 
 
+@pytest.mark.soak
 def test_the_filter_comes_back_when_its_tables_are_gone(two: Hive) -> None:
-    """As `nft flush ruleset` does to it, which would take Docker's own rules along."""
+    """As `nft flush ruleset` does to it, which would take Docker's own rules along.
+
+    Nothing of the host's does it; after what happens to a server: test_afterwards.
+    """
     two.on_server("nft delete table bridge apiary && nft delete table inet apiary")
     known = "nft list set bridge apiary known 2>/dev/null || true"
     until(lambda: two.on_server(known).count("veth") >= len(PORTS), 60, "the filter is there again")

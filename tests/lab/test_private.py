@@ -186,8 +186,12 @@ def test_an_address_that_another_machine_has_is_refused(two: Hive) -> None:
     assert asked(two) == WEB
 
 
+@pytest.mark.soak
 def test_a_dead_server_is_revived_without_being_contacted_while_the_other_serves(two: Hive) -> None:
-    """And has every row that was ever confirmed: they are on block storage, which is let go of late."""
+    """And has every row that was ever confirmed: they are on block storage, which is let go of late.
+
+    A server with data, on its disk, dies in test_swarm_data, where others serve meanwhile as well.
+    """
     before, volume = two.outputs()["servers"]["db1"]["ipv4"], block(two)["id"]
     written = len(rows(two))
     assert written > 20

@@ -48,7 +48,9 @@ def served(hive: Hive) -> bool:
     return all(hive.get("http://echo.example.net/", family)[0] == 200 for family in ("-6", "-4"))
 
 
+@pytest.mark.soak
 def test_releases_of_the_proxy_refuse_no_connection_and_break_no_download(hive: Hive) -> None:
+    """As the good one that follows a bad one below, twice; 20 in a row are in tests/soak."""
     for number in (1, 2):  # another image, then other options
         seen = release(hive, number)
         print(f"release {number}: {seen.requests}", flush=True)
@@ -62,8 +64,9 @@ def test_releases_of_the_proxy_refuse_no_connection_and_break_no_download(hive: 
     hive.on_server(f"docker start -a {hive.job('hasetup')}")
 
 
-def test_a_release_that_can_t_serve_leaves_the_old_one_serving_alone(hive: Hive) -> None:
-    before = hive.container("haproxy")
+def test_a_release_that_can_t_serve_leaves_the_old_one_serving_and_a_good_one_refuses_nobody(hive: Hive) -> None:
+    """Neither breaks a download off."""
+    before, door = hive.container("haproxy"), hive.container("haproxy-door")
     live = hive.on_server(f"cat {VOLUME}/haproxy.cfg")
     script = hive.program / "images" / "HAProxy" / "start.sh"
     good = script.read_text()
@@ -80,7 +83,9 @@ def test_a_release_that_can_t_serve_leaves_the_old_one_serving_alone(hive: Hive)
         new_image(hive, "a good one again")
         hive.up()
     expect_nobody_noticed(seen)
-    hive.container("haproxy")
+    assert hive.container("haproxy") != before
+    assert hive.container("haproxy-door") == door
+    hive.expect_served()
     hive.expect_nothing_left()
     hive.expect_no_changes()
 

@@ -14,8 +14,7 @@ import pytest
 from lab import network
 from tests.lab.hive import LABEL, Hive, until
 
-# A hive of its own, whose server starts six times. Rebuilt and dead with every address, too, and with data besides:
-# test_backups.
+# A hive of its own, whose server starts six times. Dead with every address, too, and with data: test_swarm_data.
 pytestmark = pytest.mark.soak
 DEBIAN_12, DEBIAN_13 = 2136, 2625  # Vultr's numbers; the hive began with Debian 12
 # Again and again, until a file is there: what a visitor gets.

@@ -304,12 +304,14 @@ def first(region: Paths) -> str:
 
 def test_a_second_up_finds_nothing_to_do(region: Paths):
     took = []
-    for _ in range(3):  # other tests load the machine: the best of three is what it takes
+    for _ in range(3):  # other tests load the machine: the best of three at most is what it takes
         before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
         assert "nothing to do" in lab("up").stderr
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         worked = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         took.append((worked, time.monotonic() - started))
+        if worked < 3 and took[-1][1] < 15:
+            break
     # 1.2 and 1.8 on an idle machine. The first is its own work; the second would hold whatever it waits for.
     assert min(worked for worked, _ in took) < 3
     assert min(seconds for _, seconds in took) < 15

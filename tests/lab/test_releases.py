@@ -7,7 +7,9 @@ import pytest
 from tests.lab.hive import Hive, until
 
 
+@pytest.mark.soak
 def test_releases_in_a_row_lose_no_request(hive: Hive) -> None:
+    """As the one of test_changes does, and what follows a bad one below; many in tests/soak."""
     load = hive.load()
     for number in range(2):
         hive.settings["apiary:applications"]["echo"]["env"]["version"] = f"release {number}"
@@ -131,18 +133,23 @@ while (accept(C, S)) { sysread(C, $b, 4096); syswrite(C, "HTTP/1.0 200 OK\r\nCon
 
 
 def test_an_update_is_judged_by_what_it_touched_and_says_what_else_is_down(hive: Hive) -> None:
+    site = hive.container("site")
+    hive.on_server(f"docker pause {site}")
+    try:
+        # The update of another application goes through.
+        hive.settings["apiary:applications"]["echo"]["env"]["version"] = "judged"
+        done = hive.up()
+    finally:
+        hive.on_server(f"docker unpause {site}")
+    assert "echo.example.net: served over IPv6 and IPv4" in done.output
+    assert "not this update's doing, and still so: applications.site: GET http://" in done.output
+    until(lambda: hive.get("http://example.com/", "-6")[0] == 200, 30, "the site is served again")
+
+
+@pytest.mark.soak
+def test_one_of_which_the_proxy_gives_nothing_to_visitors_is_red_though_its_container_is_well(hive: Hive) -> None:
+    """Another reason for the same verdict as that of a first release, by four updates."""
     with hive.changed() as settings:
-        site = hive.container("site")
-        hive.on_server(f"docker pause {site}")
-        try:
-            # The update of another application goes through.
-            settings["apiary:applications"]["echo"]["env"]["version"] = "judged"
-            done = hive.up()
-        finally:
-            hive.on_server(f"docker unpause {site}")
-        assert "echo.example.net: served over IPv6 and IPv4" in done.output
-        assert "not this update's doing, and still so: applications.site: GET http://" in done.output
-        # One of which the proxy gives nothing to visitors does not, though its container is well.
         settings["apiary:servers"]["web1"]["dns"]["web"].append("more.example.net")
         more = settings["apiary:applications"]["more"] = {
             "build_dir": "Shell",

@@ -15,6 +15,8 @@ from lab.paths import CHECKOUT
 from tests.lab.hive import LABEL, Hive, until
 from tests.lab.test_backups import SITES, expect_kept, files, keep, rows, serves
 
+# The hive of test_backups; a database that was dropped: test_swarm_data, a rehearsal: tests/unit/test_backups_drill.py.
+pytestmark = pytest.mark.soak
 PSQL = "psql --username postgres"
 
 
@@ -47,7 +49,6 @@ def test_a_database_that_was_dropped_by_mistake_comes_back(kept: Hive) -> None:
     kept.expect_no_changes()
 
 
-@pytest.mark.soak
 def test_beside_it_is_looked_at_and_nothing_else_is_touched(kept: Hive) -> None:
     """What is loaded in place is loaded beside first, so that all that the others restore goes this way too."""
     kept.operations("restore", "web1:mariadb/shared", "--to", "look", "--yes")
@@ -60,7 +61,6 @@ def test_beside_it_is_looked_at_and_nothing_else_is_touched(kept: Hive) -> None:
     assert ("saved" in listed, "since" in listed) == (True, False)
 
 
-@pytest.mark.soak
 def test_an_application_comes_back_with_all_it_has(kept: Hive) -> None:
     """A database, as above, and a volume, as in tests/unit/test_backups_restore.py."""
     kept.operations("restore", "web1:diary", "--yes")
@@ -76,7 +76,6 @@ SPOIL = {
 }
 
 
-@pytest.mark.soak
 @pytest.mark.parametrize("name", SPOIL)
 def test_what_does_not_serve_is_taken_back_with_all_that_was_written_since(kept: Hive, name: str) -> None:
     item, server, client = SPOIL[name]
@@ -113,7 +112,6 @@ def test_a_rehearsal_proves_what_is_saved_and_leaves_nothing(kept: Hive) -> None
     assert kept.on_server("systemctl is-active apiary-backups-drill.timer").strip() == "active"
 
 
-@pytest.mark.soak
 def test_the_lines_of_the_recovery_kit_bring_everything_back_without_state_and_server(
     kept: Hive, tmp_path: Path
 ) -> None:

@@ -98,7 +98,8 @@ def test_only_those_may_come_that_the_site_names(sited: Hive, family: str) -> No
     assert asked(sited, "https://example.com/", family, "--http2", routed=True)[0] == 200
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+# Of either family the proxy's counter is of the same kind, and its window has to go by.
+@pytest.mark.parametrize("family", ["-6", pytest.param("-4", marks=pytest.mark.soak)])
 def test_who_asks_too_often_waits_and_is_let_in_again(sited: Hive, family: str) -> None:
     shown = "%{http_code} %header{retry-after}\\n"
     flood = ("curl", "-sS", family, "-o", "/dev/null", "-w", shown, f"{ECHO}/?[1-60]")
@@ -159,7 +160,20 @@ done
 USER = ("-u", "anna:correct horse $1")
 
 
+def test_a_site_is_closed_at_once_and_opened_by_one_line(whole: Hive) -> None:
+    whole.operations("maintenance", "web1:echo")
+    assert asked(whole, f"{ECHO}/", "-6", "--http2")[0] == 503
+    assert asked(whole, "https://example.com/", "-6", "--http2")[0] == 200
+    whole.operations("maintenance", "echo", "--let-in", whole.own_address("-6"))
+    assert asked(whole, f"{ECHO}/", "-6", "--http2")[0] == 200
+    assert asked(whole, f"{ECHO}/", "-4", "--http2")[0] == 503
+    whole.operations("maintenance", "echo", "--off")
+    assert asked(whole, f"{ECHO}/", "-4", "--http2")[0] == 200
+
+
+@pytest.mark.soak
 def test_a_site_behind_a_password_that_shares_its_domain_is_released_closed_and_opened(whole: Hive) -> None:
+    """Four updates of the whole hive: a password and a release are in test_closing, closing and opening above."""
     with whole.changed() as settings:
         settings["apiary:secrets"] = {**settings.get("apiary:secrets", {}), "visitor": "correct horse $1"}
         echo = settings["apiary:applications"]["echo"]

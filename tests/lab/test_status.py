@@ -100,7 +100,9 @@ def test_each_thing_that_is_wrong_is_told_and_in_time(whole: Hive) -> None:
     whole.expect_served()
 
 
+@pytest.mark.soak
 def test_what_somebody_has_changed_by_hand_is_told_by_its_name(whole: Hive) -> None:
+    """Two refreshes and an update of the whole hive; what is said of a plan: tests/unit/test_status.py."""
     container = whole.container("game")
     whole.on_server(f"docker rm -f {container}")
     ended, told = status(whole, "--seconds", "120")
@@ -111,8 +113,10 @@ def test_what_somebody_has_changed_by_hand_is_told_by_its_name(whole: Hive) -> N
     whole.pulumi("up", "--yes", "--skip-preview", "--refresh")
 
 
-@pytest.mark.parametrize("how", ["hangs", pytest.param("dead", marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("how", ["hangs", "dead"])
 def test_a_server_that_tells_nothing_costs_no_more_time_and_is_one_finding(whole: Hive, how: str) -> None:
+    """As of any that does not answer in time: tests/unit/test_status_ask.py."""
     with hung(whole) if how == "hangs" else dead(whole):
         ended, told = status(whole)
     assert ended == 1

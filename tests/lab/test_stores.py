@@ -20,7 +20,8 @@ from tests.lab.account import account
 
 PATIENCE = 12  # seconds; restic itself tries for a quarter of an hour
 SERVER = Path("/etc/ssl/certs/lab-world.pem")  # as in lab/servers.py
-# The region's own places for backups: test_backups saves to one, all else of them serves what is soak as well.
+# Places for backups: test_swarm_data saves to one, all else of them, and of a server that keeps what another saves, is
+# used by what is soak as well (test_backup_faults, test_backup_places).
 soak = pytest.mark.soak
 PLAY = """
 - hosts: localhost
@@ -253,8 +254,9 @@ def test_either_debian_has_a_restic_that_fails_with_what_it_saves(region: Paths,
         docker("rm", "-f", "-v", one.name)
 
 
+@soak
 def test_nothing_but_restic_comes_from_another_debian(region: Paths):
-    """Not by hand, and not by what upgrades by itself; restic does, by both."""
+    """Not by hand, and not by what upgrades by itself; restic does, by both. By Debian's own lists of today."""
     one = machine(region, "pinned")
     try:
         one.must("apt-get -qq update && apt-get -qqy --allow-downgrades install restic/bookworm", 300)
@@ -303,6 +305,7 @@ SSH = (
 )
 
 
+@soak
 def test_a_server_keeps_what_another_saves(client: Machine, keeper: Machine):
     where, options = f"sftp:backup-web1@{keeper.address}:/repository", f"-o sftp.args='{SSH.format(who='web1')}'"
     for words in ("init", "backup /srv", "check --read-data", "restore latest --target /back", "forget latest --prune"):
@@ -311,6 +314,7 @@ def test_a_server_keeps_what_another_saves(client: Machine, keeper: Machine):
     keeper.must("test -e /srv/backups/web1/repository/config")
 
 
+@soak
 @pytest.mark.parametrize(
     "command",
     [

@@ -69,7 +69,7 @@ def test_make_up_again_changes_nothing_and_takes_seconds(whole: Hive, tmp_path: 
 
 @pytest.mark.soak
 def test_it_is_saved_by_one_line(whole: Hive) -> None:
-    """As the hive of test_backups is."""
+    """As a server of test_swarm_data is."""
     done = whole.operations("backup")
     [(saved, of)] = re.findall(r"(\d+) of (\d+) saved", done.stdout)
     assert saved == of

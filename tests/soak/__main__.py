@@ -1,6 +1,6 @@
 """`make soak`: what `make test` leaves out, part by part, with a summary at the end whatever becomes of any part.
 
-A part is what one process of pytest runs: the tests of a hive of tests/lab, those of tests/engine, or of another file.
+A part is what one process of pytest runs: the tests of a hive of tests/lab, of one state of tests/engine, or of a file.
 Each leaves its report in .lab/soak, so that a run that was broken off goes on where it was (--resume), for as long as
 the checkout stays as it is. Ends with status 0 when all of it has passed.
 """

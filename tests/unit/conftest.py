@@ -10,7 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.unit import backups_hive, backups_server, backups_shop
+from tests.unit import backups_hive, backups_server, backups_shop, light_restic
 
 hypothesis.settings.register_profile("apiary", deadline=None)
 hypothesis.settings.load_profile("apiary")
@@ -37,10 +37,11 @@ def shop(server: backups_server.Server, monkeypatch: pytest.MonkeyPatch) -> back
 @pytest.fixture(scope="session")
 def restic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The true restic. `make test` has it when it comes here; `make quick` on a machine without the lab has not."""
-    found = backups_server.true_restic(tmp_path_factory.mktemp("restic"))
+    place = tmp_path_factory.mktemp("restic")
+    found = backups_server.true_restic(place)
     if found is None:
         pytest.skip("there is no restic 0.17 or newer, and no disk of the lab's to take one from (make test, make up)")
-    return found
+    return light_restic.wrapped(found, place)
 
 
 @pytest.fixture

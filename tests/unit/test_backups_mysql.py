@@ -81,7 +81,8 @@ def shop(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     return server
 
 
-@pytest.mark.parametrize("serves", [SAVED, SINCE])
+# As what is taken back is loaded, by the same steps.
+@pytest.mark.parametrize("serves", [SAVED, pytest.param(SINCE, marks=pytest.mark.soak)])
 def test_killed_at_any_step_the_same_line_ends_it(
     shop: Server, near: Near, monkeypatch: pytest.MonkeyPatch, serves: str
 ) -> None:

@@ -22,6 +22,11 @@ from apiary_backups.journal import Wish  # isort: skip
 __all__ = ["cluster"]
 
 ADMINISTRATOR = "gitea"
+# Of the two providers of PostgreSQL 15 the one that needs more words; the other one is what most have.
+HOW = [
+    "LOCALE_PROVIDER icu ICU_LOCALE 'de-DE'",
+    pytest.param("LC_COLLATE 'POSIX' LC_CTYPE 'POSIX'", marks=pytest.mark.soak),
+]
 LOCALE = "SELECT to_jsonb(d)->>'datlocprovider', datcollate FROM pg_database d WHERE datname = '{}'"
 
 
@@ -76,7 +81,7 @@ def test_an_administrator_of_another_name_keeps_its_login_and_the_password_of_to
     assert psql("SELECT rolcanlogin FROM pg_roles WHERE rolname = 'writer'") == "t"
 
 
-@pytest.mark.parametrize("how", ["LOCALE_PROVIDER icu ICU_LOCALE 'de-DE'", "LC_COLLATE 'POSIX' LC_CTYPE 'POSIX'"])
+@pytest.mark.parametrize("how", HOW)
 def test_a_database_orders_words_as_before_also_when_the_fill_was_cut_off(served: Server, how: str) -> None:
     make("shop", how)
     before = psql(LOCALE.format("shop"))
@@ -91,7 +96,7 @@ def test_a_database_orders_words_as_before_also_when_the_fill_was_cut_off(served
     assert (rows("shop"), psql(LOCALE.format("shop"))) == ("3", before)
 
 
-@pytest.mark.parametrize("how", ["LOCALE_PROVIDER icu ICU_LOCALE 'de-DE'", "LC_COLLATE 'POSIX' LC_CTYPE 'POSIX'"])
+@pytest.mark.parametrize("how", HOW)
 def test_a_database_that_is_restored_in_place_orders_words_as_before(served: Server, how: str) -> None:
     make("shop", how)
     before = psql(LOCALE.format("shop"))

@@ -287,6 +287,7 @@ def test_who_is_no_container_keeps_the_old_host_as_it_was(hosts: Hosts, monkeypa
     assert psql("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'", "new") == "0"
 
 
+@pytest.mark.soak  # two databases, of which one fails: each by itself above and below
 def test_of_several_what_has_come_for_good_comes_again_where_the_old_host_goes_on(
     hosts: Hosts, monkeypatch: Any
 ) -> None:
