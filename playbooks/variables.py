@@ -28,9 +28,6 @@ KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/=]+")
 # What BuildKit keeps of past builds beside the images themselves.
 BUILD_CACHE = "2GB"
 AUTHORITY = "apiary.crt"
-# After so many seconds without a word of the leader, or up to twice as many, the other managers of a swarm elect one.
-# Docker's own are ten: what a dead leader's server ran was back after more than half a minute then.
-ELECTION, ELECTION_SECONDS = "swarm-raft-election-tick", 5
 LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
 
 
@@ -272,7 +269,6 @@ def daemon(variables: Variables) -> dict[str, Any]:
     if variables.get("apiary_swarm") is not None:
         # Of a plain container it is an option; a service has none.
         settings["no-new-privileges"] = True
-        settings[ELECTION] = ELECTION_SECONDS
     mirrors = [_with_port(mirror) for mirror in variables.get("apiary_registry_mirrors", [])]
     if mirrors:
         settings["registry-mirrors"] = mirrors
@@ -280,21 +276,6 @@ def daemon(variables: Variables) -> dict[str, Any]:
     if plain := ["/".join(mirror.split("/")[:3]) for mirror in mirrors if mirror.startswith("http://")]:
         settings["insecure-registries"] = plain
     return settings
-
-
-def configure(variables: Variables, path: str) -> bool:
-    """Write Docker's daemon.json. Returns whether Docker is to be restarted for it.
-
-    For the time before an election alone it is not: all servers of a swarm would be, at once.
-    """
-    wanted = daemon(variables)
-    try:
-        with open(path, encoding="utf-8") as file:
-            before = json.load(file)
-    except (FileNotFoundError, ValueError):
-        before = {}
-    later = {ELECTION: wanted[ELECTION]} if ELECTION in wanted else {}
-    return replace(path, json.dumps(wanted, indent=2, sort_keys=True) + "\n") and {**before, **later} != wanted
 
 
 def _with_port(mirror: str) -> str:
@@ -348,7 +329,9 @@ def main(arguments: list[str]) -> int:
     except BadVariables as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    if arguments[0] == "daemon" and configure(variables, arguments[2]):
+    if arguments[0] == "daemon" and replace(
+        arguments[2], json.dumps(daemon(variables), indent=2, sort_keys=True) + "\n"
+    ):
         sys.stdout.write("changed\n")
     if arguments[0] == "authorities" and trust(variables, arguments[2]):
         sys.stdout.write("changed\n")

@@ -638,22 +638,6 @@ def test_docker_of_a_swarm_has_no_live_restore_and_no_new_privileges() -> None:
     assert (daemon["live-restore"], daemon["no-new-privileges"]) == (False, True)
 
 
-def test_a_swarm_that_runs_is_not_restarted_to_elect_sooner(tmp_path: Path) -> None:
-    path = tmp_path / "daemon.json"
-    wanted = variables.daemon(SWARM)
-    assert wanted["swarm-raft-election-tick"] < 10  # Docker's own
-    assert variables.configure(SWARM, str(path)), "a new one has all of it when Docker starts"
-    path.write_text(json.dumps({key: value for key, value in wanted.items() if key != "swarm-raft-election-tick"}))
-    assert not variables.configure(SWARM, str(path))
-    assert json.loads(path.read_text()) == wanted
-    assert not variables.configure(SWARM, str(path)), "nothing to do"
-    for before in ({**wanted, "live-restore": True}, variables.daemon(VARIABLES)):
-        path.write_text(json.dumps(before))
-        assert variables.configure(SWARM, str(path))
-    assert variables.configure(VARIABLES, str(path)), "it leaves the swarm"
-    assert json.loads(path.read_text()) == variables.daemon(VARIABLES)
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
