@@ -68,7 +68,16 @@ HIVES = {
     "no-hive": ["test_region", "test_down", "test_stores", "test_backup_places"],
 }
 # What is looked at in the state of one hive, which is made once; the others of tests/engine have their own.
-SETTLED = ("block_storage", "changes", "heal_guard", "killed_rebuild", "moves", "secrets", "without_anybody")
+SETTLED = (
+    "block_storage",
+    "changes",
+    "closings",
+    "heal_guard",
+    "killed_rebuild",
+    "moves",
+    "secrets",
+    "without_anybody",
+)
 LAB = [module for modules in HIVES.values() for module in modules]
 # What takes longest begins first, and all the rest gives way to it at the processor.
 TURNS = [

@@ -1,7 +1,8 @@
 """As much of Docker as is asked: containers and volumes of `DOCKER_STATE`, a file; what is executed, runs here.
 
 `{"containers": [{"Id": ..., "Name": ..., ...as `docker inspect` has it}], "volumes": {"uploads": "/path"},
-"fail": {"stop a1": "why"}, "stopping": ["a1"]}`. A log of all that is asked is `called` beside it.
+"fail": {"stop a1": "why"}, "stopping": ["a1"]}`. A log of all that is asked is `called` beside it. It is started
+thousands of times, and imports what each of its starts needs.
 """
 
 from __future__ import annotations
@@ -9,13 +10,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
-import subprocess
 import sys
-from pathlib import Path
-from typing import IO, Any
 
-FILE = Path(os.environ["DOCKER_STATE"])
+FILE = os.environ["DOCKER_STATE"]
+FOLDER = os.path.dirname(FILE)
 
 
 def fail(message: str) -> None:
@@ -23,13 +21,13 @@ def fail(message: str) -> None:
     sys.exit(1)
 
 
-def keep(file: IO[str], state: dict[str, Any]) -> None:
+def keep(file, state):
     file.seek(0)
     file.truncate()
     json.dump(state, file)
 
 
-def volumes(arguments: list[str], state: dict[str, Any], file: IO[str]) -> None:
+def volumes(arguments, state, file):
     match arguments:
         case ["ls", *_]:
             print("\n".join(state["volumes"]))
@@ -38,18 +36,19 @@ def volumes(arguments: list[str], state: dict[str, Any], file: IO[str]) -> None:
                 fail(f"get {name}: no such volume")
             print(json.dumps([{"Mountpoint": state["volumes"][name], "Options": None}]))
         case ["create", *_, name]:
-            path = FILE.parent / "volumes" / name / "_data"
-            path.mkdir(parents=True)
-            state["volumes"][name] = str(path)
+            state["volumes"][name] = f"{FOLDER}/volumes/{name}/_data"
+            os.makedirs(state["volumes"][name])
             keep(file, state)
         case ["rm", name]:
-            shutil.rmtree(Path(state["volumes"].pop(name)).parent)
+            import shutil  # noqa: PLC0415
+
+            shutil.rmtree(os.path.dirname(state["volumes"].pop(name)))
             keep(file, state)
         case _:
             fail(f"not known here: {arguments}")
 
 
-def listed(arguments: list[str], state: dict[str, Any]) -> list[str]:
+def listed(arguments, state):
     """All of them, or those that have one of these volumes; of labels it knows nothing."""
     names = {one.partition("=")[2] for one in arguments if one.startswith("volume=")}
     if not names:
@@ -60,10 +59,10 @@ def listed(arguments: list[str], state: dict[str, Any]) -> list[str]:
 
 def main() -> None:
     arguments = sys.argv[1:]
-    with FILE.open("r+") as file:
+    with open(FILE, "r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         state = json.load(file)
-        with (FILE.parent / "docker-called").open("a") as log:
+        with open(f"{FOLDER}/docker-called", "a") as log:
             log.write(" ".join(arguments[:3] if arguments[0] != "exec" else arguments) + "\n")
         for begun, why in state.get("fail", {}).items():
             if " ".join(arguments).startswith(begun):
@@ -71,7 +70,7 @@ def main() -> None:
         by_id = {one["Id"]: one for one in state["containers"]}
         match arguments:
             case ["info", *_]:
-                print(FILE.parent)
+                print(FOLDER)
             case ["ps", *_]:
                 print("\n".join(listed(arguments, state)))
             case ["container", "inspect", *ids]:
@@ -92,8 +91,7 @@ def main() -> None:
                 keep(file, state)
             case ["exec", *rest]:
                 rest = [word for word in rest if word != "--interactive"]
-                file.close()
-                sys.exit(subprocess.run(rest[1:], check=False).returncode)
+                os.execvp(rest[1], rest[1:])  # noqa: S606 - and its file is closed with that
             case _:
                 fail(f"not known here: {arguments}")
 

@@ -2,19 +2,15 @@
 
 `RESTIC_FAULT` in the environment is what goes wrong: `down` and `no bucket` (both wait as the true one does), `locked`,
 `unreadable` (one file could not be read), `cut` (a dump breaks off), `slow`, `unsteady` (each second try is of use).
-`RESTIC_CLOCK` is the moment that a wrong clock shows.
+`RESTIC_CLOCK` is the moment that a wrong clock shows. What few of its many starts need is imported there.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 import sys
 import time
-import uuid
-from datetime import UTC, datetime
 from pathlib import Path
 
 VALUED = {"--cache-dir", "--cacert", "-o", "--tag", "--host", "--group-by", "--retry-lock", "--pack-size", "--target",
@@ -86,10 +82,14 @@ def main() -> None:
         tags = {json.loads((one / "meta.json").read_text())["tags"][0]: one for one in found}
         for one in found:
             if one not in tags.values():
+                import shutil  # noqa: PLC0415
+
                 shutil.rmtree(one)
 
 
 def give(place: Path, words: list[str], options: dict[str, str], fault: str) -> None:
+    import shutil  # noqa: PLC0415
+
     if words[0] == "restore":
         shutil.copytree(place / "tree", options["--target"], dirs_exist_ok=True, symlinks=True)
         return
@@ -101,7 +101,11 @@ def give(place: Path, words: list[str], options: dict[str, str], fault: str) -> 
 
 
 def backup(repository: Path, options: dict[str, str], rest: list[str], fault: str) -> None:
-    identity = uuid.uuid4().hex
+    import shutil  # noqa: PLC0415
+    import subprocess  # noqa: PLC0415
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    identity = os.urandom(16).hex()
     place = repository / "snapshots" / f".{identity}"
     place.mkdir()
     if "--stdin-from-command" in options:
