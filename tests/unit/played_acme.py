@@ -7,6 +7,7 @@ import contextlib
 import datetime
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,6 +32,7 @@ class Directory:
     processing: int = 0  # how often an order is asked for until it is made
     retry_after: str | None = None  # with what is not through yet
     offers: str = "http-01"
+    drips: bool = False  # whether the certificate comes a byte at a time, and never all of it
     valid: bool = False  # whether it knows of an earlier proof
     accounts: list[dict[str, Any]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)  # paths, in order
@@ -151,10 +153,21 @@ class _Handler(BaseHTTPRequestHandler):
             case ["finalize"]:
                 played.sign(base64.urlsafe_b64decode(body["csr"] + "=="))
                 self._answer(200, played.order() | {"status": "processing"})
+            case ["certificate"] if played.drips:
+                self._drip()
             case ["certificate"]:
                 self._answer(200, played.chain)
             case _:
                 self._problem("malformed", f"no such thing: {path}")
+
+    def _drip(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000000")
+        self.end_headers()
+        with contextlib.suppress(OSError):  # nobody reads on
+            for _ in range(100):
+                self.wfile.write(b" ")
+                time.sleep(0.1)
 
     def _later(self, is_not_through: bool) -> dict[str, str]:
         after = self.played.retry_after

@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "images" / "CertBot"))
 
 from certjob import account, certificate, order
+from certjob import authority as authority_module
 from certjob.authority import Authority, AuthorityError
 from certjob.failures import RefusedError
 from certjob.settings import Settings
@@ -21,6 +22,7 @@ from tests.unit import played_acme
 from tests.unit.test_hasetup_certificates import made
 
 NAMES = ("example.com", "www.example.com")
+LATE = "the authority has not come to an end in 1 s"
 
 
 @pytest.fixture(scope="module")
@@ -150,10 +152,12 @@ def test_a_nonce_that_is_refused_again_costs_no_certificate(
             "caa",
         ),
         ({"offers": "dns-01"}, "example.com: the authority does not take a proof by http", ""),
-        ({"pending": 10**6}, "the authority has not looked at example.com in 1 s", ""),
-        ({"processing": 10**6}, "the authority has not made the certificate in 1 s", ""),
+        ({"pending": 10**6}, LATE, ""),
+        ({"processing": 10**6}, LATE, ""),
+        ({"processing": 10**6, "retry_after": "86400"}, LATE, ""),
+        ({"drips": True}, LATE, ""),
     ],
-    ids=["limit", "no account", "names", "no proof by http", "never looks", "never ends"],
+    ids=["limit", "no account", "names", "no proof by http", "never looks", "never ends", "tomorrow", "drips"],
 )
 @pytest.mark.usefixtures("short")
 def test_the_authority_s_own_words_are_told(tmp_path: Path, key: str, does: dict[str, Any], reason: str, kind: str):
@@ -167,8 +171,8 @@ def test_the_authority_s_own_words_are_told(tmp_path: Path, key: str, does: dict
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An order has a second."""
-    monkeypatch.setattr(order, "SECONDS", 1.0)
+    """All that is asked has a second."""
+    monkeypatch.setattr(authority_module, "SECONDS", 1.0)
 
 
 def test_an_authority_that_goes_away_meanwhile_is_told_in_a_line(tmp_path: Path, key: str):

@@ -17,10 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from certjob import account, certificate
+from certjob.failures import RefusedError
+from certjob.limit import LateError, at_most
 from certjob.settings import Settings
 
 SYSTEM_ROOTS = Path("/etc/ssl/certs/ca-certificates.crt")
 DIRECTORY_SECONDS = 20
+SECONDS = 180.0  # for an account, and for each certificate
 
 
 class AuthorityError(Exception):
@@ -47,8 +50,13 @@ class Authority:
         try:
             context = ssl.create_default_context(cafile=str(self._roots))
             # The settings take https alone.
-            with urllib.request.urlopen(url, timeout=DIRECTORY_SECONDS, context=context) as answer:  # noqa: S310
+            with (
+                at_most(DIRECTORY_SECONDS),
+                urllib.request.urlopen(url, timeout=DIRECTORY_SECONDS, context=context) as answer,  # noqa: S310
+            ):
                 wanted = json.load(answer)["newOrder"]
+        except LateError as error:
+            raise AuthorityError(f"the ACME directory {url} does not answer: {error}") from error
         except ssl.SSLError as error:
             raise AuthorityError(f"DIRECTORY_CA is of no use: {error}") from error
         except urllib.error.URLError as error:
@@ -73,8 +81,9 @@ class Authority:
     def _register(self, pem: str) -> None:
         settings = self.settings
         try:
-            made = account.register(settings.directory, pem, self._roots, settings.email, settings.eab)
-        except account.AccountError as error:
+            with at_most(SECONDS):
+                made = account.register(settings.directory, pem, self._roots, settings.email, settings.eab)
+        except (account.AccountError, LateError) as error:
             raise AuthorityError(f"{settings.directory} gives no account: {error}") from error
         account.keep(account.folder_of(self.home, settings.directory, pem), *made)
 
@@ -128,7 +137,12 @@ class Authority:
             mine = account.kept(self._account_keys()[0].parent)
         except account.AccountError as error:
             raise AuthorityError(str(error)) from error
-        self.keep(domain, order.obtain(self.settings.directory, mine, self._roots, names))
+        try:
+            with at_most(SECONDS):
+                pem = order.obtain(self.settings.directory, mine, self._roots, names)
+        except LateError as error:
+            raise RefusedError(str(error), "") from error
+        self.keep(domain, pem)
 
     def _account_keys(self) -> list[Path]:
         return sorted((self.home / "accounts").glob("**/private_key.json"))

@@ -24,7 +24,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from certjob.account import AGENT, Account
 from certjob.failures import RefusedError
 
-SECONDS = 180.0  # for all of it
 ANSWER_SECONDS = 45
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 # The library repeats a request once when its nonce is refused; that this happens twice in a row means nothing
@@ -49,19 +48,15 @@ class _Finalize(josepy.JSONObjectWithFields):  # type: ignore[misc] # it has no 
 
 
 class _Pauses:
-    """The waits of one order. Raises RefusedError when its time is up."""
+    """The waits of one order; who asks for it ends them (limit.py)."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds, self._deadline = seconds, time.monotonic() + seconds
+    def __init__(self) -> None:
         self._next = FIRST_PAUSE
 
-    def wait(self, answer: requests.Response, for_what: str) -> None:
+    def wait(self, answer: requests.Response) -> None:
         """As long as this answer asks for, or a little longer than the last time."""
         asked = client.ClientV2.retry_after(answer, 0) - datetime.datetime.now()
-        pause = max(self._next, asked.total_seconds())
-        if time.monotonic() + pause > self._deadline:
-            raise RefusedError(f"the authority has not {for_what} in {self._seconds:.0f} s", "")
-        time.sleep(pause)
+        time.sleep(max(self._next, asked.total_seconds()))
         self._next = min(LONGEST_PAUSE, self._next * 1.5)
 
 
@@ -78,7 +73,7 @@ def obtain(directory: str, account: Account, roots: Path, names: Sequence[str]) 
         )
         asked = client.ClientV2(client.ClientV2.get_directory(directory, network), network)
         key, request = _request(names)
-        return _ordered(asked, request, _Pauses(SECONDS)) + key
+        return _ordered(asked, request, _Pauses()) + key
     except messages.Error as error:
         raise RefusedError(told(error), _kind(error)) from error
     except (errors.Error, josepy.errors.Error, requests.RequestException, ValueError, KeyError) as error:
@@ -116,7 +111,7 @@ def _ordered(asked: client.ClientV2, request: bytes, pauses: _Pauses) -> str:
     for body, answer in _asked_again(asked, order.uri):
         if body.status not in (messages.STATUS_PENDING, messages.STATUS_PROCESSING):
             break
-        pauses.wait(answer, "taken the proof")
+        pauses.wait(answer)
     if body.status == messages.STATUS_READY:
         der = x509.load_pem_x509_csr(request).public_bytes(serialization.Encoding.DER)
         text = base64.urlsafe_b64encode(der).decode().rstrip("=")
@@ -124,7 +119,7 @@ def _ordered(asked: client.ClientV2, request: bytes, pauses: _Pauses) -> str:
     for body, answer in _asked_again(asked, order.uri):
         if body.status not in (messages.STATUS_READY, messages.STATUS_PROCESSING):
             break
-        pauses.wait(answer, "made the certificate")
+        pauses.wait(answer)
     if body.status == messages.STATUS_VALID and body.certificate:
         return _post(asked, body.certificate, None).text
     raise body.error or RefusedError(f"the authority ended the order as {body.status.name}", "")
@@ -145,7 +140,7 @@ def _prove(asked: client.ClientV2, all_of_it: Sequence[messages.AuthorizationRes
             seen, answer = asked.poll(one)
             if seen.body.status != messages.STATUS_PENDING:
                 break
-            pauses.wait(answer, f"looked at {one.body.identifier.value}")
+            pauses.wait(answer)
         if seen.body.status != messages.STATUS_VALID:
             said = [found.error for found in seen.body.challenges if found.error]
             wrong.append((one.body.identifier.value, said[0] if said else None))
