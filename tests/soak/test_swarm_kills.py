@@ -18,12 +18,18 @@ from tests.soak.rounds import ROUNDS
 pytestmark = pytest.mark.timeout(6 * 3600)
 
 
-def elsewhere(three: Hive, killed: str, asked: str) -> float:
+SECONDS = 30
+# Managers elect another leader after 10 to 20 s, and a new leader misses who was silent then after 30 s: Docker's own,
+# which no setting changes (playbooks/roles/swarm/files/apiary_leader.py).
+LEADER_SECONDS = 60
+
+
+def elsewhere(three: Hive, killed: str, asked: str, seconds: float) -> float:
     """Kill a server; the seconds until all of its replicas run elsewhere, as another one is asked."""
     started = time.monotonic()
     three.lab("kill", f"{LABEL}{killed}")
     try:
-        until(lambda: replicas(three, asked, but=killed) == REPLICAS, 30, "all replicas run elsewhere")
+        until(lambda: replicas(three, asked, but=killed) == REPLICAS, seconds, "all replicas run elsewhere")
     except AssertionError as error:
         said = three.on_server("docker node ls; docker service ps --no-trunc echo", check=False, server=asked)
         raise AssertionError(f"{error}; {killed} was killed, and {asked} says:\n{said}") from None
@@ -45,7 +51,7 @@ def test_a_server_killed_at_random_is_seen_by_nobody_who_tries_the_next_address(
         led = leader(three)
         with load(three, *addresses(three, *others), ",".join(addresses(three, *SERVERS))) as result:
             started = time.monotonic()
-            moved = elsewhere(three, killed, others[0])
+            moved = elsewhere(three, killed, others[0], LEADER_SECONDS if killed == led else SECONDS)
             three.operations("revive", killed, "--yes")
             back = time.monotonic() - started
         expect_no_failures(result)

@@ -18,6 +18,7 @@ load(TOOLS.parents[1] / "tools" / "files" / "apiary_proxy.py")
 nodes_module = load(TOOLS / "apiary_nodes.py")
 nearest = load(TOOLS / "apiary_nearest.py")
 load(TOOLS / "apiary_certificates.py")
+leader_module = load(TOOLS / "apiary_leader.py")
 keep_module = load(TOOLS / "apiary_keep.py")
 load(TOOLS / "apiary_kernel.py")
 visited_module = load(TOOLS / "apiary_visited.py")
@@ -59,7 +60,7 @@ class Docker:
 @pytest.fixture
 def docker(monkeypatch: pytest.MonkeyPatch) -> Docker:
     made = Docker(info___format=MANAGER)
-    for module in (nodes_module, manager_module, keep_module, swarm_tool, replicas_tool, nearest):
+    for module in (nodes_module, manager_module, leader_module, keep_module, swarm_tool, replicas_tool, nearest):
         monkeypatch.setattr(module, "docker", made, raising=False)
         monkeypatch.setattr(module, "ask", made.ask, raising=False)
     monkeypatch.setattr(visited_module, "admin_socket", lambda: None)
@@ -265,6 +266,44 @@ def test_containers_that_docker_failed_to_start_are_started_and_no_other(docker:
         ],
     }
     assert keep_module.forgotten() == ["a"]
+
+
+def test_whoever_begins_to_lead_has_the_heartbeat_in_force_once_and_again_after_another_has_led(docker: Docker) -> None:
+    """By Docker's own a dead server would be missed after fifteen seconds, not three."""
+    looks = leader_module.Leader()
+    led = {"ID": "n1", "ManagerStatus": {"Leader": True}}
+    docker.answers |= {"/info": {"Swarm": MANAGER}, "/nodes/n1": led}
+    looks.look()
+    looks.look()
+    changes = [words[-1] for words in docker.told("swarm", "update", "--dispatcher-heartbeat")]
+    assert changes == ["1001ms", leader_module.HEARTBEAT]
+    docker.answers["/nodes/n1"] = {"ID": "n1", "ManagerStatus": {}}
+    looks.look()
+    docker.answers["/nodes/n1"] = led
+    looks.look()
+    assert len(docker.told("swarm", "update")) == 4
+
+
+def test_a_worker_and_a_server_without_a_swarm_change_no_heartbeat(docker: Docker) -> None:
+    looks = leader_module.Leader()
+    docker.answers["/info"] = {"Swarm": {"LocalNodeState": "active", "ControlAvailable": False, "NodeID": "n2"}}
+    looks.look()
+    docker.answers["/info"] = {"Swarm": {"LocalNodeState": "inactive", "NodeID": ""}}
+    looks.look()
+    assert docker.told("swarm", "update") == []
+
+
+def test_a_leader_that_could_not_change_it_tries_again(docker: Docker) -> None:
+    looks = leader_module.Leader()
+    docker.answers |= {
+        "/info": {"Swarm": MANAGER},
+        "/nodes/n1": {"ID": "n1", "ManagerStatus": {"Leader": True}},
+        "swarm_update": Turns([nodes_module.SwarmError("update out of sequence"), "", ""]),
+    }
+    with pytest.raises(nodes_module.SwarmError):
+        looks.look()
+    looks.look()
+    assert [words[-1] for words in docker.told("swarm", "update")] == ["1001ms", "1001ms", leader_module.HEARTBEAT]
 
 
 SPEC = {"ContainerSpec": {"Image": "apiary/echo:2"}, "Resources": {}}

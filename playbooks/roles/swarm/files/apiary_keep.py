@@ -1,5 +1,5 @@
-"""Looks after a server of the swarm, for as long as it runs: the containers that Docker forgets, its proxy, and its
-certificates.
+"""Looks after a server of the swarm, for as long as it runs: the containers that Docker forgets, its proxy, its
+certificates, and what it forgets when it begins to lead.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from apiary_certificates import follow
+from apiary_leader import Leader
 from apiary_nearest import prefer
 from apiary_nodes import SwarmError, docker
 
@@ -38,10 +39,11 @@ def start(container: str) -> None:
 
 
 def keep() -> None:
-    """Look after containers, proxy and certificates, again and again; what goes wrong is said once."""
+    """Look after containers, proxy, certificates and the managers, again and again; what goes wrong is said once."""
     # Beside the rest: a server that does not answer takes its time.
     threading.Thread(target=follow, daemon=True).start()
     said: dict[str, str] = {}
+    leader = Leader()
 
     def tried(what: str, work: Callable[..., Any], *words: str) -> Any:  # noqa: ANN401 - whatever it has
         try:
@@ -56,4 +58,5 @@ def keep() -> None:
         for container in tried("", forgotten) or []:
             tried(container, start, container)
         tried("proxy", prefer)
+        tried("leader", leader.look)
         time.sleep(LOOK_SECONDS)
