@@ -3,7 +3,7 @@
 The swarm's own heartbeat stands in its settings. A leader goes by Docker's five seconds instead from its election on,
 until it sees the setting change (swarmkit, manager/dispatcher/dispatcher.go: Run reads it, and `nodes.updatePeriod` is
 called for a change alone). So whoever begins to lead changes it, and changes it back. Leaves alone: the six heartbeats
-after which a new leader misses who was silent at its election; those are five seconds each before anybody can change it.
+after which a new leader misses who was silent at its election: they are of five seconds before anybody can change them.
 """
 
 from __future__ import annotations
