@@ -1,6 +1,6 @@
 """What is known of programs by the names of their images: how they take a secret without an option. Pure.
 
-Each row was held against the program's source; a wrong one would be a server without its password.
+Each variable was held against the program's source or documentation; a wrong one is a server without its password.
 """
 
 from __future__ import annotations

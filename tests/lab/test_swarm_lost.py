@@ -94,6 +94,17 @@ def test_of_three_managers_two_go_at_once_and_the_third_decides_alone(three: Hiv
     expect_no_failures(result)
 
 
+def expect_begun_anew(three: Hive, number: str) -> None:
+    """Another swarm than the one of this number, with its worker and all replicas."""
+    assert three.on_server("apiary-swarm cluster") != number
+    assert {server: said.split() for server, said in nodes(three, "web1").items()} == {
+        "web1": ["Ready", "Leader"], "web2": ["Ready"]
+    }  # fmt: skip
+    assert replicas(three, "web1") == REPLICAS
+    for address in addresses(three, "web1", "web2"):
+        until(lambda one=address: asked(three, one)[0] == 200, 60, f"{address} answers")
+
+
 def test_the_only_manager_comes_back_with_another_swarm_and_its_worker_joins(three: Hive) -> None:
     with three.changed() as settings:
         down_to_one(settings)
@@ -103,13 +114,7 @@ def test_the_only_manager_comes_back_with_another_swarm_and_its_worker_joins(thr
         for _ in range(50):  # nothing is moved, and what is there serves
             assert [asked(three, address)[0] for address in addresses(three, "web2")] == [200, 200]
         three.operations("revive", "web1", "--yes")
-        assert three.on_server("apiary-swarm cluster") != number
-        assert {server: said.split() for server, said in nodes(three, "web1").items()} == {
-            "web1": ["Ready", "Leader"], "web2": ["Ready"]
-        }  # fmt: skip
-        assert replicas(three, "web1") == REPLICAS
-        for address in addresses(three, "web1", "web2"):
-            until(lambda one=address: asked(three, one)[0] == 200, 60, f"{address} answers")
+        expect_begun_anew(three, number)
         three.expect_no_changes()
 
 
@@ -119,13 +124,7 @@ def test_the_only_manager_is_made_anew_by_an_update_and_all_that_the_swarm_had_w
         number = three.on_server("apiary-swarm cluster")
         settings["apiary:servers"]["web1"]["os"] = 2625
         three.up()
-        assert three.on_server("apiary-swarm cluster") != number
-        assert {server: said.split() for server, said in nodes(three, "web1").items()} == {
-            "web1": ["Ready", "Leader"], "web2": ["Ready"]
-        }  # fmt: skip
-        assert replicas(three, "web1") == REPLICAS
-        for address in addresses(three, "web1", "web2"):
-            until(lambda one=address: asked(three, one)[0] == 200, 60, f"{address} answers")
+        expect_begun_anew(three, number)
         replica = three.on_server("docker ps -q --filter name=^echo\\.", server="web2").split()[0]
         assert three.on_server(f"docker exec {replica} cat /etc/echo.yml", server="web2") == "size: small"
         three.expect_no_changes()
