@@ -39,6 +39,7 @@ class Directory:
     bodies: dict[str, Any] = field(default_factory=dict)  # path -> the last payload
     names: list[str] = field(default_factory=list)
     answered: set[str] = field(default_factory=set)
+    strange: bool = False  # whether what it gives is of another key
     chain: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -95,7 +96,7 @@ class Directory:
             x509.CertificateBuilder()
             .subject_name(x509.Name([]))
             .issuer_name(issuer)
-            .public_key(wanted.public_key())
+            .public_key(key.public_key() if self.strange else wanted.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now)
             .not_valid_after(now + datetime.timedelta(days=90))

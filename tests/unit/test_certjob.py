@@ -51,11 +51,14 @@ class PlayedAuthority(Authority):
     def pem(self, domain: str) -> str | None:
         return self.given.get(domain)
 
-    def obtain(self, domain: str, names: Any) -> None:
+    def obtain(self, domain: str, names: Any) -> certificate.Certificate:
         self.asked.append(domain)
         if domain in self.refuses:
             raise RefusedError(*self.refuses[domain])
         self.given[domain] = made(*names, days=90)
+        given = certificate.read(self.given[domain])
+        assert given
+        return given
 
 
 class PlayedProxy(Proxy):
@@ -230,11 +233,11 @@ def test_an_authority_that_does_not_answer_fails_the_run(run: Any):
 def test_an_authority_that_has_forgotten_the_account_gets_another_one(run: Any):
     obtain, forgot = run.authority.obtain, []
 
-    def forgetful(domain: str, names: Any) -> None:
+    def forgetful(domain: str, names: Any) -> certificate.Certificate:
         if not forgot:
             forgot.append(domain)
             raise RefusedError("unknown account", "accountDoesNotExist")
-        obtain(domain, names)
+        return obtain(domain, names)
 
     run.authority.__dict__["obtain"] = forgetful
     assert run().run() == 0

@@ -175,6 +175,18 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(authority_module, "SECONDS", 1.0)
 
 
+def test_what_is_of_no_use_does_not_take_the_place_of_what_is_served(
+    acme: played_acme.Directory, tmp_path: Path, key: str
+):
+    asked = authority(acme, tmp_path, key)
+    asked.obtain("example.com", NAMES)
+    served = asked.pem("example.com")
+    acme.chain, acme.answered, acme.strange = "", set(), True
+    with pytest.raises(RefusedError, match="no certificate that belongs to its key"):
+        asked.obtain("example.com", NAMES)
+    assert asked.pem("example.com") == served is not None
+
+
 def test_an_authority_that_goes_away_meanwhile_is_told_in_a_line(tmp_path: Path, key: str):
     with played_acme.directory() as acme:
         asked = authority(acme, tmp_path, key)

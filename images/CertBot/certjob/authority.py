@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from certjob import account, certificate
+from certjob.certificate import Certificate
 from certjob.failures import RefusedError
 from certjob.limit import LateError, at_most
 from certjob.settings import Settings
@@ -126,7 +127,7 @@ class Authority:
         there = [files for files in found if all(file.exists() for file in files)]
         return sorted(there, key=lambda files: files[0].stat().st_mtime_ns, reverse=True)
 
-    def obtain(self, domain: str, names: Sequence[str]) -> None:
+    def obtain(self, domain: str, names: Sequence[str]) -> Certificate:
         """Have a certificate for these names, under the domain's. The proxy answers the challenges by itself.
 
         Raises RefusedError, AuthorityError.
@@ -142,7 +143,11 @@ class Authority:
                 pem = order.obtain(self.settings.directory, mine, self._roots, names)
         except LateError as error:
             raise RefusedError(str(error), "") from error
+        given = certificate.read(pem)
+        if given is None:
+            raise RefusedError("what the authority has given is no certificate that belongs to its key", "")
         self.keep(domain, pem)
+        return given
 
     def _account_keys(self) -> list[Path]:
         return sorted((self.home / "accounts").glob("**/private_key.json"))

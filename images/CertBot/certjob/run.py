@@ -100,7 +100,7 @@ class Run:
                         pause=False,
                     )
                 else:
-                    self._obtain(domain, names, due[domain][1])
+                    self._obtain(domain, names)
         return self.report.status(self.settings.strict)
 
     def _silent_elsewhere(self, wanted: Mapping[str, tuple[str, ...]], thumbprint: str) -> dict[str, str]:
@@ -258,23 +258,19 @@ class Run:
         self.proxy.learn(thumbprint)
         return thumbprint
 
-    def _obtain(self, domain: str, names: tuple[str, ...], reason: str) -> None:
+    def _obtain(self, domain: str, names: tuple[str, ...]) -> None:
         known = self._known(domain)
         try:
-            self._ask(domain, names)
+            fresh = self._ask(domain, names)
         except RefusedError as error:
             self._refused(domain, str(error), kind=error.kind)
-            return
-        fresh = self._known(domain)
-        if fresh is None:
-            self._refused(domain, "what the authority has given is no certificate that belongs to its key")
             return
         self.failures.clear(domain)
         self._serve(domain, names, fresh, "renewed: " if known else "obtained: ")
 
-    def _ask(self, domain: str, names: tuple[str, ...]) -> None:
+    def _ask(self, domain: str, names: tuple[str, ...]) -> Certificate:
         try:
-            self.authority.obtain(domain, names)
+            return self.authority.obtain(domain, names)
         except RefusedError as error:
             if error.kind != "accountDoesNotExist":
                 raise
@@ -282,7 +278,7 @@ class Run:
             self.authority.forget_account()
             thumbprint = self._prepare()
             self.proxy.answers(dict.fromkeys(names), thumbprint, self.proxy_seconds)
-            self.authority.obtain(domain, names)
+            return self.authority.obtain(domain, names)
 
     def _refused(self, domain: str, reason: str, kind: str = "", *, pause: bool = True) -> None:
         failure = self.failures.add(domain, reason, kind, self.now, pause=pause)
