@@ -18,6 +18,7 @@ from settings.references import AppRef, DbMap, DomainsAll, JobRef
 SOCKET_FOLDER = "/run/apiary"
 CERTIFICATES = "CertBot"  # of images/: a job that is given all domains, and tells no proxy of them
 PROXY_SETUP = "HAProxySetup"  # of images/: the one that knows how to close at the proxy what is to be closed
+OWN_CERTIFICATE = "CERTIFICATE_"  # with it begin its variables that hold certificates of the stack file's
 PROXY_FOLDER = "/etc/haproxy"  # there it has the proxy's configuration
 
 
@@ -38,16 +39,28 @@ def waits_for(stack: Stack, name: str) -> list[str]:
         match reference:
             case AppRef(other):
                 found.append(other)
+            case DomainsAll() if gets_certificates(container):
+                found += _before_certificates(stack, stack.server_of(container))
             case DomainsAll():
                 served = stack.led_to(stack.server_of(container))
                 found += [other for other, application in served.items() if application.domains]
             case DbMap():
                 found += databases.made_by(stack, name)
-    if gets_certificates(container):
-        # Of a domain of several servers an authority asks any: all of their proxies have to be told of it.
-        others = {one for named in shared(stack, stack.server_of(container)).values() for one in named}
-        found += [job for server in sorted(others) for job in proxy_setups(stack, server)]
     return sorted(set(found) - {name})
+
+
+def _before_certificates(stack: Stack, server: str) -> list[str]:
+    """Return what the job that gets a server's certificates waits for: its proxy, which answers the challenges of sites
+    that are still to come. Releases are not waited for, so that those open with their certificates.
+    """
+    setups = proxy_setups(stack, server)
+    # Of a domain of several servers an authority asks any: all of their proxies have to be told of it.
+    others = {one for named in shared(stack, server).values() for one in named}
+    if others:
+        return [job for one in sorted({server, *others}) for job in proxy_setups(stack, one)]
+    if any(one.variable.startswith(OWN_CERTIFICATE) for job in setups for one in stack.jobs[job].written):
+        return setups  # what the stack file has certificates of its own for is asked for by nobody
+    return [other for other, application in stack.applications_on(server).items() if application.ipv6_web]
 
 
 def gets_certificates(container: Container) -> bool:

@@ -121,9 +121,8 @@ mendable() { # mendable FILE: valid, if need be after its certificates were mend
     valid "$1"
 }
 
-# What configurations name has to be there: those for https the first, those with applications the second.
-[ ! -d "$config/certs" ] || touch "$config/acme.map"
-touch "$config/maintenance.map"
+# What configurations name has to be there.
+touch "$config/acme.map" "$config/maintenance.map"
 
 if [ "$beside" ]; then
     if ! valid "$live"; then

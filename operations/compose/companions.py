@@ -36,14 +36,13 @@ def companions(scene: Scene, stack: Mapping[str, object], server: str) -> list[E
         proxy = free("applications", "haproxy")
         volume = ["haproxycfg:/etc/haproxy"]
         env = {"domains": "all", "haproxy_container": f"${proxy}"}
-        setup = free("jobs", "hasetup")
         mail = scene.mail or _MAIL
         made += [
             Entry("applications", proxy,
                   {"build_dir": "HAProxy", "ipv6_web": True, "ports": [80, 443], "volumes": [*volume]}),
-            Entry("jobs", setup, {"build_dir": "HAProxySetup", "env": {**env}, "volumes": [*volume]}),
+            Entry("jobs", free("jobs", "hasetup"), {"build_dir": "HAProxySetup", "env": {**env}, "volumes": [*volume]}),
             Entry("jobs", free("jobs", "certbot"),
-                  {"build_dir": "CertBot", "after": [setup], "env": {**env, "email": mail},
+                  {"build_dir": "CertBot", "env": {**env, "email": mail},
                    "volumes": [*volume, "letsencrypt:/etc/letsencrypt"]},
                   {"env": "who is told before a certificate ends"}),
         ]  # fmt: skip

@@ -65,6 +65,15 @@ def test_what_is_handed_out_is_had_at_once_over_both_families_and_after_a_reload
         time.sleep(0.1)
 
 
+def test_a_site_that_is_still_to_come_is_answered_for_and_handed_out_too(place: Place):
+    place.others.hand("new.example.org", LONG)
+    assert list(place.others.have("new.example.org", BOTH)) == [LONG, LONG]
+    url = "http://new.example.org/.well-known/acme-challenge/abc"
+    assert curl(place.ports, url, "IPv6", "--http1.1") == ("abc.account", "200")
+    for other in ("http://new.example.org/", f"http://new.example.org{HANDED}{'2' * 32}", f"{url}/"):
+        assert curl(place.ports, other, "IPv6", "--http1.1")[1] == "421"
+
+
 def test_who_asks_for_anything_else_is_sent_to_https_as_ever(place: Place):
     place.others.hand(DOMAIN, LONG)
     name = place.others.closed.name(DOMAIN)

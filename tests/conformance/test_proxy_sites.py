@@ -147,6 +147,12 @@ def test_what_a_visitor_claims_in_the_words_of_proxies_reaches_no_application(po
     assert told["x-forwarded-port"] == "443"
 
 
+def test_a_site_that_is_served_over_http_alone_answers_challenges_itself(ports):
+    body, status = curl(ports, "http://busy.example.org/.well-known/acme-challenge/abc", "IPv4", "--http1.1")
+    assert status == "200"
+    assert ["x-forwarded-proto", "http"] in [[key.lower(), value] for key, value in json.loads(body)]
+
+
 def test_a_trusted_proxy_names_the_visitor_and_nobody_else_does(ports, version):
     said = ("--header", "X-Forwarded-For: 198.51.100.1, 203.0.113.9")
     for family, site, seen in (

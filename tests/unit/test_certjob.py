@@ -21,7 +21,7 @@ from certjob import account, certificate
 from certjob.account import thumbprint
 from certjob.authority import Authority, AuthorityError
 from certjob.failures import Failures, RefusedError
-from certjob.proxy import Proxy, ProxyError
+from certjob.proxy import SERVED, WAITS, Proxy, ProxyError
 from certjob.run import Run
 from certjob.settings import PRODUCTION, STAGING, InputError, Settings, parse, slug
 
@@ -80,11 +80,11 @@ class PlayedProxy(Proxy):
     def answers(self, names: Any, thumbprint: str, seconds: float) -> dict[str, str]:
         return {name: text for name, text in self.silent.items() if name in names}
 
-    def install(self, domain: str, pem: str, name: str) -> bool:
+    def install(self, domain: str, pem: str, name: str, seconds: float) -> str:
         assert name not in self.of_the_stack_file, "a visitor of it gets another certificate"
         changed = self.live.get(domain) != pem
         self.live[domain] = pem
-        return changed
+        return SERVED if changed else ""
 
     def hands(self) -> dict[str, str]:
         return dict(self.out)
@@ -291,7 +291,7 @@ def test_a_broken_certificate_is_never_installed(pem: str, tmp_path: Path):
     (tmp_path / "certs").mkdir()
     (tmp_path / "certs" / "a.example.pem").write_text("what was there")
     with pytest.raises(ProxyError, match="it was not installed"):
-        proxy.install("a.example", pem, "a.example")
+        proxy.install("a.example", pem, "a.example", 0)
     assert (tmp_path / "certs" / "a.example.pem").read_text() == "what was there"
 
 
@@ -299,7 +299,7 @@ def test_a_proxy_that_is_down_finds_its_certificate_when_it_starts(tmp_path: Pat
     proxy = Proxy("127.0.0.1", tmp_path, 1, 1)
     proxy.certificates.mkdir()
     pem = made("a.example")
-    assert proxy.install("a.example", pem, "a.example")
+    assert proxy.install("a.example", pem, "a.example", 0) == WAITS
     assert (tmp_path / "certs" / "a.example.pem").read_text() == pem
     assert (tmp_path / "certs" / "a.example.pem").stat().st_mode & 0o777 == 0o600
     proxy.learn("thumb")
@@ -311,7 +311,7 @@ def test_what_a_killed_run_left_stands_in_nobody_s_way(tmp_path: Path):
     proxy = Proxy("127.0.0.1", tmp_path, 1, 1)
     proxy.certificates.mkdir()
     (proxy.certificates / f".a.example.pem.{os.getpid()}").write_text("half of a certificate")
-    assert proxy.install("a.example", pem := made("a.example"), "a.example")
+    assert proxy.install("a.example", pem := made("a.example"), "a.example", 0) == WAITS
     (left,) = proxy.certificates.glob("*.pem*")
     assert (left.read_text(), left.stat().st_mode & 0o777) == (pem, 0o600)
 

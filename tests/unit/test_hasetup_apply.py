@@ -104,7 +104,7 @@ def test_a_valid_configuration_is_swapped_and_reloaded(files: Files, proxy: Prox
     assert said == "haproxy has reloaded the configuration"
     assert (proxy.reloads, files.live.read_text(), files.good.read_text()) == (1, NEW, NEW)
     left = sorted(path.name for path in files.root.iterdir())
-    assert left == ["haproxy.cfg", "haproxy.cfg.good", "refused.lua", "rotation.lua", "run"]
+    assert left == ["acme.map", "haproxy.cfg", "haproxy.cfg.good", "refused.lua", "rotation.lua", "run"]
 
 
 def test_the_servers_state_is_there_during_the_reload_and_gone_after(files: Files, proxy: Proxy):

@@ -203,14 +203,13 @@ def test_without_https_nothing_is_said_of_it():
     text = render(domains(plain))
     assert ":443" not in text
     assert "https" not in text
-    assert "challenge" not in text
 
 
-def test_challenges_are_answered_before_anything_is_sent_on():
+def test_challenges_are_answered_before_anything_is_sent_on_or_refused_for_its_name():
     lines = frontends(render(domains(), crt_list=LIST))["http"]
     answer = next(at for at, line in enumerate(lines) if "lf-string" in line)
-    assert lines[answer].endswith("if secure challenge { var(txn.thumbprint) -m found }")
-    assert answer < min(at for at, line in enumerate(lines) if " redirect " in line)
+    assert lines[answer].endswith("if challenge { var(txn.thumbprint) -m found } !plain")
+    assert answer < min(at for at, line in enumerate(lines) if " redirect " in line or "unless served" in line)
 
 
 def test_https_gives_no_certificate_to_who_names_no_site_and_knows_no_old_protocol():

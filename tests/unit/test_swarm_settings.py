@@ -265,7 +265,7 @@ def test_a_domain_of_several_servers_is_of_the_swarm_and_of_replicas():
 
 def certbot(number: int) -> dict[str, Any]:
     return {
-        "server": f"web{number}", "build_dir": "CertBot", "after": [f"hasetup{number}"],
+        "server": f"web{number}", "build_dir": "CertBot",
         "env": {"domains": "all", "haproxy_container": f"$proxy{number}", "email": "hostmaster@example.com"},
         "volumes": ["haproxycfg:/etc/haproxy", "letsencrypt:/etc/letsencrypt"],
     }  # fmt: skip

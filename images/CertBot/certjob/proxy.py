@@ -35,6 +35,7 @@ HANDED_BYTES = 1 << 16  # more than the proxy answers with
 THUMBPRINT, SUM = "thumbprint", "0" * 32
 SECONDS = 10.0
 POLL = 0.25
+SERVED, WAITS = "now served: ", "for the proxy to serve: "  # what has become of a certificate
 
 
 class ProxyError(Exception):
@@ -65,22 +66,27 @@ class Proxy:
 
     def own(self) -> dict[str, Certificate | None]:
         """name -> certificate, for names that the stack file has a certificate of its own for."""
+        found: dict[str, Certificate | None] = {}
+        for path, names in self._listed().items():
+            if path.parent.name == "own":
+                found |= dict.fromkeys(names, read(path.read_text()) if path.exists() else None)
+        return found
+
+    def _listed(self) -> dict[Path, list[str]]:
+        """File -> the names that it is for, as the live configuration has them."""
         try:
             named = re.search(r" crt-list (\S+) ", (self.root / "haproxy.cfg").read_text())
             lines = Path(named[1]).read_text().splitlines() if named else []
         except FileNotFoundError:
-            lines = []
-        found: dict[str, Certificate | None] = {}
-        for line in lines:
-            path, *names = line.split()
-            if Path(path).parent.name == "own":
-                known = read(Path(path).read_text()) if Path(path).exists() else None
-                found |= dict.fromkeys(names, known)
-        return found
+            return {}
+        return {Path(path): names for path, *names in map(str.split, lines)}
 
     def ready(self) -> bool:
-        """Whether hasetup has been here."""
-        return self.certificates.is_dir()
+        """Whether the proxy, or hasetup, has been here; what comes next may be put there then."""
+        if not (self.certificates.is_dir() or (self.root / "run" / "proxy").exists()):
+            return False
+        self.certificates.mkdir(mode=0o700, exist_ok=True)
+        return True
 
     def learn(self, thumbprint: str) -> None:
         """Have challenges answered for the account with this thumbprint, now and after every restart."""
@@ -183,12 +189,13 @@ class Proxy:
             connection.close()
         return answer.status, body
 
-    def install(self, domain: str, pem: str, name: str) -> bool:
-        """Put a certificate in the domain's place, in the file and in the running proxy; whether anything was done.
+    def install(self, domain: str, pem: str, name: str, seconds: float) -> str:
+        """Put a certificate in the domain's place, in the file and in the running proxy; what was done, if anything.
 
-        `name` is one that it is served for: the domain itself may have a certificate of the stack file's.
+        `name` is one that it is served for: the domain itself may have a certificate of the stack file's. One that the
+        proxy is not set up for yet waits in its file: hasetup takes it from there.
 
-        Raises ProxyError when the proxy runs and does not serve it; the file is in place then.
+        Raises ProxyError when the proxy runs and does not serve it in time; the file is in place then.
         """
         path = self.certificates / f"{domain}.pem"
         known = read(pem)
@@ -198,9 +205,25 @@ class Proxy:
             changed = not path.exists() or path.read_text(errors="replace") != pem
             if changed:
                 _write(path, pem, 0o600)
-        served = self._served(name)
-        if served is None or served == known.der:
-            return changed
+        deadline = time.monotonic() + seconds
+        while True:
+            served = self._served(name)
+            if served == known.der:
+                return SERVED if changed else ""
+            if served is None or name not in self._listed().get(path, ()):
+                return WAITS if changed else ""
+            said, changed = self._set(path, pem), True
+            if self._served(name) == known.der:
+                return SERVED
+            # It may just be about to reload, and to read the file itself.
+            if time.monotonic() >= deadline:
+                raise ProxyError(
+                    f"{path} is in place, but the running proxy serves another: {said.strip() or 'no answer'}"
+                )
+            time.sleep(POLL)
+
+    def _set(self, path: Path, pem: str) -> str:
+        """What the running proxy says to a file's new content."""
         # An empty line would end the payload.
         payload = "\n".join(line for line in pem.splitlines() if line.strip())
         said = self._ask(f"set ssl cert {path} <<\n{payload}\n")
@@ -208,9 +231,7 @@ class Proxy:
             said = self._ask(f"commit ssl cert {path}")
             if "Success" not in said:
                 self._ask(f"abort ssl cert {path}")
-        if self._served(name) != known.der:
-            raise ProxyError(f"{path} is in place, but the running proxy serves another: {said.strip() or 'no answer'}")
-        return True
+        return said
 
     def _served(self, name: str) -> bytes | None:
         """The certificate that a visitor of `name` gets now, b"" for none; None while the proxy does not run."""

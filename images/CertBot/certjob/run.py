@@ -21,7 +21,7 @@ from certjob.authority import Authority, AuthorityError
 from certjob.certificate import Certificate
 from certjob.failures import Failures, RefusedError
 from certjob.others import Closed, Others
-from certjob.proxy import POLL, Proxy, ProxyError
+from certjob.proxy import POLL, WAITS, Proxy, ProxyError
 from certjob.report import Report
 from certjob.settings import Settings
 
@@ -210,13 +210,13 @@ class Run:
         pem = self.authority.pem(domain)
         asked = next((name for name in names if name in known.names), domain)
         try:
-            changed = self.proxy.install(domain, pem or "", asked)
+            done = self.proxy.install(domain, pem or "", asked, self.proxy_seconds)
         except (ProxyError, OSError) as error:
             self.report.bad(domain, f"not live yet: {error}; run hasetup", at_risk=True)
             return
         if self.others and pem and self.settings.peers.get(domain):
             self.others.hand(domain, pem)
-        told = news or ("now served: " if changed else "")
+        told = f"{news}{done if done == WAITS else ''}" if news else done
         self.report.good(
             domain, f"{told}{', '.join(sorted(known.names))} by {known.issuer}, until {known.ends:%Y-%m-%d}"
         )
@@ -249,7 +249,9 @@ class Run:
 
     def _ready(self) -> None:
         if not self.proxy.ready():
-            raise AuthorityError("hasetup has not run on this volume yet; write `after: [hasetup]` in this job")
+            raise AuthorityError(
+                f"the proxy {self.proxy.host} has never run on this volume; mount the one that it has at /etc/haproxy"
+            )
 
     def _prepare(self) -> str:
         self._ready()

@@ -80,7 +80,6 @@ def _set_up(environment: Mapping[str, str], files: Files, check: Checker, loads:
         files.maintenance_map.touch()
     if secure:
         prepared = certificates.prepare(domains, own, files.certificates, loads)
-        files.acme_map.touch()
         for note in prepared.notes:
             print(f"hasetup: {note}")
     crt_list = str(prepared.crt_list) if prepared else None

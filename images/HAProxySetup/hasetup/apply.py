@@ -145,6 +145,7 @@ def _apply(text: str, files: Files, proxy: str, check: Checker, force: bool) -> 
         return f"nothing has changed, {proxy} keeps running as it is"
     write(files.rotation, ROTATION)
     write(files.refused, REFUSED)
+    files.acme_map.touch()
     write(files.new, text, PRIVATE)
     if (complaint := check(files.new)) is not None:
         raise ApplyError(f"the configuration in {files.new} is not valid, {proxy} keeps the old one:\n{complaint}")

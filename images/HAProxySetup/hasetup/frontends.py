@@ -82,6 +82,7 @@ def _request_rules(scheme: str, domains: Sequence[Domain], access: Access, way: 
         *access.rules(domains, way),
         *refused(f"if {{ req.hdrs,length gt {HEAD_KIB << 10} }}", 431, "Head too large", large),
         *refused(f"if {{ req.fhdr_cnt gt {HEAD_LINES} }}", 431, "Too many headers", many),
+        *(_of_certificates(domains) if scheme == "http" else []),
         *refused("unless served" if names else "", 421, "No such site here", misdirected),
         *routes.answering(domains),
         *_trusted(domains),
@@ -99,22 +100,34 @@ def _trusted(domains: Sequence[Domain]) -> Iterator[str]:
         yield from rules.visitor(app, sites[app])
 
 
+def _of_certificates(domains: Sequence[Domain]) -> list[str]:
+    """What the proxy answers itself, once it knows the account: the challenges of ACME, and what is handed out.
+
+    Under names that it does not serve yet, too: a site that comes is to find its certificate. Under those served over
+    http alone it is their applications' own.
+    """
+    plain = routes.names_of(domain for domain in domains if not domain.tls)
+    unless = " !plain" if plain else ""
+    return [
+        *routes.acl("plain", plain),
+        f"    acl challenge path_reg ^{ACME.replace('.', chr(92) + '.')}[A-Za-z0-9_-]+$",
+        f"    http-request set-var(txn.thumbprint) str(thumbprint),map({ACME_MAP}) if challenge",
+        "    http-request return status 200 content-type text/plain lf-string"
+        ' "%[path,field(4,/)].%[var(txn.thumbprint)]" if challenge { var(txn.thumbprint) -m found }' + unless,
+        f"    acl handed path_reg ^{HANDED.replace('.', chr(92) + '.')}[0-9a-f]{{32}}$",
+        f"    http-request set-var(txn.handed) path,field(4,/),map({ACME_MAP}) if handed",
+        "    # Servers among themselves, again and again: no visit.",
+        f"    http-request set-log-level silent if {{ var(txn.handed) -m found }}{unless}",
+        "    http-request return status 200 content-type text/plain lf-string"
+        f' "%[var(txn.handed)]" if {{ var(txn.handed) -m found }}{unless}',
+    ]
+
+
 def _to_https(domains: Sequence[Domain]) -> list[str]:
-    """Everything but the challenges of ACME, which the proxy itself answers once it knows the account."""
     if not domains:
         return []
     return [
         *routes.acl("secure", routes.names_of(domains)),
-        f"    acl challenge path_reg ^{ACME.replace('.', chr(92) + '.')}[A-Za-z0-9_-]+$",
-        f"    http-request set-var(txn.thumbprint) str(thumbprint),map({ACME_MAP}) if challenge",
-        "    http-request return status 200 content-type text/plain lf-string"
-        ' "%[path,field(4,/)].%[var(txn.thumbprint)]" if secure challenge { var(txn.thumbprint) -m found }',
-        f"    acl handed path_reg ^{HANDED.replace('.', chr(92) + '.')}[0-9a-f]{{32}}$",
-        f"    http-request set-var(txn.handed) path,field(4,/),map({ACME_MAP}) if handed",
-        "    # Servers among themselves, again and again: no visit.",
-        "    http-request set-log-level silent if secure { var(txn.handed) -m found }",
-        "    http-request return status 200 content-type text/plain lf-string"
-        ' "%[var(txn.handed)]" if secure { var(txn.handed) -m found }',
         *_to_the_one_name("https", domains, "secure_"),
         "    http-request redirect prefix https://%[var(txn.host)] code 301 if secure",
     ]
