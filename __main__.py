@@ -158,7 +158,12 @@ reverses = {
 
 closings = {
     job: Closing(
-        f"{job}-closing", stack.jobs[job], host, environment=environment(job, stack, secrets), image=image_of(job)
+        f"{job}-closing",
+        stack.jobs[job],
+        host,
+        environment=environment(job, stack, secrets),
+        image=image_of(job),
+        applications=stack.applications,
     )
     for name, host in hosts.items()
     for job in proxy_setups(stack, name)

@@ -3,15 +3,18 @@
 Makes one remote command for the job that sets a server's proxy up: a run of the job's own image that does nothing but
 this (images/HAProxySetup/hasetup/closing.py). Every application that the proxy leads to is released after it, and the
 job itself runs after the releases, again whenever this has run: what opens, and what new names lead to, is then there.
-It waits for no other image than its own: what can't be built holds up nobody else's release.
+It waits for no other image than its own: what can't be built holds up nobody else's release. Where nothing can close
+by what has changed, such as a new site that everybody may visit, it does not run.
 Leaves alone: the proxy's own container, which starts with whatever configuration is there.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 import pulumi
 from pulumi_command import remote
@@ -21,6 +24,7 @@ from components.container import renamed
 from components.host import Host
 from components.image import Image
 from settings.order import PROXY_FOLDER
+from settings.site import CLOSING as ACCESS
 
 CLOSING = ("DOMAINS", "PASSWORDS", "METRICS_FROM")  # variables of the job by which something may be closed
 SECONDS = 300  # it waits for the end of a release that drains, as the job does
@@ -43,9 +47,12 @@ class Closing(pulumi.ComponentResource):
         *,
         environment: Mapping[str, pulumi.Input[str]],
         image: Image,
+        applications: Iterable[str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """`name` is the job's with `-closing`; `environment` are its variables, `image` is its image."""
+        """`name` is the job's with `-closing`; `environment` are its variables, `image` is its image, `applications`
+        are all of the stack.
+        """
         opts = pulumi.ResourceOptions.merge(renamed(job, "-closing"), opts)
         super().__init__("apiary:docker:Closing", name, None, opts)
         [mount] = [mount for mount in job.mounts if mount.path == PROXY_FOLDER]
@@ -69,7 +76,7 @@ class Closing(pulumi.ComponentResource):
             update="cat >/dev/null",
             stdin=told,
             # As one value: in a list the Command plugin refuses a secret that is not known yet.
-            triggers=pulumi.Output.all(host.server.instance.id, told.apply(_digest)),
+            triggers=pulumi.Output.all(host.server.instance.id, told.apply(partial(_digest, list(applications)))),
             logging=remote.Logging.STDOUT_AND_STDERR,
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(
@@ -81,5 +88,11 @@ class Closing(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def _digest(applications: Sequence[str], text: str) -> str:
+    """Of what `text` may close in any configuration that serves: the same while sites only come that all may visit."""
+    told = json.loads(text)
+    domains = json.loads(told.pop("DOMAINS", "{}"))
+    led_to = {route["app"] for route in domains.values() if "app" in route}
+    told["closed"] = {domain: route for domain, route in domains.items() if ACCESS & route.get("site", {}).keys()}
+    told["left the web"] = sorted(set(applications) - led_to)
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]

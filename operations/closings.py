@@ -60,7 +60,12 @@ def refuse_edits(pulumi: Pulumi, closings: Sequence[Resource], verb: str) -> Non
         return
     urns = {closing.urn for closing in closings}
     plan = pulumi.preview(*(word for urn in sorted(urns) for word in ("--target", urn)))
-    changed = {str(step["urn"]) for step in plan.get("steps") or () if step["op"] not in ("same", "update")} & urns
+    # In place where nothing can be closed by them; another way to connect is an update too, and no edit.
+    changed = {
+        str(step["urn"])
+        for step in plan.get("steps") or ()
+        if step["op"] not in ("same", "update") or "stdin" in (step.get("diffReasons") or ())
+    } & urns
     if changed:
         jobs = ", ".join(sorted(urn.rpartition("::")[2].removesuffix("-closing") for urn in changed))
         raise OperationError(

@@ -40,6 +40,9 @@ class Told(TypedDict):
 # With which status the proxy refuses visitors by which word, and only while the application is healthy.
 REFUSED = {"allow_from": "403", "rate_limit": "429", "password": "401"}
 
+# By which an application may be closed to somebody (images/HAProxySetup/hasetup/closing.py).
+CLOSING = frozenset({"allow_from", "body_limit", "password", "rate_limit", "trusted_proxies"})
+
 
 def name_of(domain: str, told: Told | None) -> str:
     """The name under which a domain's site answers, and does not lead on."""

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "images" / "HAProxySetup"))
+
+from hasetup.closing import _stricter
+from hasetup.site import Site
+
+from settings.site import CLOSING
 from tests.mocks import program as mocked
 from tests.mocks.program import Graph, Registered
 from tests.unit.test_swarm_settings import three
@@ -74,18 +84,63 @@ def test_the_job_is_told_that_the_releases_are_through_and_no_other_job_is(graph
     assert "docker start" in lines[at + 1]
 
 
-def test_another_site_is_another_closing_and_another_image_of_the_job_is_none(
-    program: Any, stack_file: dict[str, Any]
-) -> None:
-    def triggers() -> list[str]:
-        found: list[str] = program(stack_file).one(COMMAND, "hasetup-closing").inputs["triggers"]
+ACCESS: list[dict[str, Any]] = [
+    {"rate_limit": {"requests": 5, "seconds": 1}},
+    {"allow_from": ["203.0.113.7"]},
+    {"trusted_proxies": ["203.0.113.7"]},
+    {"body_limit": "1m"},
+    {"password": {"anna": "_secrets^mail"}},
+]
+
+
+@pytest.fixture
+def triggers(program: Any, stack_file: dict[str, Any]) -> Callable[[], list[str]]:
+    def now() -> list[str]:
+        found: list[str] = (
+            program(stack_file, secret_keys=("secrets",)).one(COMMAND, "hasetup-closing").inputs["triggers"]
+        )
         return found
 
+    return now
+
+
+@pytest.mark.parametrize("access", ACCESS, ids=lambda site: str(*site))
+def test_whatever_says_who_may_come_is_another_closing(
+    triggers: Callable[[], list[str]], stack_file: dict[str, Any], access: dict[str, Any]
+) -> None:
+    first = triggers()
+    stack_file["applications"]["shop"]["site"] = access
+    assert (second := triggers()) != first
+    # A domain that such an application comes to, too.
+    stack_file["applications"]["shop"]["env"]["domains"].append("example.com/new")
+    assert triggers() not in (first, second)
+
+
+def test_an_application_that_leaves_the_web_is_another_closing(
+    triggers: Callable[[], list[str]], stack_file: dict[str, Any]
+) -> None:
+    first = triggers()
+    del stack_file["applications"]["shop"]["env"]["domains"]
+    assert triggers() != first
+
+
+def test_a_site_that_everybody_may_visit_and_another_image_of_the_job_are_none(
+    triggers: Callable[[], list[str]], stack_file: dict[str, Any]
+) -> None:
     first = triggers()
     stack_file["jobs"]["hasetup"]["build_args"] = {"REFRESHED": "2026-11"}
+    stack_file["applications"]["shop"]["site"] = {"timeout": 600}
+    stack_file["applications"]["new"] = {
+        "build_dir": "Echo", "env": {"domains": ["example.com/new"], "http_port": 8080}
+    }  # fmt: skip
     assert triggers() == first
-    stack_file["applications"]["shop"]["site"] = {"rate_limit": {"requests": 5, "seconds": 1}}
-    assert triggers() != first
+
+
+def test_every_word_by_which_the_job_closes_is_known(stack_file: dict[str, Any]) -> None:
+    assert {word for site in ACCESS for word in site} == CLOSING
+    source = inspect.getsource(_stricter)
+    told = {word for word in Site.__dataclass_fields__ if f"{word}=" in source}
+    assert told | {"password"} == CLOSING
 
 
 @pytest.mark.parametrize("change", [{"build_dir": "Echo"}, {"command": ["sh"]}])

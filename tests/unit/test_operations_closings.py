@@ -30,6 +30,7 @@ class Engine:
 
     resources: list[dict[str, Any]]
     operation: str = "same"
+    reasons: tuple[str, ...] = ()
     asked: list[tuple[str, ...]] = field(default_factory=list)
     ran: list[tuple[str, ...]] = field(default_factory=list)
     project: str = "apiary"
@@ -42,7 +43,8 @@ class Engine:
 
     def preview(self, *options: str) -> dict[str, Any]:
         self.asked.append(options)
-        return {"steps": [{"urn": CLOSING["urn"], "op": self.operation}, {"urn": "urn:x", "op": "create"}]}
+        step = {"urn": CLOSING["urn"], "op": self.operation, "diffReasons": [*self.reasons]}
+        return {"steps": [step, {"urn": "urn:x", "op": "create"}]}
 
     def run(self, *arguments: str, **_: Any) -> None:
         self.ran.append(arguments)
@@ -63,9 +65,13 @@ def refused(verb: Verb, engine: Engine, wanted: str) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize("operation", ["replace", "create-replacement", "create"])
-def test_a_release_waits_for_edits_of_sites(operation: str) -> None:
-    engine = stack(operation=operation)
+@pytest.mark.parametrize(
+    ("operation", "reasons"),
+    [("replace", ()), ("create-replacement", ()), ("create", ()), ("update", ("stdin",))],
+)
+def test_a_release_waits_for_edits_of_sites(operation: str, reasons: tuple[str, ...]) -> None:
+    """Also where they close nothing."""
+    engine = stack(operation=operation, reasons=reasons)
     words = refused(releases.release, engine, "web1:shop")
     assert "edits of sites that are not in force" in words
     assert "make release APP=web1:shop does not apply them: hasetup would not tell the proxy" in words
@@ -75,7 +81,7 @@ def test_a_release_waits_for_edits_of_sites(operation: str) -> None:
 @pytest.mark.parametrize("operation", ["same", "update"])
 def test_a_release_without_such_edits_goes_on(operation: str) -> None:
     """Another way to connect is an update in place, and closes nothing."""
-    engine = stack(operation=operation)
+    engine = stack(operation=operation, reasons=("connection",))
     releases.release(cast(Pulumi, engine), "shop")
     assert len(engine.ran) == 1
 
