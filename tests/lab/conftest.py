@@ -160,6 +160,12 @@ def swarm_region(worker_id: str) -> Iterator[Paths]:
 
 
 @pytest.fixture(scope="session")
+def grown_region(worker_id: str) -> Iterator[Paths]:
+    """The region of the hive that becomes a swarm."""
+    yield from _region(f"test-{worker_id}-grown", stack_file=SWARM)
+
+
+@pytest.fixture(scope="session")
 def three(swarm_region: Paths, tmp_path_factory: pytest.TempPathFactory) -> Hive:
     """The servers of Pulumi.swarm.yaml, without certificates; what `echo` asks, and who asks it, on one each.
 
