@@ -117,7 +117,8 @@ def image(one: One, value: object) -> None:
         return
     one.same("image", named)
     mounted = [str(mount.get("target")) for mount in one.data.get("volumes") or () if isinstance(mount, dict)]  # type: ignore[attr-defined]
-    if one.database is None and not one.is_job and databases.is_like(named, mounted):
+    serves = not one.is_job and databases.serves(one.line)
+    if one.database is None and serves and databases.is_like(named, mounted):
         one.told.differs(
             one.at("image"),
             "it is not the official image of a database server, nor known as one built on it, so roles and passwords "

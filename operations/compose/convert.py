@@ -162,7 +162,7 @@ def _environments(scene: Scene, active: Mapping[str, One]) -> None:
         except Wrong as error:
             raise SourceError([Problem(path_of(*one.at("environment", *error.below)), str(error))]) from error
         server = databases.recognised(one.entry.name, one.image, one.environment, held)
-        if server is not None and not one.is_job:
+        if server is not None and not one.is_job and databases.serves(one.line):
             scene.servers[one.entry.name] = server
         for alias in dict.fromkeys(_aliases(one)) if not one.is_job else ():
             first = common.setdefault(alias, one.entry.name)

@@ -25,7 +25,9 @@ _ALIKE = {
 }  # fmt: skip
 _DATA = re.compile(r"/var/lib/(?:postgresql|mysql)(?:/|$)")
 # Words that choose a kind of database in one variable, and are the name of a database in another.
-_KINDS = frozenset({"postgres", "postgresql", "mysql", "mariadb", "pgsql"})
+_KINDS = re.compile(
+    r"(?:pdo_|django\.db\.backends\.)?(?:postgres(?:ql)?|pgsql|mysqli?|mariadb)\d*(?:[_-](?:pgx|psycopg\d?))?", re.IGNORECASE
+)
 _SWITCH = re.compile(r"true|false|yes|no|on|off|none|null|\d+", re.IGNORECASE)  # `BACKUP_DATABASE: "true"`
 _TAKEN = {
     POSTGRES: ("postgres", "template0", "template1", "public", "none", "adminpass"),
@@ -167,7 +169,7 @@ def usable(server: Server, name: str, asker: str) -> str:
 def is_kind(server: Server, variable: str, value: str) -> bool:
     """Whether a variable chooses a kind of database (`KC_DB: postgres`), and does not name one of that name."""
     names = re.search(r"NAME$|DATABASE$|^(?:POSTGRES|PG|MYSQL|MARIADB)", variable, re.IGNORECASE)
-    return value.lower() in _KINDS and (value != server.database or not names)
+    return _KINDS.fullmatch(value) is not None and (value != server.database or not names)
 
 
 def is_switch(value: str) -> bool:
@@ -178,6 +180,16 @@ def is_switch(value: str) -> bool:
 def is_of_database(variable: str) -> bool:
     """Whether a variable is called as one that speaks of a database."""
     return _OF_DATABASE.search(variable) is not None and not _AMONG_OTHERS.search(variable)
+
+
+_DAEMON = re.compile(
+    r"docker-entrypoint\.sh|\b(?:mysqld|mariadbd)\b|(?:^|exec\s+)(?:\S*/)?postgres(?:\s|$)"  # not `-U postgres`
+)
+
+
+def serves(line: str) -> bool:
+    """Whether what an image of a database server runs is that server, and not a client of another one (`pg_dump`)."""
+    return not line or line.startswith("-") or _DAEMON.search(line) is not None
 
 
 def says_password(variable: str) -> bool:
@@ -199,8 +211,13 @@ def says_root(variable: str) -> bool:
     return _rules(variable) and _PASSWORD.search(variable) is not None
 
 
-def is_admin(server: Server, variable: str, value: str) -> bool:
-    """Whether a variable holds the name or the password of a server's administrator, and is called so."""
+def is_admin(server: Server, variable: str, value: str, *, is_alone: bool = False) -> bool:
+    """Whether a variable holds the name or the password of a server's administrator, and is called so.
+
+    `is_alone`: nobody says which database is used. Who logs in to MySQL as root then makes those by itself.
+    """
+    if is_alone and server.engine == MYSQL and server.root:
+        return (says_user(variable) and value == "root") or (says_password(variable) and value == server.root)
     former = server.root if server.engine == MYSQL else server.password
     if says_root(variable):
         return bool(former) and value == former

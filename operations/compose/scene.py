@@ -111,6 +111,12 @@ class One:
         return image if isinstance(image, str) and "build" not in self.data else ""
 
     @property
+    def line(self) -> str:
+        """What it runs, as one text; empty where that is the image's own program."""
+        said = [self.data.get(word) for word in ("entrypoint", "command")]
+        return " ".join(" ".join(map(str, word)) if isinstance(word, list) else str(word or "") for word in said).strip()
+
+    @property
     def database(self) -> Server | None:
         """The database server that it is."""
         return self.scene.servers.get(self.entry.name)

@@ -1,0 +1,82 @@
+"""Database servers in compose files, and who is a client of which: by what its variables are called, and what it runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.compose_kit import converted, entry, refused, variables, verdicts
+from tests.unit.test_compose_published import SERVER, client
+
+
+@pytest.mark.parametrize("kind", ["postgres12", "postgres12_pgx", "pdo_pgsql", "mysqli", "mysql8", "PostgreSQL"])
+def test_a_kind_of_database_with_a_version_or_a_driver_is_no_name_of_one(kind):
+    done = converted(client(DB=kind, DB_HOST="db", DB_USER="shop", DB_PASSWORD="s3cret-pw"))
+    assert entry(done, "web")["db"] == ["db:shop_data"]
+    assert variables(done, "web")["DB"] == kind
+
+
+def test_of_two_servers_with_one_password_each_has_the_variables_that_are_called_as_its_host():
+    second = SERVER.replace("  db:", "  logs:").replace("POSTGRES_USER: shop", "POSTGRES_USER: logger").replace(
+        "POSTGRES_DB: shop-data", "POSTGRES_DB: lines"
+    )  # fmt: skip
+    said = client(
+        DB_HOST="db", DB_USER="shop", DB_PASSWORD="s3cret-pw", DB_NAME="shop-data", LOGS_DB_HOST="logs",
+        LOGS_DB_USER="logger", LOGS_DB_PASSWORD="s3cret-pw", LOGS_DB_NAME="lines",
+    )  # fmt: skip
+    done = converted(said + second)
+    made = variables(done, "web")
+    assert (made["DB_PASSWORD"], made["LOGS_DB_PASSWORD"]) == ("_db^password", "_logs^password")
+    assert (made["DB_NAME"], made["LOGS_DB_NAME"]) == ("shop_data", "lines")
+    assert (made["DB_USER"], made["LOGS_DB_USER"]) == ("shop_data", "lines")
+    assert entry(done, "web")["db"] == ["db:shop_data", "logs:lines"]
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        "entrypoint: [sh, -c, 'while true; do pg_dump -U postgres > /saved/all; sleep 86400; done']",
+        "command: bash -c 'pg_dumpall -h db -U postgres'",
+        "command: [psql, -h, db]",
+    ],
+)
+def test_who_runs_another_program_from_a_database_servers_image_is_a_client(runs):
+    """A dump by the clock was refused, as a server that waits for itself, or lost the variables it logs in by."""
+    saver = f"""
+  saver:
+    image: postgres:17
+    depends_on: [db]
+    environment: {{PGHOST: db, PGUSER: shop, PGPASSWORD: s3cret-pw, POSTGRES_DB: shop-data}}
+    {runs}
+"""
+    done = converted(client(DB_HOST="db", DB_PASSWORD="s3cret-pw") + saver)
+    assert not refused(done)
+    assert entry(done, "saver")["db"] == ["db:shop_data"]
+    assert variables(done, "saver") == {
+        "PGHOST": "$db", "PGUSER": "shop_data", "PGPASSWORD": "_db^password", "POSTGRES_DB": "shop_data",
+    }  # fmt: skip
+    assert "not the official image" not in str(verdicts(done))
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        "command: [postgres, -c, max_connections=200]",
+        "command: -c shared_buffers=256MB",
+        "command: [sh, -c, 'docker-entrypoint.sh postgres -c log_statement=all']",
+        "entrypoint: [bash, -c, 'cp /x /y && exec postgres -c ssl=on']",
+    ],
+)
+def test_who_runs_the_server_with_words_of_its_own_stays_one(runs):
+    done = converted(client(DB_HOST="db", DB_PASSWORD="s3cret-pw") + f"    {runs}\n")
+    assert entry(done, "web")["db"] == ["db:shop_data"]
+
+
+def test_who_logs_in_to_mysql_as_root_and_names_no_database_stays_root():
+    """It makes its databases by itself, under names that stand nowhere."""
+    server = "  db: {image: 'mysql:8', environment: {MYSQL_ROOT_PASSWORD: roots-own-pw}}\n"
+    done = converted(
+        "services:\n  web: {image: x, depends_on: [db], environment: {DB: mysql8, MYSQL_USER: root, MYSQL_PWD: roots-own-pw}}\n"
+        + server
+    )
+    made = variables(done, "web")
+    assert (made["MYSQL_USER"], made["MYSQL_PWD"], made["DB"]) == ("root", "_db^adminpass", "mysql8")
