@@ -171,6 +171,9 @@ def _environments(scene: Scene, active: Mapping[str, One]) -> None:
                     one.at("networks", alias),
                     f"it stands for {first} and {one.entry.name} there, in turn; here for {first}",
                 )
+        for name in [one.service, *_aliases(one)] if not one.is_job else ():
+            for network in _networks(one):  # as Docker answers too: `db.shop_default`
+                common.setdefault(f"{name}.{network}", one.entry.name)
     common |= {service: one.entry.name for service, one in active.items() if not one.is_job}
     for one in active.values():
         hosts = dict(common)
@@ -198,6 +201,16 @@ def _aliases(one: One) -> list[str]:
         found += aliases if isinstance(aliases, list) else []
         found += [said[key] for key in ("ipv4_address", "ipv6_address") if isinstance(said.get(key), str)]
     return [str(name) for name in found]
+
+
+def _networks(one: One) -> list[str]:
+    """The networks that it is on, by the names that Docker has for them."""
+    project = one.scene.project
+    found = []
+    for name in mapping(one.data.get("networks"), "[front]") or ["default"]:
+        known = project.networks.get(name, {})
+        found.append(str(known.get("name") or (name if known.get("external") else f"{project.name}_{name}")))
+    return found
 
 
 def _one(scene: Scene, one: One) -> One:

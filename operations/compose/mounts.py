@@ -175,7 +175,7 @@ def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ..
         _kept(one, path, target, at)
     else:
         bare = re.sub(r"[^A-Za-z0-9]+", "-", spelt(path, folder)).strip("-")
-        name = one.scene.volume_of(bare or one.service, f"folder {path}")
+        name = one.scene.volume_of(bare or one.scene.name_of(one.scene.project.name), f"folder {path}")
         one.entry.put("volumes", [f"{name}:{target}{mode}"], at)
         one.told.becomes(at, f"the volume {name}, which is saved by backups")
         one.scene.copies[name] = spelt(path, folder)

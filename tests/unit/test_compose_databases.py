@@ -157,6 +157,12 @@ services:
         ("mysql:8", "INSERT INTO shop.wares VALUES (1);", "fills a database"),
         ("mariadb:11", 'mariadb -p"$MYSQL_ROOT_PASSWORD" -e "CREATE DATABASE x"', "asks for MYSQL_ROOT_PASSWORD"),
         ("mysql:8", 'echo "GRANT ALL ON ${MYSQL_DATABASE}.* TO x"', "asks for MYSQL_DATABASE"),
+        # By their names, of which there is none yet: the server would end at its first start.
+        ("mysql:8", "CREATE USER reader; GRANT ALL ON `shop`.* TO reader;", "names shop, the first"),
+        ("mysql:8", "USE shop; CREATE USER reader;", "names shop, the first"),
+        ("postgres:16", "CREATE ROLE reader; GRANT CONNECT ON DATABASE shop TO reader;", "names shop, the first"),
+        ("postgres:16", "\\c shop\nCREATE EXTENSION citext;", "names shop, the first"),
+        ("postgres:16", "psql -U postgres -d shop -c 'CREATE EXTENSION citext'", "names shop, the first"),
     ],
 )
 def test_a_first_start_that_would_find_no_database_is_refused_with_what_to_do(image, script, why):
@@ -172,7 +178,9 @@ def test_a_first_start_that_would_find_no_database_is_refused_with_what_to_do(im
     [
         ("postgres:16", "psql -U \"$POSTGRES_USER\" <<SQL\nCREATE ROLE reader PASSWORD 're4derpass';\nSQL\n"),
         ("mysql:8", "CREATE DATABASE IF NOT EXISTS `shop`;\nCREATE USER reader@'%' IDENTIFIED BY 're4derpass';"),
-        ("mysql:8", "CREATE USER `reader`; USE shop; CREATE TABLE wares (id int);"),
+        ("mysql:8", "CREATE DATABASE shop; CREATE USER `reader`; USE shop; CREATE TABLE wares (id int);"),
+        # A comment, a password, and a word of the same letters name no database.
+        ("mysql:8", "# to shop\nCREATE USER reader IDENTIFIED BY 're4derpass'; GRANT ALL ON shops.* TO reader;"),
     ],
 )
 def test_roles_of_a_first_start_are_told_and_their_passwords_stand_nowhere(image, script):
