@@ -14,7 +14,7 @@ from operations.coming.entries import Entry
 from operations.coming.errors import Problem, SourceError, Wrong, mapping, path_of, show
 from operations.coming.files import Files
 from operations.coming.told import Told
-from operations.compose import afterwards, building, databases, grants, guards, hush, keys, mounts, sites, surroundings
+from operations.compose import afterwards, building, databases, grants, guards, hush, keeping, keys, mounts, sites, surroundings
 from operations.compose.checking import check
 from operations.compose.companions import companions
 from operations.compose.project import Project
@@ -235,6 +235,7 @@ def _one(scene: Scene, one: One) -> One:
             scene.told.cannot(one.at(key), "; ".join(problem.message for problem in error.problems))
     if "ports" not in one.data:
         sites.by_words(one)
+    keeping.settle(one)
     building.settle(one)
     surroundings.reach(one)
     if one.is_job and one.service in scene.project.optional and not _waits(scene, one.service):

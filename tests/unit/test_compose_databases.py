@@ -195,7 +195,7 @@ def test_a_folder_of_a_first_start_is_one_of_files_and_no_empty_volume():
     files = {"compose.yaml": FIRST.format(image="mysql:8", file=""), "first/a.sql": "CREATE USER reader;"}
     done = converted(files)
     assert entry(done, "db")["files"] == {"/docker-entrypoint-initdb.d": {"from": "config/shop/first"}}
-    assert "volumes" not in entry(done, "db")
+    assert entry(done, "db")["volumes"] == ["db-var-lib-mysql:/var/lib/mysql"]
     assert any("copy first to config/shop/first" in step for step in done.told.todo)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.unit.compose_kit import converted, entry, refused, variables, verdicts
@@ -80,3 +82,71 @@ def test_who_logs_in_to_mysql_as_root_and_names_no_database_stays_root():
     )
     made = variables(done, "web")
     assert (made["MYSQL_USER"], made["MYSQL_PWD"], made["DB"]) == ("root", "_db^adminpass", "mysql8")
+
+
+def kept(image, mounts="[]", **said):
+    said = {"POSTGRES_PASSWORD": "s3cret-pw", "MYSQL_ROOT_PASSWORD": "s3cret-pw", **said}
+    done = converted(f"services: {{db: {{image: '{image}', volumes: {mounts}, environment: {json.dumps(said)}}}}}\nvolumes: {{d: }}")
+    return done, entry(done, "db").get("volumes")
+
+
+@pytest.mark.parametrize(
+    ("image", "volume"),
+    [
+        ("postgres:16-alpine", "db-var-lib-postgresql-data:/var/lib/postgresql/data"),
+        ("postgres:18", "db-var-lib-postgresql:/var/lib/postgresql"),
+        ("postgres", "db-var-lib-postgresql:/var/lib/postgresql"),
+        ("mariadb:11", "db-var-lib-mysql:/var/lib/mysql"),
+        ("pgvector/pgvector:pg17", "db-var-lib-postgresql-data:/var/lib/postgresql/data"),
+        ("mongo:7", "db-data-db:/data/db"),
+        ("redis:7", None),
+        ("linuxserver/mariadb:11", None),
+    ],
+)
+def test_a_database_without_a_volume_gets_one_since_a_new_container_would_begin_empty(image, volume):
+    done, volumes = kept(image)
+    assert volumes == (volume and [volume])
+    assert ("services.db.volumes" in verdicts(done)) is (volume is not None)
+
+
+@pytest.mark.parametrize(
+    ("image", "mounts"),
+    [
+        ("postgres:16", "['d:/var/lib/postgresql/data']"),
+        ("postgres:18", "['d:/var/lib/postgresql']"),
+        ("mysql:8", "['d:/var/lib/mysql']"),
+        ("mongo:7", "['d:/data']"),
+    ],
+)
+def test_data_that_have_a_volume_stay_there(image, mounts):
+    done, volumes = kept(image, mounts)
+    assert [mount.partition(":")[2] for mount in volumes] == [mounts[4:-2]]
+    assert not refused(done)
+
+
+def test_data_in_memory_or_elsewhere_get_no_volume():
+    done = converted("services: {db: {image: 'mysql:8', tmpfs: [/var/lib/mysql], environment: {MYSQL_ROOT_PASSWORD: s3cret-pw}}}")
+    assert "volumes" not in entry(done, "db")
+    _, volumes = kept("postgres:16", "['d:/srv']", PGDATA="/srv/pg")
+    assert [mount.partition(":")[2] for mount in volumes] == ["/srv"]
+
+
+def test_a_volume_around_that_of_the_image_is_mounted_where_the_data_lie():
+    """PostgreSQL before 18: the image's own volume without a name would lie within it, and be another one each time."""
+    done, volumes = kept("postgres:15", "['d:/var/lib/postgresql']")
+    assert [mount.partition(":")[2] for mount in volumes] == ["/var/lib/postgresql/data"]
+    assert "without a name" in verdicts(done)["services.db.volumes[0]"][1]
+    assert entry(done, "db")["user"] == "999:999"
+
+
+@pytest.mark.parametrize(
+    ("image", "remedy"),
+    [("postgres:18-alpine", "mount it at /var/lib/postgresql"), ("postgres", "image: postgres:17"), ("postgres:latest", "17"),
+     ("postgres:alpine", "name the version")],
+)  # fmt: skip
+def test_what_the_image_does_not_start_with_is_refused(image, remedy):
+    """PostgreSQL 18 and later ends when a volume lies where the data of those before lay."""
+    done, _ = kept(image, "['d:/var/lib/postgresql/data']")
+    assert remedy in refused(done)["services.db.volumes[0]"]
+    done, _ = kept(image, "['d:/var/lib/postgresql/data']", PGDATA="/var/lib/postgresql/data/own")
+    assert not refused(done)
