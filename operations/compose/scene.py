@@ -51,6 +51,9 @@ class Scene:
     )  # what services mount of this machine; whether one writes there
     volumes: dict[str, str] = field(default_factory=dict)  # what each volume holds, by its name here
     sites: dict[str, str] = field(default_factory=dict)  # application by domain
+    behind: dict[str, tuple[str, str]] = field(
+        default_factory=dict
+    )  # services with no way of their own: their domain, and the variable that says it
     used: dict[str, set[str]] = field(default_factory=dict)  # names of databases, by server
     middlewares: Parts = field(default_factory=dict)  # of Traefik, which any service may name
     middlewares_met: set[Path] = field(default_factory=set)  # where those are said that a site goes by
