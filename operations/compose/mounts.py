@@ -268,6 +268,7 @@ def referred(one: One, text: str, at: tuple[str | int, ...]) -> str:
             one.told.differs((*at, host), f"it is called {one.client.hosts[host]} now, and so in that file")
     parts = hosts.referred(text, one.client.others)
     one.client.met |= {part.name for part in parts if isinstance(part, AppRef)}
+    mounted.listed(one, text, path_of(*at))
     return content(parts)
 
 

@@ -24,7 +24,7 @@ _OWN_NAME = re.compile(
     re.IGNORECASE,
 )
 # Those by which it is told of somebody else's.
-_ANOTHERS = re.compile(
+ANOTHERS = re.compile(
     r"(?:^|_)(?:REV|SMTP|MAIL|IMAP|POP3?|DB|DATABASE|REDIS|LDAP|AUTH|OIDC|OAUTH|SSO|S3|TURN|STUN|REMOTE|UPSTREAM|NAME)_",
     re.IGNORECASE,
 )
@@ -213,7 +213,7 @@ def _domains(one: One) -> tuple[list[str], str]:
 def _own(one: One) -> tuple[str, str]:
     """The domain under which a program is told that visitors reach it, and the variable that says so."""
     for name, value in one.environment.items():
-        is_own = _OWN_NAME.fullmatch(name) and not _ANOTHERS.search(name)
+        is_own = _OWN_NAME.fullmatch(name) and not ANOTHERS.search(name)
         match = _DOMAIN.fullmatch(value) if is_own else None
         if match and match[1].lower() not in one.scene.sites:
             return match[1].lower().removeprefix("www."), name

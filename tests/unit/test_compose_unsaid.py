@@ -158,3 +158,48 @@ def test_who_has_a_port_of_its_own_keeps_its_domain():
     assert entry(done, "caddy")["env"]["domains"] == ["caddy.example.com"]
     done = converted(FRONT.format(ports="ports: ['127.0.0.1:3001:3001'],"), domains={"api": "api.test.org"})
     assert entry(done, "api")["env"]["domains"] == ["api.test.org"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_told"),
+    [
+        ("SITE_DOMAIN", "localhost:8080", True),
+        ("SOCKETS_URL", "ws://localhost:8080/ws", True),
+        ("CORS_ORIGINS", "http://127.0.0.1:3000,http://localhost:8080", True),
+        ("N8N_EDITOR_BASE_URL", "http://192.168.1.7:8080", True),
+        ("ALLOWED_HOSTS", "localhost,127.0.0.1,api", True),
+        ("CMD_DOMAIN", "localhost", True),
+        ("HOST", "localhost", True),
+        # What it listens at, another program's, and another machine.
+        ("LISTEN", "0.0.0.0:8080", False),
+        ("HTTP_BIND", "127.0.0.1:8080", False),
+        ("SMTP_HOST", "localhost", False),
+        ("REDIS_HOST", "localhost", False),
+        ("NO_PROXY", "localhost,127.0.0.1", False),
+        ("API", "http://localhost:9999", False),
+        ("NEAR", "my-localhost:8080", False),
+    ],
+)
+def test_the_address_at_which_a_site_was_tried_is_told_however_it_is_written(name, value, is_told):
+    done = converted(f"services: {{web: {{image: x, ports: ['8080:80'], environment: {{{name}: {json.dumps(value)}}}}}}}")
+    said = [words for path, (_, words) in verdicts(done).items() if path == f"services.web.environment.{name}"]
+    assert any("visitors come to https://web.example.com here" in words for words in said) is is_told
+
+
+def test_services_in_a_list_of_a_configuration_are_told():
+    """They gossip with one another, and nobody reaches whom nobody names."""
+    files = {
+        "compose.yaml": "services: {reader: {image: x, volumes: ['./a.yml:/a.yml:ro']}, writer: {image: x}, back: {image: y}}",
+        "a.yml": "members: [\"reader\", 'writer']\nmore:\n  - back\nlevel: writer\n",
+    }
+    done = converted(files)
+    assert "see whether writer, back in services.reader.volumes[0] are hosts" in todo(done)
+    assert "write reach: [back, writer]" in todo(done)
+    assert "are hosts" not in todo(converted({**files, "a.yml": "url: http://writer:1\nlist: [writer]\nlevel: back\n"}))
+
+
+def test_a_first_role_that_was_a_superuser_is_told():
+    done = converted(client(DB_HOST="db", DB_USER="shop", DB_PASSWORD="s3cret-pw"))
+    assert "its role was a superuser" in str(done.told.verdicts)
+    mysql = "services: {web: {image: x, depends_on: [db]}, db: {image: mysql, environment: {MYSQL_ROOT_PASSWORD: s3cret-pw}}}"
+    assert "superuser" not in str(converted(mysql).told.verdicts)
