@@ -203,3 +203,9 @@ def test_a_first_role_that_was_a_superuser_is_told():
     assert "its role was a superuser" in str(done.told.verdicts)
     mysql = "services: {web: {image: x, depends_on: [db]}, db: {image: mysql, environment: {MYSQL_ROOT_PASSWORD: s3cret-pw}}}"
     assert "superuser" not in str(converted(mysql).told.verdicts)
+
+
+@pytest.mark.parametrize(("hook", "remedy"), [("post_start", "this one in its depends_on"), ("pre_stop", "at the signal")])
+def test_what_is_run_in_a_container_later_is_refused_with_what_can_be_done(hook, remedy):
+    done = converted(f"services: {{web: {{image: x, {hook}: [{{command: fill}}]}}}}")
+    assert remedy in refused(done)[f"services.web.{hook}"]
