@@ -61,8 +61,8 @@ def _meant(name: str, value: str, known: Mapping[str, str]) -> str:
 
 def _names_this_machine(name: str, value: str) -> bool:
     """Whether a variable says by which names visitors come, and this machine's is one."""
-    is_own = _NAMES_HOSTS.search(name) and not sites.ANOTHERS.search(name)
-    return bool(is_own) and "localhost" in re.findall(r"[\w.:-]+", value)
+    is_own = _NAMES_HOSTS.search(name) or sites.OWN_NAME.fullmatch(name)
+    return bool(is_own) and not sites.ANOTHERS.search(name) and "localhost" in re.findall(r"[\w.:-]+", value)
 
 
 def _tried(one: One) -> Iterator[tuple[str, str]]:
@@ -82,7 +82,7 @@ def unnamed(scene: Scene, made: Sequence[One]) -> None:
         if not server.database or name in scene.used:
             continue
         for one in made:
-            if name in one.client.linked | one.client.met and name != one.entry.name:
+            if name in (one.client.linked | one.client.met) - one.client.nameless and name != one.entry.name:
                 database = server.called.setdefault(
                     server.database, databases.usable(server, server.database, one.entry.name)
                 )
@@ -98,6 +98,14 @@ def unnamed(scene: Scene, made: Sequence[One]) -> None:
 def unused(scene: Scene, made: Sequence[One]) -> None:
     """Tell of those whom nobody names, and who may be known by name within other images: databases, and all others."""
     for name, server in scene.servers.items():
+        rulers = [one.entry.name for one in made if name in one.client.nameless]
+        for ruler in rulers:
+            scene.told.do(
+                f'write db: ["{name}:NAME"] at {ruler} for each database that it makes in {name}, so that make copy can '
+                "bring it over: it names none in the compose file, and logs in as the administrator, as it did"
+            )
+        if rulers:
+            continue
         if name not in scene.used:
             first = databases.usable(server, server.database or name, name)
             scene.told.do(

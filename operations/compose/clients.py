@@ -42,7 +42,7 @@ class Uses:
     _holding: dict[str, set[str]] = field(default_factory=dict)  # variables that hold a server's password, by server
     _calling: dict[str, set[str]] = field(default_factory=dict)  # and its role
     met: set[str] = field(default_factory=set)  # applications that its values refer to
-    nameless: set[str] = field(default_factory=set)  # servers of which nobody names a database
+    nameless: set[str] = field(default_factory=set)  # servers that it rules, and names no database of
     _owners: dict[str, str] = field(default_factory=dict)  # server by how the variables begin that speak of it
 
     @property
@@ -113,7 +113,9 @@ class Uses:
             # Where one of them is that which the server was told of, the others are something else.
             said = [server.database] if server.database in meant_here.values() else list(meant_here.values())
             first, *further = named.get(app) or [said[0] if said else ""]
-            self.nameless |= set() if first or server.database else {app}
+            if server.is_untold and not first and self._rules(server, environment):
+                self.nameless.add(app)
+                continue
             wish = first or server.database or self.app
             # Whoever else uses it has to find the same one.
             self.uses[app] = server.called.setdefault(wish, databases.usable(server, wish, self.app))
@@ -124,6 +126,16 @@ class Uses:
             if alone:
                 meant = {wish, *further}
                 self.second |= {name: value for name, value in own.items() if value not in meant}
+
+    def _rules(self, server: Server, environment: Mapping[str, str]) -> bool:
+        """Whether it logs in as a server's administrator, as which it makes databases by itself."""
+        former = server.root if server.engine == databases.MYSQL else server.password
+        logins = access.logins(list(environment.values()))
+        said = {(value, name) for name, value in environment.items()}
+        users = {value for value, name in said if databases.says_user(name)} | {user for user, _ in logins}
+        passwords = {value for value, name in said if databases.says_password(name)} | {word for _, word in logins}
+        is_admin = server.admin in users or (not users and server.user == server.admin)
+        return bool(former) and is_admin and former in passwords
 
     def host_of(self, value: str) -> str:
         return self.hosts.get(value.partition(":")[0], "") or next(

@@ -72,6 +72,7 @@ class Server:
     root: str = field(default="", repr=False)  # of MySQL's administrator
     secrets: frozenset[str] = frozenset()  # names of secrets that hold its passwords
     names: frozenset[str] = frozenset()  # names of secrets that hold the name of its first role or database
+    is_untold: bool = False  # of the name of its first database, which is that of its role
     called: dict[str, str] = field(default_factory=dict)  # name of a database here, by the one that it had
 
     @property
@@ -123,10 +124,11 @@ def recognised(
         return given or next((text for name in files(what) if (text := texts.get(name, "").strip())), "")
 
     user = said("user") or ("postgres" if engine == POSTGRES else "")
-    database = said("database") or (user if engine == POSTGRES else "")
+    told = said("database")
+    database = told or (user if engine == POSTGRES else "")
     return Server(
         app, engine, image, user, database, said("password"), said("root"), files("password", "root"),
-        files("user", "database"),
+        files("user", "database"), not told,
     )  # fmt: skip
 
 
@@ -214,11 +216,11 @@ def says_root(variable: str) -> bool:
 def is_admin(server: Server, variable: str, value: str, *, is_alone: bool = False) -> bool:
     """Whether a variable holds the name or the password of a server's administrator, and is called so.
 
-    `is_alone`: nobody says which database is used. Who logs in to MySQL as root then makes those by itself.
+    `is_alone`: it names no database of its own, so that its variables need not speak of an administrator.
     """
-    if is_alone and server.engine == MYSQL and server.root:
-        return (says_user(variable) and value == "root") or (says_password(variable) and value == server.root)
     former = server.root if server.engine == MYSQL else server.password
+    if is_alone and (says_user(variable) or says_password(variable)):
+        return value in (server.admin, former)
     if says_root(variable):
         return bool(former) and value == former
     is_name = _rules(variable) and _USER.search(variable) is not None

@@ -107,7 +107,7 @@ def _found(one: One, word: str, words: Sequence[str], said: Collection[str]) -> 
             if app in one.client.uses:
                 database = one.client.uses[app] if one.client.more.get(app) else None
                 known[value] = SecretRef(app, database, "password")
-            elif value in line:
+            elif value in line and value not in said:
                 at = one.entry.source_of((word,)) or one.at(word)
                 one.told.cannot(at, f"the password of {app}, which is a generated one now, {WOULD_STAND}")
                 return []

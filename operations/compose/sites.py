@@ -18,7 +18,7 @@ from operations.compose.scene import One, Scene
 _PROXY = "its proxy's words"
 PROXIES = re.compile(r"traefik\.|caddy(?:_\d+)?(?:\.|$)", re.IGNORECASE)
 # Variables by which a program is told under which name visitors reach it.
-_OWN_NAME = re.compile(
+OWN_NAME = re.compile(
     r"(?:\w+__)?(?:(?:BASE|SITE|APP|PUBLIC|ROOT|EXTERNAL|SERVER|PAPERLESS|SELF)_URL|URL|DOMAIN|LOCAL_DOMAIN|"
     r"DOMAIN_?NAME|(?:\w+_)?MAIN_DOMAIN|SERVER_NAME|FQDN|KC_HOSTNAME|(?:\w+_)?(?:SITE_?|ROOT_)URL|(?:\w+_)?(?:SITE|SERVER|APP)_(?:DOMAIN|HOST))",
     re.IGNORECASE,
@@ -213,7 +213,7 @@ def _domains(one: One) -> tuple[list[str], str]:
 def _own(one: One) -> tuple[str, str]:
     """The domain under which a program is told that visitors reach it, and the variable that says so."""
     for name, value in one.environment.items():
-        is_own = _OWN_NAME.fullmatch(name) and not ANOTHERS.search(name)
+        is_own = OWN_NAME.fullmatch(name) and not ANOTHERS.search(name)
         match = _DOMAIN.fullmatch(value) if is_own else None
         if match and match[1].lower() not in one.scene.sites:
             return match[1].lower().removeprefix("www."), name

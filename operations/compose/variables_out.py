@@ -37,10 +37,12 @@ class Client(Uses):
             # Whoever logs in by a URL needs no word for its password, but one that speaks of the database.
             self._holding[app] = {name for name in held if databases.is_of_database(name) or app not in self.spoken}
             self._calling[app] = databases.nearest(environment, {server.user, *admins}, databases.says_user)
+        for app in {*self.uses, *self.nameless}:
+            alone = app in self.nameless
             self.ruling |= {
                 name: app
                 for name, value in environment.items()
-                if databases.is_admin(server, name, value, is_alone=app in self.nameless)
+                if databases.is_admin(self.servers[app], name, value, is_alone=alone) and self.owner(name) in (None, app)
             }
         return {name: self._value(name, value) for name, value in environment.items()}
 
@@ -101,6 +103,10 @@ class Client(Uses):
                 self.met.add(app)
             if app in self.uses:
                 replaced += self._in_url(name, match, str(app))
+            elif app in self.nameless and match["password"]:
+                self.ruling[name] = str(app)
+                replaced.append((*match.span("user"), self.servers[str(app)].admin))
+                replaced.append((*match.span("password"), SecretRef(str(app), None, "adminpass")))
             elif match["password"]:
                 replaced.append((*match.span("password"), self._secret(name, unquote(match["password"]))))
             replaced += self._behind(name, value, match.end(), str(app))
@@ -116,6 +122,8 @@ class Client(Uses):
         if match["user"] is not None:
             # Without a role, `postgres://:@db`, there is none to be called otherwise.
             made.append((*match.span("user"), self._called(name, match["user"] or database, database)))
+            if match["user"] and match["password"] is None:  # who was trusted there has a password here
+                made += [(match.end("user"), match.end("user"), part) for part in (":", self._password(app, database))]
         if match["password"] is not None:
             made.append((*match.span("password"), self._password(app, database)))
         if match["path"] is not None:

@@ -126,7 +126,7 @@ def test_a_variable_that_chooses_a_kind_of_database_keeps_it():
 def test_only_the_official_images_and_those_built_on_them_are_taken_for_such_database_servers(image, is_server):
     kind = "MYSQL_ROOT" if "mysql" in image or "mariadb" in image else "POSTGRES"
     done = converted(
-        f"services: {{web: {{image: x, environment: {{DB_HOST: db, DB_PASSWORD: s3cretpw}}}}, "
+        f"services: {{web: {{image: x, environment: {{DB_HOST: db, DB_NAME: a, DB_PASSWORD: s3cretpw}}}}, "
         f"db: {{image: '{image}', volumes: [/config], environment: {{{kind}_PASSWORD: s3cretpw}}}}}}"
     )
     assert refused(done) == {}

@@ -175,6 +175,13 @@ def test_a_password_in_a_url_of_a_command_is_one():
     assert service(done)["environment"]["DB_PASSWORD"] == "_db^password"
 
 
+def test_what_an_option_says_is_no_password_of_a_database_that_is_called_alike():
+    server = "  db: {image: 'postgres:16', environment: {POSTGRES_PASSWORD: shop_hosted}}\n"
+    made = entry(done := one("typesense/typesense", command="--data-dir /d --api-key=shop_hosted", stack=server), "it")
+    assert refused(done) == {}
+    assert made["environment"] == {"TYPESENSE_API_KEY": "_secrets^it_api_key"}
+
+
 def test_a_password_in_a_url_of_a_health_command_is_one():
     done = one("x", healthcheck="{test: 'ask http://root:hush-99@localhost/'}")
     assert entry(done, "it")["health"]["test"][1] == 'ask http://root:"$IT_ROOT_PASSWORD"@localhost/'

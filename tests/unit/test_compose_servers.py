@@ -73,15 +73,61 @@ def test_who_runs_the_server_with_words_of_its_own_stays_one(runs):
     assert entry(done, "web")["db"] == ["db:shop_data"]
 
 
-def test_who_logs_in_to_mysql_as_root_and_names_no_database_stays_root():
-    """It makes its databases by itself, under names that stand nowhere."""
-    server = "  db: {image: 'mysql:8', environment: {MYSQL_ROOT_PASSWORD: roots-own-pw}}\n"
+def ruler(server, **said):
     done = converted(
-        "services:\n  web: {image: x, depends_on: [db], environment: {DB: mysql8, MYSQL_USER: root, MYSQL_PWD: roots-own-pw}}\n"
-        + server
+        f"services:\n  web: {{image: x, depends_on: [db], environment: {json.dumps(said)}}}\n"
+        f"  db: {{image: {server[0]}, volumes: ['d:/var/lib/mysql', 'e:/var/lib/postgresql'], environment: {json.dumps(server[1])}}}\n"
+        "volumes: {d: , e: }\n"
     )
-    made = variables(done, "web")
-    assert (made["MYSQL_USER"], made["MYSQL_PWD"], made["DB"]) == ("root", "_db^adminpass", "mysql8")
+    assert not refused(done)
+    return done, variables(done, "web")
+
+
+ROOT = ("mysql:8", {"MYSQL_ROOT_PASSWORD": "admins-own-pw"})
+POSTGRES = ("postgres:18", {"POSTGRES_PASSWORD": "admins-own-pw"})
+
+
+@pytest.mark.parametrize(
+    ("server", "said", "made"),
+    [
+        (ROOT, {"DB": "mysql8", "MYSQL_USER": "root", "MYSQL_PWD": "admins-own-pw"},
+         {"DB": "mysql8", "MYSQL_USER": "root", "MYSQL_PWD": "_db^adminpass"}),
+        (POSTGRES, {"POSTGRES_USER": "postgres", "POSTGRES_PASSWORD": "admins-own-pw", "POSTGRES_IP": "db"},
+         {"POSTGRES_USER": "postgres", "POSTGRES_PASSWORD": "_db^adminpass", "POSTGRES_IP": "db"}),
+        (POSTGRES, {"URL": "postgresql://postgres:admins-own-pw@db"},
+         {"URL": "postgresql://postgres:${_db^adminpass}@${$db}"}),
+    ],
+)  # fmt: skip
+def test_who_logs_in_as_administrator_and_names_no_database_stays_that(server, said, made):
+    """It makes its databases by itself, under names that stand nowhere: another role may not."""
+    done, found = ruler(server, **said)
+    assert found == made
+    assert "db" not in entry(done, "web")
+    assert entry(done, "web")["after"] == ["db"]
+    assert any('write db: ["db:NAME"] at web for each database' in step for step in done.told.todo)
+    assert not any("no job makes a role" in step or "make copy WHAT" in step for step in done.told.todo)
+
+
+@pytest.mark.parametrize(
+    ("server", "said"),
+    [
+        (POSTGRES, {"PGUSER": "postgres", "PGPASSWORD": "admins-own-pw", "PGDATABASE": "wares"}),
+        (POSTGRES, {"URL": "postgresql://postgres:admins-own-pw@db/wares"}),
+        (ROOT, {"DB_USER": "root", "DB_PASSWORD": "admins-own-pw", "DB_NAME": "wares"}),
+    ],
+)
+def test_who_names_its_database_gets_a_role_of_its_own(server, said):
+    done, found = ruler(server, **said)
+    assert entry(done, "web")["db"] == ["db:wares"]
+    assert "adminpass" not in str(found)
+
+
+def test_a_url_of_one_who_was_trusted_without_a_password_gets_one():
+    done, found = ruler(
+        ("postgres:18", {"POSTGRES_HOST_AUTH_METHOD": "trust", "POSTGRES_DB": "planks"}), URL="postgresql://postgres@db/planks"
+    )
+    assert found["URL"] == "postgresql://planks:${_db^password}@${$db}/planks"
+    assert not any("put the generated password" in step for step in done.told.todo)
 
 
 def kept(image, mounts="[]", **said):

@@ -170,6 +170,7 @@ def test_who_has_a_port_of_its_own_keeps_its_domain():
         ("ALLOWED_HOSTS", "localhost,127.0.0.1,api", True),
         ("CMD_DOMAIN", "localhost", True),
         ("HOST", "localhost", True),
+        ("APP_URL", "http://localhost", True),
         # What it listens at, another program's, and another machine.
         ("LISTEN", "0.0.0.0:8080", False),
         ("HTTP_BIND", "127.0.0.1:8080", False),
