@@ -43,6 +43,15 @@ def places(text: str, hosts: Mapping[str, str]) -> Iterator[Place]:
             yield Place(match.start(), match.end(), hosts[match[0]])
 
 
+def listed(text: str, hosts: Mapping[str, str]) -> dict[str, str]:
+    """The names of `hosts` that are items of lists in a configuration, `members: [read, write]`, and may be hosts there
+    or plain words: the application by each.
+    """
+    names = "|".join(re.escape(name) for name in sorted(hosts, key=len, reverse=True))
+    items = rf"(?m)(?:^[ \t]*-[ \t]+|[\[,][ \t]*)([\"']?)({names})\1[ \t]*(?=$|[,\]#])"
+    return {match[2]: hosts[match[2]] for match in re.finditer(items, text)} if hosts else {}
+
+
 def referred(text: str, hosts: Mapping[str, str]) -> Parts:
     """Return the text with a reference wherever a host stands."""
     parts: Parts = []

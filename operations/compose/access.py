@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 URL = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)"
@@ -36,3 +36,9 @@ def behind(text: str, at: int) -> Iterator[re.Match[str]]:
         return iter(())
     following = ANOTHER.search(text, at, found.end())
     return QUERY.finditer(text, at, following.start() if following else found.end())
+
+
+def logins(words: Sequence[str]) -> list[tuple[str, str]]:
+    """User and password of the URLs in a command, where they stand there as they are."""
+    found = [match for word in words for match in URL.finditer(word)]
+    return [(match["user"], match["password"]) for match in found if match["password"] and "$" not in match["password"]]

@@ -10,14 +10,21 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from operations.coming.errors import mapping
-from operations.compose import databases, limits
+from operations.compose import databases, limits, sites
 from operations.compose.scene import One, Scene
 
 # Of an application that is there already: it asks, and is asked for nothing.
 _WORKER = re.compile(
     r"work|cron|schedul|queue|beat|clock|backup|migrat|init|seed|sidekiq|housekeep|jobs?$", re.IGNORECASE
 )
-_TRIED = re.compile(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?::(\d+))?(?:/.*)?")
+# This machine or its network, as visitors wrote it to try a site: with a number, or a scheme.
+_TRIED = re.compile(
+    r"(?:(?P<scheme>https?|wss?)://)?(?<![\w.-])(?:localhost|0\.0\.0\.0|(?:127|10)(?:\.\d+){3}|192\.168(?:\.\d+){2})"
+    r"(?::(?P<port>\d+))?(?![\w.:-])"
+)
+# Names of visitors' hosts, which a program compares with; and what it listens at itself.
+_NAMES_HOSTS = re.compile(r"(?:^|_)(?:HOSTS|DOMAINS?|ORIGINS?)$|^(?:APP_?|SITE_?)?HOST$", re.IGNORECASE)
+_LISTENS = re.compile(r"LISTEN|BIND|ADDR", re.IGNORECASE)
 
 
 def ended(made: Sequence[One]) -> None:
@@ -31,14 +38,31 @@ def ended(made: Sequence[One]) -> None:
 def addresses(made: Sequence[One]) -> None:
     """Tell of variables that hold the address at which a site was tried: visitors come to its domain here."""
     known = {port: domain for one in made for port, domain in _tried(one)}
+    only = next(iter(known.values())) if len(set(known.values())) == 1 else ""
     for one in made:
+        mine = next((domain for _, domain in _tried(one)), only)
         for name, value in one.environment.items():
-            match = _TRIED.fullmatch(value)
-            if match and (domain := known.get(match[1] or "80")):
+            if domain := _meant(name, value, known) or (mine if _names_this_machine(name, value) else ""):
                 where = "environment" if name in mapping(one.data.get("environment"), "{NAME: value}") else "env_file"
                 one.told.differs(
                     one.at(where, name), f"visitors come to https://{domain} here; if it is that address, write it so"
                 )
+
+
+def _meant(name: str, value: str, known: Mapping[str, str]) -> str:
+    """The domain of the site that a value leads to by the port where it was tried."""
+    for match in _TRIED.finditer(value):
+        port = match["port"] or {"http": "80", "ws": "80", "https": "443", "wss": "443"}.get(match["scheme"] or "", "")
+        is_meant = match["scheme"] or not (_LISTENS.search(name) or match[0].startswith("0."))
+        if port in known and is_meant:
+            return known[port]
+    return ""
+
+
+def _names_this_machine(name: str, value: str) -> bool:
+    """Whether a variable says by which names visitors come, and this machine's is one."""
+    is_own = _NAMES_HOSTS.search(name) or sites.OWN_NAME.fullmatch(name)
+    return bool(is_own) and not sites.ANOTHERS.search(name) and "localhost" in re.findall(r"[\w.:-]+", value)
 
 
 def _tried(one: One) -> Iterator[tuple[str, str]]:
@@ -58,7 +82,7 @@ def unnamed(scene: Scene, made: Sequence[One]) -> None:
         if not server.database or name in scene.used:
             continue
         for one in made:
-            if name in one.client.linked | one.client.met and name != one.entry.name:
+            if name in (one.client.linked | one.client.met) - one.client.nameless and name != one.entry.name:
                 database = server.called.setdefault(
                     server.database, databases.usable(server, server.database, one.entry.name)
                 )
@@ -74,11 +98,27 @@ def unnamed(scene: Scene, made: Sequence[One]) -> None:
 def unused(scene: Scene, made: Sequence[One]) -> None:
     """Tell of those whom nobody names, and who may be known by name within other images: databases, and all others."""
     for name, server in scene.servers.items():
+        rulers = [one.entry.name for one in made if name in one.client.nameless]
+        for ruler in rulers:
+            scene.told.do(
+                f'write db: ["{name}:NAME"] at {ruler} for each database that it makes in {name}, so that make copy can '
+                "bring it over: it names none in the compose file, and logs in as the administrator, as it did"
+            )
+        if rulers:
+            continue
         if name not in scene.used:
             first = databases.usable(server, server.database or name, name)
             scene.told.do(
                 f'write db: ["{name}:{first}"] at whoever uses {name}: nobody says so here, and until somebody does no '
                 "job makes a role or a database in it"
+            )
+        elif server.engine == databases.POSTGRES:
+            one = next(one for one in made if one.entry.name == name)
+            said = mapping(one.data.get("environment"), "{NAME: value}")
+            scene.told.differs(
+                one.at("environment", "POSTGRES_USER") if "POSTGRES_USER" in said else one.at("image"),
+                "its role was a superuser, and those who log in here own a database each, and no more: whoever makes extensions "
+                "that need one (PostGIS, vector), roles or further databases has it done by hand (docs/databases.md)",
             )
     named = {app for one in made for app in one.client.met | one.client.linked | set(one.client.uses)}
     alone = [
@@ -178,7 +218,9 @@ def unreached(scene: Scene, made: Sequence[One]) -> None:
     waiting = [one for one in made if not one.is_job and one.database is None]
     is_open = scene.sites or any("ports" in one.entry.settings for one in made)
     if waiting and not is_open and not any("ports" in one.data for one in waiting):
-        name = next((one.service for one in waiting if "expose" in one.data), waiting[0].service)
+        named = {app for one in made for app in one.client.met | one.client.linked}
+        fitting = sorted(waiting, key=lambda one: ("expose" not in one.data, one.entry.name in named))
+        name = fitting[0].service
         scene.told.do(
             "see whether anybody outside comes to one of them: no port is published, and nothing here is a site; where "
             f"a proxy led there, convert again with --domain {name}=DOMAIN, and its port in expose"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from operations.coming.errors import Wrong, mapping, show, text, texts
 from operations.coming.files import spelt
-from operations.compose import databases
+from operations.compose import databases, keeping
 from operations.compose.reading import Data
 from operations.compose.scene import One
 from settings.checks.images import USERS, starts_daemon
@@ -32,18 +32,6 @@ _OVER_ALL = {
     "SYS_BOOT": "restart the server",
     "DAC_READ_SEARCH": "read every file of the server",
 }
-# The folders that official images have for their data, which a new volume becomes a copy of, with their owner.
-_POSTGRES = ("/var/lib/postgresql", "/var/lib/postgresql/data")
-_WITHOUT_DATA = 18  # the first PostgreSQL whose image has no folder data
-_MYSQL = ("/var/lib/mysql",)
-_REDIS = ("/data",)
-_FOLDERS = {
-    "postgres": _POSTGRES, "postgis": _POSTGRES, "pgvector": _POSTGRES, "mariadb": _MYSQL, "mysql": _MYSQL,
-    "mongo": ("/data/db", "/data/configdb"), "redis": _REDIS, "valkey": _REDIS, "rabbitmq": ("/var/lib/rabbitmq",),
-    "clickhouse-server": ("/var/lib/clickhouse", "/var/log/clickhouse-server"), "couchdb": ("/opt/couchdb/data",),
-    "cassandra": ("/var/lib/cassandra",), "neo4j": ("/data", "/logs"), "timescaledb": _POSTGRES,
-    "timescaledb-ha": ("/home/postgres/pgdata", "/home/postgres/pgdata/data"),
-}  # fmt: skip
 # As whom images run that are built on PostgreSQL's otherwise than on Debian, whatever their tags say: on Alpine, and on
 # Ubuntu with a user of its own.
 _OTHERWISE = {"timescaledb": USERS["postgres"][1], "timescaledb-ha": "1000:1000"}
@@ -117,7 +105,8 @@ def image(one: One, value: object) -> None:
         return
     one.same("image", named)
     mounted = [str(mount.get("target")) for mount in one.data.get("volumes") or () if isinstance(mount, dict)]  # type: ignore[attr-defined]
-    if one.database is None and not one.is_job and databases.is_like(named, mounted):
+    serves = not one.is_job and databases.serves(one.line)
+    if one.database is None and serves and databases.is_like(named, mounted):
         one.told.differs(
             one.at("image"),
             "it is not the official image of a database server, nor known as one built on it, so roles and passwords "
@@ -249,20 +238,6 @@ def _dropped(one: One) -> set[str]:
     return {name.upper().removeprefix("CAP_") for name in texts(one.data.get("cap_drop"), "ALL")}
 
 
-def _foreign(one: One, name: str, tag: str) -> str:
-    """Where a new volume lies that the image has no folder for, so that it would be root's; empty for none."""
-    own = _FOLDERS.get(name, ())
-    version = re.search(r"pg(\d+)", tag) or re.match(r"(\d+)", tag)
-    if own == _POSTGRES and version and int(version[1]) >= _WITHOUT_DATA:
-        own = own[:1]
-    listed = one.entry.settings.get("volumes")
-    for mount in listed if isinstance(listed, list) else []:
-        source, target, *mode = str(mount).split(":")
-        if not source.startswith("/") and mode != ["ro"] and target not in own:
-            return target
-    return ""
-
-
 def _known_user(one: One) -> bool:
     """Whether the image is one of which is known as whom it runs."""
     name = re.sub(r"^(?:docker\.io/)?(?:library/)?", "", one.image)
@@ -276,7 +251,7 @@ def _known_user(one: One) -> bool:
     stays = "entrypoint" in one.entry.settings or not starts_daemon(command if isinstance(command, list) else None)
     if stays and one.database is None:
         return False  # as root, which it was
-    if "ALL" not in _dropped(one) and (foreign := _foreign(one, bare, tag)):
+    if "ALL" not in _dropped(one) and (foreign := keeping.foreign(one)):
         one.entry.put("capabilities", [*_USUAL], one.at("image"), "for the image's entrypoint, which becomes its user")
         one.told.differs(
             one.at("image"),

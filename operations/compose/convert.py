@@ -14,7 +14,7 @@ from operations.coming.entries import Entry
 from operations.coming.errors import Problem, SourceError, Wrong, mapping, path_of, show
 from operations.coming.files import Files
 from operations.coming.told import Told
-from operations.compose import afterwards, building, databases, grants, guards, hush, keys, mounts, sites, surroundings
+from operations.compose import afterwards, building, databases, grants, guards, hush, keeping, keys, mounts, sites, surroundings
 from operations.compose.checking import check
 from operations.compose.companions import companions
 from operations.compose.project import Project
@@ -162,7 +162,7 @@ def _environments(scene: Scene, active: Mapping[str, One]) -> None:
         except Wrong as error:
             raise SourceError([Problem(path_of(*one.at("environment", *error.below)), str(error))]) from error
         server = databases.recognised(one.entry.name, one.image, one.environment, held)
-        if server is not None and not one.is_job:
+        if server is not None and not one.is_job and databases.serves(one.line):
             scene.servers[one.entry.name] = server
         for alias in dict.fromkeys(_aliases(one)) if not one.is_job else ():
             first = common.setdefault(alias, one.entry.name)
@@ -171,6 +171,9 @@ def _environments(scene: Scene, active: Mapping[str, One]) -> None:
                     one.at("networks", alias),
                     f"it stands for {first} and {one.entry.name} there, in turn; here for {first}",
                 )
+        for name in [one.service, *_aliases(one)] if not one.is_job else ():
+            for network in _networks(one):  # as Docker answers too: `db.shop_default`
+                common.setdefault(f"{name}.{network}", one.entry.name)
     common |= {service: one.entry.name for service, one in active.items() if not one.is_job}
     for one in active.values():
         hosts = dict(common)
@@ -200,6 +203,16 @@ def _aliases(one: One) -> list[str]:
     return [str(name) for name in found]
 
 
+def _networks(one: One) -> list[str]:
+    """The networks that it is on, by the names that Docker has for them."""
+    project = one.scene.project
+    found = []
+    for name in mapping(one.data.get("networks"), "[front]") or ["default"]:
+        known = project.networks.get(name, {})
+        found.append(str(known.get("name") or (name if known.get("external") else f"{project.name}_{name}")))
+    return found
+
+
 def _one(scene: Scene, one: One) -> One:
     """Convert a service, key by key."""
     for key in one.data:
@@ -222,6 +235,7 @@ def _one(scene: Scene, one: One) -> One:
             scene.told.cannot(one.at(key), "; ".join(problem.message for problem in error.problems))
     if "ports" not in one.data:
         sites.by_words(one)
+    keeping.settle(one)
     building.settle(one)
     surroundings.reach(one)
     if one.is_job and one.service in scene.project.optional and not _waits(scene, one.service):

@@ -25,7 +25,9 @@ _ALIKE = {
 }  # fmt: skip
 _DATA = re.compile(r"/var/lib/(?:postgresql|mysql)(?:/|$)")
 # Words that choose a kind of database in one variable, and are the name of a database in another.
-_KINDS = frozenset({"postgres", "postgresql", "mysql", "mariadb", "pgsql"})
+_KINDS = re.compile(
+    r"(?:pdo_|django\.db\.backends\.)?(?:postgres(?:ql)?|pgsql|mysqli?|mariadb)\d*(?:[_-](?:pgx|psycopg\d?))?", re.IGNORECASE
+)
 _SWITCH = re.compile(r"true|false|yes|no|on|off|none|null|\d+", re.IGNORECASE)  # `BACKUP_DATABASE: "true"`
 _TAKEN = {
     POSTGRES: ("postgres", "template0", "template1", "public", "none", "adminpass"),
@@ -41,7 +43,7 @@ _MYSQL = {
 }
 _INSTEAD = ("POSTGRES_HOST_AUTH_METHOD", "MYSQL_ALLOW_EMPTY_PASSWORD", "MARIADB_ALLOW_EMPTY_ROOT_PASSWORD",
             "MYSQL_RANDOM_ROOT_PASSWORD", "MARIADB_RANDOM_ROOT_PASSWORD", "MARIADB_ALLOW_EMPTY_PASSWORD")  # fmt: skip
-_HEARD = re.compile(r"(?:POSTGRES|PG|MYSQL|MARIADB|TS|TIMESCALEDB)_?|(?:TZ|LANG|LC_[A-Z]+|DB_STORAGE_TYPE)$")
+_HEARD = re.compile(r"(?:POSTGRES|PG(?!ID$)|MYSQL|MARIADB|TS|TIMESCALEDB)_?|(?:TZ|LANG|LC_[A-Z]+|DB_STORAGE_TYPE)$")
 
 # Roles and databases that servers have of themselves.
 ALWAYS_THERE = frozenset({"postgres", "root", "mysql"})
@@ -70,6 +72,7 @@ class Server:
     root: str = field(default="", repr=False)  # of MySQL's administrator
     secrets: frozenset[str] = frozenset()  # names of secrets that hold its passwords
     names: frozenset[str] = frozenset()  # names of secrets that hold the name of its first role or database
+    is_untold: bool = False  # of the name of its first database, which is that of its role
     called: dict[str, str] = field(default_factory=dict)  # name of a database here, by the one that it had
 
     @property
@@ -121,10 +124,11 @@ def recognised(
         return given or next((text for name in files(what) if (text := texts.get(name, "").strip())), "")
 
     user = said("user") or ("postgres" if engine == POSTGRES else "")
-    database = said("database") or (user if engine == POSTGRES else "")
+    told = said("database")
+    database = told or (user if engine == POSTGRES else "")
     return Server(
         app, engine, image, user, database, said("password"), said("root"), files("password", "root"),
-        files("user", "database"),
+        files("user", "database"), not told,
     )  # fmt: skip
 
 
@@ -167,7 +171,7 @@ def usable(server: Server, name: str, asker: str) -> str:
 def is_kind(server: Server, variable: str, value: str) -> bool:
     """Whether a variable chooses a kind of database (`KC_DB: postgres`), and does not name one of that name."""
     names = re.search(r"NAME$|DATABASE$|^(?:POSTGRES|PG|MYSQL|MARIADB)", variable, re.IGNORECASE)
-    return value.lower() in _KINDS and (value != server.database or not names)
+    return _KINDS.fullmatch(value) is not None and (value != server.database or not names)
 
 
 def is_switch(value: str) -> bool:
@@ -178,6 +182,16 @@ def is_switch(value: str) -> bool:
 def is_of_database(variable: str) -> bool:
     """Whether a variable is called as one that speaks of a database."""
     return _OF_DATABASE.search(variable) is not None and not _AMONG_OTHERS.search(variable)
+
+
+_DAEMON = re.compile(
+    r"docker-entrypoint\.sh|\b(?:mysqld|mariadbd)\b|(?:^|exec\s+)(?:\S*/)?postgres(?:\s|$)"  # not `-U postgres`
+)
+
+
+def serves(line: str) -> bool:
+    """Whether what an image of a database server runs is that server, and not a client of another one (`pg_dump`)."""
+    return not line or line.startswith("-") or _DAEMON.search(line) is not None
 
 
 def says_password(variable: str) -> bool:
@@ -199,9 +213,14 @@ def says_root(variable: str) -> bool:
     return _rules(variable) and _PASSWORD.search(variable) is not None
 
 
-def is_admin(server: Server, variable: str, value: str) -> bool:
-    """Whether a variable holds the name or the password of a server's administrator, and is called so."""
+def is_admin(server: Server, variable: str, value: str, *, is_alone: bool = False) -> bool:
+    """Whether a variable holds the name or the password of a server's administrator, and is called so.
+
+    `is_alone`: it names no database of its own, so that its variables need not speak of an administrator.
+    """
     former = server.root if server.engine == MYSQL else server.password
+    if is_alone and (says_user(variable) or says_password(variable)):
+        return value in (server.admin, former)
     if says_root(variable):
         return bool(former) and value == former
     is_name = _rules(variable) and _USER.search(variable) is not None

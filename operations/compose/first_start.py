@@ -24,7 +24,12 @@ _FILLS = re.compile(
     re.IGNORECASE,
 )
 _EXTENSION = re.compile(r"\bCREATE\s+EXTENSION\s+(?:IF\s+NOT\s+EXISTS\s+)?[\"]?([A-Za-z_][\w-]*)", re.IGNORECASE)
-_COMMENT = re.compile(r"^[ \t]*--(?![a-z]).*", re.MULTILINE)  # and no option of a program
+_COMMENT = re.compile(r"^[ \t]*(?:--(?![a-z])|#(?!!)).*", re.MULTILINE)  # and no option of a program
+# Where a script names a database or a role that is there.
+_NAMES = (
+    r"(?:\b(?:DATABASE|SCHEMA|USER|ROLE|OWNER|TO|ON|FOR|FROM|USE)\s+|\\c(?:onnect)?\s+|\s-[dU]\s*|--(?:dbname|username)[= ])"
+    r"[\"'`]?{}(?![\w-])"
+)
 _CHOOSES = re.compile(r"(?:^|;)\s*USE\s", re.IGNORECASE | re.MULTILINE)
 _PASSWORD = re.compile(r"(?:\bBY|\bPASSWORD)\s+'([^'$]{8,})'", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{?([A-Z_]+)")
@@ -71,6 +76,10 @@ def _in_vain(server: Server, text: str) -> str:
         # What PostgreSQL's entrypoint sets by itself is another database than it was, and the same administrator.
         if is_gone and (not own or (name == own and server.database != "postgres")):
             return f"asks for {name}, the first database or its role"
+    made = {match["name"] for pattern in (_ROLE, _DATABASE) for match in pattern.finditer(text)}
+    for name in sorted({server.user, server.database} - databases.ALWAYS_THERE - made - {""}):
+        if re.search(_NAMES.format(re.escape(name)), text, re.IGNORECASE):
+            return f"names {name}, the first database or its role"
     if _FILLS.search(text) and (own or not _CHOOSES.search(text)):
         return "fills a database"
     return ""

@@ -8,7 +8,7 @@ import re
 from operations.coming import hosts
 from operations.coming.errors import mapping, texts
 from operations.coming.told import Outcome
-from operations.compose import databases, forms
+from operations.compose import databases, forms, hidden
 from operations.compose.databases import Server
 from operations.compose.limits import whole
 from operations.compose.scene import One
@@ -30,6 +30,7 @@ def healthcheck(one: One, value: object) -> None:
     check = mapping(value, "{test: [CMD, pg_isready]}")
     test = _test(check)
     one.client.linked |= set(hosts.words(test, one.client.others)[1].values())
+    hidden.learn(one, test)
     if one.database is not None and one.database.is_betrayed(" ".join(test)):
         one.told.differs(one.at("healthcheck"), "the image's own, since a password would stand in this one")
         return

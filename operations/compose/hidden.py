@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from operations.coming.entries import content, written
 from operations.coming.images import named
 from operations.coming.secrets import is_secret
-from operations.compose import programs
+from operations.compose import access, programs
 from operations.compose.scene import One
 from settings.checks.images import USERS
 from settings.references import Reference, SecretRef, UserSecretRef
@@ -40,13 +40,14 @@ class _Secret:
     value: str
     reference: Reference
     variable: str  # that holds it
+    is_of_url: bool = False  # known from the place of a URL's password alone
 
     def stands(self, text: str, at: int) -> bool:
-        """Whether a text has it there; a word only where it is a whole one."""
+        """Whether a text has it there; a word only where it is a whole one, or in its place in a URL."""
         if not text.startswith(self.value, at):
             return False
         around = text[max(0, at - 1) : at] + text[at + len(self.value) : at + len(self.value) + 1]
-        return is_told(self.value) or not re.search(r"\w", around)
+        return is_told(self.value) or (around == ":@" if self.is_of_url else not re.search(r"\w", around))
 
     def is_in(self, text: str) -> bool:
         """Whether a text has it anywhere."""
@@ -59,9 +60,13 @@ def is_told(value: str) -> bool:
 
 
 def learn(one: One, words: Sequence[str]) -> None:
-    """Know of a secret that an option of a command says, before it is looked for."""
+    """Know of a secret that a command says by an option, or in a URL, before it is looked for."""
     if (said := _said(words)) is not None:
         one.scene.secrets.name(f"{one.entry.name}_{said[0].lstrip('-')}", said[1])
+    known = {value for server in one.scene.servers.values() for value in server.passwords}
+    for user, password in access.logins(words):
+        if password not in known and password != user:  # `guest:guest` is none
+            one.scene.secrets.name(f"{one.entry.name}_{user or 'url'}_password", password)
 
 
 def hide(one: One) -> None:
@@ -91,20 +96,24 @@ def hide(one: One) -> None:
 def _found(one: One, word: str, words: Sequence[str], said: Collection[str]) -> list[_Secret]:
     """The secrets of a command, the longest first. Refuses the password of a database that it does not use."""
     line, known = "\n".join(words), dict[str, Reference]()
+    in_urls = {password for _, password in access.logins(words)}
     for name, value in one.scene.secrets.values.items():
-        if is_told(value) or value in said:
+        if is_told(value) or value in said or value in in_urls:
             known[value] = UserSecretRef(name)
     for app, server in one.scene.servers.items():
-        for value in filter(is_told, server.passwords):
+        for value in server.passwords:
+            if not (is_told(value) or value in in_urls):
+                continue
             if app in one.client.uses:
                 database = one.client.uses[app] if one.client.more.get(app) else None
                 known[value] = SecretRef(app, database, "password")
-            elif value in line:
+            elif value in line and value not in said:
                 at = one.entry.source_of((word,)) or one.at(word)
                 one.told.cannot(at, f"the password of {app}, which is a generated one now, {WOULD_STAND}")
                 return []
     found = [
-        _Secret(value, known[value], _variable(one, known[value])) for value in sorted(known, key=len, reverse=True)
+        _Secret(value, known[value], _variable(one, known[value]), value in in_urls and value not in said)
+        for value in sorted(known, key=len, reverse=True)
     ]
     return [secret for secret in found if secret in _met(line, found)]
 
@@ -121,7 +130,7 @@ def _met(text: str, secrets: Sequence[_Secret]) -> list[_Secret]:
 
 def _said(words: Sequence[str]) -> tuple[str, str] | None:
     """An option whose value is a secret, and that: `--requirepass hush`, `--token=hush`; not `--pass $NAME`."""
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words[1:], ""], strict=False):
         flag, sign, value = word.partition("=")
         value = value if sign else following
         name = flag.lstrip("-").replace("-", "_")

@@ -22,7 +22,7 @@ _GIVES = re.compile(
 _WORD = r"(?<![\w{{^])(){}(?!\w)"
 _GIVEN = (
     r"(?im:((?<![\w-])(?:(?:db|database|pg|postgres|mysql|sql)[_-]?)?(?:password|passwd|pass|pwd)[\"']?\]?"
-    r"[ \t]*(?:=>|[:=])[ \t]*[\"']?){}(?=[\"']?[ \t]*[,;]?[ \t]*$))"
+    r"[ \t]*(?:=>|[:=])[ \t]*[\"']?){}(?=[\"']?[ \t]*(?:[,;}}\]]|$)))"
 )
 _REFERENCE = r"(?<!\$)\$\{[^{}]*\}"
 
@@ -59,7 +59,7 @@ def _in_variables(one: One) -> None:
         at = one.entry.source_of(("environment", name))
         if not isinstance(text, str) or at is None:
             continue
-        is_file = "\n" in text
+        is_file = "\n" in text or text.lstrip()[:1] in ("{", "[")
         # In one line, what equals a database's password may be anything; who means it says so by its name (Client).
         made = _referred(one, text, at, also_databases=is_file)
         variables[name] = re.sub(r"\A\$\{(_secrets\^\w+)\}\Z", r"\1", made)

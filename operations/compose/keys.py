@@ -177,7 +177,8 @@ _NO_LIMIT = _cannot("containers have limits of memory, cpus and pids, and ulimit
 _LOGS = _needless("logs are kept and rotated by the host (docs/logs.md)")
 _WINDOWS = _cannot("it is of Windows; take it out", "default")
 _TERMINAL = _needless("nobody sits at its terminal")
-_HOOKS = _cannot("have a service that ends do it before, by depends_on with condition: service_completed_successfully")
+_AFTER = _cannot('have a service that ends do it: restart: "no", and this one in its depends_on; it starts once that is well')
+_BEFORE = _cannot("nothing is run in it before it is stopped; have its program do that at the signal to stop")
 
 KEYS: Mapping[str, Row] = {
     "image": building.image,
@@ -269,8 +270,8 @@ KEYS: Mapping[str, Row] = {
     "pull_policy": _needless("an image is pulled when it is named anew"),
     "mac_address": _cannot("take it out; a program that keeps its licence by it needs an address of its own elsewhere"),
     "develop": _needless("it is of a developer's machine"),
-    "post_start": _HOOKS,
-    "pre_stop": _HOOKS,
+    "post_start": _AFTER,
+    "pre_stop": _BEFORE,
     "provider": _cannot("what runs is an image; write image, or take the service out"),
     "models": _cannot("what runs is an image; write a service that serves the model"),
     "isolation": _WINDOWS,

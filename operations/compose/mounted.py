@@ -15,6 +15,7 @@ from operations.coming.files import Files, spelt
 from operations.compose.scene import One
 
 _LARGEST = 100_000  # characters; what people write to configure something is below
+_SHORTEST = 3  # characters: shorter names stand in lists by chance
 _CONFIGURES = re.compile(
     r".*\.(?:conf|cfg|cnf|ini|ya?ml|json|toml|xml|env|properties|template|tmpl|config|cf|j2|hcl|hjson)|.*/(?:Caddyfile|Corefile)"
 )
@@ -35,6 +36,17 @@ def texts(files: Files, path: str, like: re.Pattern[str] = re.compile(".*")) -> 
     return found
 
 
+def listed(one: One, text: str, where: str) -> None:
+    """Tell of other services that are items of a list in a configuration: whether hosts are meant is not known."""
+    known = one.client.met | one.client.linked
+    found = {host: app for host, app in hosts.listed(text, one.client.others).items() if len(host) > _SHORTEST}
+    if names := sorted(set(found.values()) - known):
+        one.told.do(
+            f"see whether {', '.join(host for host in found if found[host] in names)} in {where} are hosts, or words: in lists they stay as they are; if {one.entry.name} "
+            f"asks them, write reach: [{', '.join(names)}] at it"
+        )
+
+
 def name(one: One, path: str, at: Path) -> None:
     """Have a service reach whom the configuration in a folder names; tell of those that are called otherwise here."""
     if path == one.scene.project.folder:
@@ -46,3 +58,4 @@ def name(one: One, path: str, at: Path) -> None:
             one.client.linked.add(known[host])
             if host != known[host]:
                 one.told.differs((*at, host), f"it is called {known[host]} now; write that into {here}")
+        listed(one, text, here)

@@ -31,6 +31,11 @@ def name_of(scene: Scene, source: str) -> str:
     return scene.volume_of(str(name), f"volume {name}") if name else scene.volume_of(source, f"the project's {source}")
 
 
+def nameless(one: One, target: str) -> str:
+    """The name here of a volume that has none there."""
+    return one.scene.volume_of(f"{one.service}{target.replace('/', '-')}", f"{target} of {one.service}")
+
+
 def bound(one: One) -> dict[str, bool]:
     """The places of this machine that a service mounts, but its own source; whether it writes there."""
     build = one.data.get("build")
@@ -76,7 +81,7 @@ def _mount(one: One, mount: dict[str, object], at: tuple[str | int, ...]) -> Non
     elif kind == "volume" and not source and any(target.startswith(f"{known}/") for known in one.sources):
         one.told.needless(at, "it kept a part of the image from being hidden by its own source")
     elif kind == "volume" and not source:
-        name = one.scene.volume_of(f"{one.service}{target.replace('/', '-')}", f"{target} of {one.service}")
+        name = nameless(one, target)
         one.entry.put("volumes", [f"{name}:{target}{mode}"], at)
         one.told.becomes(at, f"the volume {name}, which outlives its container")
     elif kind == "volume":
@@ -175,7 +180,7 @@ def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ..
         _kept(one, path, target, at)
     else:
         bare = re.sub(r"[^A-Za-z0-9]+", "-", spelt(path, folder)).strip("-")
-        name = one.scene.volume_of(bare or one.service, f"folder {path}")
+        name = one.scene.volume_of(bare or one.scene.name_of(one.scene.project.name), f"folder {path}")
         one.entry.put("volumes", [f"{name}:{target}{mode}"], at)
         one.told.becomes(at, f"the volume {name}, which is saved by backups")
         one.scene.copies[name] = spelt(path, folder)
@@ -263,6 +268,7 @@ def referred(one: One, text: str, at: tuple[str | int, ...]) -> str:
             one.told.differs((*at, host), f"it is called {one.client.hosts[host]} now, and so in that file")
     parts = hosts.referred(text, one.client.others)
     one.client.met |= {part.name for part in parts if isinstance(part, AppRef)}
+    mounted.listed(one, text, path_of(*at))
     return content(parts)
 
 

@@ -12,14 +12,23 @@ from operations.compose.scene import One
 # TCP ports of programs that do not speak HTTP; all others that a service publishes are taken for sites.
 _NO_WEB = frozenset((
     20, 21, 22, 23, 25, 53, 110, 111, 119, 135, 137, 139, 143, 161, 162, 179, 194, 389, 445, 465, 514, 515, 548, 554,
-    563, 587, 631, 636, 853, 873, 990, 993, 995, 1080, 1194, 1433, 1521, 1723, 1883, 1935, 2049, 2222, 2525, 3306, 3389,
-    3478, 4190, 4222, 5222, 5223, 5269, 5349, 5432, 5433, 5671, 5672, 5900, 6379, 6514, 6667, 6697, 7687, 8883, 9042,
-    9092, 9418, 11211, 22000, 25565, 27015, 27017, 51413, 64738,
+    563, 587, 631, 636, 853, 873, 990, 993, 995, 1080, 1194, 1723, 1883, 1935, 2049, 2222, 2525, 3389, 3478, 4190, 5222,
+    5223, 5269, 5349, 5671, 5900, 6514, 6667, 6697, 6881, 8554, 8883, 9418, 10011, 10200, 10300, 10400, 22000, 25565,
+    25575, 27015, 30033, 50000, 51413, 64738,
 ))  # fmt: skip
-# Those that other containers reach by name, and that stand open to the world by mistake more often than not.
-_INSIDE = frozenset((1433, 1521, 3306, 4222, 5432, 5433, 5672, 6379, 7687, 9042, 9092, 9200, 9300, 11211, 27017))
-_SEARCH = 9200  # of search engines, and of web applications as well (ownCloud, OpenCloud)
-_ENGINES = re.compile(r"elastic|opensearch|zinc|manticore|quickwit", re.IGNORECASE)
+# Those that other containers reach by name, and that stand open to the world by mistake more often than not: databases,
+# queues, catchers of mail, what programs speak among themselves.
+_INSIDE = frozenset((
+    1025, 1433, 1521, 2181, 2379, 2380, 3306, 3310, 4222, 4317, 4318, 4369, 5432, 5433, 5672, 6379, 7233, 7687, 7946,
+    9042, 9092, 9200, 9300, 11211, 14250, 19530, 25672, 26257, 26379, 27017, 28015, 29092, 50051, 61613, 61616,
+))  # fmt: skip
+# Numbers that are so with some images alone: web applications have them as well (ownCloud, Home Assistant, MinIO).
+_CLICKHOUSE = re.compile("clickhouse", re.IGNORECASE)
+_BY_IMAGE = {
+    9200: re.compile(r"elastic|opensearch|zinc|manticore|quickwit", re.IGNORECASE),
+    8123: _CLICKHOUSE,
+    9000: _CLICKHOUSE,
+}
 _HTTPS = (443, 8443, 8448, 9443)
 _NUMBER = re.compile(r"[0-9]{1,5}")
 
@@ -35,16 +44,18 @@ def convert(one: One, value: object) -> None:
         # Who listens to datagrams at a number as well speaks no HTTP there (SNMP, calls).
         if index not in left and _is_site(one, port) and str(port["target"]) not in both
     ]
-    webs.sort(key=lambda index: _is_closed(ports[index].get("host_ip")))
+    webs.sort(key=lambda index: (is_closed(ports[index].get("host_ip")), not ports[index].get("published")))
     wished = one.said.port
     chosen = next((index for index in webs if ports[index]["target"] == wished), None)
     if chosen is None and not wished:
-        chosen = next((index for index in webs if int(str(ports[index]["target"])) not in _HTTPS), None)
+        chosen = next((index for index in webs if not _is_https(ports[index])), None)
     has_site = chosen is not None or sites.by_words(one, is_site=bool(webs and wished))
     for index, port in enumerate(ports):
         if index in left:
             one.told.left_out(*one.at("ports", index))
-        elif index == chosen and _is_closed(port.get("host_ip")) and not sites.is_named(one):
+        elif index == chosen and is_closed(port.get("host_ip")) and (front := sites.behind(one)):
+            one.told.needless(one.at("ports", index), f"nobody came to it from outside but by {front}, which names it")
+        elif index == chosen and is_closed(port.get("host_ip")) and not sites.is_named(one):
             one.told.cannot(
                 one.at("ports", index),
                 f"{port['host_ip']} let nobody in from outside, and a site is everybody's; name its domain by --domain "
@@ -56,16 +67,29 @@ def convert(one: One, value: object) -> None:
         elif index in webs and chosen is not None and port["target"] == ports[chosen]["target"]:
             one.told.needless(one.at("ports", index), "it is the port of the site already")
         elif index in webs:
-            _further(one, index, int(str(port["target"])), has_site=has_site)
+            _further(one, index, port, has_site=has_site)
+        elif has_site and (str(port["target"]), port.get("protocol")) == ("443", "udp"):
+            one.told.needless(one.at("ports", index), "it is HTTP/3, and visitors speak HTTP/2 with the proxy")
         else:
             _port(one, index, port)
 
 
-def _further(one: One, index: int, target: int, *, has_site: bool) -> None:
+def _is_https(port: dict[str, object]) -> bool:
+    return int(str(port["target"])) in _HTTPS or str(port.get("published")) == "443"
+
+
+def _further(one: One, index: int, port: dict[str, object], *, has_site: bool) -> None:
     """A port that would be a site too."""
-    at = one.at("ports", index)
-    if target in _HTTPS and has_site:
+    at, target = one.at("ports", index), int(str(port["target"]))
+    if _is_https(port) and has_site:
         one.told.needless(at, "the proxy speaks https with visitors, and http with the container")
+        one.told.do(
+            f"see that {one.entry.name} answers over http: who leads from http to https by itself (a Caddyfile that "
+            "begins with a domain, an nginx with return 301) would send visitors in a circle behind the proxy"
+        )
+        return
+    if _is_local(port.get("host_ip")) or not port.get("published"):
+        _port(one, index, port)
         return
     how = "the proxy speaks http with containers" if target in _HTTPS else "one application is one site"
     one.told.cannot(
@@ -122,10 +146,11 @@ def _is_site(one: One, port: object) -> bool:
 
 def _is_inside(one: One, port: int) -> bool:
     """Whether other containers alone come to a port."""
-    return port in _INSIDE and (port != _SEARCH or not one.image or bool(_ENGINES.search(one.image)))
+    kind = _BY_IMAGE.get(port)
+    return bool(kind.search(one.image)) if kind and one.image else port in _INSIDE
 
 
-def _is_closed(address: object) -> bool:
+def is_closed(address: object) -> bool:
     """Whether nobody reaches an address from outside."""
     try:
         known = ip_address(str(address))

@@ -51,6 +51,9 @@ class Scene:
     )  # what services mount of this machine; whether one writes there
     volumes: dict[str, str] = field(default_factory=dict)  # what each volume holds, by its name here
     sites: dict[str, str] = field(default_factory=dict)  # application by domain
+    behind: dict[str, tuple[str, str]] = field(
+        default_factory=dict
+    )  # services with no way of their own: their domain, and the variable that says it
     used: dict[str, set[str]] = field(default_factory=dict)  # names of databases, by server
     middlewares: Parts = field(default_factory=dict)  # of Traefik, which any service may name
     middlewares_met: set[Path] = field(default_factory=set)  # where those are said that a site goes by
@@ -109,6 +112,12 @@ class One:
         """The image that is pulled; empty where one is built."""
         image = self.data.get("image")
         return image if isinstance(image, str) and "build" not in self.data else ""
+
+    @property
+    def line(self) -> str:
+        """What it runs, as one text; empty where that is the image's own program."""
+        said = [self.data.get(word) for word in ("entrypoint", "command")]
+        return " ".join(" ".join(map(str, word)) if isinstance(word, list) else str(word or "") for word in said).strip()
 
     @property
     def database(self) -> Server | None:

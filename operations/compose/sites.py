@@ -12,18 +12,19 @@ from operations.coming.entries import Path
 from operations.coming.errors import mapping, text
 from operations.compose import caddy, nginx_proxy, traefik
 from operations.compose.proxied import Said
+from operations.compose.reading import Data
 from operations.compose.scene import One, Scene
 
 _PROXY = "its proxy's words"
 PROXIES = re.compile(r"traefik\.|caddy(?:_\d+)?(?:\.|$)", re.IGNORECASE)
 # Variables by which a program is told under which name visitors reach it.
-_OWN_NAME = re.compile(
+OWN_NAME = re.compile(
     r"(?:\w+__)?(?:(?:BASE|SITE|APP|PUBLIC|ROOT|EXTERNAL|SERVER|PAPERLESS|SELF)_URL|URL|DOMAIN|LOCAL_DOMAIN|"
-    r"SERVER_NAME|FQDN|KC_HOSTNAME|(?:\w+_)?(?:SITE_?|ROOT_)URL|(?:\w+_)?(?:SITE|SERVER|APP)_(?:DOMAIN|HOST))",
+    r"DOMAIN_?NAME|(?:\w+_)?MAIN_DOMAIN|SERVER_NAME|FQDN|KC_HOSTNAME|(?:\w+_)?(?:SITE_?|ROOT_)URL|(?:\w+_)?(?:SITE|SERVER|APP)_(?:DOMAIN|HOST))",
     re.IGNORECASE,
 )
 # Those by which it is told of somebody else's.
-_ANOTHERS = re.compile(
+ANOTHERS = re.compile(
     r"(?:^|_)(?:REV|SMTP|MAIL|IMAP|POP3?|DB|DATABASE|REDIS|LDAP|AUTH|OIDC|OAUTH|SSO|S3|TURN|STUN|REMOTE|UPSTREAM|NAME)_",
     re.IGNORECASE,
 )
@@ -62,6 +63,8 @@ def read(one: One) -> Said:
     one.scene.mail = one.scene.mail or said.mail
     if said.is_site:
         said.settle()
+    elif not _is_open(one.data) and (found := _own(one))[1]:
+        one.scene.behind[one.service] = found
     return said
 
 
@@ -159,6 +162,31 @@ def by_words(one: One, *, is_site: bool = False) -> bool:
     return True
 
 
+def _is_open(data: Data, *numbers: str) -> bool:
+    """Whether a service publishes a port to everybody: any, or one of these numbers."""
+    ports = data.get("ports")
+    return any(
+        isinstance(port, dict)
+        and port.get("host_ip") in (None, "", "0.0.0.0", "::")  # noqa: S104 - what compose files say
+        and port.get("protocol") in (None, "tcp")
+        and (not numbers or str(port.get("published")) in numbers)
+        for port in (ports if isinstance(ports, list) else [])
+    )
+
+
+def _front(scene: Scene) -> str:
+    """The service that has the machine's own ports of the web: whoever comes to a domain comes to it first."""
+    services = scene.project.services
+    return next((name for name, data in services.items() if _is_open(data, "80", "443")), "")
+
+
+def behind(one: One) -> str:
+    """Who leads visitors to a service that has no way of its own, and no domain that is said from outside."""
+    front = _front(one.scene)
+    is_asked = one.service in one.scene.wish.domains or one.said.is_site
+    return "" if is_asked or front == one.service else front
+
+
 def is_named(one: One) -> bool:
     """Whether somebody says under which domain visitors reach it: the caller, its proxy, or itself."""
     return bool(_domains(one)[1])
@@ -170,12 +198,23 @@ def _domains(one: One) -> tuple[list[str], str]:
         return [wished.lower().removeprefix("www.")], "--domain"
     if one.said.is_site:
         return one.said.entries, _PROXY
-    for name, value in one.environment.items():
-        is_own = _OWN_NAME.fullmatch(name) and not _ANOTHERS.search(name)
-        match = _DOMAIN.fullmatch(value) if is_own else None
-        if match and match[1].lower() not in one.scene.sites:
-            return [match[1].lower().removeprefix("www.")], name
+    if (own := _own(one))[1]:
+        return [own[0]], own[1]
     match = _DOMAIN.fullmatch(str(one.data.get("hostname") or ""))
     if match and "://" not in match[0] and match[1].lower() not in one.scene.sites:
         return [match[1].lower()], "hostname"
+    theirs = {who: said for who, said in one.scene.behind.items() if said[0] not in one.scene.sites}
+    if theirs and _front(one.scene) == one.service:
+        domains = list(dict.fromkeys(domain for domain, _ in theirs.values()))
+        return domains, " and ".join(f"{name} of {who}" for who, (_, name) in theirs.items())
     return [f"{one.entry.name}.{_PLACEHOLDER}"], ""
+
+
+def _own(one: One) -> tuple[str, str]:
+    """The domain under which a program is told that visitors reach it, and the variable that says so."""
+    for name, value in one.environment.items():
+        is_own = OWN_NAME.fullmatch(name) and not ANOTHERS.search(name)
+        match = _DOMAIN.fullmatch(value) if is_own else None
+        if match and match[1].lower() not in one.scene.sites:
+            return match[1].lower().removeprefix("www."), name
+    return "", ""

@@ -1,6 +1,6 @@
 """The environment of a service in the stack file's words.
 
-Makes: `Values`, which reads every value once: host names of other services become references, so do passwords of
+Makes: `Client`, which reads every value once: host names of other services become references, so do passwords of
 recognised databases, and what is a secret becomes `_secrets^NAME`. Pure.
 """
 
@@ -8,56 +8,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import unquote
 
 from operations.coming import hosts
 from operations.coming.entries import Parts
-from operations.coming.secrets import Secrets, is_secret
+from operations.coming.secrets import is_secret
 from operations.compose import access, databases
-from operations.compose.databases import Server
+from operations.compose.clients import SAYS_HOST, Uses
 from settings.references import AppRef, SecretRef, UserSecretRef
 
-_SAYS_HOST = re.compile(
-    r"HOST(?:NAME|S)?\d*(?:$|_)|SERVERS?$|ADDR(?:ESS)?$|ENDPOINT|URLS?$|URI|BROKER|UPSTREAM|DSN|^PGHOST", re.IGNORECASE
-)
-_PLAIN = re.compile(r"[\w.-]+")
 _HOST_PORT = re.compile(r"(?P<host>[A-Za-z0-9_.-]+)(?P<port>:\d{1,5})")
 # Where in a text, and what comes in its place.
 Replaced = tuple[int, int, str | SecretRef | UserSecretRef | AppRef]
 
 
 @dataclass
-class Client:
-    """A service that may use databases; `uses` says which, by server, as it is found out."""
-
-    app: str
-    hosts: Mapping[str, str]  # application by host name, as this service knows it
-    servers: Mapping[str, Server]  # by application
-    secrets: Secrets
-    linked: set[str] = field(default_factory=set)  # applications it depends on
-    granted: frozenset[str] = frozenset()  # names of secrets that it has as files
-    spoken: set[str] = field(default_factory=set)  # database servers that it logs in to by a URL
-    unsaid: set[str] = field(default_factory=set)  # database servers of which it says no role, and has the password
-    uses: dict[str, str] = field(default_factory=dict)
-    more: dict[str, list[str]] = field(default_factory=dict)  # further databases that its URLs name, by server
-    second: dict[str, str] = field(default_factory=dict)  # database names beside the one that is made, by variable
-    ruling: dict[str, str] = field(default_factory=dict)  # the server whose administrator it logs in as, by variable
-    changed: dict[str, str] = field(default_factory=dict)  # what it called a role or database, by variable
-    unsure: dict[str, str] = field(default_factory=dict)  # what is a host's name and may mean it, by variable
-    given: dict[str, str] = field(default_factory=dict)  # the database server whose password it is now, by variable
-    _holding: dict[str, set[str]] = field(default_factory=dict)  # variables that hold a server's password, by server
-    _calling: dict[str, set[str]] = field(default_factory=dict)  # and its role
-    met: set[str] = field(default_factory=set)  # applications that its values refer to
-
-    @property
-    def others(self) -> dict[str, str]:
-        """Application by host name, without itself."""
-        return {host: app for host, app in self.hosts.items() if app != self.app}
+class Client(Uses):
+    """A service whose variables are read."""
 
     def read(self, environment: Mapping[str, str]) -> dict[str, Parts]:
         """Return every value with its references."""
-        self._find(environment)
+        self.find(environment)
         for app in self.uses:
             server = self.servers[app]
             admins = ("root",) if server.engine == databases.MYSQL else ("postgres",)
@@ -65,83 +37,14 @@ class Client:
             # Whoever logs in by a URL needs no word for its password, but one that speaks of the database.
             self._holding[app] = {name for name in held if databases.is_of_database(name) or app not in self.spoken}
             self._calling[app] = databases.nearest(environment, {server.user, *admins}, databases.says_user)
-            self.ruling |= {name: app for name, value in environment.items() if databases.is_admin(server, name, value)}
-        return {name: self._value(name, value) for name, value in environment.items()}
-
-    # Which database
-
-    def _find(self, environment: Mapping[str, str]) -> None:
-        named: dict[str, list[str]] = {}
-        for value in environment.values():
-            for match in [*access.URL.finditer(value), *access.GO_DSN.finditer(value)]:
-                app = self.hosts.get(match["host"], "")
-                if app in self.servers:
-                    known = named.setdefault(app, [])
-                    behind = [one["value"] for one in access.behind(value, match.end()) if one["name"]]
-                    known += [name for name in [match["path"], *behind] if name and name not in known]
-                    self.spoken |= {app} if match["password"] else set()
-            app = self._host_of(value)
-            if app in self.servers:
-                known = named.setdefault(app, [])
-                said = [match["value"] for match in access.WORDS_DSN.finditer(value) if match["name"]]
-                known += [name for name in said if name not in known]
-        here = {app for value in environment.values() if (app := self._host_of(value)) in self.servers}
-        spoken_of = here | (self.linked & set(self.servers)) | set(named)
-        explained = {password for app in spoken_of for password in self.servers[app].passwords}
-        # Who waits for none of them may have its password all the same, and find it by a name of its own.
-        knowing = {
-            app
-            for app, server in self.servers.items()
-            if server.secrets & self.granted
-            or any(
-                value in server.passwords - explained
-                and databases.says_password(name)
-                and databases.is_of_database(name)
+        for app in {*self.uses, *self.nameless}:
+            alone = app in self.nameless
+            self.ruling |= {
+                name: app
                 for name, value in environment.items()
-            )
-        }
-        for app in sorted((spoken_of | knowing) - {self.app}):
-            server = self.servers[app]
-            knows = any(value in server.passwords for value in environment.values())
-            if app not in named and app not in here:
-                if not knows and not server.secrets & self.granted:
-                    continue
-                if not knows:
-                    self.unsaid.add(app)
-            own = {
-                name: value
-                for name, value in environment.items()
-                if _PLAIN.fullmatch(value)
-                and databases.says_database(name)
-                and not databases.is_switch(value)
-                and not databases.is_kind(server, name, value)
+                if databases.is_admin(self.servers[app], name, value, is_alone=alone) and self.owner(name) in (None, app)
             }
-            alone = len(here | set(named)) <= 1
-            # Where one of them is that which the server was told of, the others are something else.
-            said = [server.database] if server.database in own.values() else list(own.values())
-            first, *further = named.get(app) or [said[0] if own and alone else ""]
-            wish = first or server.database or self.app
-            # Whoever else uses it has to find the same one.
-            self.uses[app] = server.called.setdefault(wish, databases.usable(server, wish, self.app))
-            self.more[app] = [
-                server.called.setdefault(name, databases.usable(server, name, f"{self.app}_{number}"))
-                for number, name in enumerate(further, 2)
-            ]
-            if alone:
-                meant = {wish, *further}
-                self.second |= {name: value for name, value in own.items() if value not in meant}
-
-    def _host_of(self, value: str) -> str:
-        return self.hosts.get(value.partition(":")[0], "") or next(
-            (
-                self.hosts[inner["value"]]
-                for inner in access.WORDS_DSN.finditer(value)
-                if inner["host"] and inner["value"] in self.hosts
-            ),
-            "",
-        )
-
-    # Values
+        return {name: self._value(name, value) for name, value in environment.items()}
 
     def _value(self, name: str, value: str) -> Parts:
         if isinstance(special := self._database_value(name, value), list):
@@ -163,9 +66,11 @@ class Client:
         if name in self.ruling:
             app = self.ruling[name]
             self.met.add(app)
-            is_password = databases.says_root(name)
+            is_password = databases.says_root(name) or databases.says_password(name)
             return [SecretRef(app, None, "adminpass") if is_password else self.servers[app].admin]
         for app, database in self.uses.items():
+            if self.owner(name) not in (None, app):
+                continue
             server = self.servers[app]
             # Whatever it was, the role has one password now.
             is_own = databases.is_of_database(name) and len(self.uses) == 1
@@ -198,6 +103,10 @@ class Client:
                 self.met.add(app)
             if app in self.uses:
                 replaced += self._in_url(name, match, str(app))
+            elif app in self.nameless and match["password"]:
+                self.ruling[name] = str(app)
+                replaced.append((*match.span("user"), self.servers[str(app)].admin))
+                replaced.append((*match.span("password"), SecretRef(str(app), None, "adminpass")))
             elif match["password"]:
                 replaced.append((*match.span("password"), self._secret(name, unquote(match["password"]))))
             replaced += self._behind(name, value, match.end(), str(app))
@@ -213,6 +122,8 @@ class Client:
         if match["user"] is not None:
             # Without a role, `postgres://:@db`, there is none to be called otherwise.
             made.append((*match.span("user"), self._called(name, match["user"] or database, database)))
+            if match["user"] and match["password"] is None:  # who was trusted there has a password here
+                made += [(match.end("user"), match.end("user"), part) for part in (":", self._password(app, database))]
         if match["password"] is not None:
             made.append((*match.span("password"), self._password(app, database)))
         if match["path"] is not None:
@@ -237,7 +148,7 @@ class Client:
 
     def _words(self, name: str, value: str) -> Parts:
         """Words with a host among them, each with its value."""
-        app = self._host_of(value)
+        app = self.host_of(value)
         parts: Parts = []
         at = 0
         for match in access.WORDS_DSN.finditer(value):
@@ -266,7 +177,7 @@ class Client:
 
     def _hosts(self, name: str, value: str) -> Parts:
         """Bare host names, with a port or where the variable says that it is one."""
-        if value in self.hosts and _SAYS_HOST.search(name):
+        if value in self.hosts and SAYS_HOST.search(name):
             self.met.add(self.hosts[value])
             return [AppRef(self.hosts[value])]
         is_database = value in self.uses.values() or databases.says_database(name) or self.app in self.servers

@@ -545,7 +545,7 @@ def test_a_service_that_may_end_and_does_not_say_so_is_told():
         "worker: {image: x, restart: always}, db: {image: 'postgres:16', environment: {POSTGRES_PASSWORD: x}}}"
     )
     told = {path: words for path, (outcome, words) in verdicts(done).items() if outcome is D}
-    assert list(told) == ["services", "services.buckets.restart"]
+    assert list(told) == ["services", "services.db.volumes", "services.buckets.restart"]
     assert 'if it is to end, write restart: "no"' in told["services.buckets.restart"]
 
 

@@ -126,7 +126,7 @@ def test_a_variable_that_chooses_a_kind_of_database_keeps_it():
 def test_only_the_official_images_and_those_built_on_them_are_taken_for_such_database_servers(image, is_server):
     kind = "MYSQL_ROOT" if "mysql" in image or "mariadb" in image else "POSTGRES"
     done = converted(
-        f"services: {{web: {{image: x, environment: {{DB_HOST: db, DB_PASSWORD: s3cretpw}}}}, "
+        f"services: {{web: {{image: x, environment: {{DB_HOST: db, DB_NAME: a, DB_PASSWORD: s3cretpw}}}}, "
         f"db: {{image: '{image}', volumes: [/config], environment: {{{kind}_PASSWORD: s3cretpw}}}}}}"
     )
     assert refused(done) == {}
@@ -157,6 +157,12 @@ services:
         ("mysql:8", "INSERT INTO shop.wares VALUES (1);", "fills a database"),
         ("mariadb:11", 'mariadb -p"$MYSQL_ROOT_PASSWORD" -e "CREATE DATABASE x"', "asks for MYSQL_ROOT_PASSWORD"),
         ("mysql:8", 'echo "GRANT ALL ON ${MYSQL_DATABASE}.* TO x"', "asks for MYSQL_DATABASE"),
+        # By their names, of which there is none yet: the server would end at its first start.
+        ("mysql:8", "CREATE USER reader; GRANT ALL ON `shop`.* TO reader;", "names shop, the first"),
+        ("mysql:8", "USE shop; CREATE USER reader;", "names shop, the first"),
+        ("postgres:16", "CREATE ROLE reader; GRANT CONNECT ON DATABASE shop TO reader;", "names shop, the first"),
+        ("postgres:16", "\\c shop\nCREATE EXTENSION citext;", "names shop, the first"),
+        ("postgres:16", "psql -U postgres -d shop -c 'CREATE EXTENSION citext'", "names shop, the first"),
     ],
 )
 def test_a_first_start_that_would_find_no_database_is_refused_with_what_to_do(image, script, why):
@@ -172,7 +178,9 @@ def test_a_first_start_that_would_find_no_database_is_refused_with_what_to_do(im
     [
         ("postgres:16", "psql -U \"$POSTGRES_USER\" <<SQL\nCREATE ROLE reader PASSWORD 're4derpass';\nSQL\n"),
         ("mysql:8", "CREATE DATABASE IF NOT EXISTS `shop`;\nCREATE USER reader@'%' IDENTIFIED BY 're4derpass';"),
-        ("mysql:8", "CREATE USER `reader`; USE shop; CREATE TABLE wares (id int);"),
+        ("mysql:8", "CREATE DATABASE shop; CREATE USER `reader`; USE shop; CREATE TABLE wares (id int);"),
+        # A comment, a password, and a word of the same letters name no database.
+        ("mysql:8", "# to shop\nCREATE USER reader IDENTIFIED BY 're4derpass'; GRANT ALL ON shops.* TO reader;"),
     ],
 )
 def test_roles_of_a_first_start_are_told_and_their_passwords_stand_nowhere(image, script):
@@ -187,7 +195,7 @@ def test_a_folder_of_a_first_start_is_one_of_files_and_no_empty_volume():
     files = {"compose.yaml": FIRST.format(image="mysql:8", file=""), "first/a.sql": "CREATE USER reader;"}
     done = converted(files)
     assert entry(done, "db")["files"] == {"/docker-entrypoint-initdb.d": {"from": "config/shop/first"}}
-    assert "volumes" not in entry(done, "db")
+    assert entry(done, "db")["volumes"] == ["db-var-lib-mysql:/var/lib/mysql"]
     assert any("copy first to config/shop/first" in step for step in done.told.todo)
 
 

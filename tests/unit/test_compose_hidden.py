@@ -159,6 +159,34 @@ def test_no_service_is_given_a_secret_that_is_only_the_beginning_of_its_own():
     assert made["entrypoint"][2] == 'exec docker-entrypoint.sh serve --token "$IT_TOKEN"'
 
 
+def test_a_password_in_a_url_of_a_command_is_one():
+    """Nobody else says so; and that of a database is another one here."""
+    url = "amqp://shop:sh0rt@mq:5672"
+    done = one("node:22", command=f"[serve, '--broker={url}', 'redis://guest:guest@mq']")
+    assert entry(done, "it")["entrypoint"][2].endswith(
+        "serve --broker=amqp://shop:\"$IT_SHOP_PASSWORD\"@mq:5672 redis://guest:guest@mq"
+    )
+    assert done.secrets == {"it_shop_password": "sh0rt"}
+    [words] = refused(one("x", command=f"[serve, '{url}']")).values()
+    assert "the secret it_shop_password would stand in it" in words
+    server = "  db: {image: 'postgres:16', environment: {POSTGRES_USER: words, POSTGRES_PASSWORD: words, POSTGRES_DB: words}}\n"
+    done = one("node:22", command="[serve, 'postgres://words:words@db/words']", environment="{DB_HOST: db}", stack=server)
+    assert entry(done, "it")["entrypoint"][2].endswith('serve postgres://words:"$DB_PASSWORD"@db/words')
+    assert service(done)["environment"]["DB_PASSWORD"] == "_db^password"
+
+
+def test_what_an_option_says_is_no_password_of_a_database_that_is_called_alike():
+    server = "  db: {image: 'postgres:16', environment: {POSTGRES_PASSWORD: shop_hosted}}\n"
+    made = entry(done := one("typesense/typesense", command="--data-dir /d --api-key=shop_hosted", stack=server), "it")
+    assert refused(done) == {}
+    assert made["environment"] == {"TYPESENSE_API_KEY": "_secrets^it_api_key"}
+
+
+def test_a_password_in_a_url_of_a_health_command_is_one():
+    done = one("x", healthcheck="{test: 'ask http://root:hush-99@localhost/'}")
+    assert entry(done, "it")["health"]["test"][1] == 'ask http://root:"$IT_ROOT_PASSWORD"@localhost/'
+
+
 @pytest.mark.parametrize("value", [HUSH, "two words-1", "a'b\"c-12345", "$HOME-`id`;1", "*-99999 \\ x"])
 @pytest.mark.parametrize("before", ["", "p=", "-p"])
 def test_what_a_shell_puts_in_is_the_very_same(value, before):

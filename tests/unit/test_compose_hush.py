@@ -1,5 +1,7 @@
 """What nobody may read stands in no stack file, also where it came in a file."""
 
+import json
+
 import pytest
 
 from tests.unit.compose_kit import converted, entry, refused, variables, verdicts
@@ -142,3 +144,20 @@ def test_the_end_of_a_line_stays_behind_a_secret():
     one = "a: {image: x, environment: {APP_KEY: 4bc-12345}}"
     text = f'services: {{{one}, b: {{image: y, environment: {{NOTE: "4bc-12345\\n"}}}}}}'
     assert variables(converted(text), "b") == {"NOTE": "${_secrets^a_app_key}\n"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "{'default':{'NAME':'shop','PASSWORD':'words','USER':'shop','HOST':'db'}}",
+        '[{"host": "db", "password": "words"}]',
+    ],
+)
+def test_a_databases_password_in_a_configuration_of_one_line_is_the_generated_one(value):
+    """A word as password, which is looked for behind the word for one alone."""
+    server = "db: {image: 'postgres:16', environment: {POSTGRES_PASSWORD: words, POSTGRES_DB: shop, POSTGRES_USER: shop}}"
+    done = converted(f"services: {{{server}, web: {{image: x, depends_on: [db], environment: {{DATABASES: {json.dumps(value)}}}}}}}")
+    made = variables(done, "web")["DATABASES"]
+    assert "words" not in made
+    assert "${_db" in made
+    assert "${$db}" in made

@@ -125,3 +125,14 @@ def test_a_file_beside_the_source_that_is_only_read_is_a_file():
     })  # fmt: skip
     assert list(refused(done)) == ["services.web.volumes[1]"]
     assert entry(done, "web")["files"] == {"/etc/a.conf": {"content": "a"}}
+
+
+def test_the_projects_own_folder_is_one_volume_whoever_mounts_it():
+    done = converted(
+        "services:\n  web: {image: nginx, volumes: ['.:/srv']}\n  php: {image: php, volumes: ['.:/var/www', './x:/x']}"
+        "\n  asks: {image: x, volumes: ['.:/srv:ro']}",
+        leave_out=("services.php.volumes[1]",),
+    )
+    assert [entry(done, name)["volumes"] for name in ("web", "php", "asks")] == [
+        ["shop:/srv"], ["shop:/var/www"], ["shop:/srv:ro"],
+    ]  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from operations.coming.told import Outcome
 from tests.unit.compose_kit import converted, variables, verdicts
 
@@ -37,3 +39,22 @@ networks: {inner: {}}
 """)
     assert variables(done, "worker")["API"] == "http://${$app}:8080"
     assert "it stands for app and worker there" in verdicts(done)['services.worker.networks["api.internal"]'][1]
+
+
+@pytest.mark.parametrize(
+    ("networks", "host"),
+    [
+        ("", "db.shop_default"),
+        ("networks: {default: {name: shop-net}}", "db.shop-net"),
+        ("networks: {default: {name: shop-net}}", "the-db.shop-net"),
+    ],
+)
+def test_a_name_with_that_of_its_network_is_the_service(networks, host):
+    """Docker answers to it, and here nobody does."""
+    done = converted(f"""
+services:
+  app: {{image: shop/app, restart: always, environment: {{DB_HOST: {host}, DB_NAME: wares, DB_PASSWORD: s3cretpw}}}}
+  db: {{image: "mariadb:11", container_name: the-db, environment: {{MARIADB_ROOT_PASSWORD: s3cretpw}}}}
+{networks}
+""")
+    assert variables(done, "app")["DB_HOST"] == "$db"

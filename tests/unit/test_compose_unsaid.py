@@ -42,7 +42,7 @@ def test_a_shared_files_password_comes_to_whoever_names_the_server_within_a_url(
         (["8065:8065", "8443:8443/udp", "8443:8443/tcp"], 8065, ["8443/udp", 8443]),
         (["7777:7777", "7777:7777/udp"], None, [7777, "7777/udp"]),
         # HTTP/3, which the proxy does not speak.
-        (["80:80", "443:443", "443:443/udp"], 80, ["443/udp"]),
+        (["80:80", "443:443", "443:443/udp"], 80, None),
     ],
 )
 def test_what_is_published_for_datagrams_as_well_is_no_site(ports, site, published):
@@ -101,3 +101,112 @@ def test_a_site_at_whatever_name_wants_its_domain():
     path = 'services.web.labels["traefik.http.routers.web.rule"]'
     done = converted(source, domains={"web": "a.example"}, leave_out=(path,))
     assert entry(done, "web")["env"] == {"domains": ["a.example"], "http_port": 80}
+
+
+@pytest.mark.parametrize(
+    ("image", "ports", "site"),
+    [
+        ("axllent/mailpit", ["1025:1025", "8025:8025"], 8025),
+        ("jaegertracing/jaeger", ["4317:4317", "4318:4318", "16686:16686"], 16686),
+        ("temporalio/auto-setup", ["7233:7233"], None),
+        ("clickhouse/clickhouse-server", ["8123:8123", "9000:9000"], None),
+        ("home-assistant", ["8123:8123"], 8123),
+        ("minio/minio", ["9000:9000"], 9000),
+        ("grafana/loki", ["3101:3100", "7946", "9095"], 3100),
+        # By the number that the machine has for it, and what only the machine comes to.
+        ("requarks/wiki", ["443:3443", "80:3000"], 3000),
+        ("openremote/proxy", ["80:80", "443:443", "127.0.0.1:8404:8404"], 80),
+        ("x", ["9000", "8080:80"], 80),
+    ],
+)
+def test_what_is_no_site_keeps_none_from_being_one(image, ports, site):
+    done = converted(f"services: {{web: {{image: {image}, ports: {json.dumps(ports)}}}}}")
+    assert refused(done) == {}
+    made = entry(done, "web")
+    assert made.get("env", {}).get("http_port") == site
+    assert "ports" not in made
+
+
+def test_who_has_https_of_its_own_is_told_to_answer_over_http():
+    """A Caddyfile with a domain leads to https, and the proxy comes to it by http: visitors would go in a circle."""
+    done = converted("services: {web: {image: caddy, ports: ['80:80', '443:443']}}")
+    assert "see that web answers over http" in todo(done)
+    assert "answers over http" not in todo(converted("services: {web: {image: caddy, ports: ['80:80']}}"))
+
+
+FRONT = """
+services:
+  caddy: {{image: caddy, ports: ["80:80", "443:443"], depends_on: [api]}}
+  api: {{image: shop/api, {ports} environment: {{BASE_URL: "https://shop.test.org"}}}}
+  shop: {{image: shop/web, ports: ["127.0.0.1:3002:3002"], environment: {{API_URL: "http://api:3001"}}}}
+"""
+
+
+def test_a_domain_leads_to_whoever_has_the_machines_ports_of_the_web():
+    """Caddy or nginx leads from there to those that know the domain, and have no way of their own from outside."""
+    done = converted(FRONT.format(ports="ports: ['127.0.0.1:3001:3001'],"))
+    assert refused(done) == {}
+    assert entry(done, "caddy")["env"] == {"domains": ["shop.test.org"], "http_port": 80}
+    assert "env" not in entry(done, "api")
+    assert "env" not in entry(done, "shop")
+    assert "but by caddy" in verdicts(done)["services.api.ports[0]"][1]
+
+
+def test_who_has_a_port_of_its_own_keeps_its_domain():
+    done = converted(FRONT.format(ports="ports: ['3001:3001'],"))
+    assert entry(done, "api")["env"] == {"domains": ["shop.test.org"], "http_port": 3001}
+    assert entry(done, "caddy")["env"]["domains"] == ["caddy.example.com"]
+    done = converted(FRONT.format(ports="ports: ['127.0.0.1:3001:3001'],"), domains={"api": "api.test.org"})
+    assert entry(done, "api")["env"]["domains"] == ["api.test.org"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_told"),
+    [
+        ("SITE_DOMAIN", "localhost:8080", True),
+        ("SOCKETS_URL", "ws://localhost:8080/ws", True),
+        ("CORS_ORIGINS", "http://127.0.0.1:3000,http://localhost:8080", True),
+        ("N8N_EDITOR_BASE_URL", "http://192.168.1.7:8080", True),
+        ("ALLOWED_HOSTS", "localhost,127.0.0.1,api", True),
+        ("CMD_DOMAIN", "localhost", True),
+        ("HOST", "localhost", True),
+        ("APP_URL", "http://localhost", True),
+        # What it listens at, another program's, and another machine.
+        ("LISTEN", "0.0.0.0:8080", False),
+        ("HTTP_BIND", "127.0.0.1:8080", False),
+        ("SMTP_HOST", "localhost", False),
+        ("REDIS_HOST", "localhost", False),
+        ("NO_PROXY", "localhost,127.0.0.1", False),
+        ("API", "http://localhost:9999", False),
+        ("NEAR", "my-localhost:8080", False),
+    ],
+)
+def test_the_address_at_which_a_site_was_tried_is_told_however_it_is_written(name, value, is_told):
+    done = converted(f"services: {{web: {{image: x, ports: ['8080:80'], environment: {{{name}: {json.dumps(value)}}}}}}}")
+    said = [words for path, (_, words) in verdicts(done).items() if path == f"services.web.environment.{name}"]
+    assert any("visitors come to https://web.example.com here" in words for words in said) is is_told
+
+
+def test_services_in_a_list_of_a_configuration_are_told():
+    """They gossip with one another, and nobody reaches whom nobody names."""
+    files = {
+        "compose.yaml": "services: {reader: {image: x, volumes: ['./a.yml:/a.yml:ro']}, writer: {image: x}, back: {image: y}}",
+        "a.yml": "members: [\"reader\", 'writer']\nmore:\n  - back\nlevel: writer\n",
+    }
+    done = converted(files)
+    assert "see whether writer, back in services.reader.volumes[0] are hosts" in todo(done)
+    assert "write reach: [back, writer]" in todo(done)
+    assert "are hosts" not in todo(converted({**files, "a.yml": "url: http://writer:1\nlist: [writer]\nlevel: back\n"}))
+
+
+def test_a_first_role_that_was_a_superuser_is_told():
+    done = converted(client(DB_HOST="db", DB_USER="shop", DB_PASSWORD="s3cret-pw"))
+    assert "its role was a superuser" in str(done.told.verdicts)
+    mysql = "services: {web: {image: x, depends_on: [db]}, db: {image: mysql, environment: {MYSQL_ROOT_PASSWORD: s3cret-pw}}}"
+    assert "superuser" not in str(converted(mysql).told.verdicts)
+
+
+@pytest.mark.parametrize(("hook", "remedy"), [("post_start", "this one in its depends_on"), ("pre_stop", "at the signal")])
+def test_what_is_run_in_a_container_later_is_refused_with_what_can_be_done(hook, remedy):
+    done = converted(f"services: {{web: {{image: x, {hook}: [{{command: fill}}]}}}}")
+    assert remedy in refused(done)[f"services.web.{hook}"]
