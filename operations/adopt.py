@@ -1,4 +1,5 @@
-"""Takes what exists in the account into the stack: zones with records, reserved addresses, block storage, the SSH key.
+"""Takes what exists in the account into the stack: zones with records, reserved addresses, block storage, the object
+storage of the backups, the SSH key.
 
 Shows first what is there and what the stack file would make of it; then imports what both have, so that the next update
 changes instead of creating. Deletes only what it has listed as in the way, when that is agreed to by itself. Leaves
@@ -16,7 +17,7 @@ from operations import adoption, recovery
 from operations.account import Account
 from operations.adoption import Comparison, Import, Planned, Record
 from operations.cli import OperationError, Pulumi, say
-from operations.state import BLOCK, DOMAIN, RECORD, RESERVED_IP, SSH_KEY, State
+from operations.state import BLOCK, DOMAIN, OBJECT_STORAGE, RECORD, RESERVED_IP, SSH_KEY, State
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def adopt(pulumi: Pulumi, wish: Wish) -> None:
         if not wish.zones:
             _addresses(wanted, account, wish, found)
             _blocks(wanted, account, found)
+            _storage(pulumi, wanted, account, found)
             _keys(wanted, account, found)
         if not found.imports and not found.in_the_way:
             say("adopt: the account has nothing that this stack would create; nothing was changed")
@@ -123,8 +125,8 @@ def _take_address(name: str, plan: Planned, ip: dict[str, str], found: Found) ->
     say(f"server {name}\n  kept        reserved address {ip['subnet']} ({ip.get('label') or 'no label'})")
     if ip.get("instance_id"):
         say(
-            f"  it is attached to instance {ip['instance_id']}: detach it in Vultr's portal (or delete that instance) "
-            "before the update, which waits for it"
+            f"  it is attached to instance {ip['instance_id']}, which has to go before the update: `make retire` saves a "
+            "server of a lost state and deletes it; any other one, detach it in Vultr's portal"
         )
     found.imports.append(Import(plan, ip["id"]))
 
@@ -155,6 +157,30 @@ def _blocks(wanted: Sequence[Planned], account: Account, found: Found) -> None:
             use = f", attached to instance {holder}, from which the update takes it" if holder else ""
             say(f"server {plan.name}\n  kept        block storage of {block['size_gb']} GB, {block['id']}{use}")
             found.imports.append(Import(plan, str(block["id"])))
+
+
+def _storage(pulumi: Pulumi, wanted: Sequence[Planned], account: Account, found: Found) -> None:
+    """The object storage of the backups, from a state that was lost: in another one there would be none of them.
+
+    Raises OperationError where it can't be found though the stack file names the password of what was saved.
+    """
+    for plan in (plan for plan in wanted if plan.type == OBJECT_STORAGE):
+        label, there = plan.inputs["label"], account.list("/object-storage", "object_storages")
+        like = [one for one in there if one["label"] == label]
+        if len(like) == 1:
+            say(f"backups\n  kept        object storage {like[0]['id']} ({label})")
+            found.imports.append(Import(plan, str(like[0]["id"])))
+            continue
+        known = ", ".join(f"{one['id']} ({one.get('label') or 'no label'})" for one in there) or "none"
+        told = json.loads(pulumi.setting(f"{pulumi.project}:backups") or "{}")
+        if like or "password" in told:
+            raise OperationError(
+                f"the backups are in the object storage with the label {label}, and the account has {len(like)} of it; "
+                f"all it has: {known}. Nothing was changed. Give the right one, and no other, that label in Vultr's "
+                "portal, and say it again; where it is gone for good, take `password` out of backups, and pulumi up "
+                "makes an empty one"
+            )
+        say(f"backups: a new object storage would be rented, with nothing in it. The account has: {known}")
 
 
 def _keys(wanted: Sequence[Planned], account: Account, found: Found) -> None:

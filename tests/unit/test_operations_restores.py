@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from operations import kit, processes, restores
+from operations import kit, processes, restores, retire
 from operations.cli import OperationError, Pulumi
 
 FACTS = kit.Facts(
@@ -29,6 +29,8 @@ FACTS = kit.Facts(
     secrets=(("access_key", "ACCESS"), ("key", "-----BEGIN\nKEY\n-----END\n")),
     passphrase="correct horse",
     servers=("web1", "web2"),
+    key="-----BEGIN OPENSSH\nROOT\n-----END OPENSSH\n",
+    host_keys=("192.0.2.1 ssh-ed25519 AAAA1", "192.0.2.2 ssh-ed25519 AAAA2"),
 )
 
 
@@ -70,13 +72,32 @@ def test_the_lines_are_one_script_of_which_every_secret_comes_out_as_it_is() -> 
     assert words[words.index("-p") + 1] == "/srv/state"
 
 
-def test_only_where_the_state_is_lost_the_password_is_given_and_what_exists_adopted() -> None:
+def test_only_where_the_state_is_lost_the_password_is_given() -> None:
     inside = block(FACTS).partition("then")[2].partition("\nfi\n")[0]
     assert "pulumi stack init prod" in inside
     assert "--secret 'apiary:secrets.backups_password'" in inside
     assert "'apiary:backups.password' '_secrets^backups_password'" in inside
-    assert "make adopt STACK=prod YES=1" in inside
-    assert block(FACTS).rstrip().splitlines()[-2:] == ["pulumi up --stack prod --yes", "make backups STACK=prod"]
+
+
+def test_nothing_is_made_before_what_exists_is_adopted_and_what_lives_is_saved_and_let_go() -> None:
+    """They end at the first that fails, also where they are said again: an update would make an empty hive."""
+    assert block(FACTS).rstrip().splitlines()[-4:] == [
+        "make adopt STACK=prod YES=1 &&",
+        "make retire STACK=prod YES=1 &&",
+        "pulumi up --stack prod --yes &&",
+        "make backups STACK=prod",
+    ]
+
+
+def test_the_keys_of_the_servers_come_out_as_they_are_for_their_owner_alone(tmp_path: Path) -> None:
+    script = block(FACTS)
+    part = script[script.index("mkdir -p -m 700") : script.index("make adopt")]
+    subprocess.run(["bash", "-c", f"set -eu\n{part}"], cwd=tmp_path, check=True)
+    key = tmp_path / ".apiary" / "prod" / retire.KEY
+    assert key.read_text() == FACTS.key
+    assert key.stat().st_mode & 0o077 == 0
+    assert (key.parent / retire.KNOWN_HOSTS).read_text().splitlines() == list(FACTS.host_keys)
+    assert "ROOT" not in repr(FACTS)
 
 
 def test_it_takes_no_name_from_another_secret_of_the_stack_file() -> None:
