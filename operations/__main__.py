@@ -75,17 +75,10 @@ def _parser() -> argparse.ArgumentParser:
 
     verb("up", "make the stack what its file says, creating it if need be", _up)
     heal.arguments(verb("heal", "finish an update that was interrupted, whatever interrupted it", _heal))
-    adopting = verb(
-        "adopt", "take what exists in the account into the state: zones, records, addresses, the SSH key", _adopt
+    adopt.arguments(
+        verb("adopt", "take what exists in the account into the state: zones, records, addresses, the SSH key", _adopt)
     )
-    adopting.add_argument("--zone", action="append", default=[], help="only this zone; may be said again")
-    adopting.add_argument("--address", action="append", default=[], metavar="SERVER=ADDRESS",
-                          help="a reserved address that a server is to have")  # fmt: skip
-    adopting.add_argument("--yes", action="store_true", help="don't ask before the import")
-    adopting.add_argument("--delete", action="store_true", help="delete the records that are listed as in the way")
-    retiring = verb("retire", "save and delete servers that run on although the state is lost", _retire)
-    retiring.add_argument("--yes", action="store_true", help="don't ask; needed where there is no terminal")
-    retiring.add_argument("--lose", action="store_true", help="save nothing: what is on their disks is lost")
+    retire.arguments(verb("retire", "save and delete servers that run on although the state is lost", _retire))
     reviving = verb("revive", "bring a dead or deleted server back with its IPv4", _revive)
     reviving.add_argument("server", nargs="+", help="several that are dead: all at once")
     reviving.add_argument("--yes", action="store_true", help="don't ask; needed where there is no terminal")

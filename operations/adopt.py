@@ -8,6 +8,7 @@ alone: what the stack file does not name, and the update.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -36,6 +37,15 @@ class Found:
 
     imports: list[Import] = field(default_factory=list)
     in_the_way: list[tuple[str, Record]] = field(default_factory=list)  # with the zone
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What the verb is told."""
+    parser.add_argument("--zone", action="append", default=[], help="only this zone; may be said again")
+    parser.add_argument("--address", action="append", default=[], metavar="SERVER=ADDRESS",
+                          help="a reserved address that a server is to have")  # fmt: skip
+    parser.add_argument("--yes", action="store_true", help="don't ask before the import")
+    parser.add_argument("--delete", action="store_true", help="delete the records that are listed as in the way")
 
 
 def adopt(pulumi: Pulumi, wish: Wish) -> None:
@@ -125,8 +135,8 @@ def _take_address(name: str, plan: Planned, ip: dict[str, str], found: Found) ->
     say(f"server {name}\n  kept        reserved address {ip['subnet']} ({ip.get('label') or 'no label'})")
     if ip.get("instance_id"):
         say(
-            f"  it is attached to instance {ip['instance_id']}, which has to go before the update: `make retire` saves a "
-            "server of a lost state and deletes it; any other one, detach it in Vultr's portal"
+            f"  it is attached to instance {ip['instance_id']}, which has to go before the update: `make retire` saves "
+            "a server of a lost state and deletes it; from any other one, detach it in Vultr's portal"
         )
     found.imports.append(Import(plan, ip["id"]))
 

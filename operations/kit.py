@@ -21,7 +21,7 @@ import yaml
 from operations import backups, retire
 from operations.cli import PROGRAM, OperationError, Pulumi
 from operations.hosts import key_of, plain
-from operations.state import INSTANCE, OBJECT_STORAGE, State
+from operations.state import OBJECT_STORAGE, State
 
 SECRET = "backups_password"  # noqa: S105 - the name under which it goes into the stack file, where that is free
 
@@ -79,7 +79,7 @@ def kit(pulumi: Pulumi) -> str:
         is_by_passphrase="encryptionsalt" in spelled,
         servers=tuple(sorted(json.loads(pulumi.setting(f"{pulumi.project}:servers") or "{}"))),
         key=key_of(opened) or "",
-        host_keys=tuple(_host_keys(opened)),
+        host_keys=tuple(host_keys(opened)),
         doubts=_doubts(file, repository),
     )
     if not facts.origin:
@@ -103,7 +103,7 @@ def _rented(opened: State) -> tuple[str, tuple[tuple[str, str], ...]]:
     )
 
 
-def _host_keys(opened: State) -> Iterator[str]:
+def host_keys(opened: State) -> Iterator[str]:
     """A line of known_hosts for each server: its address, and the key by which its plugin knows it."""
     for server in opened.servers():
         words = next((word for word in server.ssh_options if word.startswith("KnownHostsCommand=")), "").split()
@@ -132,8 +132,8 @@ def _doubts(file: Path, repository: object) -> tuple[str, ...]:
         found.append("the repository is of the same account as the servers: who loses the account loses both")
     if isinstance(repository, dict):
         found.append(
-            f"the repository is on the disk of server {repository['server']}: where the state is lost, that one is made "
-            "anew without it, and the lines stop before that. A repository elsewhere is not lost with it"
+            f"the repository is on the disk of server {repository['server']}: where the state is lost, that one is "
+            "made anew without it, and the lines stop before that. A repository elsewhere is not lost with it"
         )
     return tuple(found)
 

@@ -1,13 +1,14 @@
 """Lets go of servers that still run although the state is lost: nobody can operate them any more, and they hold the
 addresses and the block storage that the next update is to have.
 
-Saves what they have a last time, over SSH with the key of the recovery kit: once while all is served, and again when who
-writes has stopped. Then deletes the instances. Leaves alone: a server that the state knows (`make revive`), what is
+Saves what they have a last time, over SSH with the key of the recovery kit: once while all is served, and again when
+who writes has stopped. Then deletes the instances. Leaves alone: a server that the state knows (`make revive`), what is
 reserved, and all of it where a last backup fails.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,6 +35,12 @@ class Wish:
     lose: bool = False
 
 
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What the verb is told."""
+    parser.add_argument("--yes", action="store_true", help="don't ask; needed where there is no terminal")
+    parser.add_argument("--lose", action="store_true", help="delete also what can't be saved")
+
+
 def retire(pulumi: Pulumi, wish: Wish) -> None:
     """Delete the instances in whose place the next update makes others. Raises OperationError, with none deleted, where
     one lives and can't be saved, and nobody has agreed to that loss.
@@ -49,14 +56,13 @@ def retire(pulumi: Pulumi, wish: Wish) -> None:
         if not left:
             say("retire: no server runs in whose place this stack would make another")
             return
-        hosts = [host(pulumi, wanted[one["label"]], one["main_ip"]) for one in left]
         for one in left:
             say(f"server {wanted[one['label']]}: instance {one['id']} at {one['main_ip']} is none of this state")
         agree(f"Save these {len(left)} a last time, and delete them with their disks (block storage stays)?", wish.yes)
-        if wish.lose:
-            say("retire: nothing is saved, as agreed to (LOSE=1)")
-        else:
-            _save(pulumi, told, [one for one in hosts if _lives(one)])
+        keeper = _keeper(told)
+        if told and keeper not in wanted.values():
+            hosts = [host(pulumi, wanted[one["label"]], one["main_ip"]) for one in left]
+            _save(pulumi, [one for one in hosts if _lives(one, lose=wish.lose)], lose=wish.lose)
         for one in left:
             account.delete(f"/instances/{one['id']}")
             say(f"retire: server {wanted[one['label']]}: instance {one['id']} is deleted")
@@ -79,52 +85,59 @@ def _expect_place(pulumi: Pulumi, told: Mapping[str, Any], anew: set[str], left:
             f"the stack has no backups: what {', '.join(sorted(left))} has on its disk goes with it (block storage "
             f"stays); nothing was changed; {lose}"
         )
-    repository = told.get("repository")
-    keeper = repository.get("server") if isinstance(repository, dict) else None
+    keeper = _keeper(told)
     if keeper in anew:
         raise OperationError(
-            f"the backups are on the disk of server {keeper}, which is made anew without them, so that all begins empty; "
-            f"nothing was changed. Fetch them from it first, where it still runs: docs/restore.md#the-backups-are-on-a-"
-            f"server-of-the-stack; {lose}"
+            f"the backups are on the disk of server {keeper}, which is made anew without them, so that all begins "
+            "empty; nothing was changed. Fetch them from it first, where it still runs: "
+            f"docs/restore.md#the-backups-are-on-a-server-of-the-stack; {lose}"
         )
 
 
-def _lives(server: Host) -> bool:
-    """Whether there is anything to save. Raises OperationError where that can't be told."""
+def _keeper(told: Mapping[str, Any]) -> str | None:
+    """The server that keeps the backups of the others, if one does."""
+    repository = told.get("repository")
+    return str(repository["server"]) if isinstance(repository, dict) else None
+
+
+def _lives(server: Host, *, lose: bool) -> bool:
+    """Whether there is anything to save. Raises OperationError where that can't be told, and is not to be lost."""
     try:
         server.run("true", timeout=45)
-    except Unreachable as error:
-        if sign := server.sign_of_life():
-            raise OperationError(f"{error}, though {sign}; {_remedy(server)}") from None
-        say(f"  {error}: it is dead, and comes back as of its last backup")
-        return False
     except OperationError as error:
-        raise OperationError(f"{error}; {_remedy(server)}") from None
+        sign = server.sign_of_life() if isinstance(error, Unreachable) else "it answers"
+        if sign is None:
+            say(f"  {error}: it is dead, and comes back as of its last backup")
+        else:
+            _fail(server, f"{error}, though {sign}", lose=lose)
+        return False
     return True
 
 
-def _remedy(server: Host) -> str:
-    return (
-        f"nothing was deleted. Say it from an address that may log in (`ssh_from`), with the key and the host keys of the "
-        f"recovery kit as .apiary/STACK/{KEY} and {KNOWN_HOSTS}; to lose what {server.server.name} has written since "
-        "its last backup: LOSE=1"
+def _fail(server: Host, why: str, *, lose: bool) -> None:
+    """Raises OperationError with `why` and the remedy, or says it, where the loss was agreed to."""
+    if lose:
+        say(f"  {why}: what it has written since its last backup is lost, as agreed to")
+        return
+    raise OperationError(
+        f"{why}; nothing was deleted. Say it from an address that may log in (`ssh_from`), with the key and the host "
+        f"keys of the recovery kit as .apiary/STACK/{KEY} and {KNOWN_HOSTS}; to lose what {server.server.name} has "
+        "written since its last backup: LOSE=1"
     )
 
 
-def _save(pulumi: Pulumi, told: Mapping[str, Any], living: Sequence[Host]) -> None:
-    keeper = told["repository"].get("server") if isinstance(told["repository"], dict) else None
-    having = [one for one in living if one.server.name != keeper]
-    for one in having:
-        _run(one, "while all is served")
-    with _stopped(pulumi, having):
-        for one in having:
-            _run(one, "with nobody writing")
+def _save(pulumi: Pulumi, servers: Sequence[Host], *, lose: bool) -> None:
+    for one in servers:
+        _run(one, "while all is served", lose=lose)
+    with _stopped(pulumi, servers):
+        for one in servers:
+            _run(one, "with nobody writing", lose=lose)
 
 
-def _run(server: Host, when: str) -> None:
+def _run(server: Host, when: str, *, lose: bool) -> None:
     say(f"  {server.server.name}: a last backup, {when}")
     if server.stream(*RUN) != 0:
-        raise OperationError(f"the last backup of {server.server.name} has failed (above), {when}; {_remedy(server)}")
+        _fail(server, f"the last backup of {server.server.name} has failed (above), {when}", lose=lose)
 
 
 @contextmanager
@@ -139,7 +152,7 @@ def _stopped(pulumi: Pulumi, servers: Sequence[Host]) -> Iterator[None]:
             rows = [line.partition(" ") for line in ours.splitlines()]
             ids = [id_ for id_, _, what in rows if what.removeprefix("applications.") not in databases]
             if ids:
-                stopped.append((one, ids))
+                stopped.append((one, ids))  # before: it may break off half-way
                 one.run("docker", "stop", "--time", str(STOP_SECONDS), *ids)
         yield
     except BaseException:

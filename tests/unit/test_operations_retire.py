@@ -184,6 +184,14 @@ def test_where_the_last_backup_fails_all_runs_again_and_nothing_is_deleted(
     assert said == ["web1: true", *RUNS, "web1: docker start b c"]
 
 
+def test_the_loss_that_is_agreed_to_is_of_what_fails_alone(
+    said: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Another server's last backup is taken all the same."""
+    let_go(monkeypatch, tmp_path, Host(said, "web1", fails="second"), lose=True)
+    assert said == ["web1: true", *RUNS, "delete /instances/i1"]
+
+
 def test_one_that_is_dead_is_deleted_and_one_that_only_lets_nobody_in_is_not(
     said: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
