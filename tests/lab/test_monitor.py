@@ -432,6 +432,8 @@ def test_backups_and_rehearsals_that_are_late_or_fail_are_told(busy: Hive, told:
     try:
         busy.on_server("apiary-backups run", check=False)
         mail = told.expect_once(failed)
+        reason = json.loads(busy.on_server("cat /var/lib/apiary/backups/last/volume:chore.json"))["reason"]
+        assert " ".join(reason.split())[:150] in mail["text"]
         assert "on web1 journalctl -u apiary-backups -n 50" in mail["text"]
         busy.on_server("apiary-backups drill", check=False)
         told.expect_once(not_proved)
