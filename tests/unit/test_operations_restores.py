@@ -8,7 +8,10 @@ import re
 import shlex
 import socket
 import subprocess
+import time
+from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +20,9 @@ import pytest
 
 from operations import kit, processes, restores, retire
 from operations.cli import OperationError, Pulumi
+from tests.unit import backups_server  # noqa: F401 - puts the package on the path
+
+from apiary_backups import chosen  # isort: skip
 
 FACTS = kit.Facts(
     stack="prod",
@@ -55,6 +61,40 @@ def test_which_server_is_meant(what: str, known: list[str], wanted: tuple[str | 
 def test_what_names_no_server_is_refused_with_those_there_are(what: str, known: list[str]) -> None:
     with pytest.raises(OperationError, match=f"write SERVER:NAME, a server .{', '.join(known)}., or hive for all"):
         restores.meant(what, known)
+
+
+@pytest.fixture
+def los_angeles(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Where the operator is; the server goes by UTC."""
+    monkeypatch.setenv("TZ", "America/Los_Angeles")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("at", "told", "before"),
+    [
+        ("2026-11-29", "2026-11-29 23:59:59-08:00", "2026-11-30T08:00:00"),
+        ("2026-07-01", "2026-07-01 23:59:59-07:00", "2026-07-02T07:00:00"),
+        ("2026-11-29 17:00", "2026-11-29 17:00-08:00", "2026-11-30T01:01:00"),
+        ("2026-11-29 17:00 UTC", "2026-11-29 17:00+00:00", "2026-11-29T17:01:00"),
+        ("2026-11-29T17:00:05+01:00", "2026-11-29T17:00:05+01:00", "2026-11-29T16:00:06"),
+        ("0a1b2c3d", "0a1b2c3d", None),
+    ],
+)
+def test_a_day_is_that_of_who_writes_it(los_angeles: None, at: str, told: str, before: str | None) -> None:
+    """`AT=$(date +%F)` at 17:00 has what was saved a minute ago, where the server has tomorrow already."""
+    assert restores.moment(at) == told
+    assert restores._options("shop", restores.Wish("web1:shop", at)) == [f"--at={told}", "--", "shop"]
+    until = chosen.until(told, UTC)
+    assert (until and until.astimezone(UTC).isoformat()) == (before and f"{before}+00:00")
+
+
+@pytest.mark.parametrize("at", ["2026-13-01", "yesterday", "2026-11-29 7", "2026-11-29 25:00"])
+def test_what_is_no_moment_is_left_to_the_server_to_refuse(los_angeles: None, at: str) -> None:
+    assert restores.moment(at) == at
 
 
 def block(facts: kit.Facts) -> str:
