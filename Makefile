@@ -67,6 +67,10 @@ adopt: $(VENV)/.ready ## take zones and addresses that exist into the state: mak
 	@$(call in_stack) $(RUN) -m operations adopt --stack $(STACK) $(if $(ZONE),--zone $(ZONE)) \
 		$(if $(ADDRESS),--address $(ADDRESS)) $(agreed) $(if $(filter 1,$(DELETE)),--delete)
 
+.PHONY: retire
+retire: $(VENV)/.ready ## save and delete servers that run on although the state is lost [YES=1] [LOSE=1: save nothing]
+	@$(call in_stack) $(RUN) -m operations retire --stack $(STACK) $(agreed) $(if $(filter 1,$(LOSE)),--lose)
+
 .PHONY: import-compose
 import-compose: $(VENV)/.ready ## put compose files into a stack file: make import-compose FILES="..." [STACK=prod] [ARGS="..."]
 	@$(RUN) -m operations from-compose $(FILES) $(if $(filter-out lab,$(STACK)),--into Pulumi.$(STACK).yaml) $(ARGS)

@@ -71,6 +71,9 @@ try:
 except settings.SettingsError as report:
     raise pulumi.RunError(str(report)) from None
 
+for said in settings.unwatched(stack).values():
+    pulumi.warn(said)
+
 access = Access("access")
 secrets = Secrets("secrets", stack)
 playbooks = read_folder(PLAYBOOKS, ["**/__pycache__"])

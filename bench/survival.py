@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,8 @@ from bench.report import Report
 from lab import cli
 from lab.paths import CHECKOUT, Paths
 from lab.shell import docker
+from operations import kit, retire
+from operations.state import State
 from tests.lab.hive import LABEL, Hive, until
 from tests.lab.test_restore import pushed, recovered
 
@@ -196,11 +199,16 @@ def state_lost(hive: Hive) -> None:
     if "apiary:backups" in hive.settings:
         hive.settings["apiary:secrets"]["backups_password"] = hive.passwords()["backups"]
         hive.settings["apiary:backups"]["password"] = "_secrets^backups_password"  # noqa: S105 - a reference
+    # What `make retire` logs in with, as the recovery kit has it.
+    there = hive.program / ".apiary" / "lab"
+    shutil.copy(there / "id_ed25519", there / retire.KEY)
+    known = kit.host_keys(State.of(json.loads(hive.output_of("stack", "export"))))
+    (there / retire.KNOWN_HOSTS).write_text("\n".join(known) + "\n")
     _lose_state(hive)
     hive.pulumi("stack", "init")
     hive.operations("adopt", "--yes")
-    # Nobody can log in to it any more, and it holds the address: `make adopt` says so.
-    hive.lab("delete-instance", f"{LABEL}{SERVER}")
+    # What has no backups is lost with its disk.
+    hive.operations("retire", "--yes", *([] if "apiary:backups" in hive.settings else ["--lose"]))
     hive.up()
 
 
@@ -215,7 +223,6 @@ def laptop_lost(hive: Hive, folder: Path) -> None:
     page = hive.operations("recovery-kit").stdout
     _lose_state(hive)
     shutil.rmtree(hive.program)
-    hive.lab("delete-instance", f"{LABEL}{SERVER}")
     recovered(hive, page, folder)
 
 
@@ -237,7 +244,7 @@ EVENTS: Mapping[str, tuple[str, Callable[[Hive], object]]] = {
     "dead": ("the server is dead: `make revive`", dead),
     "repository": ("the repository of the backups is lost: `make backup`", repository_lost),
     "region": ("its region is gone: `region`, `make revive`", region_gone),
-    "state": ("the state is lost: `make adopt`, `pulumi up`", state_lost),
+    "state": ("the state is lost: `make adopt`, `make retire`, `pulumi up`", state_lost),
 }
 LAPTOP = "the operator's machine is lost, the state with it: the recovery kit"
 NO_REPOSITORY = "there is none"
@@ -278,9 +285,9 @@ def tell(report: Report, cells: Mapping[str, Mapping[str, str]]) -> None:
     report.notes += [
         "Each cell: what is lost of the rows that were confirmed to a visitor, in seconds of writes; then for how long "
         "no row was confirmed, from the moment at which it happens, with an operator who types the next line at once.",
-        f"With backups one was taken some {AFTER_SECONDS:.0f} s before: what a dead server, region, state or machine "
-        "loses is what came after the last backup, by the clock up to a day. Where the state or the machine is lost, "
-        "the old server serves on, and is written to, until `pulumi up` puts another in its place.",
+        f"With backups one was taken some {AFTER_SECONDS:.0f} s before: what a dead server or region loses is what "
+        "came after the last backup, by the clock up to a day. Where the state or the machine is lost, the old server "
+        "serves on until `make retire` has saved it, with those who write stopped, and deletes it.",
         "The server is a warm one of the lab (`python -m lab up --warm`): it has its packages and the layers of its "
         "images. At Vultr come the minutes that an instance takes, its packages and its image builds.",
     ]

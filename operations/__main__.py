@@ -22,6 +22,7 @@ from operations import (
     recover,
     releases,
     restores,
+    retire,
     revive,
 )
 from operations.cli import PROGRAM, OperationError, Pulumi
@@ -74,14 +75,10 @@ def _parser() -> argparse.ArgumentParser:
 
     verb("up", "make the stack what its file says, creating it if need be", _up)
     heal.arguments(verb("heal", "finish an update that was interrupted, whatever interrupted it", _heal))
-    adopting = verb(
-        "adopt", "take what exists in the account into the state: zones, records, addresses, the SSH key", _adopt
+    adopt.arguments(
+        verb("adopt", "take what exists in the account into the state: zones, records, addresses, the SSH key", _adopt)
     )
-    adopting.add_argument("--zone", action="append", default=[], help="only this zone; may be said again")
-    adopting.add_argument("--address", action="append", default=[], metavar="SERVER=ADDRESS",
-                          help="a reserved address that a server is to have")  # fmt: skip
-    adopting.add_argument("--yes", action="store_true", help="don't ask before the import")
-    adopting.add_argument("--delete", action="store_true", help="delete the records that are listed as in the way")
+    retire.arguments(verb("retire", "save and delete servers that run on although the state is lost", _retire))
     reviving = verb("revive", "bring a dead or deleted server back with its IPv4", _revive)
     reviving.add_argument("server", nargs="+", help="several that are dead: all at once")
     reviving.add_argument("--yes", action="store_true", help="don't ask; needed where there is no terminal")
@@ -146,6 +143,10 @@ def _heal(pulumi: Pulumi, said: argparse.Namespace) -> None:
 
 def _adopt(pulumi: Pulumi, said: argparse.Namespace) -> None:
     adopt.adopt(pulumi, adopt.Wish(said.zone, said.address, said.yes, said.delete))
+
+
+def _retire(pulumi: Pulumi, said: argparse.Namespace) -> None:
+    retire.retire(pulumi, retire.Wish(said.yes, said.lose))
 
 
 def _revive(pulumi: Pulumi, said: argparse.Namespace) -> None:

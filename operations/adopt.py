@@ -1,4 +1,5 @@
-"""Takes what exists in the account into the stack: zones with records, reserved addresses, block storage, the SSH key.
+"""Takes what exists in the account into the stack: zones with records, reserved addresses, block storage, the object
+storage of the backups, the SSH key.
 
 Shows first what is there and what the stack file would make of it; then imports what both have, so that the next update
 changes instead of creating. Deletes only what it has listed as in the way, when that is agreed to by itself. Leaves
@@ -7,6 +8,7 @@ alone: what the stack file does not name, and the update.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -16,7 +18,7 @@ from operations import adoption, recovery
 from operations.account import Account
 from operations.adoption import Comparison, Import, Planned, Record
 from operations.cli import OperationError, Pulumi, say
-from operations.state import BLOCK, DOMAIN, RECORD, RESERVED_IP, SSH_KEY, State
+from operations.state import BLOCK, DOMAIN, OBJECT_STORAGE, RECORD, RESERVED_IP, SSH_KEY, State
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,15 @@ class Found:
     in_the_way: list[tuple[str, Record]] = field(default_factory=list)  # with the zone
 
 
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What the verb is told."""
+    parser.add_argument("--zone", action="append", default=[], help="only this zone; may be said again")
+    parser.add_argument("--address", action="append", default=[], metavar="SERVER=ADDRESS",
+                          help="a reserved address that a server is to have")  # fmt: skip
+    parser.add_argument("--yes", action="store_true", help="don't ask before the import")
+    parser.add_argument("--delete", action="store_true", help="delete the records that are listed as in the way")
+
+
 def adopt(pulumi: Pulumi, wish: Wish) -> None:
     """Import what the account has of the stack's plan. Raises OperationError with the step that could not be done."""
     with recovery.alone(pulumi):
@@ -48,6 +59,7 @@ def adopt(pulumi: Pulumi, wish: Wish) -> None:
         if not wish.zones:
             _addresses(wanted, account, wish, found)
             _blocks(wanted, account, found)
+            _storage(pulumi, wanted, account, found)
             _keys(wanted, account, found)
         if not found.imports and not found.in_the_way:
             say("adopt: the account has nothing that this stack would create; nothing was changed")
@@ -123,8 +135,8 @@ def _take_address(name: str, plan: Planned, ip: dict[str, str], found: Found) ->
     say(f"server {name}\n  kept        reserved address {ip['subnet']} ({ip.get('label') or 'no label'})")
     if ip.get("instance_id"):
         say(
-            f"  it is attached to instance {ip['instance_id']}: detach it in Vultr's portal (or delete that instance) "
-            "before the update, which waits for it"
+            f"  it is attached to instance {ip['instance_id']}, which has to go before the update: `make retire` saves "
+            "a server of a lost state and deletes it; from any other one, detach it in Vultr's portal"
         )
     found.imports.append(Import(plan, ip["id"]))
 
@@ -155,6 +167,30 @@ def _blocks(wanted: Sequence[Planned], account: Account, found: Found) -> None:
             use = f", attached to instance {holder}, from which the update takes it" if holder else ""
             say(f"server {plan.name}\n  kept        block storage of {block['size_gb']} GB, {block['id']}{use}")
             found.imports.append(Import(plan, str(block["id"])))
+
+
+def _storage(pulumi: Pulumi, wanted: Sequence[Planned], account: Account, found: Found) -> None:
+    """The object storage of the backups, from a state that was lost: in another one there would be none of them.
+
+    Raises OperationError where it can't be found though the stack file names the password of what was saved.
+    """
+    for plan in (plan for plan in wanted if plan.type == OBJECT_STORAGE):
+        label, there = plan.inputs["label"], account.list("/object-storage", "object_storages")
+        like = [one for one in there if one["label"] == label]
+        if len(like) == 1:
+            say(f"backups\n  kept        object storage {like[0]['id']} ({label})")
+            found.imports.append(Import(plan, str(like[0]["id"])))
+            continue
+        known = ", ".join(f"{one['id']} ({one.get('label') or 'no label'})" for one in there) or "none"
+        told = json.loads(pulumi.setting(f"{pulumi.project}:backups") or "{}")
+        if like or "password" in told:
+            raise OperationError(
+                f"the backups are in the object storage with the label {label}, and the account has {len(like)} of it; "
+                f"all it has: {known}. Nothing was changed. Give the right one, and no other, that label in Vultr's "
+                "portal, and say it again; where it is gone for good, take `password` out of backups, and pulumi up "
+                "makes an empty one"
+            )
+        say(f"backups: a new object storage would be rented, with nothing in it. The account has: {known}")
 
 
 def _keys(wanted: Sequence[Planned], account: Account, found: Found) -> None:

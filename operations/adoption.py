@@ -12,12 +12,13 @@ from typing import Any
 
 import yaml
 
-from operations.state import BLOCK, DOMAIN, RECORD, RESERVED_IP, SSH_KEY
+from operations.state import BLOCK, DOMAIN, OBJECT_STORAGE, RECORD, RESERVED_IP, SSH_KEY
 from provider import spelling
 from provider.protocol.base import UNKNOWN_TEXT
 
 SINGLE = ("A", "AAAA", "CNAME")  # of these, one of a name is another one's successor
 NAMESERVERS = ("ns1.vultr.com", "ns2.vultr.com")
+ADOPTED = (BLOCK, DOMAIN, OBJECT_STORAGE, RECORD, RESERVED_IP, SSH_KEY)
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,9 @@ class Comparison:
         return [*self.kept, *self.changed]
 
 
-def planned(plan: Mapping[str, Any]) -> list[Planned]:
-    """What an update would create of zones, records, addresses and keys (`pulumi preview --json`)."""
-    wanted = (BLOCK, DOMAIN, RECORD, RESERVED_IP, SSH_KEY)
+def planned(plan: Mapping[str, Any], *types: str) -> list[Planned]:
+    """What an update would create of these types, or of all that is adopted (`pulumi preview --json`)."""
+    wanted = types or ADOPTED
     states = [step["newState"] for step in plan.get("steps") or () if step["op"] == "create"]
     return [
         Planned(

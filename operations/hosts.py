@@ -209,7 +209,7 @@ def key_of(opened: State) -> str | None:
     # Of two that a change of keys has left, the one that is on its way out opens no server for long.
     keys = (resource for resource in opened.resources if resource.full_type == CLIENT_KEY)
     key = min(keys, key=lambda resource: resource.doomed, default=None)
-    return None if key is None else _plain(key.outputs["privateKeyOpenssh"])
+    return None if key is None else plain(key.outputs["privateKeyOpenssh"])
 
 
 def write_key(pulumi: Pulumi, text: str | None) -> None:
@@ -219,7 +219,7 @@ def write_key(pulumi: Pulumi, text: str | None) -> None:
         _write(file, text)
 
 
-def _plain(value: object) -> str:
+def plain(value: object) -> str:
     """A secret output as `export --show-secrets` prints it: JSON text inside the secret's envelope."""
     return str(json.loads(value["plaintext"]) if isinstance(value, dict) else value)
 

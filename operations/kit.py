@@ -11,14 +11,17 @@ import json
 import os
 import shlex
 import subprocess
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import yaml
 
-from operations import backups
+from operations import backups, retire
 from operations.cli import PROGRAM, OperationError, Pulumi
+from operations.hosts import key_of, plain
+from operations.state import OBJECT_STORAGE, State
 
 SECRET = "backups_password"  # noqa: S105 - the name under which it goes into the stack file, where that is free
 
@@ -40,6 +43,8 @@ class Facts:
     passphrase: str = field(default="", repr=False)
     is_by_passphrase: bool = True  # that the stack file's secrets are encrypted
     servers: tuple[str, ...] = ()
+    key: str = field(default="", repr=False)  # with which root logs in to them
+    host_keys: tuple[str, ...] = ()  # of them, as in known_hosts
     doubts: tuple[str, ...] = ()  # what is wrong with this page, for its owner
 
 
@@ -54,7 +59,11 @@ def kit(pulumi: Pulumi) -> str:
     }
     file = PROGRAM / f"Pulumi.{pulumi.stack}.yaml"
     spelled = yaml.safe_load(file.read_text())
-    repository = told["repository"]
+    repository, opened = told["repository"], State.of(pulumi.export(secrets=True))
+    secrets = tuple((setting, str(stored[name])) for setting, name in names.items())
+    place = f"on server {repository['server']}" if isinstance(repository, dict) else repository
+    if repository == "vultr":
+        place, secrets = _rented(opened)
     facts = Facts(
         stack=pulumi.stack,
         project=pulumi.project,
@@ -62,15 +71,15 @@ def kit(pulumi: Pulumi) -> str:
         branch=_git("branch", "--show-current"),
         backend=pulumi.backend(),
         password=backups.password(pulumi, told),
-        repository=f"another server of the stack, {repository['server']}"
-        if isinstance(repository, dict)
-        else repository,
+        repository=place,
         has_password_setting="password" in told,
         secret=free_name(stored),
-        secrets=tuple((setting, str(stored[name])) for setting, name in names.items()),
+        secrets=secrets,
         passphrase=_passphrase(),
         is_by_passphrase="encryptionsalt" in spelled,
         servers=tuple(sorted(json.loads(pulumi.setting(f"{pulumi.project}:servers") or "{}"))),
+        key=key_of(opened) or "",
+        host_keys=tuple(host_keys(opened)),
         doubts=_doubts(file, repository),
     )
     if not facts.origin:
@@ -79,6 +88,26 @@ def kit(pulumi: Pulumi) -> str:
             "it to a repository elsewhere, with the stack file"
         )
     return page(facts)
+
+
+def _rented(opened: State) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """The repository in the account's own object storage, and its keys. Raises OperationError before it is made."""
+    found = next(opened.of_type(OBJECT_STORAGE), None)
+    if found is None:
+        raise OperationError("the object storage of the backups is not made yet; run pulumi up first")
+    keys = {"access_key": "s3AccessKey", "secret_key": "s3SecretKey"}
+    place = f"{found.outputs['s3Hostname']}/apiary-{found.id}"  # as components/object_storage.py has it
+    return (
+        f"s3:https://{place}, the object storage {found.outputs['label']} of the account",
+        tuple((setting, plain(found.outputs[output])) for setting, output in keys.items()),
+    )
+
+
+def host_keys(opened: State) -> Iterator[str]:
+    """A line of known_hosts for each server: its address, and the key by which its plugin knows it."""
+    for server in opened.servers():
+        words = next((word for word in server.ssh_options if word.startswith("KnownHostsCommand=")), "").split()
+        yield f"{urlsplit(server.host).hostname} {' '.join(words[2:4])}"
 
 
 def free_name(stored: Container[str]) -> str:
@@ -99,8 +128,13 @@ def _doubts(file: Path, repository: object) -> tuple[str, ...]:
         found.append(f"{file.name} has changes here that are not committed")
     if _git("rev-list", "--count", "@{upstream}..HEAD") != "0":
         found.append("there are commits here that are not pushed, or the branch follows none")
-    if repository == "vultr" or isinstance(repository, dict):
-        found.append("the repository is the stack's own: where its state and its account are lost, so is this one")
+    if repository == "vultr":
+        found.append("the repository is of the same account as the servers: who loses the account loses both")
+    if isinstance(repository, dict):
+        found.append(
+            f"the repository is on the disk of server {repository['server']}: where the state is lost, that one is "
+            "made anew without it, and the lines stop before that. A repository elsewhere is not lost with it"
+        )
     return tuple(found)
 
 
@@ -128,11 +162,21 @@ def lines(facts: Facts) -> list[str]:
         f"if ! pulumi stack select {stack}; then  # the state is lost",
         f"  pulumi stack init {stack}",
         *(f"  {line}" for line in ([] if facts.has_password_setting else settings)),
-        f"  make adopt STACK={stack} YES=1",
         "fi",
-        f"pulumi up --stack {stack} --yes",
+        f"mkdir -p -m 700 .apiary/{stack}",
+        *_file(f".apiary/{stack}/{retire.KEY}", facts.key),
+        *_file(f".apiary/{stack}/{retire.KNOWN_HOSTS}", "\n".join(facts.host_keys)),
+        # What only a lost state has left: of one that is there they find nothing to do.
+        f"make adopt STACK={stack} YES=1 &&",
+        f"make retire STACK={stack} YES=1 &&",
+        f"pulumi up --stack {stack} --yes &&",
         f"make backups STACK={stack}",
     ]
+
+
+def _file(path: str, content: str) -> list[str]:
+    """The lines that write a file which nobody else reads."""
+    return [f"(umask 077; cat > {path}) <<'END'", *content.strip().splitlines(), "END"]
 
 
 def page(facts: Facts) -> str:
@@ -152,8 +196,8 @@ def page(facts: Facts) -> str:
         [
             f"# Recovery kit of the hive `{facts.stack}`",
             "",
-            "For a safe: whoever holds this page reads every backup. Print it anew when a password or an address in it "
-            "changes (`make recovery-kit`).",
+            "For a safe: whoever holds this page reads every backup, and is root on every server. Print it anew when a "
+            "password, a key or an address in it changes, as after a rebuild (`make recovery-kit`).",
             "",
             *doubts,
             "## What to have",
@@ -171,9 +215,13 @@ def page(facts: Facts) -> str:
             "",
             "## The lines",
             "",
-            "They may be said again from the line that failed on. `pulumi up` fills what is empty from the newest "
-            "backup, and says what came from when. A server that the state knows and that is dead: "
-            f"`make revive SERVER=NAME STACK={facts.stack}` in the place of `pulumi up`.",
+            "They may be said again from the second one on. `make adopt` takes what the account has into a new state: "
+            "addresses, zones, block storage, the object storage with the backups where that is the account's own. A "
+            "server that runs on although the state is lost serves until `make retire`, which saves it a last time, "
+            "with those who write stopped, and deletes it; one that is dead comes back as of its last backup. "
+            "Where one lives and can't be saved nothing is deleted, and it says what to do. `pulumi up` fills what is "
+            "empty from the newest backup, and says what came from when. A server that the state knows and that is "
+            f"dead: `make revive SERVER=NAME STACK={facts.stack}` in the place of `pulumi up`.",
             "",
             "```sh",
             *lines(facts),

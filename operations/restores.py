@@ -6,10 +6,12 @@ the page of a rehearsal into `.apiary/STACK/`, and nothing else here.
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from operations import backend as files
 from operations import backups, processes
@@ -20,6 +22,8 @@ from operations.state import Server
 COMMAND = "/usr/local/sbin/apiary-backups"
 PLAN_SECONDS = 300
 HIVE = "hive"  # all servers
+DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}.*")
 CANCEL = "Where nothing runs there any more: pulumi cancel"
 
 
@@ -95,10 +99,26 @@ def meant(what: str, known: Sequence[str]) -> tuple[str | None, str]:
 def _options(name: str, wish: Wish) -> list[str]:
     """The words of the server's own line. As `--at=...`, since what a person writes may begin with a dash."""
     return [
-        *([f"--at={wish.at}"] if wish.at else []),
+        *([f"--at={moment(wish.at)}"] if wish.at else []),
         *([f"--to={wish.to}"] if wish.to else []),
         *(["--", name] if name else []),
     ]
+
+
+def moment(at: str) -> str:
+    """A day or a moment as the server is to read it: without a zone it is that of who has written it, and a day goes to
+    its end there. Anything else as it is: a snapshot's id, and what the server refuses.
+    """
+    text = re.sub(r" ?UTC$", "+00:00", at.strip())  # as `make backups` shows it
+    is_day = DAY.fullmatch(text) is not None
+    whole = f"{text} 23:59:59" if is_day else text
+    try:
+        meant = datetime.fromisoformat(whole) if is_day or MOMENT.fullmatch(text) else None
+    except ValueError:
+        return at
+    if meant is None or meant.tzinfo is not None:
+        return at if meant is None else text
+    return f"{whole}{meant.astimezone().isoformat()[-6:]}"
 
 
 def _confirm() -> None:

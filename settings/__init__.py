@@ -10,7 +10,7 @@ from settings.errors import SettingsError
 from settings.loading import load
 from settings.models import Application, Backups, Container, Data, Git, Health, Job, Registry, Stack
 from settings.monitoring import watched
-from settings.monitors import monitors
+from settings.monitors import monitors, unwatched
 from settings.neighbours import Neighbours, neighbours
 from settings.plans import plan, static_suffixes
 from settings.reach import Opening, openings
@@ -47,6 +47,7 @@ __all__ = [
     "reverse_names",
     "spellings",
     "static_suffixes",
+    "unwatched",
     "watched",
     "zones_of",
 ]

@@ -12,10 +12,11 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
-from settings import container_texts, files
+from settings import container_texts, database_images, files
 from settings import kinds as k
 from settings.backups import Backup, BackupSetting
 from settings.container_texts import DatabaseUse, OpenPort, Port, VolumeMount
+from settings.database_images import Engine
 from settings.drills import Drill, DrillSetting
 from settings.entries import Entry
 from settings.entries import parse as parse_entry
@@ -26,10 +27,8 @@ from settings.replicas import Replicas
 from settings.site import Site
 from settings.sources import Source
 
-Engine = Literal["postgresql", "mysql"]
-# What kind of database server an application is, where that needs no saying.
+# What kind of database server an application of an image here is; of others: database_images.
 _ENGINES_BY_FOLDER: Mapping[str, Engine] = {"PostgreSQL": "postgresql", "MariaDB": "mysql"}
-_ENGINES_BY_IMAGE: Mapping[str, Engine] = {"postgres": "postgresql", "mariadb": "mysql", "mysql": "mysql"}
 
 
 class Written(NamedTuple):
@@ -271,7 +270,7 @@ class Application(Container, Replicas):
     database: Engine | None = Field(
         default=None,
         description="What it serves, where it is a database server; known by itself for the images PostgreSQL, "
-        "MariaDB, `postgres`, `mariadb`, `mysql`.",
+        "MariaDB, `postgres`, `postgis`, `pgvector`, `mariadb`, `mysql`, `percona`, `percona-server`.",
         examples=["postgresql"],
     )
     rotate: dict[k.Argument, k.Text] = Field(
@@ -334,8 +333,7 @@ class Application(Container, Replicas):
         """What kind of database server it is; None when it is none, or nothing says so."""
         if self.database is not None or self.build_dir is not None:
             return self.database or _ENGINES_BY_FOLDER.get(str(self.build_dir))
-        bare = (self.image or "").partition("@")[0].rpartition("/")[2].partition(":")[0]
-        return _ENGINES_BY_IMAGE.get(bare)
+        return database_images.engine(self.image)
 
     @property
     def domains(self) -> tuple[str, ...]:

@@ -26,3 +26,18 @@ def servers_watched(stack: Stack, name: str) -> list[str]:
     own = stack.server_of(stack.applications[name])
     is_first = own == next(iter(has_one), own)
     return [server for server in stack.servers if server == own or (is_first and server not in has_one)]
+
+
+def unwatched(stack: Stack) -> dict[str, str]:
+    """What nobody is told of a server that has no monitor where another one has, and the lines to write; by server."""
+    has_one = monitors(stack)
+    return {
+        server: (
+            f"server {server} has no monitor, and nobody is told of its backups and rehearsals, disks and memory, jobs "
+            f"and containers: a monitor looks at these of its own server alone. Write, under apiary:applications, "
+            f'monitor-{server}: {{server: {server}, build_dir: {IMAGE}, volumes: ["metrics-{server}:{DATA}"], backup: '
+            "false, memory: 100m}"
+        )
+        for server in stack.servers
+        if has_one and server not in has_one
+    }

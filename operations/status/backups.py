@@ -54,7 +54,8 @@ def backups(wanted: Wanted, answers: Answers) -> tuple[Row, ...]:
         rows += _saved(wanted, server.name, told, Due(schedule.backup, zone, now))
         if schedule.drill:
             say = Say(wanted, "drill", f"{server.name} rehearsal")
-            rows.append(_drill(say, server.name, told["drill"], Due(schedule.drill, zone, now)))
+            due = Due(schedule.drill, zone, now)
+            rows.append(_drill(say, server.name, told["drill"], due, is_new=not due.passed(told.get("since", 0.0))))
     return tuple(rows)
 
 
@@ -91,10 +92,14 @@ def _saved(wanted: Wanted, server: str, told: Mapping[str, Any], due: Due) -> It
         yield Row(say.name, cells, tuple(say.found))
 
 
-def _drill(say: Say, server: str, last: Mapping[str, Any] | None, due: Due) -> Row:
+def _drill(say: Say, server: str, last: Mapping[str, Any] | None, due: Due, *, is_new: bool) -> Row:
     line = say.make("drill")
+    if last is None and is_new:
+        say(Level.WATCH, "its backups were never proved, and the first rehearsal comes by the clock", line, SEE)
+    elif last is None:
+        says = "its backups were never proved, though a rehearsal was due"
+        say(Level.WRONG, says, f"on {server} systemctl list-timers --all; {line}", SEE)
     if last is None:
-        say(Level.WATCH, "its backups were never proved", line, SEE)
         return Row(say.name, ("never", "", "", "never"), tuple(say.found))
     begun = moment(last["begun"])
     if last["status"] != "ok":
@@ -102,7 +107,7 @@ def _drill(say: Say, server: str, last: Mapping[str, Any] | None, due: Due) -> R
         say(Level.WRONG, says, line, SEE)
     elif begun and due.passed(begun):
         says = f"its last rehearsal is {duration(due.now - begun)} old, and another was due since"
-        say(Level.WATCH, says, f"on {server} systemctl list-timers --all; {line}", SEE)
+        say(Level.WRONG, says, f"on {server} systemctl list-timers --all; {line}", SEE)
     proved = _ago(last["proved"], due.now)
     return Row(say.name, (_ago(last["begun"], due.now), duration(last["seconds"]), "", proved), tuple(say.found))
 

@@ -2,7 +2,8 @@
 
 import re
 
-from settings.checks.common import placed
+from settings import database_images
+from settings.checks.common import Placed, placed
 from settings.draft import Draft
 from settings.errors import did_you_mean, show
 from settings.models import Application, Backups, Container
@@ -33,6 +34,7 @@ def check(draft: Draft) -> None:
         _credentials(draft, backups)
         _secrets(draft, backups)
         _server(draft, backups)
+        _hot(draft, backups)
         if "keep" in backups.model_fields_set and not backups.keep.periods and draft.whole("backups", "keep"):
             draft.report("keeps nothing; write e.g. keep: {daily: 7, weekly: 5, monthly: 12}", "backups", "keep")
     _containers(draft)
@@ -95,6 +97,45 @@ def _server(draft: Draft, backups: Backups) -> None:
                 "repository",
             )
             break
+
+
+def _hot(draft: Draft, backups: Backups) -> None:
+    """Report databases that nobody has said to be one: their files would be saved while they are written to."""
+    for one in placed(draft):
+        app = one.container
+        if not isinstance(app, Application) or app.engine or one.server in (None, backups.store_server):
+            continue
+        if not draft.whole(one.section, one.name):
+            continue
+        for mount in app.mounts:
+            found = database_images.kept_as_files(app.image, mount.path) if mount.name and not mount.read_only else None
+            if found is None or not _is_read_hot(draft, one, str(mount.name)):
+                continue
+            why, engine = found
+            dumped = f"database: {engine}, and its databases are dumped instead; or " if engine else ""
+            draft.report(
+                f"volume {mount.name} has the files of a database ({why}), and nobody can rely on what is read of them "
+                f"while it runs; write {dumped}backup: {{stop: true}}, so that it stands still meanwhile; "
+                "backup: {before: [COMMAND]}, one that has it write all down; or backup: false",
+                one.section,
+                one.name,
+                "backup",
+            )
+            break
+
+
+def _is_read_hot(draft: Draft, one: Placed, volume: str) -> bool:
+    """Whether a volume is saved, and nobody who writes to it says how."""
+    beside = [
+        other.container
+        for other in placed(draft)
+        if other.server == one.server and any(mount.name == volume for mount in other.container.mounts)
+    ]
+    writing = [other for other in beside if any(m.name == volume and not m.read_only for m in other.mounts)]
+    if any(isinstance(other, Application) and other.engine for other in writing):
+        return False
+    said = [other.backup for other in writing]
+    return any(backup.save for backup in said) and not any(backup.stop or backup.before for backup in said)
 
 
 def _containers(draft: Draft) -> None:

@@ -31,7 +31,9 @@ def coming(
 ) -> Project:
     """Somebody who comes with a zone full of records, and with an address."""
     name = request.node.name.replace("_", "-")[:40].strip("-")
-    project = workplace.project(name, name, copy.deepcopy(hive_file))
+    file = copy.deepcopy(hive_file)
+    file["config"]["apiary:backups"] = {"repository": "vultr"}
+    project = workplace.project(name, name, file)
     for part in ("operations", "provider"):
         shutil.copytree(CHECKOUT / part, project.folder / part, dirs_exist_ok=True)
     return project.made()
@@ -70,14 +72,16 @@ def created(project: Project, emulator: Emulator) -> set[str]:
 
 
 def test_what_exists_is_taken_over_and_nothing_is_deleted(coming: Project, emulator: Emulator) -> None:
-    """A zone with its records, a reserved address for the server that is named, the key of a state that was lost."""
+    """A zone with its records, a reserved address for the server that is named, the key and the object storage of a
+    state that was lost.
+    """
     emulator.api.post("/v2/domains", json={"domain": ZONE})
     www = record(emulator, "A", "www", "203.0.113.9")
     mail = record(emulator, "TXT", "mail._domainkey", '"v=DKIM1; p=abc"')
     dmarc = record(emulator, "TXT", "_dmarc", '"v=DMARC1; p=none"', ttl=3600)
     first, second = record(emulator, "A", "", "203.0.113.9"), record(emulator, "A", "", "203.0.113.10")
     before = records(emulator)
-    address, key = reserved(emulator), known_key(emulator, coming)
+    address, key, storage = reserved(emulator), known_key(emulator, coming), rented(emulator, coming)
     targets = [f"--target=**{part}::**" for part in ("apiary:dns:Zone", "vultr:index/dnsDomain:DnsDomain")]
     refused = coming.run("up", "--yes", "--skip-preview", *targets, environment=vultr.reaching(emulator))
     assert refused.status != 0
@@ -91,13 +95,20 @@ def test_what_exists_is_taken_over_and_nothing_is_deleted(coming: Project, emula
     assert records(emulator) == before, "nothing at Vultr has changed"
     left = created(coming, emulator)
     assert f"vultr:index/dnsDomain:DnsDomain::{ZONE}" not in left
-    kept = ("::example.com/www/A", "reservedIp:ReservedIp::web1", "sSHKey:SSHKey::access")
+    kept = (
+        "::example.com/www/A",
+        "reservedIp:ReservedIp::web1",
+        "sSHKey:SSHKey::access",
+        "ObjectStorage::" + storage["label"],
+    )
     assert not [name for name in left if name.endswith(kept)]
     assert [name for name in left if name.endswith("::example.com/www/AAAA")], "what was not there is made"
     held = vultr.resources_of(coming)
     assert held["example.com/www/A"]["id"] == www
     assert held[ZONE]["parent"].endswith(f"apiary:dns:Zone::{ZONE}")
     assert (held["web1"]["id"], held["access"]["id"]) == (address["id"], key["id"])
+    assert held[storage["label"]]["id"] == storage["id"], "in another one there are no backups"
+    assert storage["s3_secret_key"] not in coming.run("stack", "export").stdout
     ids = {resource["id"] for resource in held.values()}
     assert (first in ids, ids & {second, dmarc, mail}) == (True, set())
 
@@ -106,6 +117,13 @@ def reserved(emulator: Emulator) -> dict[str, Any]:
     """An address of the account."""
     body = {"region": "ewr", "ip_type": "v4", "label": "my old server"}
     return dict(emulator.api.post("/v2/reserved-ips", json=body).json()["reserved_ip"])
+
+
+def rented(emulator: Emulator, project: Project) -> dict[str, Any]:
+    """The object storage in which the stack has its backups, with its keys."""
+    body = {"cluster_id": 2, "tier_id": 1, "label": f"apiary-{project.stack}"}
+    made = emulator.api.post("/v2/object-storage", json=body).json()["object_storage"]
+    return dict(emulator.api.get(f"/v2/object-storage/{made['id']}").json()["object_storage"])
 
 
 def known_key(emulator: Emulator, project: Project) -> dict[str, Any]:

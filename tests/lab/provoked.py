@@ -83,6 +83,8 @@ def host_metrics() -> str:
             f'apiary_backup_last_status{{item="volume:x"}} {state["backup_status"]}',
             f"apiary_drill_last_success_timestamp_seconds {now - state['drill_ago']}",
             f"apiary_drill_status {state['drill_status']}",
+            *([] if state["backup_status"] else ['apiary_backup_reason{item="volume:x",reason="no \\"room\\""} 1']),
+            *([] if state["drill_status"] else ['apiary_drill_reason{reason="shop: 0 rows"} 1']),
             "",
         ]
     )

@@ -167,9 +167,10 @@ def watched(two: Hive, told: Told) -> Iterator[Hive]:
     set_secret = ["config", "set", "--secret", "--path", "apiary:secrets.heartbeat"]
     two.output_of(*set_secret, f"http://{here}:{HTTP}/{SECRET}")
     two.settings = yaml.safe_load((two.program / "Pulumi.lab.yaml").read_text())["config"]
-    two.up()
+    two.warned = ["server db1 has no monitor"]
+    assert two.warned[0] in two.up().output
     yield two
-    two.settings = before
+    two.settings, two.warned = before, []
     two.up()
     two.on_server(f"umount {DISK}")
 
@@ -432,6 +433,8 @@ def test_backups_and_rehearsals_that_are_late_or_fail_are_told(busy: Hive, told:
     try:
         busy.on_server("apiary-backups run", check=False)
         mail = told.expect_once(failed)
+        reason = json.loads(busy.on_server("cat /var/lib/apiary/backups/last/volume:chore.json"))["reason"]
+        assert " ".join(reason.split())[:150] in mail["text"]
         assert "on web1 journalctl -u apiary-backups -n 50" in mail["text"]
         busy.on_server("apiary-backups drill", check=False)
         told.expect_once(not_proved)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pulumi
 import pytest
 
 from tests.mocks.program import Graph
@@ -58,3 +59,19 @@ def test_a_host_without_a_monitor_is_made_as_before(watched: Graph, graph: Graph
         return dict(json.loads(cargo.sent()["vars.json"]))
 
     assert variables(watched) == {**variables(graph), "apiary_monitor": True}
+
+
+def test_a_preview_warns_of_each_server_that_has_none(
+    program: Any, stack_file: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi, "warn", said.append)
+    stack_file["applications"]["monitor"] = {"build_dir": "Monitor", "volumes": ["metrics:/var/lib/monitor"]}
+    program(stack_file)
+    assert said == []
+    stack_file["servers"]["db1"] = {**stack_file["servers"]["web1"], "dns": {}}
+    for section in ("applications", "jobs"):
+        for one in stack_file[section].values():
+            one["server"] = "web1"
+    program(stack_file)
+    assert [text.partition(",")[0] for text in said] == ["server db1 has no monitor"]

@@ -78,6 +78,35 @@ def test_metrics_say_of_each_item_when_it_was_saved_last_and_whether_that_was_th
     assert "apiary_drill_last_success_timestamp_seconds 1795323600" in said
 
 
+def told(state: Path) -> list[str]:
+    items.write_metrics(state, state / "metrics")
+    return (state / "metrics" / "backups.prom").read_text().splitlines()
+
+
+def test_metrics_say_why_and_in_one_line_that_a_message_can_hold(tmp_path: Path) -> None:
+    items.write(record(Item.volume("uploads")), tmp_path)
+    items.write(record(Item.roles("postgres"), status="failed", reason='no "room"\n  on C:\\'), tmp_path)
+    items.write(record(Item.volume("long"), status="suspicious", reason="x" * 999), tmp_path)
+    (tmp_path / "drill.json").write_text(
+        json.dumps({"status": "failed", "applications": {"shop": {"status": "failed", "reason": "0 rows"}}})
+    )
+    reasons = [line for line in told(tmp_path) if line.startswith(("apiary_backup_reason", "apiary_drill_reason"))]
+    assert reasons == [
+        'apiary_backup_reason{item="roles:postgres",reason="no \\"room\\" on C:\\\\"} 1',
+        f'apiary_backup_reason{{item="volume:long",reason="{"x" * 199}…"}} 1',
+        'apiary_drill_reason{reason="shop: 0 rows"} 1',
+    ]
+
+
+def test_metrics_say_since_when_there_could_have_been_a_rehearsal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(items.time, "time", lambda: 1000.5)
+    assert "apiary_backup_since_timestamp_seconds 1000" in told(tmp_path)
+    monkeypatch.setattr(items.time, "time", lambda: 2000.5)
+    assert "apiary_backup_since_timestamp_seconds 1000" in told(tmp_path)
+
+
 def test_what_is_not_saved_any_more_is_not_told_as_late_for_ever(tmp_path: Path) -> None:
     items.write(record(Item.volume("uploads")), tmp_path)
     items.write(record(Item.volume("gone")), tmp_path)

@@ -103,6 +103,21 @@ def test_what_is_not_there_is_not_asked():
     }
 
 
+def test_a_rehearsal_that_never_was_is_late_from_the_first_backup_on():
+    late = alerting()["DrillLate"]
+    never = "(apiary_drill_last_success_timestamp_seconds or apiary_backup_since_timestamp_seconds)"
+    assert late["expr"] == f"time() - {never} > {WATCH.backups.drill_late}"
+
+
+def test_what_fails_is_told_with_its_reason_which_is_no_part_of_what_the_alert_is():
+    """Else another reason would be another alert."""
+    asked = {"BackupFailed": "apiary_backup_reason", "DrillFailed": "apiary_drill_reason"}
+    for name, series in asked.items():
+        rule = alerting()[name]
+        assert series in rule["annotations"]["summary"]
+        assert series not in rule["expr"]
+
+
 def test_a_server_is_down_when_it_answers_neither_a_ping_nor_at_any_private_port():
     (servers,) = [one for one in prometheus()["scrape_configs"] if one["job_name"] == "servers"]
     assert servers["static_configs"] == [

@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import pytest
+import yaml
 
 import settings
 from settings.crontab import Schedule
@@ -237,3 +238,21 @@ def test_no_message_repeats_what_may_be_a_secret():
     raw["alerts"]["webhook"] = ["https://me:hunter2@x.example", "hunter2"]
     raw["secrets"]["heart"] = "hunter2"
     assert "hunter2" not in str(problems(raw))
+
+
+def test_a_server_without_a_monitor_is_told_of_with_lines_that_can_be_written():
+    raw = stack_file()
+    raw["servers"]["db1"] = {**raw["servers"]["web1"], "dns": {}, "private_ip": "192.168.150.11"}
+    for section in ("applications", "jobs"):
+        raw[section] = {name: {"server": "web1", **one} for name, one in raw[section].items()}
+    [said] = settings.unwatched(settings.load(raw, name="test")).items()
+    assert said[0] == "db1"
+    assert "server db1 has no monitor, and nobody is told of its backups" in said[1]
+    raw["applications"] |= yaml.safe_load(said[1].partition("apiary:applications, ")[2])
+    assert settings.unwatched(settings.load(raw, name="test")) == {}
+
+
+def test_where_nobody_watches_nothing_is_said_of_it():
+    raw = stack_file()
+    del raw["applications"]["monitor"], raw["alerts"]
+    assert settings.unwatched(settings.load(raw, name="test")) == {}

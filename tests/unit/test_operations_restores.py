@@ -8,15 +8,21 @@ import re
 import shlex
 import socket
 import subprocess
+import time
+from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from operations import kit, processes, restores
+from operations import kit, processes, restores, retire
 from operations.cli import OperationError, Pulumi
+from tests.unit import backups_server  # noqa: F401 - puts the package on the path
+
+from apiary_backups import chosen  # isort: skip
 
 FACTS = kit.Facts(
     stack="prod",
@@ -29,6 +35,8 @@ FACTS = kit.Facts(
     secrets=(("access_key", "ACCESS"), ("key", "-----BEGIN\nKEY\n-----END\n")),
     passphrase="correct horse",
     servers=("web1", "web2"),
+    key="-----BEGIN OPENSSH\nROOT\n-----END OPENSSH\n",
+    host_keys=("192.0.2.1 ssh-ed25519 AAAA1", "192.0.2.2 ssh-ed25519 AAAA2"),
 )
 
 
@@ -55,6 +63,40 @@ def test_what_names_no_server_is_refused_with_those_there_are(what: str, known: 
         restores.meant(what, known)
 
 
+@pytest.fixture
+def los_angeles(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Where the operator is; the server goes by UTC."""
+    monkeypatch.setenv("TZ", "America/Los_Angeles")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("at", "told", "before"),
+    [
+        ("2026-11-29", "2026-11-29 23:59:59-08:00", "2026-11-30T08:00:00"),
+        ("2026-07-01", "2026-07-01 23:59:59-07:00", "2026-07-02T07:00:00"),
+        ("2026-11-29 17:00", "2026-11-29 17:00-08:00", "2026-11-30T01:01:00"),
+        ("2026-11-29 17:00 UTC", "2026-11-29 17:00+00:00", "2026-11-29T17:01:00"),
+        ("2026-11-29T17:00:05+01:00", "2026-11-29T17:00:05+01:00", "2026-11-29T16:00:06"),
+        ("0a1b2c3d", "0a1b2c3d", None),
+    ],
+)
+def test_a_day_is_that_of_who_writes_it(los_angeles: None, at: str, told: str, before: str | None) -> None:
+    """`AT=$(date +%F)` at 17:00 has what was saved a minute ago, where the server has tomorrow already."""
+    assert restores.moment(at) == told
+    assert restores._options("shop", restores.Wish("web1:shop", at)) == [f"--at={told}", "--", "shop"]
+    until = chosen.until(told, UTC)
+    assert (until and until.astimezone(UTC).isoformat()) == (before and f"{before}+00:00")
+
+
+@pytest.mark.parametrize("at", ["2026-13-01", "yesterday", "2026-11-29 7", "2026-11-29 25:00"])
+def test_what_is_no_moment_is_left_to_the_server_to_refuse(los_angeles: None, at: str) -> None:
+    assert restores.moment(at) == at
+
+
 def block(facts: kit.Facts) -> str:
     [found] = re.findall(r"^```sh\n(.*?)^```$", kit.page(facts), re.MULTILINE | re.DOTALL)
     return str(found)
@@ -70,13 +112,32 @@ def test_the_lines_are_one_script_of_which_every_secret_comes_out_as_it_is() -> 
     assert words[words.index("-p") + 1] == "/srv/state"
 
 
-def test_only_where_the_state_is_lost_the_password_is_given_and_what_exists_adopted() -> None:
+def test_only_where_the_state_is_lost_the_password_is_given() -> None:
     inside = block(FACTS).partition("then")[2].partition("\nfi\n")[0]
     assert "pulumi stack init prod" in inside
     assert "--secret 'apiary:secrets.backups_password'" in inside
     assert "'apiary:backups.password' '_secrets^backups_password'" in inside
-    assert "make adopt STACK=prod YES=1" in inside
-    assert block(FACTS).rstrip().splitlines()[-2:] == ["pulumi up --stack prod --yes", "make backups STACK=prod"]
+
+
+def test_nothing_is_made_before_what_exists_is_adopted_and_what_lives_is_saved_and_let_go() -> None:
+    """They end at the first that fails, also where they are said again: an update would make an empty hive."""
+    assert block(FACTS).rstrip().splitlines()[-4:] == [
+        "make adopt STACK=prod YES=1 &&",
+        "make retire STACK=prod YES=1 &&",
+        "pulumi up --stack prod --yes &&",
+        "make backups STACK=prod",
+    ]
+
+
+def test_the_keys_of_the_servers_come_out_as_they_are_for_their_owner_alone(tmp_path: Path) -> None:
+    script = block(FACTS)
+    part = script[script.index("mkdir -p -m 700") : script.index("make adopt")]
+    subprocess.run(["bash", "-c", f"set -eu\n{part}"], cwd=tmp_path, check=True)
+    key = tmp_path / ".apiary" / "prod" / retire.KEY
+    assert key.read_text() == FACTS.key
+    assert key.stat().st_mode & 0o077 == 0
+    assert (key.parent / retire.KNOWN_HOSTS).read_text().splitlines() == list(FACTS.host_keys)
+    assert "ROOT" not in repr(FACTS)
 
 
 def test_it_takes_no_name_from_another_secret_of_the_stack_file() -> None:

@@ -468,6 +468,11 @@ def new(since: float, *more: str) -> dict[str, Any]:
     return {"backups": {**told, "items": [*told["items"], *more], "saved": saved, "since": since}}
 
 
+def never_proved(since: float) -> dict[str, Any]:
+    """A server that saves since then, and has rehearsed nothing."""
+    return {"backups": {**good()["backups"], "drill": None, "since": since}}
+
+
 OLD = {"begun": iso(NOW - 9 * DAY)}
 BROKEN = {"status": "failed", "applications": {"shop": {"status": "failed", "reason": "0 rows"}},
           "repository": {"status": "failed", "reason": "pack"}}  # fmt: skip
@@ -496,8 +501,9 @@ BROKEN = {"status": "failed", "applications": {"shop": {"status": "failed", "rea
         (new(NOW - 30 * 3600, "volume:wiki"), Level.WRONG, "web1 volume:wiki", "was never saved"),
         (new(NOW - 30 * 3600), Level.WRONG, "web1 volume:uploads", "was never saved"),
         ({"backups": None}, Level.WRONG, "web1", "does not know what to save, and saves nothing"),
-        ({"backups": {**good()["backups"], "drill": None}}, Level.WATCH, "web1 rehearsal", "never proved"),
-        (backed_up(OLD), Level.WATCH, "web1 rehearsal", "9 d old"),
+        (never_proved(NOW - 30 * DAY), Level.WRONG, "web1 rehearsal", "never proved, though a rehearsal was due"),
+        (never_proved(NOW - 3 * 3600), Level.WATCH, "web1 rehearsal", "never proved, and the first .* by the clock"),
+        (backed_up(OLD), Level.WRONG, "web1 rehearsal", "9 d old"),
         (backed_up({"status": "failed", "reason": "no room"}), Level.WRONG, "web1 rehearsal", "6 d ago: no room"),
         (backed_up(BROKEN), Level.WRONG, "web1 rehearsal", "6 d ago: shop: 0 rows, and 1 more"),
     ],

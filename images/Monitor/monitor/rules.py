@@ -266,7 +266,8 @@ def _backups(late: int, drill_late: int | None, interval: int) -> Iterator[Alert
         "BackupFailed",
         "critical",
         "apiary_backup_last_status == 0",
-        "the last backup of {{ $labels.item }} on <server> has failed, or saved suspiciously little",
+        "the last backup of {{ $labels.item }} on <server> has failed, or saved suspiciously little"
+        '{{ range query (printf "apiary_backup_reason{item=%q}" $labels.item) }}: {{ .Labels.reason }}{{ end }}',
         "docs/monitoring.md#a-backup-is-late-or-failed",
         "on <server> journalctl -u apiary-backups -n 50",
     )
@@ -274,15 +275,18 @@ def _backups(late: int, drill_late: int | None, interval: int) -> Iterator[Alert
         "DrillFailed",
         "critical",
         "apiary_drill_status == 0",
-        "the rehearsal of a restore on <server> has failed",
+        "the rehearsal of a restore on <server> has failed"
+        '{{ range query "apiary_drill_reason" }}: {{ .Labels.reason }}{{ end }}',
         "docs/monitoring.md#a-backup-is-late-or-failed",
         "make drill STACK=<stack>",
     )
     if drill_late:
+        # One that never was is late from the first backup on.
+        last = "(apiary_drill_last_success_timestamp_seconds or apiary_backup_since_timestamp_seconds)"
         yield Alert(
             "DrillLate",
             "warning",
-            f"time() - apiary_drill_last_success_timestamp_seconds > {drill_late}",
+            f"time() - {last} > {drill_late}",
             "no restore has been rehearsed on <server> when it should have been",
             "docs/monitoring.md#a-backup-is-late-or-failed",
             "make drill STACK=<stack>",

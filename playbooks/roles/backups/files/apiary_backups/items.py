@@ -7,11 +7,12 @@ Makes: `Item`, whose text is the tag of its snapshots (`volume:uploads`, `databa
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote, unquote
 
 from apiary_backups.config import METRICS, STATE, put
@@ -20,6 +21,8 @@ from apiary_backups.errors import BackupsError
 Kind = Literal["volume", "database", "roles"]
 Status = Literal["ok", "failed", "suspicious"]
 METRICS_FILE = "backups.prom"
+SINCE_FILE = "since"
+REASON = 200  # characters of it that the monitor is told; all of it stands in the record
 
 
 @dataclass(frozen=True, order=True)
@@ -123,7 +126,10 @@ def is_good(status: Status) -> bool:
 
 
 def write_metrics(state: Path = STATE, folder: Path = METRICS) -> None:
-    """Tell Prometheus of all records, and of the last rehearsal, in one file that is whole at any time."""
+    """Tell Prometheus of all records, and of the last rehearsal, in one file that is whole at any time.
+
+    What went wrong has a series of its own, with its reason as a label, which is there as long as it is so.
+    """
     records = all_last(state)
     lines = []
     for name, values in (
@@ -134,18 +140,49 @@ def write_metrics(state: Path = STATE, folder: Path = METRICS) -> None:
     ):
         lines.append(f"# TYPE {name} gauge")
         lines += [f'{name}{{item="{_escaped(item)}"}} {value:.10g}' for item, value in values if value is not None]
+    lines.append("# TYPE apiary_backup_reason gauge")
+    lines += [
+        f'apiary_backup_reason{{item="{_escaped(one.item)}",reason="{_short(one.reason)}"}} 1'
+        for one in records
+        if one.status != "ok"
+    ]
+    since = "apiary_backup_since_timestamp_seconds"
+    lines += [f"# TYPE {since} gauge", f"{since} {_since(state)}"]
     try:
         drill = json.loads((state / "drill.json").read_text())
     except (OSError, ValueError):
         drill = None
     if isinstance(drill, dict):
         lines += ["# TYPE apiary_drill_status gauge", f"apiary_drill_status {int(drill.get('status') == 'ok')}"]
+        if drill.get("status") != "ok":
+            reason = _short(_first_reason(drill))
+            lines += ["# TYPE apiary_drill_reason gauge", f'apiary_drill_reason{{reason="{reason}"}} 1']
         if (moment := _seconds(str(drill.get("proved", "")))) is not None:
             lines += [
                 "# TYPE apiary_drill_last_success_timestamp_seconds gauge",
                 f"apiary_drill_last_success_timestamp_seconds {moment:.10g}",
             ]
     put(folder / METRICS_FILE, "\n".join(lines) + "\n")
+
+
+def _since(state: Path) -> int:
+    """When this server began to save, seconds since the epoch: what was never rehearsed is late from then on."""
+    path = state / SINCE_FILE
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        begun = int(time.time())
+        put(path, f"{begun}\n")
+        return begun
+
+
+def _first_reason(drill: Mapping[str, Any]) -> str:
+    """Why a rehearsal has failed: of what, and why, of the first."""
+    if drill.get("reason"):
+        return str(drill["reason"])
+    parts = {**drill.get("items", {}), **drill.get("applications", {}), "repository": drill.get("repository") or {}}
+    failed = [f"{name}: {one.get('reason')}" for name, one in parts.items() if one.get("status", "ok") != "ok"]
+    return failed[0] if failed else ""
 
 
 def _seconds(moment: str) -> float | None:
@@ -157,3 +194,9 @@ def _seconds(moment: str) -> float | None:
 
 def _escaped(label: str) -> str:
     return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _short(reason: str) -> str:
+    """A reason as a label: one line of no more than a message can hold."""
+    line = " ".join(reason.split())
+    return _escaped(line if len(line) <= REASON else line[: REASON - 1] + "\N{HORIZONTAL ELLIPSIS}")

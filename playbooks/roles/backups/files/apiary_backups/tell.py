@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from apiary_backups import config, filling, lock, quiet
+from apiary_backups import config, filling, items, lock, quiet
 from apiary_backups.config import Config
 from apiary_backups.errors import BackupsError
 from apiary_backups.report import say
@@ -82,6 +82,7 @@ class Forgotten:
                 _drop(DRILL_UNIT, TIMER.with_name(DRILL_UNIT))
             # What is written from now on is no half of anything.
             filling.forget_all()
+            (config.STATE / items.SINCE_FILE).unlink(missing_ok=True)
             config.PATH.unlink(missing_ok=True)
         return 0
 
