@@ -70,7 +70,7 @@ class Config:
     ca: str | None = None  # PEM of the authority that signs the repository's TLS
     ssh: Ssh | None = field(default=None, repr=False)
     append_only: bool = False
-    keep: Mapping[str, int] = field(default_factory=dict)  # daily, weekly, monthly, yearly, last
+    keep: Mapping[str, int] = field(default_factory=dict)  # daily, weekly, monthly, yearly
     read_percent: int = 5
     restore: bool = True  # whether what is empty is filled
     volumes: Mapping[str, Volume] = field(default_factory=dict)

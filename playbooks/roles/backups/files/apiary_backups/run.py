@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from types import ModuleType
 
-from apiary_backups import docker, filling, items, lock, outcome, quiet
+from apiary_backups import docker, filling, items, lock, outcome, prune, quiet
 from apiary_backups.config import Config, Volume
 from apiary_backups.engines import BY_NAME
 from apiary_backups.errors import BackupsError
@@ -84,7 +84,7 @@ def run(config: Config, only: Sequence[str] | None = None, *, is_final: bool = F
         items.drop_others([Item.parse(one.item) for one in records])
     forgotten = True
     if only is None and not is_final and not config.append_only:
-        forgotten = _forget(config, repository)
+        forgotten = _forget(config, repository, [one.snapshot for one in records if one.snapshot])
     is_told = _metrics()
     sent = sum(one.bytes_sent for one in records)
     good = sum(items.is_good(one.status) for one in records)
@@ -236,20 +236,16 @@ def _quiet(config: Config, repository: Restic, who: tuple[str, ...], names: Sequ
         say(str(error), is_bad=True)
         records += [outcome.failed(Item.volume(name), error) for name in rest if str(Item.volume(name)) not in done]
     yield from records
-    if firsts and not config.append_only:
-        try:
-            repository.drop(firsts.values())
-        except BackupsError as error:
-            say(f"the first passes stay in the repository until the next prune: {error}", is_bad=True)
 
 
 def _again(repository: Restic, name: str, first: str | None) -> Saved:
     return repository.save_folder(Item.volume(name), docker.volume_path(name), parent=first)
 
 
-def _forget(config: Config, repository: Restic) -> bool:
+def _forget(config: Config, repository: Restic, saved: Sequence[str]) -> bool:
     try:
-        repository.forget(config.keep.items())
+        # By its date alone what was just saved may be older than all there is, and gone before it was of any use.
+        prune.told_ahead(repository.forget(config.keep, saved))
     except BackupsError as error:
         say(f"what is old could not be removed: {error}", is_bad=True)
         return False
