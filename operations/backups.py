@@ -29,9 +29,13 @@ CONFIG = "/etc/apiary/backups.json"
 LIST_SECONDS, TELL_SECONDS = 300, 12 * 3600
 
 
-def backup(pulumi: Pulumi, wanted: str | None) -> int:
-    """Save one server, or all of them; 1 when anything of it went wrong. Raises OperationError."""
+def backup(pulumi: Pulumi, wanted: str | None, *, is_anew: bool = False) -> int:
+    """Save one server, or all of them; where its repository is gone, one may begin anew. 1 when anything of it went
+    wrong. Raises OperationError.
+    """
     failed = []
+    if is_anew and wanted is None:
+        raise OperationError("which server's repository is begun anew? make backup SERVER=... ANEW=1")
     for server in saved_servers(pulumi, wanted):
         say(f"backup {server.name}")
         try:
@@ -40,7 +44,7 @@ def backup(pulumi: Pulumi, wanted: str | None) -> int:
             say(f"  {error}")
             failed.append(server.name)
             continue
-        if Host(server).stream(*NOW) != 0:
+        if Host(server).stream(*NOW, *(["--anew"] if is_anew else [])) != 0:
             failed.append(server.name)
     if failed:
         say(f"backup: not all is well on {', '.join(failed)} (above)")
