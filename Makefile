@@ -114,8 +114,8 @@ recover: $(VENV)/.ready ## where most managers of the swarm are lost, have one g
 	@$(call in_stack) $(RUN) -m operations recover --stack $(STACK) $(SERVER)
 
 .PHONY: backup
-backup: $(VENV)/.ready ## save everything now [SERVER=web1]
-	@$(call in_stack) $(RUN) -m operations backup --stack $(STACK) $(SERVER)
+backup: $(VENV)/.ready ## save everything now [SERVER=web1] [ANEW=1 where its repository is lost]
+	@$(call in_stack) $(RUN) -m operations backup --stack $(STACK) $(SERVER) $(if $(filter 1,$(ANEW)),--anew)
 
 .PHONY: backups
 backups: $(VENV)/.ready ## list what is saved: of what, when, how large, proved when [SERVER=web1] [ALL=1] [JSON=1]

@@ -101,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     emptying.add_argument("--off", action="store_true", help="have it be one of the others again")
     saving = verb("backup", "save everything now", _backup)
     saving.add_argument("server", nargs="?", help="only this one")
+    saving.add_argument("--anew", action="store_true", help="begin anew where its repository is lost")
     listing = verb("backups", "list what is saved: of what, when, how large, proved when", _backups)
     listing.add_argument("server", nargs="?", help="only this one")
     listing.add_argument("--all", action="store_true", help="every snapshot, with its id")
@@ -178,7 +179,7 @@ def _drain(pulumi: Pulumi, said: argparse.Namespace) -> None:
 
 
 def _backup(pulumi: Pulumi, said: argparse.Namespace) -> int:
-    return backups.backup(pulumi, said.server)
+    return backups.backup(pulumi, said.server, is_anew=said.anew)
 
 
 def _backups(pulumi: Pulumi, said: argparse.Namespace) -> int:

@@ -1,26 +1,22 @@
 """Backups by hand: save now, see what there is, remove what is old.
 
-All is done by the servers themselves (playbooks/roles/backups). The exception is `prune` of a repository that lets
-servers only add: that runs restic here, with credentials of the operator's own.
+All is done by the servers themselves (playbooks/roles/backups), but for `prune` of a repository that lets servers only
+add (pruning.py).
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
+from operations import pruning
 from operations.cli import OperationError, Pulumi, say
 from operations.hosts import Ended, Host, ensure_key
 from operations.state import Server, State
 from operations.status import words
-from settings import saved
-from settings.backups import Keep
 
 COMPONENT = "apiary:backups:Backups"
 PASSWORD = "backups-password"  # noqa: S105 - its name
@@ -31,15 +27,15 @@ NOW = [
 ]  # fmt: skip
 CONFIG = "/etc/apiary/backups.json"
 LIST_SECONDS, TELL_SECONDS = 300, 12 * 3600
-VARIABLES = {
-    "s3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
-    "rest": ("RESTIC_REST_USERNAME", "RESTIC_REST_PASSWORD"),
-}
 
 
-def backup(pulumi: Pulumi, wanted: str | None) -> int:
-    """Save one server, or all of them; 1 when anything of it went wrong. Raises OperationError."""
+def backup(pulumi: Pulumi, wanted: str | None, *, is_anew: bool = False) -> int:
+    """Save one server, or all of them; where its repository is gone, one may begin anew. 1 when anything of it went
+    wrong. Raises OperationError.
+    """
     failed = []
+    if is_anew and wanted is None:
+        raise OperationError("which server's repository is begun anew? make backup SERVER=... ANEW=1")
     for server in saved_servers(pulumi, wanted):
         say(f"backup {server.name}")
         try:
@@ -48,7 +44,7 @@ def backup(pulumi: Pulumi, wanted: str | None) -> int:
             say(f"  {error}")
             failed.append(server.name)
             continue
-        if Host(server).stream(*NOW) != 0:
+        if Host(server).stream(*NOW, *(["--anew"] if is_anew else [])) != 0:
             failed.append(server.name)
     if failed:
         say(f"backup: not all is well on {', '.join(failed)} (above)")
@@ -92,7 +88,7 @@ def prune(pulumi: Pulumi, wanted: str | None) -> int:
     backups = json.loads(pulumi.setting(f"{pulumi.project}:backups") or "{}")
     servers = saved_servers(pulumi, wanted)
     if backups.get("append_only"):
-        return _prune_here(pulumi, backups, [server.name for server in servers])
+        return pruning.prune(pulumi, backups, password(pulumi, backups), [server.name for server in servers])
     statuses = [Host(server).stream("/usr/local/sbin/apiary-backups", "prune") for server in servers]
     return 1 if any(statuses) else 0
 
@@ -166,40 +162,6 @@ def _remarks(snapshots: Sequence[Mapping[str, Any]], last: Mapping[str, Any]) ->
 
 def _moment(text: str) -> str:
     return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def _prune_here(pulumi: Pulumi, backups: Mapping[str, Any], servers: Iterable[str]) -> int:
-    repository = os.environ.get("PRUNE_REPOSITORY", str(backups["repository"]))
-    kind = repository.partition(":")[0]
-    keys = os.environ.get("PRUNE_ACCESS_KEY"), os.environ.get("PRUNE_SECRET_KEY")
-    if kind in VARIABLES and None in keys:
-        raise OperationError(
-            f"{repository} lets servers add and nothing else; hand over credentials that may remove: "
-            "PRUNE_ACCESS_KEY=... PRUNE_SECRET_KEY=... make prune (PRUNE_REPOSITORY=... where that is another door)"
-        )
-    program = shutil.which("restic")
-    if program is None:
-        raise OperationError("there is no `restic` on PATH; install it here too, 0.16 or newer")
-    environment = {**os.environ, "RESTIC_PASSWORD": password(pulumi, backups)}
-    environment |= {name: str(key) for name, key in zip(VARIABLES.get(kind, ()), keys, strict=False)}
-    authority = pulumi.folder / "backups-ca.pem"
-    if backups.get("ca"):
-        authority.write_text(str(backups["ca"]))
-    keep = Keep(**backups["keep"]) if "keep" in backups else Keep(daily=7, weekly=5, monthly=12)
-    options = [word for period, count in keep.periods.items() for word in (f"--keep-{period}", str(count))]
-    failed = []
-    for server in servers:
-        say(f"prune {server}")
-        done = subprocess.run(
-            [program, *(["--cacert", str(authority)] if backups.get("ca") else []),
-             "forget", "--prune", "--group-by", "host,tags", "--retry-lock", "5m", *options],
-            env={**environment, "RESTIC_REPOSITORY": saved.place(repository, server)}, check=False,
-        )  # fmt: skip
-        if done.returncode != 0:
-            failed.append(server)
-    if failed:
-        say(f"prune: failed for {', '.join(failed)} (above)")
-    return 1 if failed else 0
 
 
 def password(pulumi: Pulumi, backups: Mapping[str, Any]) -> str:

@@ -94,6 +94,7 @@ def told(stack: Stack, server: str) -> dict[str, Any]:
     here, containers = saved(stack, server), stack.containers_on(server)
     return {
         "server": server,
+        "place": place(backups.repository, server),
         "append_only": backups.append_only,
         "keep": backups.keep.periods,
         "restore": stack.servers[server].restore,

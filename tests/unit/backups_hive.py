@@ -87,8 +87,8 @@ def make(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
 ALL = ["database:postgres:blog", "database:postgres:shop", "roles:postgres", "volume:letters", "volume:uploads"]
 
 
-def backup(server: Server, *only: str, final: bool = False) -> int:
-    return run.main(server.config, argparse.Namespace(only=list(only) or None, final=final))
+def backup(server: Server, *only: str, final: bool = False, anew: bool = False) -> int:
+    return run.main(server.config, argparse.Namespace(only=list(only) or None, final=final, anew=anew))
 
 
 def filled(server: Server, databases: str | None = None, *, new: bool = False) -> int:

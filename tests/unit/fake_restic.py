@@ -79,11 +79,10 @@ def main() -> None:
     elif verb in ("restore", "dump"):
         give(next(one for one in found if one.name.endswith(words[1])), words, options, fault)
     elif verb == "forget":
-        tags = {json.loads((one / "meta.json").read_text())["tags"][0]: one for one in found}
-        for one in found:
-            if one not in tags.values():
-                import shutil  # noqa: PLC0415
+        import shutil  # noqa: PLC0415
 
+        for one in found:
+            if one.name.rpartition("-")[2] in words:
                 shutil.rmtree(one)
 
 

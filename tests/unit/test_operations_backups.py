@@ -180,15 +180,23 @@ def test_where_they_may_not_the_operator_prunes_with_credentials_of_his_own(
     log = tmp_path / "log"
     program = tmp_path / "restic"
     secrets = "$RESTIC_REST_USERNAME $RESTIC_REST_PASSWORD $RESTIC_PASSWORD"
-    program.write_text(f'#!/bin/sh\necho "$RESTIC_REPOSITORY {secrets} $*" >> {log}\n')
+    there = [
+        {"id": f"s{age}", "time": f"2020-01-{30 - age}T02:17:00Z", "tags": ["volume:a"], "hostname": "web1"}
+        for age in range(5)
+    ]
+    program.write_text(
+        f'#!/bin/sh\necho "$RESTIC_REPOSITORY {secrets} $*" >> {log}\n'
+        f"case \"$*\" in *snapshots*) echo '{json.dumps(there)}' ;; esac\n"
+    )
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setenv("PRUNE_ACCESS_KEY", "operator")
     monkeypatch.setenv("PRUNE_SECRET_KEY", "of the operator")
     monkeypatch.setenv("PRUNE_REPOSITORY", "rest:https://h:8443/lab")
     assert backups.prune(made, "web1") == 0
-    [line] = log.read_text().splitlines()
-    assert line.startswith("rest:https://h:8443/lab/web1 operator of the operator correct horse --cacert")
-    assert "forget --prune --group-by host,tags" in line
-    assert line.endswith("--keep-daily 3")
+    lines = log.read_text().splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        assert line.startswith("rest:https://h:8443/lab/web1 operator of the operator correct horse --cacert")
+    assert lines[1].endswith("forget --prune --retry-lock 5m s3 s4")
     assert FakeHost.streamed == [], "a server was handed what it must not have"

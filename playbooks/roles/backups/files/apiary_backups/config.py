@@ -66,11 +66,12 @@ class Config:
     stack: str  # as in the label `apiary.stack`
     server: str
     repository: str  # as restic spells it, the server's own
+    place: str = ""  # the same as the stack file has it: that of a keeper has another address on another disk
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)  # of restic; secrets
     ca: str | None = None  # PEM of the authority that signs the repository's TLS
     ssh: Ssh | None = field(default=None, repr=False)
     append_only: bool = False
-    keep: Mapping[str, int] = field(default_factory=dict)  # daily, weekly, monthly, yearly, last
+    keep: Mapping[str, int] = field(default_factory=dict)  # daily, weekly, monthly, yearly
     read_percent: int = 5
     restore: bool = True  # whether what is empty is filled
     volumes: Mapping[str, Volume] = field(default_factory=dict)
@@ -92,6 +93,7 @@ def parse(text: str) -> Config:
             stack=told["stack"],
             server=told["server"],
             repository=told["repository"],
+            place=told.get("place", told["repository"]),
             environment=dict(told.get("environment", {})),
             ca=told.get("ca"),
             ssh=Ssh(ssh["key"], ssh["host_key"]) if ssh else None,

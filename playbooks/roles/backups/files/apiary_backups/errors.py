@@ -15,6 +15,10 @@ class NoRepositoryError(BackupsError):
     """The repository answers, and there is none in it yet."""
 
 
+class LostRepositoryError(BackupsError):
+    """There is none in it any more, though something was saved there."""
+
+
 class WrongPasswordError(BackupsError):
     """The repository is there, and the stack's password does not open it."""
 

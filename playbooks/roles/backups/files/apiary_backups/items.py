@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -73,7 +73,7 @@ class Record:
     """What became of an item the last time."""
 
     item: str
-    snapshot: str | None  # the newest good one, also when the last run failed
+    snapshot: str | None  # the newest good one, also when the last run failed; None where the repository has none
     time: str  # when the last run of it ended, ISO 8601, UTC
     seconds: float
     bytes: int  # of the data
@@ -110,6 +110,17 @@ def all_last(state: Path = STATE) -> list[Record]:
 def write(record: Record, state: Path = STATE) -> None:
     """Keep a record in the place of the one before."""
     put(last_path(Item.parse(record.item), state), json.dumps(asdict(record), indent=2) + "\n")
+
+
+def saved_there() -> list[Record]:
+    """The records of what has snapshots in the repository, as far as this server knows."""
+    return [one for one in all_last() if one.snapshot]
+
+
+def begin_anew() -> None:
+    """The repository is a new one: nothing has a snapshot there."""
+    for one in saved_there():
+        write(replace(one, snapshot=None))
 
 
 def drop_others(items: Iterable[Item], state: Path = STATE) -> None:

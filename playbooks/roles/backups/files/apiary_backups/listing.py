@@ -12,6 +12,7 @@ from apiary_backups.config import Config
 from apiary_backups.errors import NoRepositoryError
 from apiary_backups.items import Item
 from apiary_backups.report import say, size
+from apiary_backups.repository import never_lost
 from apiary_backups.restic import Restic, Snapshot
 
 
@@ -27,6 +28,7 @@ def main(config: Config, options: argparse.Namespace) -> int:
         repository.probe()
         found = repository.snapshots()
     except NoRepositoryError:
+        never_lost(config, repository)
         found = []
     told = listed(config, repository.place, found)
     if options.json:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,15 +21,13 @@ from apiary_backups.complaints import INCOMPLETE, parsed
 from apiary_backups.config import Config
 from apiary_backups.errors import BackupsError
 from apiary_backups.items import Item
+from apiary_backups.keeping import AHEAD, DRAFT, fate
 from apiary_backups.loading import Load, Receiver
 
 ENTRY = "dump.sql"
-DRAFT = "draft:"  # before the item in the tag of a first pass
 LOCK_WAIT = "2m"
 ENDED = ("Z", "X")  # states of a process, proc_pid_stat(5)
-# Later than now by more than this, the clock that a snapshot was dated by was wrong, or this one is. By less it is
-# right by itself a day later, and who has just been rebuilt must not lose its last backup to a wrong time zone.
-AHEAD = timedelta(days=1)
+AT_ONCE = 500  # snapshots that are named in one call
 PACK_MIB = "8"  # half of the memory that it takes by default, with `calls.SPARING`, on a server of 1 GiB
 
 
@@ -88,8 +86,7 @@ class Restic:
         """All of them, or those of one item; the oldest first, and before it those that are dated later than now: what
         counts as the newest for ever would be all that comes back. Raises BackupsError.
         """
-        found = json.loads(self.calls.output(["snapshots", "--no-lock"]) or "null") or []
-        known = [one for one in map(self._snapshot, found) if one and item in (None, one.item)]
+        known = [one for one in map(self._snapshot, self._all()) if one and item in (None, one.item)]
         return sorted(known, key=lambda one: (not one.is_ahead, one.time))
 
     def _snapshot(self, found: dict[str, Any]) -> Snapshot | None:
@@ -102,12 +99,15 @@ class Restic:
         """The newest snapshot of each item. Raises BackupsError."""
         return {one.item: one for one in self.snapshots()}
 
+    def _all(self) -> list[dict[str, Any]]:
+        return json.loads(self.calls.output(["snapshots", "--no-lock"]) or "null") or []
+
     # --- saving
 
     def save_folder(self, item: Item, folder: Path, *, parent: str | None = None, is_draft: bool = False) -> Saved:
         """Save all below a folder, with its own owner and mode. What could not be read is told in `unread`, but for
         what was removed meanwhile. A draft is none of the item's snapshots: it is the `parent` of one that is made
-        right after it, and goes by `drop`. Raises BackupsError when there is no snapshot.
+        right after it, and goes by `forget`. Raises BackupsError when there is no snapshot.
         """
         tag = f"{DRAFT}{item}" if is_draft else str(item)
         since = ["--parent", parent] if parent else []
@@ -190,17 +190,16 @@ class Restic:
             return False  # perhaps just given up: then there is nothing to remove
         return told.get("hostname") == socket.gethostname() and not _is_restic(int(told.get("pid", 0)))
 
-    def drop(self, snapshots: Iterable[str]) -> None:
-        """Forget certain snapshots; what they alone need goes with the next `forget`. Raises BackupsError."""
-        self.calls.output(["forget", "--retry-lock", LOCK_WAIT, *snapshots])
-
-    def forget(self, keep: Iterable[tuple[str, int]]) -> None:
-        """Forget old snapshots of each item, and remove what nobody needs then. Raises BackupsError."""
-        options = [word for period, count in keep for word in (f"--keep-{period}", str(count))]
-        self.calls.output(
-            ["forget", "--prune", "--group-by", "host,tags", "--retry-lock", LOCK_WAIT, *options],
-            seconds=WORK_SECONDS,
-        )
+    def forget(self, keep: Mapping[str, int], spared: Collection[str] = ()) -> list[str]:
+        """Forget old snapshots of each item and the first passes of runs, remove what nobody needs then, and return
+        the ids of those that are dated later than now, which stay. Never those in `spared`, whatever their dates are.
+        No run is at work meanwhile. Raises BackupsError.
+        """
+        found = fate(self._all(), keep, datetime.now(UTC), spared=spared, draft_age=timedelta(0))
+        for begin in range(0, len(found.goes), AT_ONCE):
+            goes = found.goes[begin : begin + AT_ONCE]
+            self.calls.output(["forget", "--prune", "--retry-lock", LOCK_WAIT, *goes], seconds=WORK_SECONDS)
+        return found.ahead
 
     def check(self, read_percent: int) -> str:
         """Check the repository's structure, and a share of its bytes against their checksums; what restic said.

@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from types import ModuleType
 
-from apiary_backups import docker, filling, items, lock, outcome, quiet
+from apiary_backups import docker, filling, items, lock, outcome, prune, quiet
 from apiary_backups.config import Config, Volume
 from apiary_backups.engines import BY_NAME
 from apiary_backups.errors import BackupsError
@@ -39,13 +39,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--final", action="store_true", help="the last one before this server goes: nothing old is forgotten meanwhile"
     )
+    parser.add_argument("--anew", action="store_true", help="begin anew where the repository is gone")
 
 
 def main(config: Config, options: argparse.Namespace) -> int:
     """Save all, or what is chosen. Raises BackupsError when nothing can be saved at all."""
     try:
         with lock.held("run"):
-            status = run(config, options.only, is_final=options.final)
+            status = run(config, options.only, is_final=options.final, is_anew=options.anew)
     except BackupsError as error:
         if not _is_given_up(config, options):
             raise
@@ -62,13 +63,15 @@ def _is_given_up(config: Config, options: argparse.Namespace) -> bool:
     return bool(options.final) and not config.restore
 
 
-def run(config: Config, only: Sequence[str] | None = None, *, is_final: bool = False) -> int:
+def run(config: Config, only: Sequence[str] | None = None, *, is_final: bool = False, is_anew: bool = False) -> int:
     """As `main`, with the lock held."""
     begun = time.monotonic()
     quiet.resume()
     try:
         between = {**filling.unfinished(config), **torn(config.server)}
-        repository = opened(config)
+        repository = opened(config, is_anew=is_anew)
+        present = {one.id for one in repository.snapshots()}
+        before = {one.item: one for one in items.saved_there() if one.snapshot not in present}
     except BackupsError as error:
         for item in _known(config):
             outcome.failed(item, error)
@@ -79,12 +82,13 @@ def run(config: Config, only: Sequence[str] | None = None, *, is_final: bool = F
         *_databases(config, repository, only, between),
         *_volumes(config, repository, only, between),
     ]
+    records = [_vanished(one, before[one.item]) if one.item in before else one for one in records]
     bad = [one for one in records if one.status == "failed" or (one.status == "suspicious" and not is_final)]
     if only is None:
         items.drop_others([Item.parse(one.item) for one in records])
     forgotten = True
     if only is None and not is_final and not config.append_only:
-        forgotten = _forget(config, repository)
+        forgotten = _forget(config, repository, [one.snapshot for one in records if one.snapshot])
     is_told = _metrics()
     sent = sum(one.bytes_sent for one in records)
     good = sum(items.is_good(one.status) for one in records)
@@ -110,6 +114,18 @@ def _known(config: Config) -> list[Item]:
 def _is_chosen(item: Item, only: Sequence[str] | None) -> bool:
     group = "volumes" if item.kind == "volume" else f"databases:{item.name}"
     return only is None or group in only or str(item) in only
+
+
+def _vanished(record: Record, before: Record) -> Record:
+    """Of an item whose last snapshot is gone from the repository, which no run does: told, by the next run once."""
+    reason = (
+        f"its snapshot {str(before.snapshot)[:8]} of {before.saved} is not in the repository any more, and was the last "
+        "one: somebody has removed it, or the repository is another one"
+    )
+    say(f"{record.item}: {reason}", is_bad=True)
+    if record.status == "failed":
+        return outcome.noted(replace(record, snapshot=None, reason=f"{record.reason}; and {reason}"))
+    return outcome.noted(replace(record, status="suspicious", reason="; ".join(filter(None, (record.reason, reason)))))
 
 
 # --- databases
@@ -236,20 +252,16 @@ def _quiet(config: Config, repository: Restic, who: tuple[str, ...], names: Sequ
         say(str(error), is_bad=True)
         records += [outcome.failed(Item.volume(name), error) for name in rest if str(Item.volume(name)) not in done]
     yield from records
-    if firsts and not config.append_only:
-        try:
-            repository.drop(firsts.values())
-        except BackupsError as error:
-            say(f"the first passes stay in the repository until the next prune: {error}", is_bad=True)
 
 
 def _again(repository: Restic, name: str, first: str | None) -> Saved:
     return repository.save_folder(Item.volume(name), docker.volume_path(name), parent=first)
 
 
-def _forget(config: Config, repository: Restic) -> bool:
+def _forget(config: Config, repository: Restic, saved: Sequence[str]) -> bool:
     try:
-        repository.forget(config.keep.items())
+        # By its date alone what was just saved may be older than all there is, and gone before it was of any use.
+        prune.told_ahead(repository.forget(config.keep, saved))
     except BackupsError as error:
         say(f"what is old could not be removed: {error}", is_bad=True)
         return False

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from apiary_backups import config, filling, items, lock, quiet
 from apiary_backups.config import Config
-from apiary_backups.errors import BackupsError
+from apiary_backups.errors import BackupsError, LostRepositoryError
 from apiary_backups.report import say
 from apiary_backups.repository import opened
 
@@ -49,9 +49,14 @@ class Told:
         text = sys.stdin.read()
         wanted = config.parse(text)
         before = _before()
+        lost: LostRepositoryError | None = None
         with lock.held("told"):
             if before is None or _where(before) != _where(wanted):
-                opened(wanted)
+                try:
+                    # Of a place of another name nothing is known; a keeper's new disk is the same place.
+                    opened(wanted, is_anew=before is not None and before.place != wanted.place)
+                except LostRepositoryError as error:
+                    lost = error  # it is to know what to begin anew
             # Before the clock may save what is not filled yet.
             filling.told(wanted, before)
             config.put(config.PATH, text, 0o600)
@@ -62,6 +67,8 @@ class Told:
         elif drill.exists():
             _drop(DRILL_UNIT, drill)
             say("rehearsals are due when somebody asks for one")
+        if lost:
+            raise lost
         return 0
 
 
@@ -83,6 +90,7 @@ class Forgotten:
             # What is written from now on is no half of anything.
             filling.forget_all()
             (config.STATE / items.SINCE_FILE).unlink(missing_ok=True)
+            items.drop_others([])
             config.PATH.unlink(missing_ok=True)
         return 0
 
