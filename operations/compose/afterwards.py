@@ -101,8 +101,8 @@ def unused(scene: Scene, made: Sequence[One]) -> None:
         rulers = [one.entry.name for one in made if name in one.client.nameless]
         for ruler in rulers:
             scene.told.do(
-                f'write db: ["{name}:NAME"] at {ruler} for each database that it makes in {name}, so that make copy can '
-                "bring it over: it names none in the compose file, and logs in as the administrator, as it did"
+                f'write db: ["{name}:NAME"] at {ruler} for each database that it makes in {name}, so that make copy '
+                "can bring it over: it names none in the compose file, and logs in as the administrator, as it did"
             )
         if rulers:
             continue
@@ -117,8 +117,9 @@ def unused(scene: Scene, made: Sequence[One]) -> None:
             said = mapping(one.data.get("environment"), "{NAME: value}")
             scene.told.differs(
                 one.at("environment", "POSTGRES_USER") if "POSTGRES_USER" in said else one.at("image"),
-                "its role was a superuser, and those who log in here own a database each, and no more: whoever makes extensions "
-                "that need one (PostGIS, vector), roles or further databases has it done by hand (docs/databases.md)",
+                "its role was a superuser, and those who log in here own a database each, and no more: whoever makes "
+                "extensions that need one (PostGIS, vector), roles or further databases has it done by hand "
+                "(docs/databases.md)",
             )
     named = {app for one in made for app in one.client.met | one.client.linked | set(one.client.uses)}
     alone = [

@@ -43,6 +43,7 @@ class Uses:
     _calling: dict[str, set[str]] = field(default_factory=dict)  # and its role
     met: set[str] = field(default_factory=set)  # applications that its values refer to
     nameless: set[str] = field(default_factory=set)  # servers that it rules, and names no database of
+    guessed: set[str] = field(default_factory=set)  # servers of which neither side names a database
     _owners: dict[str, str] = field(default_factory=dict)  # server by how the variables begin that speak of it
 
     @property
@@ -60,22 +61,9 @@ class Uses:
     def find(self, environment: Mapping[str, str]) -> None:
         """Find out which databases it uses, and how they are called here."""
         for name, value in environment.items():
-            if (app := self.host_of(value)) in self.servers and (said := SAYS_HOST.search(name)) and said.start():
-                self._owners[name[: said.start()]] = app
-        named: dict[str, list[str]] = {}
-        for value in environment.values():
-            for match in [*access.URL.finditer(value), *access.GO_DSN.finditer(value)]:
-                app = self.hosts.get(match["host"], "")
-                if app in self.servers:
-                    known = named.setdefault(app, [])
-                    behind = [one["value"] for one in access.behind(value, match.end()) if one["name"]]
-                    known += [name for name in [match["path"], *behind] if name and name not in known]
-                    self.spoken |= {app} if match["password"] else set()
-            app = self.host_of(value)
-            if app in self.servers:
-                known = named.setdefault(app, [])
-                said = [match["value"] for match in access.WORDS_DSN.finditer(value) if match["name"]]
-                known += [name for name in said if name not in known]
+            if (app := self.host_of(value)) in self.servers and (word := SAYS_HOST.search(name)) and word.start():
+                self._owners[name[: word.start()]] = app
+        named = self._named(environment)
         here = {app for value in environment.values() if (app := self.host_of(value)) in self.servers}
         spoken_of = here | (self.linked & set(self.servers)) | set(named)
         explained = {password for app in spoken_of for password in self.servers[app].passwords}
@@ -116,6 +104,7 @@ class Uses:
             if server.is_untold and not first and self._rules(server, environment):
                 self.nameless.add(app)
                 continue
+            self.guessed |= {app} if server.is_untold and not first else set()
             wish = first or server.database or self.app
             # Whoever else uses it has to find the same one.
             self.uses[app] = server.called.setdefault(wish, databases.usable(server, wish, self.app))
@@ -126,6 +115,24 @@ class Uses:
             if alone:
                 meant = {wish, *further}
                 self.second |= {name: value for name, value in own.items() if value not in meant}
+
+    def _named(self, environment: Mapping[str, str]) -> dict[str, list[str]]:
+        """The databases that its URLs and words name, by server."""
+        named: dict[str, list[str]] = {}
+        for value in environment.values():
+            for match in [*access.URL.finditer(value), *access.GO_DSN.finditer(value)]:
+                app = self.hosts.get(match["host"], "")
+                if app in self.servers:
+                    known = named.setdefault(app, [])
+                    behind = [one["value"] for one in access.behind(value, match.end()) if one["name"]]
+                    known += [name for name in [match["path"], *behind] if name and name not in known]
+                    self.spoken |= {app} if match["password"] else set()
+            app = self.host_of(value)
+            if app in self.servers:
+                known = named.setdefault(app, [])
+                said = [match["value"] for match in access.WORDS_DSN.finditer(value) if match["name"]]
+                known += [name for name in said if name not in known]
+        return named
 
     def _rules(self, server: Server, environment: Mapping[str, str]) -> bool:
         """Whether it logs in as a server's administrator, as which it makes databases by itself."""

@@ -14,7 +14,19 @@ from operations.coming.entries import Entry
 from operations.coming.errors import Problem, SourceError, Wrong, mapping, path_of, show
 from operations.coming.files import Files
 from operations.coming.told import Told
-from operations.compose import afterwards, building, databases, grants, guards, hush, keeping, keys, mounts, sites, surroundings
+from operations.compose import (
+    afterwards,
+    building,
+    databases,
+    grants,
+    guards,
+    hush,
+    keeping,
+    keys,
+    mounts,
+    sites,
+    surroundings,
+)
 from operations.compose.checking import check
 from operations.compose.companions import companions
 from operations.compose.project import Project
@@ -164,15 +176,15 @@ def _environments(scene: Scene, active: Mapping[str, One]) -> None:
         server = databases.recognised(one.entry.name, one.image, one.environment, held)
         if server is not None and not one.is_job and databases.serves(one.line):
             scene.servers[one.entry.name] = server
-        for alias in dict.fromkeys(_aliases(one)) if not one.is_job else ():
+        for alias in dict.fromkeys(surroundings.aliases(one)) if not one.is_job else ():
             first = common.setdefault(alias, one.entry.name)
             if first != one.entry.name and alias not in active:
                 scene.told.differs(
                     one.at("networks", alias),
                     f"it stands for {first} and {one.entry.name} there, in turn; here for {first}",
                 )
-        for name in [one.service, *_aliases(one)] if not one.is_job else ():
-            for network in _networks(one):  # as Docker answers too: `db.shop_default`
+        for name in [one.service, *surroundings.aliases(one)] if not one.is_job else ():
+            for network in surroundings.networks_of(one):  # as Docker answers too: `db.shop_default`
                 common.setdefault(f"{name}.{network}", one.entry.name)
     common |= {service: one.entry.name for service, one in active.items() if not one.is_job}
     for one in active.values():
@@ -189,28 +201,6 @@ def _environments(scene: Scene, active: Mapping[str, One]) -> None:
         )
         needed = mapping(one.data.get("depends_on"), "[db]")
         one.client.linked |= {scene.names[other] for other in needed if other in active}
-
-
-def _aliases(one: One) -> list[str]:
-    found = [one.data[key] for key in ("container_name", "hostname") if isinstance(one.data.get(key), str)]
-    # A whole name as the host's own is that by which the world knows it (GitLab, mail servers).
-    found = [name for name in found if name != one.data.get("hostname") or "." not in str(name)]
-    for how in mapping(one.data.get("networks"), "[front]").values():
-        said = mapping(how, "{aliases: [web]}")
-        aliases = said.get("aliases")
-        found += aliases if isinstance(aliases, list) else []
-        found += [said[key] for key in ("ipv4_address", "ipv6_address") if isinstance(said.get(key), str)]
-    return [str(name) for name in found]
-
-
-def _networks(one: One) -> list[str]:
-    """The networks that it is on, by the names that Docker has for them."""
-    project = one.scene.project
-    found = []
-    for name in mapping(one.data.get("networks"), "[front]") or ["default"]:
-        known = project.networks.get(name, {})
-        found.append(str(known.get("name") or (name if known.get("external") else f"{project.name}_{name}")))
-    return found
 
 
 def _one(scene: Scene, one: One) -> One:

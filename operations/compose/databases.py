@@ -26,7 +26,8 @@ _ALIKE = {
 _DATA = re.compile(r"/var/lib/(?:postgresql|mysql)(?:/|$)")
 # Words that choose a kind of database in one variable, and are the name of a database in another.
 _KINDS = re.compile(
-    r"(?:pdo_|django\.db\.backends\.)?(?:postgres(?:ql)?|pgsql|mysqli?|mariadb)\d*(?:[_-](?:pgx|psycopg\d?))?", re.IGNORECASE
+    r"(?:pdo_|django\.db\.backends\.)?(?:postgres(?:ql)?|pgsql|mysqli?|mariadb)\d*(?:[_-](?:pgx|psycopg\d?))?",
+    re.IGNORECASE,
 )
 _SWITCH = re.compile(r"true|false|yes|no|on|off|none|null|\d+", re.IGNORECASE)  # `BACKUP_DATABASE: "true"`
 _TAKEN = {

@@ -27,7 +27,8 @@ _EXTENSION = re.compile(r"\bCREATE\s+EXTENSION\s+(?:IF\s+NOT\s+EXISTS\s+)?[\"]?(
 _COMMENT = re.compile(r"^[ \t]*(?:--(?![a-z])|#(?!!)).*", re.MULTILINE)  # and no option of a program
 # Where a script names a database or a role that is there.
 _NAMES = (
-    r"(?:\b(?:DATABASE|SCHEMA|USER|ROLE|OWNER|TO|ON|FOR|FROM|USE)\s+|\\c(?:onnect)?\s+|\s-[dU]\s*|--(?:dbname|username)[= ])"
+    r"(?:\b(?:DATABASE|SCHEMA|USER|ROLE|OWNER|TO|ON|FOR|FROM|USE)\s+|\\c(?:onnect)?\s+"
+    r"|\s-[dU]\s*|--(?:dbname|username)[= ])"
     r"[\"'`]?{}(?![\w-])"
 )
 _CHOOSES = re.compile(r"(?:^|;)\s*USE\s", re.IGNORECASE | re.MULTILINE)

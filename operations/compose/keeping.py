@@ -1,8 +1,8 @@
 """Where official images keep their data, so that these outlive the container and are their user's.
 
-Makes: `settle`, once the mounts are converted. Docker keeps what an image puts into a volume without a name, and Compose
-carries that from container to container; here a new container begins with a new one, so a database's gets a name.
-Leaves alone: as whom an image runs (building).
+Makes: `settle`, once the mounts are converted. Docker keeps what an image puts into a volume without a name, and
+Compose carries that from container to container; here a new container begins with a new one, so a database's gets a
+name. Leaves alone: as whom an image runs (building).
 """
 
 from __future__ import annotations

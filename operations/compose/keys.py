@@ -177,7 +177,9 @@ _NO_LIMIT = _cannot("containers have limits of memory, cpus and pids, and ulimit
 _LOGS = _needless("logs are kept and rotated by the host (docs/logs.md)")
 _WINDOWS = _cannot("it is of Windows; take it out", "default")
 _TERMINAL = _needless("nobody sits at its terminal")
-_AFTER = _cannot('have a service that ends do it: restart: "no", and this one in its depends_on; it starts once that is well')
+_AFTER = _cannot(
+    'have a service that ends do it: restart: "no", and this one in its depends_on; it starts once that is well'
+)
 _BEFORE = _cannot("nothing is run in it before it is stopped; have its program do that at the signal to stop")
 
 KEYS: Mapping[str, Row] = {

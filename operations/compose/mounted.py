@@ -41,9 +41,10 @@ def listed(one: One, text: str, where: str) -> None:
     known = one.client.met | one.client.linked
     found = {host: app for host, app in hosts.listed(text, one.client.others).items() if len(host) > _SHORTEST}
     if names := sorted(set(found.values()) - known):
+        spelt_there = ", ".join(host for host in found if found[host] in names)
         one.told.do(
-            f"see whether {', '.join(host for host in found if found[host] in names)} in {where} are hosts, or words: in lists they stay as they are; if {one.entry.name} "
-            f"asks them, write reach: [{', '.join(names)}] at it"
+            f"see whether {spelt_there} in {where} are hosts, or words: in lists they stay as they are; if "
+            f"{one.entry.name} asks them, write reach: [{', '.join(names)}] at it"
         )
 
 

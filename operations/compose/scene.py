@@ -116,8 +116,8 @@ class One:
     @property
     def line(self) -> str:
         """What it runs, as one text; empty where that is the image's own program."""
-        said = [self.data.get(word) for word in ("entrypoint", "command")]
-        return " ".join(" ".join(map(str, word)) if isinstance(word, list) else str(word or "") for word in said).strip()
+        said = [self.data.get(word) or "" for word in ("entrypoint", "command")]
+        return " ".join(" ".join(map(str, words)) if isinstance(words, list) else str(words) for words in said).strip()
 
     @property
     def database(self) -> Server | None:

@@ -31,6 +31,29 @@ def given(one: One) -> dict[str, str]:
     return found
 
 
+def aliases(one: One) -> list[str]:
+    """The names and addresses besides its own by which others find a service."""
+    found = [one.data[key] for key in ("container_name", "hostname") if isinstance(one.data.get(key), str)]
+    # A whole name as the host's own is that by which the world knows it (GitLab, mail servers).
+    found = [name for name in found if name != one.data.get("hostname") or "." not in str(name)]
+    for how in mapping(one.data.get("networks"), "[front]").values():
+        said = mapping(how, "{aliases: [web]}")
+        aliases = said.get("aliases")
+        found += aliases if isinstance(aliases, list) else []
+        found += [said[key] for key in ("ipv4_address", "ipv6_address") if isinstance(said.get(key), str)]
+    return [str(name) for name in found]
+
+
+def networks_of(one: One) -> list[str]:
+    """The networks that it is on, by the names that Docker has for them."""
+    project = one.scene.project
+    found = []
+    for name in mapping(one.data.get("networks"), "[front]") or ["default"]:
+        known = project.networks.get(name, {})
+        found.append(str(known.get("name") or (name if known.get("external") else f"{project.name}_{name}")))
+    return found
+
+
 def environment(one: One, _: object) -> None:
     """Every variable, with references where it names another service, a database's password, or a secret."""
     said = mapping(one.data.get("environment"), "{NAME: value}")
@@ -61,6 +84,11 @@ def environment(one: One, _: object) -> None:
         named = [database, *one.client.more.get(app, [])]
         one.entry.put("db", [f"{app}:{name}" for name in named], one.at("environment"))
         one.scene.used.setdefault(app, set()).update(named)
+        if app in one.client.guessed:
+            one.told.do(
+                f"see which database {one.entry.name} asks {app} for: none is named in the compose file, and {database} "
+                "is made; if its image has another name for it, write that into its environment, and convert again"
+            )
         if app in one.client.unsaid:
             one.told.do(
                 f"have {one.entry.name} log in to {app} as the role {database}, at the database {database}: it says "

@@ -38,12 +38,9 @@ class Client(Uses):
             self._holding[app] = {name for name in held if databases.is_of_database(name) or app not in self.spoken}
             self._calling[app] = databases.nearest(environment, {server.user, *admins}, databases.says_user)
         for app in {*self.uses, *self.nameless}:
-            alone = app in self.nameless
-            self.ruling |= {
-                name: app
-                for name, value in environment.items()
-                if databases.is_admin(self.servers[app], name, value, is_alone=alone) and self.owner(name) in (None, app)
-            }
+            server, alone = self.servers[app], app in self.nameless
+            mine = {name: value for name, value in environment.items() if self.owner(name) in (None, app)}
+            self.ruling |= {n: app for n, value in mine.items() if databases.is_admin(server, n, value, is_alone=alone)}
         return {name: self._value(name, value) for name, value in environment.items()}
 
     def _value(self, name: str, value: str) -> Parts:

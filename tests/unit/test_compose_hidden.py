@@ -164,13 +164,15 @@ def test_a_password_in_a_url_of_a_command_is_one():
     url = "amqp://shop:sh0rt@mq:5672"
     done = one("node:22", command=f"[serve, '--broker={url}', 'redis://guest:guest@mq']")
     assert entry(done, "it")["entrypoint"][2].endswith(
-        "serve --broker=amqp://shop:\"$IT_SHOP_PASSWORD\"@mq:5672 redis://guest:guest@mq"
+        'serve --broker=amqp://shop:"$IT_SHOP_PASSWORD"@mq:5672 redis://guest:guest@mq'
     )
     assert done.secrets == {"it_shop_password": "sh0rt"}
     [words] = refused(one("x", command=f"[serve, '{url}']")).values()
     assert "the secret it_shop_password would stand in it" in words
-    server = "  db: {image: 'postgres:16', environment: {POSTGRES_USER: words, POSTGRES_PASSWORD: words, POSTGRES_DB: words}}\n"
-    done = one("node:22", command="[serve, 'postgres://words:words@db/words']", environment="{DB_HOST: db}", stack=server)
+    said = "{POSTGRES_USER: words, POSTGRES_PASSWORD: words, POSTGRES_DB: words}"
+    server = f"  db: {{image: 'postgres:16', environment: {said}}}\n"
+    serve = "[serve, 'postgres://words:words@db/words']"
+    done = one("node:22", command=serve, environment="{DB_HOST: db}", stack=server)
     assert entry(done, "it")["entrypoint"][2].endswith('serve postgres://words:"$DB_PASSWORD"@db/words')
     assert service(done)["environment"]["DB_PASSWORD"] == "_db^password"
 

@@ -155,8 +155,9 @@ def test_the_end_of_a_line_stays_behind_a_secret():
 )
 def test_a_databases_password_in_a_configuration_of_one_line_is_the_generated_one(value):
     """A word as password, which is looked for behind the word for one alone."""
-    server = "db: {image: 'postgres:16', environment: {POSTGRES_PASSWORD: words, POSTGRES_DB: shop, POSTGRES_USER: shop}}"
-    done = converted(f"services: {{{server}, web: {{image: x, depends_on: [db], environment: {{DATABASES: {json.dumps(value)}}}}}}}")
+    server = "{image: 'postgres:16', environment: {POSTGRES_PASSWORD: words, POSTGRES_DB: shop, POSTGRES_USER: shop}}"
+    web = f"{{image: x, depends_on: [db], environment: {{DATABASES: {json.dumps(value)}}}}}"
+    done = converted(f"services: {{db: {server}, web: {web}}}")
     made = variables(done, "web")["DATABASES"]
     assert "words" not in made
     assert "${_db" in made

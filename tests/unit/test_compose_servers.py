@@ -1,4 +1,4 @@
-"""Database servers in compose files, and who is a client of which: by what its variables are called, and what it runs."""
+"""Database servers in compose files, and who is a client of which: by what its variables are called, what it runs."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ def test_who_runs_the_server_with_words_of_its_own_stays_one(runs):
 def ruler(server, **said):
     done = converted(
         f"services:\n  web: {{image: x, depends_on: [db], environment: {json.dumps(said)}}}\n"
-        f"  db: {{image: {server[0]}, volumes: ['d:/var/lib/mysql', 'e:/var/lib/postgresql'], environment: {json.dumps(server[1])}}}\n"
-        "volumes: {d: , e: }\n"
+        f"  db: {{image: {server[0]}, volumes: ['d:/var/lib/mysql', 'e:/var/lib/postgresql'], "
+        f"environment: {json.dumps(server[1])}}}\nvolumes: {{d: , e: }}\n"
     )
     assert not refused(done)
     return done, variables(done, "web")
@@ -122,17 +122,26 @@ def test_who_names_its_database_gets_a_role_of_its_own(server, said):
     assert "adminpass" not in str(found)
 
 
+def test_a_database_that_neither_side_names_is_told():
+    said = {"POSTGRES_USER": "flow", "POSTGRES_PWD": "admins-own-pw", "SEEDS": "db"}
+    done, found = ruler(("postgres:18", {"POSTGRES_USER": "flow", "POSTGRES_PASSWORD": "admins-own-pw"}), **said)
+    assert found["POSTGRES_PWD"] == "_db^password"
+    assert any("see which database web asks db for" in step for step in done.told.todo)
+    done, _ = ruler(("postgres:18", {"POSTGRES_DB": "flow", "POSTGRES_PASSWORD": "admins-own-pw"}), **said)
+    assert not any("see which database" in step for step in done.told.todo)
+
+
 def test_a_url_of_one_who_was_trusted_without_a_password_gets_one():
-    done, found = ruler(
-        ("postgres:18", {"POSTGRES_HOST_AUTH_METHOD": "trust", "POSTGRES_DB": "planks"}), URL="postgresql://postgres@db/planks"
-    )
+    server = ("postgres:18", {"POSTGRES_HOST_AUTH_METHOD": "trust", "POSTGRES_DB": "planks"})
+    done, found = ruler(server, URL="postgresql://postgres@db/planks")
     assert found["URL"] == "postgresql://planks:${_db^password}@${$db}/planks"
     assert not any("put the generated password" in step for step in done.told.todo)
 
 
 def kept(image, mounts="[]", **said):
     said = {"POSTGRES_PASSWORD": "s3cret-pw", "MYSQL_ROOT_PASSWORD": "s3cret-pw", **said}
-    done = converted(f"services: {{db: {{image: '{image}', volumes: {mounts}, environment: {json.dumps(said)}}}}}\nvolumes: {{d: }}")
+    db = f"{{image: '{image}', volumes: {mounts}, environment: {json.dumps(said)}}}"
+    done = converted(f"services: {{db: {db}}}\nvolumes: {{d: }}")
     return done, entry(done, "db").get("volumes")
 
 
@@ -171,7 +180,8 @@ def test_data_that_have_a_volume_stay_there(image, mounts):
 
 
 def test_data_in_memory_or_elsewhere_get_no_volume():
-    done = converted("services: {db: {image: 'mysql:8', tmpfs: [/var/lib/mysql], environment: {MYSQL_ROOT_PASSWORD: s3cret-pw}}}")
+    said = "{image: 'mysql:8', tmpfs: [/var/lib/mysql], environment: {MYSQL_ROOT_PASSWORD: s3cret-pw}}"
+    done = converted(f"services: {{db: {said}}}")
     assert "volumes" not in entry(done, "db")
     _, volumes = kept("postgres:16", "['d:/srv']", PGDATA="/srv/pg")
     assert [mount.partition(":")[2] for mount in volumes] == ["/srv"]
@@ -187,9 +197,13 @@ def test_a_volume_around_that_of_the_image_is_mounted_where_the_data_lie():
 
 @pytest.mark.parametrize(
     ("image", "remedy"),
-    [("postgres:18-alpine", "mount it at /var/lib/postgresql"), ("postgres", "image: postgres:17"), ("postgres:latest", "17"),
-     ("postgres:alpine", "name the version")],
-)  # fmt: skip
+    [
+        ("postgres:18-alpine", "mount it at /var/lib/postgresql"),
+        ("postgres", "image: postgres:17"),
+        ("postgres:latest", "image: postgres:17"),
+        ("postgres:alpine", "name the version"),
+    ],
+)
 def test_what_the_image_does_not_start_with_is_refused(image, remedy):
     """PostgreSQL 18 and later ends when a volume lies where the data of those before lay."""
     done, _ = kept(image, "['d:/var/lib/postgresql/data']")
