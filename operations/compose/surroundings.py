@@ -86,8 +86,9 @@ def environment(one: One, _: object) -> None:
         one.scene.used.setdefault(app, set()).update(named)
         if app in one.client.guessed:
             one.told.do(
-                f"see which database {one.entry.name} asks {app} for: none is named in the compose file, and {database} "
-                "is made; if its image has another name for it, write that into its environment, and convert again"
+                f"see which database {one.entry.name} asks {app} for: none is named in the compose file, and "
+                f"{database} is made; if its image has another name for it, write that into its environment, and convert "
+                "again"
             )
         if app in one.client.unsaid:
             one.told.do(
