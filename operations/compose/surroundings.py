@@ -87,8 +87,8 @@ def environment(one: One, _: object) -> None:
         if app in one.client.guessed:
             one.told.do(
                 f"see which database {one.entry.name} asks {app} for: none is named in the compose file, and "
-                f"{database} is made; if its image has another name for it, write that into its environment, and convert "
-                "again"
+                f"{database} is made; if its image has another name for it, write that into its environment, and "
+                "convert again"
             )
         if app in one.client.unsaid:
             one.told.do(
