@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 URL = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)"
-    r"(?:(?P<user>[^:@/?#\s]*)(?::(?P<password>[^@/\s]*))?@)?"
+    # A password ends with the last `@` before the host, as programs take it.
+    r"(?:(?P<user>[^:@/?#\s]*)(?::(?P<password>[^/?#\s\"',;]*(?=@)|[^@/\s]*))?@)?"
     r"(?P<host>[A-Za-z0-9_.-]+)(?P<port>:\d+)?(?:/(?P<path>[A-Za-z0-9_.-]+))?"
 )
 GO_DSN = re.compile(

@@ -79,14 +79,17 @@ def _tried(one: One) -> Iterator[tuple[str, str]]:
 def unnamed(scene: Scene, made: Sequence[One]) -> None:
     """Have databases made that a server was told of, and that whoever uses them names in files of its own."""
     for name, server in scene.servers.items():
-        if not server.database or name in scene.used:
+        if not server.database:
             continue
+        is_used = name in scene.used  # then who only waits for it is no user of it
         for one in made:
-            if name in (one.client.linked | one.client.met) - one.client.nameless and name != one.entry.name:
+            named = one.client.met | (set() if is_used else one.client.linked)
+            if name in named - one.client.nameless - {one.entry.name, *one.client.uses}:
                 database = server.called.setdefault(
                     server.database, databases.usable(server, server.database, one.entry.name)
                 )
-                one.entry.put("db", [f"{name}:{database}"], one.at("depends_on"))
+                at = one.at("depends_on" if "depends_on" in one.data else "volumes")
+                one.entry.put("db", [f"{name}:{database}"], at)
                 one.client.uses[name] = database
                 scene.used.setdefault(name, set()).add(database)
                 scene.told.do(
@@ -137,10 +140,27 @@ def unused(scene: Scene, made: Sequence[One]) -> None:
         )
 
 
+def alike(scene: Scene, made: Sequence[One]) -> None:
+    """Tell of services that name fewer hosts than another one of their image: it may ask for the same by itself."""
+    named = {one.entry.name: one.client.met | one.client.linked | set(one.client.uses) for one in made}
+    servers = {name for name, others in named.items() if not others - {name}}  # those that ask nobody
+    for one in made:
+        kin = [other for other in made if other is not one and _image(other) == _image(one)]
+        missing = {name for other in kin for name in named[other.entry.name] & servers} - named[one.entry.name]
+        if found := sorted(missing - {one.entry.name, *(other.entry.name for other in kin)}):
+            scene.told.do(
+                f"see whether {one.entry.name} asks {', '.join(found)} as well, which others of its image name; then "
+                f"write reach: [{', '.join(found)}] at it, and db: for a database"
+            )
+
+
+def _image(one: One) -> object:
+    return one.data.get("build") or one.data.get("image")
+
+
 def _is_shared(one: One, made: Sequence[One]) -> bool:
     """Whether another one is of the same image."""
-    mine = one.data.get("build") or one.data.get("image")
-    return any(other is not one and (other.data.get("build") or other.data.get("image")) == mine for other in made)
+    return any(other is not one and _image(other) == _image(one) for other in made)
 
 
 def _networks(one: One) -> set[str]:

@@ -70,6 +70,7 @@ def convert(project: Project, files: Files, wish: Wish, stack: Mapping[str, obje
         afterwards.keep(one)
     afterwards.circles(made)
     afterwards.unused(scene, made)
+    afterwards.alike(scene, made)
     entries += companions(scene, stack, server)
     afterwards.unreached(scene, made)
     afterwards.copies(scene, made)

@@ -192,8 +192,10 @@ def may_end(one: One, *, is_awaited: bool, is_met: bool) -> None:
     that they wait for one that is started again when it fails.
     """
     deploy = one.data.get("deploy")
-    fails = str(one.data.get("restart")).startswith("on-failure")
-    is_said = ("restart" in one.data and not fails) or (isinstance(deploy, dict) and "restart_policy" in deploy)
+    policy = deploy.get("restart_policy") if isinstance(deploy, dict) else None
+    says = policy.get("condition", "any") if isinstance(policy, dict) else one.data.get("restart", "")
+    fails = str(says).startswith("on-failure")
+    is_said = says != "" and not fails
     words = one.entry.settings.get("command")
     is_script = isinstance(words, list) and any(re.fullmatch(r"-[a-z]*c", word) for word in words[:-1])
     is_asked = ((is_awaited and not fails) or "healthcheck" in one.data) and not is_script

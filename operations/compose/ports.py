@@ -54,7 +54,7 @@ def convert(one: One, value: object) -> None:
         if index in left:
             one.told.left_out(*one.at("ports", index))
         elif index == chosen and is_closed(port.get("host_ip")) and (front := sites.behind(one)):
-            one.told.needless(one.at("ports", index), f"nobody came to it from outside but by {front}, which names it")
+            one.told.needless(one.at("ports", index), f"who comes from outside comes to {front}, and not to it")
         elif index == chosen and is_closed(port.get("host_ip")) and not sites.is_named(one):
             one.told.cannot(
                 one.at("ports", index),

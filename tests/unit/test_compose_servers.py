@@ -131,6 +131,40 @@ def test_a_database_that_neither_side_names_is_told():
     assert not any("see which database" in step for step in done.told.todo)
 
 
+def test_who_names_a_server_in_a_file_alone_is_a_client_too():
+    """A dashboard with the database's password in its configuration, beside the application that uses it."""
+    done = converted({
+        "compose.yaml": client(DB_HOST="db", DB_NAME="shop-data", DB_PASSWORD="s3cret-pw")
+        + "  board: {image: board, volumes: ['./board.yml:/etc/board.yml']}\n  waits: {image: x, depends_on: [db]}\n",
+        "board.yml": "url: db:5432\nsecureJsonData: {password: s3cret-pw}\n",
+    })  # fmt: skip
+    made = entry(done, "board")
+    assert made["db"] == ["db:shop_data"]
+    assert (
+        made["files"]["/etc/board.yml"]["content"]
+        == "url: ${$db}:5432\nsecureJsonData: {password: ${_db:shop_data^password}}\n"
+    )
+    assert any("the configuration of board logs in to db as the role shop_data" in step for step in done.told.todo)
+    assert "db" not in entry(done, "waits")
+
+
+@pytest.mark.parametrize(
+    ("url", "made"),
+    [
+        ("postgres://shop:p@ss@w0rd@db/shop-data", "postgres://shop_data:${_db^password}@${$db}/shop_data"),
+        ("[\"postgres://shop:p@ss@w0rd@db/shop-data\",\"me@example.org\"]",
+         "[\"postgres://shop_data:${_db^password}@${$db}/shop_data\",\"me@example.org\"]"),
+        ("postgres://shop:p@ss@w0rd@db/shop-data?mail=me@example.org",
+         "postgres://shop_data:${_db^password}@${$db}/shop_data?mail=me@example.org"),
+    ],
+)  # fmt: skip
+def test_a_password_in_a_url_ends_with_the_last_sign_before_the_host(url, made):
+    """As programs take it; and what is the same word elsewhere, `SHOP_PASSWORD`, is that of an account."""
+    source = client(URL=url, SHOP_PASSWORD="p@ss@w0rd").replace("s3cret-pw", "p@ss@w0rd")
+    found = variables(converted(source), "web")
+    assert found == {"URL": made, "SHOP_PASSWORD": "_secrets^web_shop_password"}
+
+
 def test_a_url_of_one_who_was_trusted_without_a_password_gets_one():
     server = ("postgres:18", {"POSTGRES_HOST_AUTH_METHOD": "trust", "POSTGRES_DB": "planks"})
     done, found = ruler(server, URL="postgresql://postgres@db/planks")

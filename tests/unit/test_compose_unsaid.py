@@ -149,7 +149,7 @@ def test_a_domain_leads_to_whoever_has_the_machines_ports_of_the_web():
     assert entry(done, "caddy")["env"] == {"domains": ["shop.test.org"], "http_port": 80}
     assert "env" not in entry(done, "api")
     assert "env" not in entry(done, "shop")
-    assert "but by caddy" in verdicts(done)["services.api.ports[0]"][1]
+    assert "comes to caddy" in verdicts(done)["services.api.ports[0]"][1]
 
 
 def test_who_has_a_port_of_its_own_keeps_its_domain():
@@ -186,6 +186,28 @@ def test_the_address_at_which_a_site_was_tried_is_told_however_it_is_written(nam
     done = converted(f"services: {{web: {{image: x, ports: ['8080:80'], environment: {said}}}}}")
     said = [words for path, (_, words) in verdicts(done).items() if path == f"services.web.environment.{name}"]
     assert any("visitors come to https://web.example.com here" in words for words in said) is is_told
+
+
+def test_who_is_of_one_image_with_another_may_ask_for_the_same_by_itself():
+    """A migration waits for the database, and the web service for the migration: both have the hosts in their image."""
+    done = converted("""
+services:
+  setup: {image: shop, depends_on: [cache, broker], restart: on-failure}
+  web: {image: shop, depends_on: [setup], environment: {BROKER_URL: "amqp://broker"}}
+  other: {image: else, depends_on: [setup]}
+  cache: {image: memcached}
+  broker: {image: rabbitmq}
+""")
+    assert "see whether web asks cache as well" in todo(done)
+    assert "see whether other asks" not in todo(done)
+    assert "see whether setup asks" not in todo(done)
+
+
+@pytest.mark.parametrize("condition", ["on-failure", "any", ""])
+def test_what_is_started_again_when_it_fails_is_told_by_whatever_key(condition):
+    policy = f"condition: {condition}" if condition else "delay: 5s"
+    done = converted(f"services: {{fill: {{image: busybox, deploy: {{restart_policy: {{{policy}}}}}}}}}")
+    assert ("services.fill.restart" in verdicts(done)) is (condition == "on-failure")
 
 
 def test_services_in_a_list_of_a_configuration_are_told():
