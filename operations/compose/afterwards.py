@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from operations.coming.errors import mapping
-from operations.compose import databases, limits, sites
+from operations.compose import databases, limits, ports, sites
 from operations.compose.scene import One, Scene
 
 # Of an application that is there already: it asks, and is asked for nothing.
@@ -246,6 +246,18 @@ def unreached(scene: Scene, made: Sequence[One]) -> None:
             "see whether anybody outside comes to one of them: no port is published, and nothing here is a site; where "
             f"a proxy led there, convert again with --domain {name}=DOMAIN, and its port in expose"
         )
+        return
+    networks = scene.project.networks
+    for one in waiting:
+        outer = [name for name in sorted(_networks(one)) if networks.get(name, {}).get("external")]
+        taken = {str(port.get("target")) for port in one.data.get("ports") or [] if isinstance(port, dict)}  # type: ignore[attr-defined]
+        exposed = [str(port) for port in one.data.get("expose") or [] if str(port) not in taken]  # type: ignore[attr-defined]
+        port = next((port for port in exposed if ports.is_web(one, port)), "")
+        if outer and port and str(port) != str(mapping(one.entry.settings.get("env"), "{}").get("http_port")):
+            scene.told.do(
+                f"see whether a proxy on the network {outer[0]} led visitors to {one.entry.name} at its port {port}: "
+                f"then convert again with --domain {one.service}=DOMAIN, and VIRTUAL_PORT={port} in its environment"
+            )
 
 
 def copies(scene: Scene, made: Sequence[One]) -> None:

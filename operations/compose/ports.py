@@ -13,8 +13,8 @@ from operations.compose.scene import One
 _NO_WEB = frozenset((
     20, 21, 22, 23, 25, 53, 110, 111, 119, 135, 137, 139, 143, 161, 162, 179, 194, 389, 445, 465, 514, 515, 548, 554,
     563, 587, 631, 636, 853, 873, 990, 993, 995, 1080, 1194, 1723, 1883, 1935, 2049, 2222, 2525, 3389, 3478, 4190, 5222,
-    5223, 5269, 5349, 5671, 5900, 6514, 6667, 6697, 6881, 8554, 8883, 9418, 10011, 10200, 10300, 10400, 22000, 25565,
-    25575, 27015, 30033, 50000, 51413, 64738,
+    5223, 5269, 5349, 5671, 5900, 6514, 6667, 6697, 6881, 8554, 8883, 9418, 10011, 10200, 10300, 10400, 21115, 21116,
+    21117, 22000, 25565, 25575, 27015, 30033, 50000, 51413, 64738,
 ))  # fmt: skip
 # Those that other containers reach by name, and that stand open to the world by mistake more often than not: databases,
 # queues, catchers of mail, what programs speak among themselves.
@@ -29,6 +29,8 @@ _BY_IMAGE = {
     8123: _CLICKHOUSE,
     9000: _CLICKHOUSE,
 }
+# Programs that lead others outwards: whoever asks them for a site wants somebody else's.
+_OUTWARDS = re.compile(r"squid|tinyproxy|privoxy|3proxy|dante|socks", re.IGNORECASE)
 _HTTPS = (443, 8443, 8448, 9443)
 _NUMBER = re.compile(r"[0-9]{1,5}")
 
@@ -139,9 +141,14 @@ def _is_site(one: One, port: object) -> bool:
     if port.get("app_protocol") not in (None, "http", "https", "http2", "h2c"):
         return False
     # Another port of the machine in front of 22, 25 or 5432 does not make it another program.
-    if not _NUMBER.fullmatch(target) or not 0 < int(target) < 65536:
+    return is_web(one, target)
+
+
+def is_web(one: One, port: str) -> bool:
+    """Whether a service may be a site at a port."""
+    if not _NUMBER.fullmatch(port) or not 0 < int(port) < 65536 or _OUTWARDS.search(one.image):
         return False
-    return int(target) not in _NO_WEB and not _is_inside(one, int(target))
+    return int(port) not in _NO_WEB and not _is_inside(one, int(port))
 
 
 def _is_inside(one: One, port: int) -> bool:

@@ -127,6 +127,29 @@ def test_what_is_no_site_keeps_none_from_being_one(image, ports, site):
     assert "ports" not in made
 
 
+def test_what_leads_others_outwards_is_no_site():
+    done = converted("services: {out: {image: ubuntu/squid, ports: ['56566:56566']}}")
+    assert entry(done, "out")["ports"] == [56566]
+    assert "env" not in entry(done, "out")
+
+
+def test_a_port_to_which_a_proxy_elsewhere_may_have_led_is_told():
+    """Beside a port that is published for something else."""
+    source = """
+services:
+  watch: {{image: checkmk, expose: ["5000"], ports: ["8000:8000"]}}
+  store: {{image: mongo, expose: [27017]}}
+networks: {{default: {{name: proxies{external}}}}}
+"""
+    done = converted(source.format(external=", external: true"))
+    assert "see whether a proxy on the network default led visitors to watch at its port 5000" in todo(done)
+    assert "to store at" not in todo(done)
+    assert "see whether a proxy on" not in todo(converted(source.format(external="")))
+    named = source.format(external=", external: true").replace("expose", "environment: {VIRTUAL_PORT: 5000}, expose", 1)
+    done = converted(named, domains={"watch": "watch.test.org"}, leave_out=("services.watch.ports[0]",))
+    assert entry(done, "watch")["env"] == {"domains": ["watch.test.org"], "http_port": 5000}
+
+
 def test_who_has_https_of_its_own_is_told_to_answer_over_http():
     """A Caddyfile with a domain leads to https, and the proxy comes to it by http: visitors would go in a circle."""
     done = converted("services: {web: {image: caddy, ports: ['80:80', '443:443']}}")
