@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from operations.carry import CarryError, Place
-from operations.copying.engines import ENGINES, WHICH, Engine, counting
+from operations.copying.engine import Engine
+from operations.copying.engines import ENGINES, WHICH, counting
 from operations.copying.words import Wanted
 
 _AT_ONCE = 200  # tables that are counted by one statement
