@@ -31,7 +31,7 @@ browse: $(VENV)/.ready ## let your own browser reach the lab's sites by their na
 	@$(lab) browse $(if $(PORT),--port $(PORT))
 
 .PHONY: test
-test: $(VENV)/.ready ## lint, types and a test of every promise: pure, mocks, engine, conformance, lab
+test: $(VENV)/.ready ## lint, types and tests: pure, mocks, engine, conformance, lab; what takes hours is make soak
 	@$(MAKE) lint
 	@$(tested) $(RUN) -m pytest tests -m 'not soak' --numprocesses 4 --dist loadscope --no-loadscope-reorder
 

@@ -2,8 +2,9 @@
 
 Makes one remote command for a container that has paths, devices or limits of the server, before the container: it makes
 the folders (written with a slash at their end), for the container's user where that is a number and writes there, and
-refuses whatever else is not there, and a limit above what the server's Docker can give, so that a release fails before
-what served is touched. It looks again whenever the container is made anew. Leaves alone: what is there.
+refuses whatever else is not there, a link to what is the server itself, and a limit above what the server's Docker can
+give, so that a release fails before what served is touched. It looks again whenever the container is made anew. Leaves
+alone: what is there.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from pulumi_command import remote
 import settings
 from components.files import number
 from components.host import Host
+from settings import host_places
 from settings.option_texts import parse_device, parse_limit
 
 MADE = "[ -d {path} ] || mkdir -p {path} || refuse {is_file}"
 OWNED = "[ -d {path} ] || {{ mkdir -p {path} && chown {user} {path}; }} || refuse {is_file}"
 PRESENT = "[ -e {path} ] || refuse {is_missing}"
+OWN = "case $(readlink -f -- {path})/ in {places}) refuse {is_server} ;; esac"
 SCRIPT = """\
 status=0
 refuse() { echo "$1" >&2; status=1; }
@@ -115,6 +118,12 @@ def script(
                 path=shlex.quote(path), user=user, is_file=shlex.quote(is_file), is_missing=shlex.quote(is_missing)
             )
         )
+        is_server = f"{place} leads to what is the whole server; mount a folder of its own"
+        lines.append(
+            OWN.format(
+                path=shlex.quote(path), places=_places(read_only=mount.read_only), is_server=shlex.quote(is_server)
+            )
+        )
     for path in devices:
         is_missing = (
             f"{setting}.devices: {path} is not on the server; leave it out, or load the kernel's module that has it "
@@ -128,6 +137,13 @@ def script(
         )
         lines.append(WITHIN.format(limit=limit, hard=hard, is_more=shlex.quote(is_more)))
     return SCRIPT + (LIMITS if limits else "") + "\n".join([*lines, 'exit "$status"'])
+
+
+def _places(*, read_only: bool) -> str:
+    """The pattern of a shell for what is the server, and what is around it, each with a slash at its end."""
+    places = [*host_places.NEVER, *([] if read_only else host_places.READ)]
+    around = {"/", *(f"{place[:at]}/" for place in places for at, sign in enumerate(place) if sign == "/" and at)}
+    return "|".join(["//", *sorted(around), *(f"{place}/*" for place in places)])
 
 
 def _spelled(mount: settings.VolumeMount) -> str:

@@ -36,7 +36,8 @@ mkdir "$cargo/context" && tar -x -p -C "$cargo/context" -f "$cargo/tar" && rm "$
 {told} | apiary-image build {words} "$cargo/context" -- {options} 2>&1 | stdbuf -oL fold -b -w 4000
 exit "${{PIPESTATUS[1]}}"
 """
-# Whatever else of the command changes, its connection or a token, what was found stays: on a server that has it still.
+# Whatever else of the command changes, its connection or a token, what was found stays: as the server has it, and on a
+# new disk as it was printed the last time (role sshd accepts that variable).
 FOUND = """\
 {look_up} | {{ read -r found && mkdir -p /var/lib/apiary/found && printf '%s\\n' "$found" >{file}.new &&
     mv {file}.new {file} && printf '%s\\n' "$found"; }}
@@ -45,6 +46,10 @@ FOUND_BEFORE = """\
 if [ -s {file} ]; then
     cat >/dev/null
     exec cat {file}
+fi
+if [ -n "${{PULUMI_COMMAND_STDOUT:-}}" ]; then
+    cat >/dev/null
+    mkdir -p /var/lib/apiary/found && printf '%s\\n' "$(printf %s "$PULUMI_COMMAND_STDOUT")" >{file} && exec cat {file}
 fi
 """
 LOOK_UP = "apiary-git commit {url} {ref}"
@@ -185,7 +190,9 @@ class Image(pulumi.ComponentResource):
 def _looked_up(
     name: str, look_up: str, told: pulumi.Output[str] | None, server: Server, opts: pulumi.ResourceOptions
 ) -> pulumi.Output[str]:
-    """What a command of its own prints, once. It is in the state, and so a rebuilt server gets the same."""
+    """What a command of its own prints, once. It is in the state, also while its server is away: one that is rebuilt or
+    revived (operations/revive.py) gets the same.
+    """
     file = f"/var/lib/apiary/found/{short(f'{name} {look_up}')}"
     create = FOUND.format(look_up=look_up, file=file)
     found = remote.Command(
@@ -194,7 +201,7 @@ def _looked_up(
         create=create,
         update=FOUND_BEFORE.format(file=file) + create,
         stdin=told,
-        add_previous_output_in_env=False,
+        add_previous_output_in_env=True,
         opts=opts,
     )
     printed: pulumi.Output[str] = found.stdout.apply(lambda text: text.strip())

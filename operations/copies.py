@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from operations import recovery
 from operations.carry import TOOL, CarryError, Place
 from operations.cli import OperationError, Pulumi, say
-from operations.copying import dumps, items, plan, volumes, words
+from operations.copying import dumps, items, plan, quiet, volumes, words
 from operations.hosts import ensure_key
 from operations.state import State
 
@@ -42,13 +42,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--over", action="append", default=[], metavar="VOLUME",
                         help="put aside what this volume has here; replace what APPLICATION:DATABASE has")  # fmt: skip
     parser.add_argument("--final", action="store_true",
-                        help="stop what writes there, databases too, and bring it over for good")  # fmt: skip
+                        help="stop what writes there, close databases, and bring it over for good")  # fmt: skip
     parser.add_argument("--back", action="store_true",
-                        help="copy nothing: start what --final has stopped on the old host")  # fmt: skip
+                        help="copy nothing: start and open what --final has stopped and closed there")  # fmt: skip
 
 
 def copy(pulumi: Pulumi, wish: Wish) -> None:
-    """Copy. Raises OperationError, and then both hosts go on as before."""
+    """Copy. Raises OperationError; what is not as before then is said by it."""
     with recovery.alone(pulumi):
         state = State.of(pulumi.export())
         ensure_key(pulumi, state)
@@ -76,8 +76,8 @@ def _server(state: State, name: str) -> Place:
 
 def _copy(new: Place, old: Place, wish: Wish) -> None:
     if wish.back:
-        running = ", ".join(dumps.back(old, new)) or "nothing: no copy to this server has stopped anything there"
-        say(f"started again on {old.server}: {running}")
+        running = ", ".join(quiet.back(old, new)) or "nothing: no copy to this server has stopped anything there"
+        say(f"serves again on {old.server}: {running}")
         return
     others, databases = words.split(wish.what)
     own = {f"{one.application}:{one.target}" for one in databases}
@@ -85,16 +85,43 @@ def _copy(new: Place, old: Place, wish: Wish) -> None:
         raise OperationError(
             f"--over {unknown[0]}: is none of those copied: {', '.join(map(str, databases)) or 'none'}"
         )
+    # Whatever can be refused is, before anything is stopped.
+    pairs = dumps.plan(old, new, databases, wish.project, wish.over, final=wish.final)
+    steps: list[plan.Step] = []
+    how = plan.Wish(old.server, wish.final, frozenset(set(wish.over) - own))
     if others or not databases:
-        _volumes(new, old, replace(wish, what=others, over=[one for one in wish.over if one not in own]))
-    if databases:
-        dumps.copy(old, new, databases, wish.project, wish.over, final=wish.final)
+        steps = _steps(new, old, replace(wish, what=others), how)
+    elif how.over:
+        raise OperationError(f"--over {min(how.over)}: no volume is copied; name it, or take --over out")
+    for pair in pairs:
+        if files := [step.item for step in steps if pair.door.there.container in step.stop]:
+            raise OperationError(
+                f"nothing is copied: {pair.one} comes by a dump, and {files[0]} by its files; take one"
+            )
+    if steps:
+        volumes.copy(old, new, how, steps)
+    try:
+        dumps.copy(old, new, pairs, final=wish.final)
+    except BaseException:
+        if wish.final and steps:
+            _half(new, old, steps)
+        raise
 
 
-def _volumes(new: Place, old: Place, wish: Wish) -> None:
+def _half(new: Place, old: Place, steps: Sequence[plan.Step]) -> None:
+    """Say what is done where the databases did not come."""
+    names = ", ".join(str(step.item) for step in steps)
+    say(f"{names}: on {new.server} for good, the databases not yet: the same line goes on with these")
+    if left := quiet.told(old, new):
+        over = " ".join(f"--over {step.item.volume}" for step in steps)
+        say(f"{left}, and for the volumes to come once more then: {over}")
+
+
+def _steps(new: Place, old: Place, wish: Wish, how: plan.Wish) -> list[plan.Step]:
+    """What is to be done with volumes. Raises OperationError, CarryError with all that is in the way."""
     volumes.check(old)
     chosen = items.wanted(wish.what, volumes.names(old), volumes.names(new), wish.project)
-    if unknown := sorted(set(wish.over) - {item.volume for item in chosen}):
+    if unknown := sorted(set(how.over) - {item.volume for item in chosen}):
         raise OperationError(f"--over {unknown[0]}: is none of those copied: {', '.join(map(str, chosen))}")
     there = volumes.look(old, chosen)
     here = json.loads(new.ask(TOOL, "look", *(item.volume for item in chosen)))["there"]
@@ -103,11 +130,9 @@ def _volumes(new: Place, old: Place, wish: Wish) -> None:
         for item in chosen
         if there[item].version and here[item.volume]["exists"]
     }
-    how = plan.Wish(old.server, wish.final, frozenset(wish.over))
     steps, told = plan.plan(how, chosen, there, here, versions)
     for line in told:
         say(line)
     if not steps:
         say("copy: nothing is left to be copied")
-        return
-    volumes.copy(old, new, how, steps)
+    return steps

@@ -134,11 +134,15 @@ def find(state: State, wanted: str, component: str = JOB) -> Resource:
 
 def look_ups(state: State, container: Resource) -> list[str]:
     """URNs of the commands that look up where the branch or tag of its image is; none where it can't move."""
+    return [one.urn for one in all_look_ups(state) if one.urn in container.dependencies]
+
+
+def all_look_ups(state: State) -> list[Resource]:
+    """The commands that look up where a branch or tag of an image is."""
     return [
-        resource.urn
+        resource
         for resource in state.resources
-        if resource.urn in container.dependencies
-        and IMAGE in resource.full_type
+        if IMAGE in resource.full_type
         and str(resource.inputs.get("create", "")).startswith(LOOK_UPS)
         and not resource.doomed
     ]

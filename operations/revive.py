@@ -11,11 +11,11 @@ import json
 import sys
 from typing import Any
 
-from operations import backups, closed, guard, maintenance, recovery, swarm, sweep
+from operations import backups, closed, guard, jobs, maintenance, recovery, swarm, sweep
 from operations.account import Account
 from operations.cli import OperationError, Pulumi, say
 from operations.hosts import Host, Unreachable, ensure_key
-from operations.state import Server, State, without
+from operations.state import Server, State, alone, without
 
 COMMAND, FILL = "command:remote:Command", "-fill"  # components/backups.py
 
@@ -194,6 +194,12 @@ def _wanted(pulumi: Pulumi, name: str) -> dict[str, Any]:
 
 
 def _drop(pulumi: Pulumi, urns: list[str]) -> None:
-    """Out of the state with these and their dependents; of an instance's only records are deleted at the API."""
+    """Out of the state with these and their dependents; of an instance's only records are deleted at the API.
+
+    But for which commit or digest a branch or tag was at: the new server gets what ran, and not what is there by now.
+    """
+    exported = pulumi.export()
+    if found := {one.urn for one in jobs.all_look_ups(State.of(exported))}:
+        pulumi.restore(alone(exported, found))
     targets = [word for urn in urns for word in ("--target", urn)]
     pulumi.run("destroy", "--yes", "--skip-preview", *targets, "--target-dependents")

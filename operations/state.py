@@ -184,6 +184,15 @@ def without(exported: Mapping[str, Any], gone: set[str]) -> dict[str, Any]:
     return {**exported, "deployment": {**deployment, "resources": resources}}
 
 
+def alone(exported: Mapping[str, Any], urns: set[str]) -> dict[str, Any]:
+    """The exported state with these, by URN, depending on nothing: so they stay when what they were made with goes."""
+    deployment = exported.get("deployment") or {}
+    entries = deployment.get("resources") or []
+    all_ = {entry["urn"] for entry in entries}
+    resources = [_without(entry, all_) if entry["urn"] in urns else entry for entry in entries]
+    return {**exported, "deployment": {**deployment, "resources": resources}}
+
+
 def _without(entry: Mapping[str, Any], gone: set[str]) -> dict[str, Any]:
     """A resource that depends on nothing of `gone` any more."""
     changed = dict(entry)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from settings.errors import kind_of, show
+from settings.host_places import is_server, tidy
 
 _LONGEST = 128_000  # bytes; Linux takes 128 KiB (MAX_ARG_STRLEN) with a variable's name and the end
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? [+-]\d{4} (?:UTC|[+-]\d{4})")  # as Go prints it
@@ -26,7 +27,6 @@ _VOLUME_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
 _DATABASE_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
 _PATH = re.compile(r"/[^:\x00-\x1f]*")
 _VOLUME = "letsencrypt:/etc/letsencrypt:ro"
-_SOCKETS = ("/run/docker.sock", "/var/run/docker.sock")
 
 
 @dataclass(frozen=True, order=True)
@@ -251,10 +251,12 @@ def parse_volume(text: str) -> VolumeMount:
     clean = _clean_path(path, text, _VOLUME)
     if source.startswith("/"):
         host_path = _clean_path(source, text, _VOLUME)
-        if any(f"{socket}/".startswith(f"{host_path.rstrip('/')}/") for socket in _SOCKETS):
+        if is_server(host_path, read_only=mode == "ro"):
+            readable = is_server(host_path, read_only=True)
             raise ValueError(
-                f"{show(text)} would hand the container the Docker socket, that is the whole server; "
-                "mount a deeper folder or a named volume, and start jobs by env: {run_x: +job}"
+                f"{show(text)} would hand the container the whole server, as by its Docker socket; "
+                f"{'' if readable else 'only to be read it may be mounted, by :ro at the end, or '}"
+                "mount a folder of its own (/srv/...) or a named volume, and start jobs by env: {run_x: +job}"
             )
         return VolumeMount(None, host_path, clean, mode == "ro", is_made=source.endswith("/"))
     if not _VOLUME_NAME.fullmatch(source):
@@ -268,7 +270,7 @@ def parse_volume(text: str) -> VolumeMount:
 def _clean_path(path: str, whole: str, example: str) -> str:
     if not _PATH.fullmatch(path) or ".." in path.split("/"):
         raise ValueError(f'{show(whole)}: paths are absolute and without ".."; write e.g. "{example}"')
-    return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
+    return tidy(path)
 
 
 def absolute_path(text: str) -> str:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from settings.container_texts import argument
 from settings.errors import did_you_mean, kind_of, show
+from settings.host_places import SOME_DEVICES, may_have, tidy
 
 _AMOUNT = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)([bkmg])b?", re.ASCII | re.IGNORECASE)
 _UNITS = {"b": 1, "k": 2**10, "m": 2**20, "g": 2**30}
@@ -21,11 +22,6 @@ _HOST_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _LONGEST_HOSTNAME = 64  # bytes, HOST_NAME_MAX of Linux
 _GROUP = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}|\d{1,10}", re.ASCII)
 _DEVICE = re.compile(r"/dev/[^:\x00-\x20]+")
-# Whoever has one of these has the server: its disks, its memory, its consoles.
-_HOST_DEVICES = re.compile(
-    r"/dev/(?:(?:[sv]d[a-z]+|xvd[a-z]+|nvme\d|dm-\d|loop|md\d|nbd\d|ram\d|sr\d|vfio|bsg|sg\d).*|mem|kmem|port|kmsg|console"
-    r"|tty\d*|(?:block|char|disk|mapper|bus|input|vhci|cpu)(?:/.*)?)"
-)
 # What has a value of its own in every namespace, after namespaces(7), mq_overview(7) and sysvipc(7).
 _OF_IPC = frozenset((
     "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shm_rmid_forced", "kernel.shmall",
@@ -221,16 +217,18 @@ def parse_device(text: str) -> Device:
     """Read a device of the server: `/dev/net/tun`, `/dev/fuse:/dev/fuse`, `/dev/x:/dev/y:r`."""
     host, _, rest = text.partition(":")
     container, _, permissions = rest.partition(":")
-    read = Device(host, container or host, permissions or "rwm")
-    usable = all(_DEVICE.fullmatch(path) and ".." not in path for path in (read.host, read.container))
-    if not usable or not re.fullmatch(r"(?!.*(.).*\1)[rwm]+", read.permissions) or text.endswith(":"):
+    paths, permissions = (host, container or host), permissions or "rwm"
+    usable = all(_DEVICE.fullmatch(path) and ".." not in path for path in paths)
+    if not usable or not re.fullmatch(r"(?!.*(.).*\1)[rwm]+", permissions) or text.endswith(":"):
         raise ValueError(
             f'{show(text)} is not a device; write "/dev/net/tun", or "/dev/net/tun:/dev/net/tun:rwm" '
             "(server:container:rights)"
         )
-    if _HOST_DEVICES.fullmatch(read.host):
+    read = Device(tidy(paths[0]), tidy(paths[1]), permissions)
+    if not may_have(read.host):
         raise ValueError(
-            f"{show(text)} is refused: whoever has {read.host} has the whole server; mount a folder by volumes instead"
+            f"{show(text)} is refused: whoever has {read.host} may have the whole server; a container is given "
+            f"{SOME_DEVICES}, no disk, memory or console; mount a folder by volumes instead"
         )
     return read
 

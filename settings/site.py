@@ -87,7 +87,7 @@ class Site(k.Settings):
     timeout: int = Field(
         default=TIMEOUT_SECONDS,
         description="Seconds that the application may be silent, before its answer and within it; then 504, or the "
-        "end of the answer.",
+        "end of the answer. A WebSocket may be silent on both sides for this time, and for an hour at least.",
         examples=[600],
         ge=1,
         le=86400,

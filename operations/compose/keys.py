@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from operations.coming.errors import Wrong, items, mapping, text, texts
 from operations.compose import building, commands, grants, health, limits, mounts, ports, sites, surroundings
 from operations.compose.scene import One
+from settings.option_texts import parse_device
 
 Row = Callable[[One, object], None]
 
@@ -87,6 +88,11 @@ def _devices(one: One, value: object) -> None:
             spelt = ":".join(str(part) for part in parts)
         else:
             spelt = text(item, "/dev/net/tun")
+        try:
+            parse_device(spelt)
+        except ValueError as error:
+            one.told.cannot(at, str(error))
+            continue
         host, _, rest = spelt.partition(":")
         one.entry.put("devices", [host if rest == host else spelt], at)
         one.told.as_is(*at)

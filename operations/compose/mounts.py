@@ -12,10 +12,10 @@ from operations.coming.files import joined, spelt
 from operations.coming.told import Outcome
 from operations.compose import first_start, forms, mounted
 from operations.compose.scene import One, Scene
+from settings.host_places import is_server
 from settings.references import AppRef
 
 _SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
-_HOST = ("/", "/proc", "/sys", "/dev", "/var/lib/docker", "/boot", "/etc", "/root", "/usr")
 _OWN = ("/etc/localtime", "/lib/modules", "/etc/ssl/certs", "/etc/pki", "/usr/share/zoneinfo", "/etc/machine-id")
 _LARGEST = 32_000  # bytes of a file that is written into the stack file
 _A_FILE = re.compile(
@@ -143,16 +143,20 @@ def _named(one: One, source: str, target: str, mode: str, at: tuple[str | int, .
 
 def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ...]) -> None:
     path = posixpath.normpath(source) if source else ""
-    _no_host(one, path, at)
+    _no_socket(one, path, at)
     folder = one.scene.project.folder
     kind = one.scene.files.kind(path)
+    inside = path.startswith(folder.rstrip("/") + "/") or path == folder
+    # What is copied beside the stack file from here is no place of the server's.
+    is_copied = kind == "file" and (inside or not path.startswith("/etc/"))
+    if not (inside or is_copied) and is_server(path, read_only=bool(mode)):
+        raise Wrong(f"{path} is the server itself; give the container the one folder it needs")
     if kind == "folder":
         mounted.name(one, path, at)
     # A file that is only read is configuration, wherever it lies.
     if not (kind == "file" and mode) and _is_source(one, path, target, at):
         return
-    inside = path.startswith(folder.rstrip("/") + "/") or path == folder
-    if kind == "file" and (inside or not path.startswith("/etc/")):
+    if is_copied:
         _file(one, path, target, mode, at)
     elif path == "/etc/timezone":
         one.told.needless(at, "the server's time zone is its timezone; a container has that of TZ in its environment")
@@ -186,13 +190,11 @@ def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ..
         one.scene.copies[name] = spelt(path, folder)
 
 
-def _no_host(one: One, path: str, at: tuple[str | int, ...]) -> None:
-    """Raises Wrong for what is the server itself."""
-    if path in _HOST or path.startswith(("/proc/", "/sys/", "/dev/")):
-        raise Wrong(f"{path} is the server itself; give the container the one folder it needs")
+def _no_socket(one: One, path: str, at: tuple[str | int, ...]) -> None:
+    """Raises Wrong for the Docker socket, and what else is there while the server runs."""
     if path.startswith(("/run/", "/var/run/")) and path not in _SOCKETS:
         raise Wrong(f"{path} is the server's own while it runs; leave it out by --leave-out '{path_of(*at)}'")
-    if any(f"{socket}/".startswith(f"{path.rstrip('/')}/") for socket in _SOCKETS):
+    if path != "/" and any(f"{socket}/".startswith(f"{path.rstrip('/')}/") for socket in _SOCKETS):
         raise Wrong(
             "the Docker socket is the whole server, and no container is given it; what a proxy, a scheduler or an "
             "updater does with it the program does itself (docs/from-compose.md): "

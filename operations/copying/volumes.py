@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
 from operations.carry import TOOL, CarryError, Place, say, standing
-from operations.copying import dumps, items
+from operations.copying import items, quiet
 from operations.copying.items import Item
 from operations.copying.plan import Step, There, Wish
 
@@ -121,14 +121,14 @@ def _stop(old: Place, new: Place, steps: Sequence[Step]) -> list[str]:
     """Stop what writes on the old host; the ids of what ran."""
     ids = {user.id: user.name for step in steps for user in step.there.users if user.id in step.stop}
     if ids:
-        dumps.stop(old, new, ids)
+        quiet.stop(old, new, ids)
     return sorted(ids)
 
 
 def _start(old: Place, new: Place, stopped: Sequence[str]) -> None:
     if stopped:
         say(f"started again on {old.server}, since it was not copied whole")
-        dumps.start(old, new, stopped)
+        quiet.start(old, new, stopped)
 
 
 def _still(old: Place, steps: Sequence[Step], stopped: Sequence[str]) -> None:

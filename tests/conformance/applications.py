@@ -14,7 +14,10 @@ from urllib.parse import parse_qs, urlsplit
 
 
 class Application(socketserver.StreamRequestHandler):
-    """Answers with the head that it got; `wait`, `pause`, `lines`, `bytes` say how. It has no limits of its own."""
+    """Answers with the head that it got; `wait`, `pause`, `lines`, `bytes` say how. It has no limits of its own.
+
+    Asked to switch to a WebSocket it does, and says again what it is told.
+    """
 
     def handle(self) -> None:
         line = self.rfile.readline()
@@ -25,6 +28,15 @@ class Application(socketserver.StreamRequestHandler):
         length = next((int(value) for name, value in head if name.lower() == "content-length"), 0)
         self.rfile.read(length)
         if not line:
+            return
+        if ["upgrade", "websocket"] in [[name.lower(), value] for name, value in head]:
+            proof = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # of the key in RFC 6455
+            self.wfile.write(
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Accept: %s\r\n\r\n" % proof
+            )
+            while said := self.rfile.readline():
+                self.wfile.write(said)
             return
         query = {key: float(found[-1]) for key, found in parse_qs(urlsplit(line.split()[1].decode()).query).items()}
         time.sleep(query.get("wait", 0.0))

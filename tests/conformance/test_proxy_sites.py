@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -12,13 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.conformance.applications import Application, Listener
-from tests.conformance.proxy import curl, needs_proxy, running
+from tests.conformance.proxy import FAMILIES, curl, needs_proxy, running
 
 pytestmark = needs_proxy
 APPLICATION = {"port": 8080, "tls": True, "www": False}
 TOLD = {
     "plain.example.org": {**APPLICATION, "app": "plain"},
     "patient.example.org": {**APPLICATION, "app": "patient", "site": {"timeout": 600}},
+    "lasting.example.org": {**APPLICATION, "app": "lasting", "site": {"timeout": 7200}},
     "hasty.example.org": {**APPLICATION, "app": "hasty", "site": {"timeout": 1}},
     "small.example.org": {**APPLICATION, "app": "small", "site": {"body_limit": 20_000}},
     "closed.example.org": {**APPLICATION, "app": "closed", "site": {"allow_from": ["203.0.113.0/24", "::1/128"]}},
@@ -27,6 +30,7 @@ TOLD = {
     "down.example.org": {**APPLICATION, "app": "down", "site": {"allow_from": ["203.0.113.0/24"]}},
 }
 DOWN = "down"
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # of RFC 6455
 # What a visitor may claim in words that proxies use; none of it reaches an application as he says it.
 FORGED = (
     "CF-Connecting-IP", "CF-Connecting-IPv6", "Client-IP", "Fastly-Client-IP", "Fly-Client-IP", "Forwarded", "Proxy",
@@ -40,9 +44,11 @@ FORGED = (
 
 
 def impatient(text: str) -> str:
-    """A visitor who waits is not one who is gone: his own time is made as short as the tests."""
-    assert "timeout client 60s" in text
-    return text.replace("timeout client 60s", "timeout client 1s")
+    """A visitor who waits is not one who is gone: his own time is made as short as the tests, and a WebSocket's."""
+    for whose, said in {"client": "60s", "tunnel": "1h"}.items():
+        assert text.count(f"timeout {whose} {said}\n") == 1
+        text = text.replace(f"timeout {whose} {said}", f"timeout {whose} 1s")
+    return text
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +70,37 @@ def test_a_patient_site_waits_for_its_application_longer_than_for_its_visitor(po
 def test_a_hasty_one_does_not(ports, family, version):
     assert curl(ports, "https://hasty.example.org/?wait=0.2", family, version)[1] == "200"
     assert curl(ports, "https://hasty.example.org/?wait=3", family, version)[1] == "504"
+
+
+@pytest.mark.parametrize(("host", "lasts"), [("patient.example.org", False), ("lasting.example.org", True)])
+def test_a_websocket_is_silent_for_an_hour_or_as_long_as_its_site_says(ports, family, host, lasts):
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with (
+        socket.create_connection((FAMILIES[family].strip("[]"), ports["https"]), timeout=20) as connected,
+        context.wrap_socket(connected, server_hostname=host) as visitor,
+        visitor.makefile("rb") as said,
+    ):
+        head = (
+            "GET / HTTP/1.1",
+            f"Host: {host}",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            f"Sec-WebSocket-Key: {KEY}",
+        )
+        visitor.sendall("\r\n".join([*head, "", ""]).encode())
+        assert b" 101 " in said.readline()
+        while said.readline().strip():
+            pass
+        visitor.settimeout(3)
+        try:
+            assert said.readline() == b""
+            assert not lasts
+        except TimeoutError:
+            assert lasts
+            visitor.settimeout(20)
+            visitor.sendall(b"still here\n")
+            assert visitor.recv(64) == b"still here\n"
 
 
 def test_heads_of_requests_pass_up_to_the_limit_and_are_told_why_beyond(ports, family, version, tmp_path):

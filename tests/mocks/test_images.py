@@ -103,7 +103,7 @@ echo "at $(wc -l <"$0.asked")"
 """
 
 
-def test_what_was_found_stays_when_the_command_changes_and_is_looked_up_where_a_server_lost_it(
+def test_what_was_found_stays_when_the_command_changes_and_on_a_new_disk(
     stack_file: dict[str, Any], program: Any, tmp_path: Path
 ) -> None:
     stack_file["jobs"]["job"] = {"image": "quay.io/team/shop:1.4"}
@@ -112,9 +112,9 @@ def test_what_was_found_stays_when_the_command_changes_and_is_looked_up_where_a_
     tool.write_text(TOOL)
     tool.chmod(0o755)
 
-    def run(word: str) -> tuple[int, str]:
+    def run(word: str, **environment: str) -> tuple[int, str]:
         script = command[word].replace("/var/lib/apiary", str(tmp_path))
-        environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        environment |= {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
         done = subprocess.run(
             ["sh", "-c", script], input="{}", env=environment, capture_output=True, text=True, check=False
         )
@@ -129,7 +129,10 @@ def test_what_was_found_stays_when_the_command_changes_and_is_looked_up_where_a_
     (tmp_path / "apiary-image.broken").unlink()
     [found] = (tmp_path / "found").iterdir()
     found.unlink()
-    assert run("update") == (0, "at 3\n")
+    assert command["addPreviousOutputInEnv"] is True
+    for _ in range(2):
+        assert run("update", PULUMI_COMMAND_STDOUT="at 2") == (0, "at 2\n"), "a new disk gets what ran"
+    assert run("create", PULUMI_COMMAND_STDOUT="at 2") == (0, "at 3\n")
 
 
 def test_an_image_that_names_its_digest_is_not_looked_up(stack_file: dict[str, Any], program: Any) -> None:

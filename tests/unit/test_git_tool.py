@@ -164,7 +164,7 @@ def test_a_server_that_gives_no_commits_by_name_is_asked_for_everything(hoster: 
 def test_a_commit_that_has_gone_says_how_to_look_again(hoster: Hoster) -> None:
     done = hoster.tool("build", "--ref", "refs/heads/main", hoster.url, "0" * 40, "x:1")
     assert done.returncode == 1
-    assert f"does not have commit {'0' * 40} any more; have its branch looked up again" in done.stderr
+    assert f"does not have commit {'0' * 40} any more; write the git.commit that is to run, or have" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -189,6 +189,12 @@ def test_a_pull_that_is_refused_names_the_registry_and_what_to_write(host: Host)
     assert 'the user of registries["r.example"] may not read it' in host.run("pull", "r.example/shop:1").stderr
 
 
+def test_a_digest_that_is_gone_says_what_to_write(host: Host) -> None:
+    host.given(status="1", pulled="Error response from daemon: manifest unknown\n")
+    done = host.run("pull", f"r.example/shop@{DIGEST}")
+    assert "if it has that no longer, write the image: that is to run, or have its tag looked up again" in done.stderr
+
+
 def test_a_login_is_read_by_nobody_else_and_goes_with_its_entry(host: Host) -> None:
     done = host.run("login", told={"r.example": {"user": "bot", "password": PASSWORD}})
     assert (done.returncode, done.stdout) == (0, "logged in: r.example\n"), done.stderr

@@ -270,3 +270,34 @@ def test_what_came_back_from_when_is_said_of_this_server_alone() -> None:
         }
     )
     assert revive.filled(state, "web1") == ["volume:uploads: 3 B as of a day", "volume:wiki: 9 B as of a day"]
+
+
+def test_the_commit_or_digest_that_ran_stays_in_the_state_when_its_server_is_dropped() -> None:
+    """Else the new server would get what its branch or tag is at by now."""
+    image = "urn:pulumi:prod::apiary::apiary:docker:Image$command:remote:Command::web1/shop:1-digest"
+    instance = f"{PREFIX}{INSTANCE}::web1"
+    kept: list[dict[str, Any]] = []
+
+    class Known(Stack):
+        def export(self, *, secrets: bool = False) -> dict[str, Any]:
+            exported = super().export()
+            look_up = {
+                "urn": image, "type": "command:remote:Command", "id": "c", "custom": True, "deletedWith": instance,
+                "inputs": {"create": "apiary-image digest shop:1 | ..."}, "outputs": {"stdout": "shop@sha256:a"},
+                "dependencies": [instance], "propertyDependencies": {"connection": [instance]},
+            }  # fmt: skip
+            exported["deployment"]["resources"].append(look_up)
+            return exported
+
+        def restore(self, state: dict[str, Any]) -> None:
+            assert self.done == [], "while it depended on the server, that was dropped"
+            kept.extend(state["deployment"]["resources"])
+
+    stack = Known("prod")
+    revive.revive(stack, "web1", yes=True, force=True)
+    assert stack.done == ["destroy", "up"]
+    [look_up] = [one for one in kept if one["urn"] == image]
+    assert look_up["outputs"] == {"stdout": "shop@sha256:a"}
+    assert not [key for key in ("dependencies", "deletedWith") if look_up.get(key)]
+    assert look_up["propertyDependencies"] == {"connection": []}
+    assert len(kept) == 3

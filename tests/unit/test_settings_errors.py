@@ -291,13 +291,28 @@ CASES = [
         (*BLOG, "devices"),
         ["/dev/vda1"],
         "applications.blog.devices[0]",
-        '"/dev/vda1" is refused: whoever has /dev/vda1 has',
+        '"/dev/vda1" is refused: whoever has /dev/vda1 may',
     ),
     (
         (*BLOG, "devices"),
         ["/dev/mem"],
         "applications.blog.devices[0]",
-        '"/dev/mem" is refused: whoever has /dev/mem has',
+        '"/dev/mem" is refused: whoever has /dev/mem may',
+    ),
+    *(
+        ((*BLOG, "devices"), [path], "applications.blog.devices[0]", f'"{path}" is refused: whoever has {tidy} may')
+        for path, tidy in {
+            "/dev//vda": "/dev/vda",
+            "/dev/./vda:/dev/x": "/dev/vda",
+            "/dev/mmcblk0": "/dev/mmcblk0",
+            "/dev/hvc0": "/dev/hvc0",
+            "/dev/ttyS0": "/dev/ttyS0",
+            "/dev/vcs1": "/dev/vcs1",
+            "/dev/watchdog": "/dev/watchdog",
+            "/dev/loop-control": "/dev/loop-control",
+            "/dev/disk/by-id/x": "/dev/disk/by-id/x",
+            "/dev/net/tun/../../vda1".replace("/../..", "//."): "/dev/net/tun/vda1",
+        }.items()
     ),
     ((*BLOG, "devices"), ["/dev/fuse::"], "applications.blog.devices[0]", '"/dev/fuse::" is not a device; write'),
     (
@@ -361,7 +376,7 @@ CASES = [
         (*BLOG, "volumes"),
         ["/var/run/docker.sock:/s"],
         "applications.blog.volumes[0]",
-        '"/var/run/docker.sock:/s" would hand the container the Docker socket, that is the whole server;',
+        '"/var/run/docker.sock:/s" would hand the container the whole server, as by its Docker socket;',
     ),
     # passwords
     (
@@ -561,11 +576,46 @@ CASES = [
         "applications.blog.volumes[0]",
         '"/var/run:/x" would hand the container t',
     ),
+    *(
+        (
+            (*BLOG, "volumes"),
+            [f"{path}:/x"],
+            "applications.blog.volumes[0]",
+            f'"{path}:/x" would hand the container the w',
+        )
+        for path in (
+            "/run/containerd/containerd.sock",
+            "/proc/1/root/run/docker.sock",
+            "/var//run/./docker.sock",
+            "/var/lib/docker/",
+            "/var/lib",
+            "/root/.ssh",
+            "/etc",
+            "/etc/cron.d/",
+            "/etc/ssh",
+            "/usr/bin/",
+            "/sys/",
+            "/dev/vda",
+            "/boot/",
+        )
+    ),
+    (
+        (*BLOG, "volumes"),
+        ["/etc/ssh:/x:ro"],
+        "applications.blog.volumes[0]",
+        '"/etc/ssh:/x:ro" would hand the container the whole server, as by its Docker socket; mount',
+    ),
+    (
+        (*BLOG, "volumes"),
+        ["/etc/x:/x"],
+        "applications.blog.volumes[0]",
+        '"/etc/x:/x" would hand the container the whole server, as by its Docker socket; only to be read',
+    ),
     (
         (*BLOG, "volumes"),
         ["/:/x"],
         "applications.blog.volumes[0]",
-        '"/:/x" would hand the container the Docker so',
+        '"/:/x" would hand the container the whole ser',
     ),
     (
         (*BLOG, "volumes"),

@@ -16,6 +16,7 @@ from hasetup.site import TIMEOUT_SECONDS, Site
 if TYPE_CHECKING:
     from hasetup.domains import Domain
 
+TUNNEL_SECONDS = 3600  # as the defaults have it (config.py), for a WebSocket: for it this counts alone
 VISITORS = 100_000  # that are counted at a time, of each application; some 60 bytes each
 NETWORKS_A_LINE = 8  # of at most 64 words
 AGENT = "apiary-health"  # as whoever looks after a site calls himself
@@ -62,6 +63,8 @@ def within(app: str, domains: Sequence[Domain]) -> Iterator[str]:
     site = domains[0].site
     if site.timeout != TIMEOUT_SECONDS:
         yield f"    timeout server {site.timeout}s"
+    if site.timeout > TUNNEL_SECONDS:
+        yield f"    timeout tunnel {site.timeout}s"
     yield from _maintenance(app, domains)
     yield from _who(app, site)
     if site.password:
