@@ -44,6 +44,13 @@ def service(graph: Graph) -> Registered:
     return found
 
 
+def release(service: Registered) -> str:
+    """Which one its containers are of."""
+    labels = service.inputs["taskSpec"]["containerSpec"]["labels"]
+    [found] = [one["value"] for one in labels if one["label"] == "apiary.release"]
+    return str(found)
+
+
 def joined(graph: Graph, server: str) -> Registered:
     return graph.one("command:local:Command", f"{server}-joined")
 
@@ -85,7 +92,7 @@ def test_a_service_has_what_the_application_says(raw: dict[str, Any], program: A
     assert spec["stopGracePeriod"] == "1m"  # as it is read back, where a container has 1m0s
     assert spec["capDrops"] == ["ALL"]
     # Else heal would take what Swarm has started for something that an update has left behind.
-    assert spec["labels"] == [{"label": "apiary.stack", "value": "apiary-test, by its swarm"}]
+    assert spec["labels"][1:] == [{"label": "apiary.stack", "value": "apiary-test, by its swarm"}]
     assert spec["mounts"] == [{"type": "tmpfs", "target": "/scratch", "tmpfsOptions": {"sizeBytes": 16 * 2**20}}]
     assert spec["healthcheck"]["interval"] == "5s"
     assert spec["env"]["HTTP_PORT"] == "8080"
@@ -108,6 +115,46 @@ def test_the_question_whether_a_swarm_can_do_without_a_manager_goes_before_its_i
     for server in ("web2", "web3"):
         raw["servers"][server]["swarm"] = "worker"
     assert not [one for one in program(raw) if one.name.endswith("-spared")], "one has no majority to lose"
+
+
+def test_a_release_has_a_name_of_its_own_by_which_one_that_was_taken_back_is_tried_again(
+    raw: dict[str, Any], program: Any
+) -> None:
+    def awaited() -> tuple[str, Any]:
+        graph = program(raw)
+        through = graph.one("command:remote:Command", "shop-replicas-release")
+        assert f" --release {release(service(graph))} " in through.inputs["create"]
+        return release(service(graph)), through.inputs["triggers"]
+
+    first, triggers = awaited()
+    assert awaited() == (first, triggers), "the same once more is the same release, and not a new one"
+    raw["applications"]["shop"]["env"]["release"] = "two"
+    second, _ = awaited()
+    assert second != first
+    raw["applications"]["shop"]["replicas"] = 5
+    third, more = awaited()
+    assert third == second, "one more is no reason to start the others anew"
+    assert more != triggers
+
+
+def test_a_replica_has_as_long_for_its_visitors_as_any_application(raw: dict[str, Any], program: Any) -> None:
+    """Nobody else waits for them: Swarm tells it to stop, and kills it when the time is over."""
+
+    def told(graph: Graph) -> tuple[str, str]:
+        stop = graph.one("command:remote:Command", "shop-replicas-stop").inputs["delete"]
+        return service(graph).inputs["taskSpec"]["containerSpec"]["stopGracePeriod"], stop.rpartition(" ")[2]
+
+    shop = raw["applications"]["shop"]
+    del shop["grace_seconds"]
+    assert told(program(raw)) == ("1m", "120")
+    shop["grace_seconds"] = 5
+    assert told(program(raw)) == ("5s", "65"), "what is written counts"
+    del shop["grace_seconds"], shop["env"]["domains"]
+    for server in raw["servers"].values():
+        server["dns"].pop("web", None)
+    for job in raw["jobs"].values():
+        job["env"].pop("certificate_shared", None)
+    assert told(program(raw)) == ("10s", "70"), "no visitor is led there"
 
 
 def test_files_are_secrets_where_a_secret_is_in_them_and_configs_else(raw: dict[str, Any], program: Any) -> None:
@@ -328,7 +375,8 @@ def test_each_server_judges_its_own_proxy_once_the_release_is_through(raw: dict[
     graph = program(raw)
     through = graph.one("command:remote:Command", "shop-replicas-release")
     spread = "apiary-replicas spread shop 4 --timeout 180"
-    assert through.inputs["create"] == f"apiary-replicas await shop --timeout 540 && {spread}"
+    awaited = f"apiary-replicas await shop --timeout 540 --release {release(service(graph))}"
+    assert through.inputs["create"] == f"{awaited} && {spread}"
     for server in ("web1", "web2", "web3"):
         verdict = graph.one("command:remote:Command", f"{server}-verdict")
         assert through.urn in verdict.dependencies
