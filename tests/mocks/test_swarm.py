@@ -179,6 +179,25 @@ def test_files_are_secrets_where_a_secret_is_in_them_and_configs_else(raw: dict[
     )
 
 
+def test_a_file_of_the_checkout_and_one_that_is_not_for_all_to_read_are_secrets(
+    raw: dict[str, Any], program: Any
+) -> None:
+    """Without replicas the state has a digest of them alone; a config is in it in plain text, and for any manager to read."""
+    raw["applications"]["shop"]["files"] = {
+        "/run/tls.key": {"from": "LICENSE", "mode": "0400"},
+        "/etc/readable": {"from": "LICENSE"},
+        "/etc/pin": {"content": "1234", "mode": "0440"},
+        "/etc/shop.yml": {"content": "currency: EUR", "mode": "0644"},
+    }
+    graph = program(raw)
+    spec = service(graph).inputs["taskSpec"]["containerSpec"]
+    assert [one["fileName"] for one in spec["secrets"]] == ["/run/tls.key", "/etc/readable", "/etc/pin"]
+    assert [one["fileName"] for one in spec["configs"]] == ["/etc/shop.yml"]
+    secrets = graph.of_type("docker:index/secret:Secret")
+    assert all(one.secret_inputs == {"data"} for one in secrets)
+    assert base64.b64decode(secrets[0].inputs["data"]) == (CHECKOUT / "LICENSE").read_bytes()
+
+
 def test_images_are_on_every_server_before_a_release_begins(raw: dict[str, Any], program: Any) -> None:
     raw["applications"]["shop"]["servers"] = ["web1", "web3"]
     graph = program(raw)
