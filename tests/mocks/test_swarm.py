@@ -182,7 +182,7 @@ def test_files_are_secrets_where_a_secret_is_in_them_and_configs_else(raw: dict[
 def test_a_file_of_the_checkout_and_one_that_is_not_for_all_to_read_are_secrets(
     raw: dict[str, Any], program: Any
 ) -> None:
-    """Without replicas the state has a digest of them alone; a config is in it in plain text, and for any manager to read."""
+    """Without replicas the state has a digest of them alone; a config is in it in plain text."""
     raw["applications"]["shop"]["files"] = {
         "/run/tls.key": {"from": "LICENSE", "mode": "0400"},
         "/etc/readable": {"from": "LICENSE"},

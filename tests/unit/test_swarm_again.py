@@ -94,7 +94,9 @@ def test_what_is_kept_is_for_root_alone_and_only_until_the_release_is_through(
     assert list(again.FOLDER.iterdir()) == []
 
 
-def test_a_service_that_goes_or_a_server_that_leaves_keeps_nothing(docker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_that_goes_or_a_server_that_leaves_keeps_nothing(
+    docker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     swarm = Swarm(monkeypatch)
     swarm.update(second())
     for words in (["stop", "s1"], None):

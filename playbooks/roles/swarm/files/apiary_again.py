@@ -1,9 +1,9 @@
 """What a release wanted, for another try.
 
 A release that Swarm takes back is in Pulumi's state all the same: the plugin does not wait. The same `pulumi up` once
-more has nothing to ask of Docker then, and Swarm itself has forgotten what it took back. So what is awaited is kept from
-when it is first seen until it is through, on the manager that awaits it, for root alone; a failed replica's own task says
-it too. Leaves alone: when a release is through (apiary-replicas).
+more has nothing to ask of Docker then, and Swarm itself has forgotten what it took back. So what is awaited is kept
+from when it is first seen until it is through, on the manager that awaits it, for root alone; a failed replica's own
+task says it too. Leaves alone: when a release is through (apiary-replicas).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def begin(service: Mapping[str, Any], tasks: Iterable[Mapping[str, Any]], releas
         return
     if spec is None:
         raise SwarmError(
-            f"it is not of the release that is wanted, which was taken back, and what that was is not known here: {REMEDY}"
+            f"the release that is wanted was taken back, and what it was is not known here any more: {REMEDY}"
         )
     ask("POST", f"/services/{service['ID']}/update?version={service['Version']['Index']}", spec)
 
@@ -56,9 +56,7 @@ def forget_all() -> None:
         file.unlink(missing_ok=True)
 
 
-def _wanted(
-    service: Mapping[str, Any], tasks: Iterable[Mapping[str, Any]], release: str
-) -> Mapping[str, Any] | None:
+def _wanted(service: Mapping[str, Any], tasks: Iterable[Mapping[str, Any]], release: str) -> Mapping[str, Any] | None:
     """The specification of a service as `release` has it."""
     spec: Mapping[str, Any] = service["Spec"]
     if release_of(spec["TaskTemplate"]) == release:
