@@ -2,8 +2,8 @@
 
 Makes a secret of the swarm for each file that may hold something that others must not read, and a config for each other
 one: what the stack file itself has in plain text, for all to read. Else a key in a file of the checkout would be in the
-state in plain text, and in what any manager tells of its configs. Other contents are others by name, made before the service changes over to them and the old ones go. Leaves alone:
-folders, which a service can't have.
+state in plain text, and in what any manager tells of its configs. Other contents are others by name, made before the
+service changes over to them and the old ones go. Leaves alone: folders, which a service can't have.
 """
 
 from __future__ import annotations
