@@ -153,6 +153,42 @@ def test_who_is_about_to_leave_gets_no_replica_keeps_what_it_has_and_decides_not
     ]
 
 
+def nameless(id: str, host: str, role: str = "manager") -> dict[str, Any]:
+    """One that has joined and has no label yet, or whose join was cut off between the two."""
+    made = {**node(id, host, role, "drain"), "Description": {"Hostname": host}}
+    return {**made, "Spec": {**made["Spec"], "Labels": {}}}
+
+
+def test_a_server_gets_no_replica_before_it_has_its_name(docker: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the label no constraint keeps anything off it."""
+    asked: list[Any] = []
+    monkeypatch.setattr(swarm_tool, "ask", lambda *words: asked.append(words))
+    swarm_tool.join("192.168.150.13", json.dumps({"token": "SWMTKN", "address": "192.168.150.11:2377"}))
+    [(_, _, body)] = asked
+    assert body["Availability"] == "drain"
+    docker.answers |= {"node_ls": "n1 n3", "node_inspect": [node("n1", "web1"), nameless("n3", "web3")]}
+    assert swarm_tool.main(["known", "web1", "n1", "web1=manager:active", "web3=manager:active"]) == 0
+    [_, given] = docker.told("node", "update")
+    assert given == ("node", "update", "--label-add", "apiary.server=web3", "--availability", "active", "n3")
+
+
+def test_a_node_whose_join_was_cut_off_and_whose_disk_is_lost_counts_for_nothing_any_more(docker: Docker) -> None:
+    """As a dead manager without a name it would count for the majority, and nobody take it out."""
+    left = {**nameless("n9", "web9", "worker")}
+    docker.answers |= {
+        "node_ls": "n1 n9", "swarm_join_token": "SWMTKN-1\n",
+        "node_inspect": Turns([
+            json.dumps([node("n1", "web1"), nameless("n9", "web9")]), json.dumps([node("n1", "web1"), left]),
+        ]),
+    }  # fmt: skip
+    assert swarm_tool.main(["known", "web1", "n1", "web1=manager:active"]) == 0
+    assert docker.told("node", "update")[1][-3:] == ("--role", "worker", "n9")
+    docker.answers["node_inspect"] = [node("n1", "web1"), nameless("n3", "web3")]
+    assert swarm_tool.main(["invite", "web3", "manager"]) == 0
+    assert docker.told("node", "demote") == [("node", "demote", "n3")]
+    assert docker.told("node", "rm") == [("node", "rm", "--force", "n3")]
+
+
 def test_whom_the_managers_do_not_count_nobody_demotes(docker: Docker) -> None:
     """After `recover` the lost managers have their role still, and Docker refuses to take it: they are in no list."""
     lost = {key: value for key, value in node("n3", "web3").items() if key != "ManagerStatus"}
