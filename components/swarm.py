@@ -74,6 +74,7 @@ if [ "$state" = none ]; then
 fi
 for other in {managers}; do
     "ask_$other" known {name} "${{state#* }}" {members} </dev/null && told=1 && break
+    [ $? != 3 ] || echo "$other decides about no swarm" >&2
 done
 [ -n "${{told:-}}" ] || {{ echo "no manager knows {name} now (above); run it again" >&2; exit 1; }}
 ask_{own} cluster </dev/null

@@ -117,6 +117,19 @@ def test_the_question_whether_a_swarm_can_do_without_a_manager_goes_before_its_i
     assert not [one for one in program(raw) if one.name.endswith("-spared")], "one has no majority to lose"
 
 
+def test_that_the_first_manager_stays_one_is_asked_before_any_instance(
+    raw: dict[str, Any], stack_file: dict[str, Any], program: Any
+) -> None:
+    """By way of another one all that the swarm has would be made beside itself, under the same names."""
+    graph = program(raw)
+    first = graph.one("command:local:Command", "swarm-first")
+    assert first.inputs["environment"] == {"FIRST": "web1"}
+    for server in raw["servers"]:
+        assert first.urn in graph.one("vultr:index/instance:Instance", server).dependencies
+    assert needs(graph, first) == set()
+    assert not [one for one in program(stack_file) if one.name == "swarm-first"]
+
+
 def test_a_release_has_a_name_of_its_own_by_which_one_that_was_taken_back_is_tried_again(
     raw: dict[str, Any], program: Any
 ) -> None:
