@@ -25,6 +25,7 @@ import pulumi_docker as docker
 from pulumi_command import remote
 
 import settings
+from components import first_manager
 from components.host import Host
 from components.image import Image
 from components.labels import RELEASE, RESOURCE, STACK, stack_tag
@@ -103,8 +104,9 @@ class Replicated(pulumi.ComponentResource):
 
         # By which a release that was taken back is told from this one; another number of replicas is none.
         release = _digest({"task_spec": task_spec()})
+        answers = first_manager.reached(name, release, swarm.first, manager.server.connection, self)
         inputs: dict[str, Any] = {
-            "task_spec": task_spec(**{RELEASE: release}),
+            "task_spec": task_spec(**{RELEASE: later(release, [answers.id])}),
             "mode": docker.ServiceModeArgs(replicated=docker.ServiceModeReplicatedArgs(replicas=own.replicas)),
         }
         self.service = docker.Service(

@@ -99,7 +99,8 @@ class Swarm(pulumi.ComponentResource):
     """One swarm; its services are made by way of its first manager."""
 
     joined: dict[str, local.Command]  # by server: it is of the swarm then
-    manager: Host  # the first one, by which services are made
+    first: str  # the manager by which services are made
+    manager: Host  # the same
     begun: local.Command  # another one, and all that the swarm had is gone
     network: docker.Network
 
@@ -116,7 +117,8 @@ class Swarm(pulumi.ComponentResource):
         # The first one begins it, and each further manager is one of those that the next may ask.
         for server in [*managers, *(other for other in swarm.members(stack) if other not in managers)]:
             self.joined[server] = self._joined(server, stack, hosts)
-        self.manager = hosts[managers[0]]
+        self.first = managers[0]
+        self.manager = hosts[self.first]
         number = apart(self.joined[managers[0]].stdout).apply(lambda said: said.strip())
         self.begun = local.Command(
             f"{name}-begun",

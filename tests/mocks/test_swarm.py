@@ -135,6 +135,9 @@ def test_a_release_has_a_name_of_its_own_by_which_one_that_was_taken_back_is_tri
 ) -> None:
     def awaited() -> tuple[str, Any]:
         graph = program(raw)
+        reached = graph.one("command:local:Command", "shop-reached")
+        assert reached.inputs["triggers"] == [release(service(graph))]
+        assert graph.resources.index(reached) < graph.resources.index(service(graph))
         through = graph.one("command:remote:Command", "shop-replicas-release")
         assert f" --release {release(service(graph))} " in through.inputs["create"]
         return release(service(graph)), through.inputs["triggers"]
