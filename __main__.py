@@ -25,6 +25,7 @@ from components.certificates import Account
 from components.closing import Closing
 from components.docker_access import DockerAccess
 from components.environment import Secrets, contents, environment
+from components.first_manager import kept as first_manager_kept
 from components.host import Host
 from components.image import Image, Images
 from components.job import Job, JobArgs
@@ -84,8 +85,15 @@ account = Account("certificates", stack) if any(shared(stack, server) for server
 
 vpcs = {region: Vpc(region, subnet) for region, subnet in stack.private_nets().items()}
 
+first_manager = first_manager_kept(stack)
 servers = {
-    name: Server(name, ServerArgs.of(stack, name), access, vpcs[wanted.region] if wanted.private_ip else None)
+    name: Server(
+        name,
+        ServerArgs.of(stack, name),
+        access,
+        vpcs[wanted.region] if wanted.private_ip else None,
+        [first_manager] if first_manager else [],
+    )
     for name, wanted in stack.servers.items()
 }
 repository = Repository("backups", stack, servers) if stack.backups else None

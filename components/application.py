@@ -35,9 +35,7 @@ from components.labels import PROXY
 from components.monitoring import Monitoring
 from settings import Neighbours
 from settings.entries import first
-
-# A download that is longer than this is cut by a release, the proxy's too.
-DRAIN_SECONDS = 60
+from settings.swarm import DRAIN_SECONDS
 
 
 @dataclass(frozen=True)

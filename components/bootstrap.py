@@ -155,7 +155,12 @@ def _may_run_on(stack: settings.Stack, server: str) -> dict[str, settings.Contai
 
 def _stop_seconds(stack: settings.Stack, server: str) -> int | None:
     """How long a shutdown has to wait for the server's containers; None where Debian's own limit is enough."""
-    seconds = max((one.grace_seconds for one in _may_run_on(stack, server).values()), default=0) + SPARE_STOP_SECONDS
+    spread = swarm.replicated(stack)
+    graces = [
+        swarm.grace(spread[name]) if name in spread else one.grace_seconds
+        for name, one in _may_run_on(stack, server).items()
+    ]
+    seconds = max(graces, default=0) + SPARE_STOP_SECONDS
     return seconds if seconds > DEBIANS_STOP_SECONDS else None
 
 

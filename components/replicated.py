@@ -25,13 +25,15 @@ import pulumi_docker as docker
 from pulumi_command import remote
 
 import settings
+from components import first_manager
 from components.host import Host
 from components.image import Image
-from components.labels import RESOURCE, STACK, stack_tag
+from components.labels import RELEASE, RESOURCE, STACK, stack_tag
 from components.replicated_files import given
 from components.server import apart, later
 from components.swarm import Swarm
 from settings import image_texts, options
+from settings import swarm as spread
 from settings.container_texts import go_duration
 
 # How often a replica is asked for its health where nothing else is written: a release waits for the first time.
@@ -83,9 +85,10 @@ class Replicated(pulumi.ComponentResource):
             )
             tag = later(tag, [checked.id])
         files = given(name, own, args.contents, swarm, self)
-        inputs: dict[str, Any] = {
-            "task_spec": docker.ServiceTaskSpecArgs(
-                container_spec=_container_spec(own, args.environment, tag, files),
+
+        def task_spec(**label: pulumi.Output[str]) -> docker.ServiceTaskSpecArgs:
+            return docker.ServiceTaskSpecArgs(
+                container_spec=_container_spec(own, args.environment, tag, files, label),
                 force_update=pulumi.Output.all(*(apart(one) for one in args.instances)).apply(_number),
                 networks_advanceds=[docker.ServiceTaskSpecNetworksAdvancedArgs(id=swarm.network.id)],
                 # Always, also empty, as the limits and the nameservers: what is left out the plugin lets be as it was.
@@ -97,7 +100,13 @@ class Replicated(pulumi.ComponentResource):
                 restart_policy=docker.ServiceTaskSpecRestartPolicyArgs(
                     condition=CONDITIONS[own.restart], delay="2s", max_attempts=0, window="0s"
                 ),
-            ),
+            )
+
+        # By which a release that was taken back is told from this one; another number of replicas is none.
+        release = _digest({"task_spec": task_spec()})
+        answers = first_manager.reached(name, release, swarm.first, manager.server.connection, self)
+        inputs: dict[str, Any] = {
+            "task_spec": task_spec(**{RELEASE: later(release, [answers.id])}),
             "mode": docker.ServiceModeArgs(replicated=docker.ServiceModeReplicatedArgs(replicas=own.replicas)),
         }
         self.service = docker.Service(
@@ -139,13 +148,17 @@ class Replicated(pulumi.ComponentResource):
                 ignore_changes=["taskSpec.placement.platforms"],
             ),
         )
-        one = own.health.timeout + own.grace_seconds
+        grace = spread.grace(own)
+        one = own.health.timeout + grace
         seconds = int(own.replicas or 1) * one + SPARE_SECONDS
         awaited = remote.Command(
             f"{name}-replicas-release",
             connection=connection,
-            create=f"apiary-replicas await {shlex.quote(name)} --timeout {seconds} && "
-            f"apiary-replicas spread {shlex.quote(name)} {own.replicas} --timeout {one + SPARE_SECONDS}",
+            create=pulumi.Output.concat(
+                f"apiary-replicas await {shlex.quote(name)} --timeout {seconds} --release ",
+                release,
+                f" && apiary-replicas spread {shlex.quote(name)} {own.replicas} --timeout {one + SPARE_SECONDS}",
+            ),
             # Another limit, or another way to connect, is no reason to prove it again.
             update="true",
             # As one value: in a list the Command plugin refuses a secret that is not known yet.
@@ -167,7 +180,7 @@ class Replicated(pulumi.ComponentResource):
             delete=pulumi.Output.concat(
                 "! command -v apiary-replicas >/dev/null || apiary-replicas stop ",
                 self.service.id,
-                f" --timeout {own.grace_seconds + SPARE_SECONDS}",
+                f" --timeout {grace + SPARE_SECONDS}",
             ),
             triggers=[self.service.id],
             add_previous_output_in_env=False,
@@ -181,6 +194,7 @@ def _container_spec(
     environment: Mapping[str, pulumi.Input[str]],
     tag: pulumi.Output[str],
     files: Mapping[str, Any],
+    release: Mapping[str, pulumi.Input[str]],
 ) -> docker.ServiceTaskSpecContainerSpecArgs:
     """Its options under the names that services have for them; those that they lack are refused (settings/replicas)."""
     health = own.health
@@ -196,13 +210,13 @@ def _container_spec(
         groups=[str(group) for group in own.group_add] or None,
         # The image says whose stack it is of; what Swarm starts and stops is nobody's else to look after (make heal).
         labels=[
-            docker.ServiceTaskSpecContainerSpecLabelArgs(label=label, value=str(value))
-            for label, value in sorted({**own.labels, STACK: f"{stack_tag()}, by its swarm"}.items())
+            docker.ServiceTaskSpecContainerSpecLabelArgs(label=label, value=value)
+            for label, value in sorted({**own.labels, STACK: f"{stack_tag()}, by its swarm", **release}.items())
         ],
         read_only=own.read_only or None,
         init=own.init,
         stop_signal=own.stop_signal,
-        stop_grace_period=short_duration(go_duration(1000 * own.grace_seconds)),
+        stop_grace_period=short_duration(go_duration(1000 * spread.grace(own))),
         cap_drops=["ALL"],
         cap_adds=sorted({f"CAP_{capability}" for capability in own.capabilities}) or None,
         sysctl={name: str(value) for name, value in sorted(own.sysctls.items())} or None,

@@ -1,8 +1,9 @@
 """The files of an application with replicas: they go with the swarm, to whichever server runs one.
 
-Makes a secret of the swarm for each file in which a reference stands for something, and a config for each other one.
-Other contents are others by name, made before the service changes over to them and the old ones go. Leaves alone:
-folders, which a service can't have.
+Makes a secret of the swarm for each file that may hold something that others must not read, and a config for each other
+one: what the stack file itself has in plain text, for all to read. Else a key in a file of the checkout would be in the
+state in plain text, and in what any manager tells of its configs. Other contents are others by name, made before the
+service changes over to them and the old ones go. Leaves alone: folders, which a service can't have.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from settings.containers import Container
 from settings.files import File
 from settings.references import Literal, parts
 from settings.replicas import LARGEST_FILE
+
+READ_BY_OTHERS = 0o004
 
 
 def given(
@@ -43,7 +46,7 @@ def given(
             deleted_with=swarm.begun,
             replace_with=[swarm.begun],
         )
-        if _is_secret(own, path):
+        if _is_secret(own, path, file):
             secret = docker.Secret(
                 f"{name}-{index}",
                 data=_secret(data),
@@ -78,9 +81,11 @@ def _secret(data: pulumi.Output[str]) -> pulumi.Output[str]:
     return pulumi.Output.secret(data)
 
 
-def _is_secret(own: Container, path: str) -> bool:
-    """Whether a reference in it stands for something that others must not read."""
-    return path in own.contents and any(not isinstance(one, Literal) for one in parts(own.contents[path]))
+def _is_secret(own: Container, path: str, file: File) -> bool:
+    """Whether it is not for all to read, or a reference in it stands for something, or it is of the checkout."""
+    if file.source is not None or not int(file.mode or MODE, 8) & READ_BY_OTHERS:
+        return True
+    return any(not isinstance(one, Literal) for one in parts(own.contents[path]))
 
 
 def _read(name: str, path: str, file: File) -> str:

@@ -84,6 +84,7 @@ class Server(pulumi.ComponentResource):
         args: ServerArgs,
         access: Access,
         vpc: Vpc | None = None,
+        after: Sequence[pulumi.Resource] = (),
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("apiary:host:Server", name, None, opts)
@@ -112,7 +113,7 @@ class Server(pulumi.ComponentResource):
                 opts=own,
             )
 
-        before = [majority.spared(name, args.managers, self.connection, own)] if args.managers else []
+        before = [*after, *([majority.spared(name, args.managers, self.connection, own)] if args.managers else [])]
         self.instance = vultr.Instance(
             name,
             plan=args.plan,

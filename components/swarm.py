@@ -74,6 +74,7 @@ if [ "$state" = none ]; then
 fi
 for other in {managers}; do
     "ask_$other" known {name} "${{state#* }}" {members} </dev/null && told=1 && break
+    [ $? != 3 ] || echo "$other decides about no swarm" >&2
 done
 [ -n "${{told:-}}" ] || {{ echo "no manager knows {name} now (above); run it again" >&2; exit 1; }}
 ask_{own} cluster </dev/null
@@ -98,7 +99,8 @@ class Swarm(pulumi.ComponentResource):
     """One swarm; its services are made by way of its first manager."""
 
     joined: dict[str, local.Command]  # by server: it is of the swarm then
-    manager: Host  # the first one, by which services are made
+    first: str  # the manager by which services are made
+    manager: Host  # the same
     begun: local.Command  # another one, and all that the swarm had is gone
     network: docker.Network
 
@@ -115,7 +117,8 @@ class Swarm(pulumi.ComponentResource):
         # The first one begins it, and each further manager is one of those that the next may ask.
         for server in [*managers, *(other for other in swarm.members(stack) if other not in managers)]:
             self.joined[server] = self._joined(server, stack, hosts)
-        self.manager = hosts[managers[0]]
+        self.first = managers[0]
+        self.manager = hosts[self.first]
         number = apart(self.joined[managers[0]].stdout).apply(lambda said: said.strip())
         self.begun = local.Command(
             f"{name}-begun",

@@ -8,6 +8,7 @@ Leaves alone: what runs on that server alone, and the server itself.
 from __future__ import annotations
 
 import json
+import shlex
 import time
 
 import yaml
@@ -40,7 +41,7 @@ def drain(pulumi: Pulumi, name: str, *, off: bool) -> None:
     others = [one for one in servers.values() if one.name != name]
     ensure_key(pulumi, before)
     if not off:
-        _must_have_a_majority(others, name)
+        _must_be_whole(others, name)
     _write(pulumi, name, off=off)
     say(f"drain {name}: {'it takes part again' if off else 'no record leads to it, and its replicas move'}")
     pulumi.run("up", "--yes", "--skip-preview", "--suppress-outputs")
@@ -89,16 +90,22 @@ def _asked(others: list[Server], *command: str) -> str:
     raise OperationError("\n  ".join(["no other server decides about a swarm, so nothing would move:", *said]))
 
 
-def _must_have_a_majority(others: list[Server], name: str) -> None:
-    """Raise OperationError unless the swarm can do without one more manager, and has where replicas go."""
+def _must_be_whole(others: list[Server], name: str) -> None:
+    """Raise OperationError unless every server of the swarm is there: the update tells each of them, and would fail with
+    the records of `name` as they are; and with one manager away, nobody might decide any more when it goes.
+    """
     lines = _asked(others, "docker", "node", "ls", "--format", "{{json .}}").splitlines()
     nodes: list[dict[str, str]] = [json.loads(line) for line in lines]
     away = [node["Hostname"] for node in nodes if node["Status"] == "Down" or node["ManagerStatus"] == "Unreachable"]
-    if away and len([node for node in nodes if node["ManagerStatus"]]) > 1:
-        raise OperationError(
-            f"of the swarm's servers {', '.join(away)} can't be reached; without {name} too, most of its managers may "
-            "be away, and nothing be moved, released or restarted. Bring it back first: make revive SERVER=..."
-        )
+    if not away:
+        return
+    remedy = f"bring it back: make revive SERVER={shlex.quote(' '.join(away))}; or take it out of the stack file first"
+    if name in away:
+        raise OperationError(f"{name} does not answer, so nothing runs there that could move; {remedy}")
+    raise OperationError(
+        f"of the swarm's servers {', '.join(away)} can't be reached, and the update that empties {name} has to tell every "
+        f"one of them; {remedy}"
+    )
 
 
 def _wait_for_moves(others: list[Server], name: str) -> None:

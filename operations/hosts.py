@@ -171,12 +171,21 @@ class Host:
 
     def _sweep_nodes(self, servers: Iterable[str]) -> list[str]:
         """What is down and is no server any more: nobody who decided could be told when that one left."""
+        servers = frozenset(servers)
         ids = self.run("docker", "node", "ls", "--quiet").split()
         nodes: list[dict[str, Any]] = json.loads(self.run("docker", "node", "inspect", *ids)) if ids else []
         done = []
+        # One whose join was cut off has no label yet; its host is called as its server is.
+        names = {
+            node["ID"]: (node["Spec"].get("Labels") or {}).get(NODE_LABEL)
+            or (node.get("Description") or {}).get("Hostname")
+            for node in nodes
+        }
+        living = {names[node["ID"]] for node in nodes if node["Status"]["State"] != "down"}
         for node in nodes:
-            name = (node["Spec"].get("Labels") or {}).get(NODE_LABEL)
-            if name is None or name in servers or node["Status"]["State"] != "down":
+            name = names[node["ID"]]
+            # Of a server that is there again, the one that it was before is of nobody.
+            if name is None or node["Status"]["State"] != "down" or (name in servers and name not in living):
                 continue
             if node.get("ManagerStatus"):
                 self.run("docker", "node", "demote", node["ID"])

@@ -117,7 +117,14 @@ class Options(Settings):
         # The first is the plugin's, when it removes the container; the second is Docker's, whoever stops it.
         int,
         Docker(("destroy_grace_seconds", "stop_timeout"), compose="stop_grace_period"),
-    ] = Field(default=10, description="Seconds it has to stop before it is killed.", examples=[30], ge=0, le=3600)
+    ] = Field(
+        default=10,
+        description="Seconds it has to stop before it is killed; of replicas with "
+        "`domains` 60 when left out, as long as others' visitors have.",
+        examples=[30],
+        ge=0,
+        le=3600,
+    )
     entrypoint: Annotated[k.Words | None, Docker(("entrypoints",), is_missed=True)] = Field(
         default=None,
         description="Program that is run with `command` as its arguments, instead of the image's own entrypoint; the "

@@ -112,7 +112,7 @@ class Site(k.Settings):
     rate_limit: RateLimit | None = Field(
         default=None,
         description="How often one visitor may ask: an IPv4 address, a /64 over IPv6. Beyond that 429, with "
-        "Retry-After.",
+        "Retry-After. Each server's proxy counts for itself: of replicas behind three servers, three times as often.",
         examples=[{"requests": 100, "seconds": 10}],
     )
     trusted_proxies: list[k.Source] = Field(
@@ -147,7 +147,7 @@ class Site(k.Settings):
     sticky: bool = Field(
         default=False,
         description="Whether a cookie keeps each visitor on one of the application's containers, as long as that "
-        "serves.",
+        "serves. Not with replicas on several servers.",
         examples=[True],
     )
 

@@ -15,6 +15,9 @@ from settings.neighbours import named_by
 # Candidates for the networks between the servers; the first that touches no other of theirs.
 _POOLS = tuple(IPv4Network(net) for net in ("10.201.0.0/16", "172.29.0.0/16", "192.168.192.0/18"))
 
+# How long visitors of what a release replaces may go on: a download that is longer is cut by it.
+DRAIN_SECONDS = 60
+
 
 class Nets(TypedDict):
     """The swarm's own networks, in CIDR."""
@@ -55,6 +58,15 @@ def runs_on(stack: Stack, name: str) -> list[str]:
 def spread_over(stack: Stack, name: str) -> list[str]:
     """Return the servers that the replicas of an application are spread over: without those that are being emptied."""
     return [server for server in runs_on(stack, name) if not stack.servers[server].drain]
+
+
+def grace(app: Application) -> int:
+    """Return how many seconds a replica has to end, from its stop signal on.
+
+    Where the proxies lead to it nobody waits for its visitors before that: unless written, it has as long for them as
+    the proxy gives those of an application on one server.
+    """
+    return app.grace_seconds if "grace_seconds" in app.model_fields_set or not app.domains else DRAIN_SECONDS
 
 
 def is_attached(stack: Stack, name: str) -> bool:

@@ -1,6 +1,7 @@
 """Checks of the swarm: which servers can be one, what can be spread over them, and who reaches that."""
 
 import re
+from collections.abc import Iterator
 
 from settings.checks.common import Placed, placed, server_of
 from settings.draft import Draft
@@ -121,6 +122,8 @@ def _replicated(draft: Draft, one: Placed, app: Application) -> None:
         draft.report(f"there is no swarm to spread it over; {remedy}", *at, "replicas")
     for word, why in refused(app):
         draft.report(why, *at, word)
+    for message, *path in _unkept(app, len(swarm)):
+        draft.report(message, *at, *path)
     if alone := _alone(app):
         draft.report(f"{alone}; leave replicas out, so that it runs on one server", *at, "replicas")
     _files(draft, one)
@@ -144,6 +147,27 @@ def _replicated(draft: Draft, one: Placed, app: Application) -> None:
             )  # fmt: skip
     for written, reference in app.references:
         _reference(draft, one, reference, (*at, *written.path))
+
+
+def _unkept(app: Application, servers: int) -> Iterator[tuple[str, ...]]:
+    """Yield what an application with replicas would not have although it says so: why and what to write, and where."""
+    if app.health.test == ["NONE"]:
+        yield (
+            "nobody could tell a bad release of its replicas from a good one; write what tells it, e.g. "
+            "[CMD, wget, -qO-, http://localhost:8080/], or leave it out where the image has a HEALTHCHECK",
+            "health", "test",
+        )  # fmt: skip
+    if app.restart == "no":
+        yield (
+            "a replica whose server dies would not be started elsewhere either; leave it out, or write on-failure",
+            "restart",
+        )
+    if app.site.sticky and servers > 1 and (app.replicas or 0) > 1:
+        yield (
+            "each server's proxy would keep a visitor on a replica of its own choice, and he may come by any server; "
+            "keep what it remembers of him in a database (db), or leave replicas out",
+            "site", "sticky",
+        )  # fmt: skip
 
 
 def _files(draft: Draft, one: Placed) -> None:

@@ -46,6 +46,9 @@ state: dict[str, Any] = {
     "memory": 0.5,
     "restarts": 0,
     "up": 1,
+    "running": {"shop": 4, "forum": 2},
+    "failed": 0,
+    "decides": 1,
     "exit": 0,
     "started_ago": 5,
     "backup_ago": 60,
@@ -76,6 +79,10 @@ def host_metrics() -> str:
             f'node_textfile_mtime_seconds{{file="/m/containers.prom"}} {now - state["facts_age"]}',
             f'apiary_container_restarts_total{{application="shop",container="shop-1"}} {state["restarts"]}',
             f'apiary_container_up{{application="shop",container="shop-1"}} {state["up"]}',
+            *(f'apiary_replicas_wanted{{application="{name}"}} {n}' for name, n in (("shop", 4), ("forum", 2))),
+            *(f'apiary_replicas_running{{application="{name}"}} {n}' for name, n in state["running"].items()),
+            f'apiary_replicas_failed_total{{application="shop"}} {state["failed"]}',
+            f"apiary_swarm_decides {state['decides']}",
             'apiary_job_known{task="tick",container="tick-1"} 1',
             f'apiary_job_exit_status{{task="tick",container="tick-1"}} {state["exit"]}',
             f'apiary_job_started_timestamp_seconds{{task="tick",container="tick-1"}} {now - state["started_ago"]}',
@@ -306,6 +313,7 @@ def main(folder: Path) -> int:  # noqa: PLR0915 - a story, told in its order
         def many() -> None:
             state.update(site=503, memory=0.01, up=0, exit=3, started_ago=1000, backup_ago=9999, backup_status=0)
             state.update(drill_ago=9999, drill_status=0, restarts=9, errors=500, good=500)
+            state.update(running={"shop": 3, "forum": 0}, failed=9, decides=0)
             state.update(slope=5e6, slope_since=time.time())
             doors.close("ledger")
             doors.close("other")
@@ -313,11 +321,13 @@ def main(folder: Path) -> int:  # noqa: PLR0915 - a story, told in its order
         def good() -> None:
             state.update(site=200, memory=0.5, up=1, exit=0, started_ago=5, backup_ago=60, backup_status=1)
             state.update(drill_ago=60, drill_status=1, slope=0.0, avail=60e9)
+            state.update(running={"shop": 4, "forum": 2}, decides=1)
             doors.open("ledger")
             doors.open("other")
 
         names = ["SiteDown", "MemoryShort", "ContainerDown", "JobFailed", "JobMissed", "BackupLate", "BackupFailed"]
         names += ["DrillFailed", "DrillLate", "ContainerRestarts", "SiteErrors", "DiskWillBeFull", "PrivatePortDown"]
+        names += ["ReplicasDown", "ReplicasMissing", "ReplicasRestart", "ManagersAway"]
         provoke([*names, "ServerDown"], many, good)
         provoke(
             ["CertificateExpires"], lambda: state.update(certificate="short"), lambda: state.update(certificate="long")

@@ -44,6 +44,13 @@ def service(graph: Graph) -> Registered:
     return found
 
 
+def release(service: Registered) -> str:
+    """Which one its containers are of."""
+    labels = service.inputs["taskSpec"]["containerSpec"]["labels"]
+    [found] = [one["value"] for one in labels if one["label"] == "apiary.release"]
+    return str(found)
+
+
 def joined(graph: Graph, server: str) -> Registered:
     return graph.one("command:local:Command", f"{server}-joined")
 
@@ -85,7 +92,7 @@ def test_a_service_has_what_the_application_says(raw: dict[str, Any], program: A
     assert spec["stopGracePeriod"] == "1m"  # as it is read back, where a container has 1m0s
     assert spec["capDrops"] == ["ALL"]
     # Else heal would take what Swarm has started for something that an update has left behind.
-    assert spec["labels"] == [{"label": "apiary.stack", "value": "apiary-test, by its swarm"}]
+    assert spec["labels"][1:] == [{"label": "apiary.stack", "value": "apiary-test, by its swarm"}]
     assert spec["mounts"] == [{"type": "tmpfs", "target": "/scratch", "tmpfsOptions": {"sizeBytes": 16 * 2**20}}]
     assert spec["healthcheck"]["interval"] == "5s"
     assert spec["env"]["HTTP_PORT"] == "8080"
@@ -110,6 +117,62 @@ def test_the_question_whether_a_swarm_can_do_without_a_manager_goes_before_its_i
     assert not [one for one in program(raw) if one.name.endswith("-spared")], "one has no majority to lose"
 
 
+def test_that_the_first_manager_stays_one_is_asked_before_any_instance(
+    raw: dict[str, Any], stack_file: dict[str, Any], program: Any
+) -> None:
+    """By way of another one all that the swarm has would be made beside itself, under the same names."""
+    graph = program(raw)
+    first = graph.one("command:local:Command", "swarm-first")
+    assert first.inputs["environment"] == {"FIRST": "web1"}
+    for server in raw["servers"]:
+        assert first.urn in graph.one("vultr:index/instance:Instance", server).dependencies
+    assert needs(graph, first) == set()
+    assert not [one for one in program(stack_file) if one.name == "swarm-first"]
+
+
+def test_a_release_has_a_name_of_its_own_by_which_one_that_was_taken_back_is_tried_again(
+    raw: dict[str, Any], program: Any
+) -> None:
+    def awaited() -> tuple[str, Any]:
+        graph = program(raw)
+        reached = graph.one("command:local:Command", "shop-reached")
+        assert reached.inputs["triggers"] == [release(service(graph))]
+        assert graph.resources.index(reached) < graph.resources.index(service(graph))
+        through = graph.one("command:remote:Command", "shop-replicas-release")
+        assert f" --release {release(service(graph))} " in through.inputs["create"]
+        return release(service(graph)), through.inputs["triggers"]
+
+    first, triggers = awaited()
+    assert awaited() == (first, triggers), "the same once more is the same release, and not a new one"
+    raw["applications"]["shop"]["env"]["release"] = "two"
+    second, _ = awaited()
+    assert second != first
+    raw["applications"]["shop"]["replicas"] = 5
+    third, more = awaited()
+    assert third == second, "one more is no reason to start the others anew"
+    assert more != triggers
+
+
+def test_a_replica_has_as_long_for_its_visitors_as_any_application(raw: dict[str, Any], program: Any) -> None:
+    """Nobody else waits for them: Swarm tells it to stop, and kills it when the time is over."""
+
+    def told(graph: Graph) -> tuple[str, str]:
+        stop = graph.one("command:remote:Command", "shop-replicas-stop").inputs["delete"]
+        return service(graph).inputs["taskSpec"]["containerSpec"]["stopGracePeriod"], stop.rpartition(" ")[2]
+
+    shop = raw["applications"]["shop"]
+    del shop["grace_seconds"]
+    assert told(program(raw)) == ("1m", "120")
+    shop["grace_seconds"] = 5
+    assert told(program(raw)) == ("5s", "65"), "what is written counts"
+    del shop["grace_seconds"], shop["env"]["domains"]
+    for server in raw["servers"].values():
+        server["dns"].pop("web", None)
+    for job in raw["jobs"].values():
+        job["env"].pop("certificate_shared", None)
+    assert told(program(raw)) == ("10s", "70"), "no visitor is led there"
+
+
 def test_files_are_secrets_where_a_secret_is_in_them_and_configs_else(raw: dict[str, Any], program: Any) -> None:
     graph = program(raw)
     spec = service(graph).inputs["taskSpec"]["containerSpec"]
@@ -130,6 +193,25 @@ def test_files_are_secrets_where_a_secret_is_in_them_and_configs_else(raw: dict[
         "1000",
         "0",
     )
+
+
+def test_a_file_of_the_checkout_and_one_that_is_not_for_all_to_read_are_secrets(
+    raw: dict[str, Any], program: Any
+) -> None:
+    """Without replicas the state has a digest of them alone; a config is in it in plain text."""
+    raw["applications"]["shop"]["files"] = {
+        "/run/tls.key": {"from": "LICENSE", "mode": "0400"},
+        "/etc/readable": {"from": "LICENSE"},
+        "/etc/pin": {"content": "1234", "mode": "0440"},
+        "/etc/shop.yml": {"content": "currency: EUR", "mode": "0644"},
+    }
+    graph = program(raw)
+    spec = service(graph).inputs["taskSpec"]["containerSpec"]
+    assert [one["fileName"] for one in spec["secrets"]] == ["/run/tls.key", "/etc/readable", "/etc/pin"]
+    assert [one["fileName"] for one in spec["configs"]] == ["/etc/shop.yml"]
+    secrets = graph.of_type("docker:index/secret:Secret")
+    assert all(one.secret_inputs == {"data"} for one in secrets)
+    assert base64.b64decode(secrets[0].inputs["data"]) == (CHECKOUT / "LICENSE").read_bytes()
 
 
 def test_images_are_on_every_server_before_a_release_begins(raw: dict[str, Any], program: Any) -> None:
@@ -328,7 +410,8 @@ def test_each_server_judges_its_own_proxy_once_the_release_is_through(raw: dict[
     graph = program(raw)
     through = graph.one("command:remote:Command", "shop-replicas-release")
     spread = "apiary-replicas spread shop 4 --timeout 180"
-    assert through.inputs["create"] == f"apiary-replicas await shop --timeout 540 && {spread}"
+    awaited = f"apiary-replicas await shop --timeout 540 --release {release(service(graph))}"
+    assert through.inputs["create"] == f"{awaited} && {spread}"
     for server in ("web1", "web2", "web3"):
         verdict = graph.one("command:remote:Command", f"{server}-verdict")
         assert through.urn in verdict.dependencies

@@ -12,16 +12,19 @@ from collections import Counter
 import pytest
 
 from tests.lab.hive import LABEL, Hive, until
-from tests.lab.test_swarm import REPLICAS, SERVERS, addresses, expect_no_failures, load, nodes, replicas
+from tests.lab.test_swarm import (
+    REPLICAS,
+    SERVERS,
+    addresses,
+    expect_no_failures,
+    leader,
+    load,
+    replicas,
+    seconds_without,
+)
 from tests.soak.rounds import ROUNDS
 
 pytestmark = pytest.mark.timeout(6 * 3600)
-
-
-SECONDS = 30
-# Managers elect another leader after 10 to 20 s, and a new leader misses who was silent then after 30 s: Docker's own,
-# which no setting changes (playbooks/roles/swarm/files/apiary_leader.py).
-LEADER_SECONDS = 60
 
 
 def elsewhere(three: Hive, killed: str, asked: str, seconds: float) -> float:
@@ -36,11 +39,6 @@ def elsewhere(three: Hive, killed: str, asked: str, seconds: float) -> float:
     return time.monotonic() - started
 
 
-def leader(three: Hive) -> str:
-    """Who leads, as any of them has it."""
-    return next(server for server, said in nodes(three, SERVERS[0]).items() if said.split()[-1] == "Leader")
-
-
 def test_a_server_killed_at_random_is_seen_by_nobody_who_tries_the_next_address(
     three: Hive, chance: random.Random
 ) -> None:
@@ -52,7 +50,7 @@ def test_a_server_killed_at_random_is_seen_by_nobody_who_tries_the_next_address(
         led = leader(three)
         with load(three, *addresses(three, *others), ",".join(addresses(three, *SERVERS))) as result:
             started = time.monotonic()
-            moved = elsewhere(three, killed, others[0], LEADER_SECONDS if killed == led else SECONDS)
+            moved = elsewhere(three, killed, others[0], seconds_without(three, killed))
             three.operations("revive", killed, "--yes")
             back = time.monotonic() - started
         expect_no_failures(result)

@@ -98,8 +98,12 @@ def test_what_is_not_there_is_not_asked():
         "ContainerRestarts",
         "DiskWillBeFull",
         "JobFailed",
+        "ManagersAway",
         "MemoryShort",
         "MonitorBlind",
+        "ReplicasDown",
+        "ReplicasMissing",
+        "ReplicasRestart",
     }
 
 

@@ -114,17 +114,114 @@ def test_containers_that_are_not_the_stack_s_are_not_told():
     assert lines({**shown("", "stray"), "Config": {"Labels": {}}}, shown("networks.web1", "x")) == []
 
 
+MOMENT = "2026-11-28T12:00:00.123456789Z"
+LATER = "2026-11-28T12:01:00Z"
+
+
+def service(name: str, replicas: int, restart: str = "any") -> dict[str, Any]:
+    """A service as a manager shows it."""
+    labels = {"apiary.resource": f"applications.{name}"}
+    mode, template = {"Replicated": {"Replicas": replicas}}, {"RestartPolicy": {"Condition": restart}}
+    return {"ID": name, "Spec": {"Name": name, "Labels": labels, "Mode": mode, "TaskTemplate": template}}
+
+
+def task(name: str, state: str = "running", desired: str = "running", at: str = MOMENT) -> dict[str, Any]:
+    return {"ServiceID": name, "DesiredState": desired, "Status": {"State": state, "Timestamp": at}}
+
+
+def told(*tasks: dict[str, Any], decides: bool = True, before: str = "") -> list[str]:
+    """What a manager of a swarm with one application of four replicas has of it."""
+    services = [service("shop", 4), {"ID": "other", "Spec": {**service("x", 1)["Spec"], "Labels": LABELS_OF_ANOTHER}}]
+    swarm = {"decides": decides, "services": services if decides else [], "tasks": list(tasks)}
+    text = tool.render([], before, swarm)
+    return [line for line in text.splitlines() if not line.startswith("#")]
+
+
+LABELS_OF_ANOTHER = {"apiary.resource": "something.else"}
+FAILED = 'apiary_replicas_failed_total{application="shop"}'
+
+
+def test_a_manager_tells_how_many_replicas_there_should_be_and_how_many_are_healthy():
+    found = told(
+        *[task("shop")] * 2,
+        task("shop", "starting"),  # its health check has not said so yet
+        task("shop", "running", "shutdown"),  # on a dead server, or about to stop
+        task("shop", "shutdown", "shutdown"),
+        task("other"),
+    )
+    assert found[:3] == [
+        "apiary_swarm_decides 1",
+        'apiary_replicas_wanted{application="shop"} 4',
+        'apiary_replicas_running{application="shop"} 2',
+    ]
+    assert f"{FAILED} 0" in found
+
+
+def test_replicas_that_failed_are_counted_once_each_also_when_swarm_forgets_them():
+    before = tool.render([], "", {"decides": True, "services": [service("shop", 4)], "tasks": []})
+    failed = [task("shop", "failed", "shutdown"), task("shop", "rejected", "shutdown")]
+    after = told(*failed, before=before)
+    assert f"{FAILED} 2" in after
+    assert f"{FAILED} 2" in told(*failed, before="\n".join(after)), "they are the same"
+    third = told(task("shop", "failed", "shutdown", LATER), before="\n".join(after))
+    assert f"{FAILED} 3" in third
+    assert f"{FAILED} 3" in told(before="\n".join(third))
+
+
+@pytest.mark.parametrize(("restart", "running"), [("any", "1"), ("on-failure", "2"), ("none", None)])
+def test_replicas_that_may_end_are_not_missed_when_they_have_ended(restart: str, running: str | None):
+    ended = [task("shop"), task("shop", "complete", "shutdown")]
+    swarm = {"decides": True, "services": [service("shop", 2, restart)], "tasks": ended}
+    found = [line for line in tool.render([], "", swarm).splitlines() if line.startswith("apiary_replicas_running{")]
+    assert found == ([f'apiary_replicas_running{{application="shop"}} {running}'] if running else [])
+
+
+def test_what_failed_before_anybody_counted_is_no_news():
+    assert f"{FAILED} 0" in told(task("shop", "failed", "shutdown"))
+
+
+def test_without_a_majority_a_manager_tells_that_alone_and_a_worker_nothing_of_the_swarm():
+    assert told(decides=False) == ["apiary_swarm_decides 0"]
+    assert [line for line in tool.render([], "", None).splitlines() if not line.startswith("#")] == []
+
+
+@pytest.mark.parametrize(
+    ("swarm", "services", "lines"),
+    [
+        ({"LocalNodeState": "inactive"}, 500, []),
+        ({"ControlAvailable": False}, 500, []),
+        ({"ControlAvailable": True}, 200, ["apiary_swarm_decides 1", 'apiary_replicas_wanted{application="shop"} 4']),
+        ({"ControlAvailable": True, "Error": "The swarm does not have a leader."}, 200, ["apiary_swarm_decides 0"]),
+        ({"ControlAvailable": True}, 503, ["apiary_swarm_decides 0"]),  # it has just gone
+    ],
+)
+def test_a_manager_is_asked_for_its_swarm_and_nobody_else(
+    tmp_path: Path, swarm: dict[str, Any], services: int, lines: list[str]
+):
+    docker = Docker(tmp_path / "docker.sock", swarm=swarm, services=services)
+    assert run(tmp_path, "facts").returncode == 0
+    found = [line for line in (tmp_path / "containers.prom").read_text().splitlines() if line.startswith("apiary_")]
+    of_it = [line for line in found if "swarm" in line or "wanted" in line]
+    assert of_it == lines
+    assert any("apiary_container_up" in line for line in found)
+    docker.server.shutdown()
+
+
 class Docker:
     """Answers on a socket as Docker does; `gone` is in the list, and not there any more."""
 
-    def __init__(self, path: Path, status: int = 200) -> None:
+    def __init__(self, path: Path, status: int = 200, swarm: dict[str, Any] | None = None, services: int = 200) -> None:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                found: object = [{"Id": "a"}, {"Id": "gone"}]
-                if self.path == "/containers/a/json":
-                    found = shown("applications.shop", "shop-1", Running=True)
+                asked = self.path.partition("?")[0]
+                found: object = {
+                    "/containers/a/json": shown("applications.shop", "shop-1", Running=True),
+                    "/info": {"Swarm": swarm or {}},
+                    "/services": [service("shop", 4)],
+                    "/tasks": [task("shop")],
+                }.get(asked, [{"Id": "a"}, {"Id": "gone"}])
                 body = json.dumps(found).encode()
-                self.send_response(404 if "gone" in self.path else status)
+                self.send_response(404 if "gone" in asked else services if asked == "/services" else status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

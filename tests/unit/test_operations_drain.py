@@ -124,8 +124,30 @@ def test_it_is_empty_when_its_replicas_have_moved_and_a_ttl_has_passed(
 def test_with_another_manager_away_it_is_not_begun(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     stack, file = Stack("prod"), drain.PROGRAM / "Pulumi.prod.yaml"
     answered_by(monkeypatch, Swarm([WHOLE[0], WHOLE[1], node("web3", "Unreachable", "Down")]))
-    with pytest.raises(OperationError, match=r"web3 can't be reached.*make revive"):
+    with pytest.raises(OperationError, match=r"servers web3 can't be reached.*make revive SERVER=web3;"):
         drain.drain(stack, "web2", off=False)
+    assert (stack.done, clock.now, file.read_text()) == ([], 0, FILE)
+
+
+@pytest.mark.parametrize(
+    ("away", "told"),
+    [
+        # Whatever it is to the swarm, the update that empties another one has to reach it.
+        (node("web4", "", "Down"), "web4 can't be reached, and the update that empties web2 has to tell"),
+        (node("web2", "Unreachable", "Down"), "web2 does not answer, so nothing runs there that could move"),
+    ],
+)
+def test_with_a_server_away_it_is_refused_for_what_is_in_the_way(
+    away: dict[str, str], told: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack, file = Stack("prod"), drain.PROGRAM / "Pulumi.prod.yaml"
+    others = [one for one in WHOLE if one["Hostname"] != away["Hostname"]]
+    answered_by(monkeypatch, Swarm([*others, away], silent=("web2",)))
+    with pytest.raises(OperationError) as refused:
+        drain.drain(stack, "web2", off=False)
+    assert told in str(refused.value)
+    assert f"make revive SERVER={away['Hostname']}; or take it out of the stack file" in str(refused.value)
+    assert "majority" not in str(refused.value)
     assert (stack.done, clock.now, file.read_text()) == ([], 0, FILE)
 
 

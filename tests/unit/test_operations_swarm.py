@@ -72,6 +72,20 @@ def test_of_nodes_those_go_that_are_dead_and_no_server_any_more(monkeypatch: pyt
     assert sweep(monkeypatch, Shell(decides=False, nodes=nodes), set()) == []
 
 
+def test_a_dead_node_without_a_name_goes_where_its_host_is_no_server_or_is_there_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its join was cut off before it had its label, and then its disk was lost: it counts as a manager for good."""
+
+    def nameless(number: int, host: str) -> dict[str, Any]:
+        return {**node(f"{number}", "down"), "Spec": {}, "Description": {"Hostname": host}}
+
+    nodes = [node("web1", "ready"), nameless(7, "web1"), nameless(8, "web2"), nameless(9, "web9")]
+    shell = Shell(decides=True, nodes=nodes)
+    assert sweep(monkeypatch, shell, set()) == ["node web1", "node web9"], "web2 may come back"
+    assert shell.removed == [("node", "n-7"), ("node", "n-9")]
+
+
 def test_where_nobody_decides_the_verb_is_named_that_ends_that(monkeypatch: pytest.MonkeyPatch) -> None:
     shell = Shell(decides=True, error="The swarm does not have a leader. It's possible that", service="xyz lost\n")
     with pytest.raises(OperationError, match=r"\(The swarm does not have a leader\).*make recover SERVER=web1"):

@@ -173,6 +173,14 @@ def test_another_than_the_first_begins_none(region: Region) -> None:
     assert "web1 comes first" in done.stderr
 
 
+def test_where_no_manager_decides_each_of_them_is_named(region: Region) -> None:
+    """One by another's hand is none any more, say."""
+    region.set("web2", state="worker id-of-web2")
+    done = region.run(JOIN, "web2", others="web1", managers="web1 web2")
+    assert done.returncode == 1
+    assert [line.split()[0] for line in done.stderr.splitlines()] == ["web1", "web2", "no"]
+
+
 def test_who_leaves_is_dismissed_first_and_the_one_in_its_place_is_not(region: Region) -> None:
     for server in SERVERS:
         region.set(server, state=f"manager id-of-{server}")

@@ -196,6 +196,9 @@ def test_what_replicas_cant_have_is_refused_by_its_path_with_the_remedy(word: st
         (("tmpfs",), {"/tmp": "mode=1777"}, "of mode the last three digits"),  # the plugin reads no more back
         (("files",), {"/etc/a": {"content": ""}}, "gets no empty file"),
         (("files",), {"/etc/a": {"content": "x" * 500_001}}, "at most 500000 bytes, and this has 500001"),
+        (("health", "test"), ["NONE"], "nobody could tell a bad release of its replicas from a good one"),
+        (("restart",), "no", "would not be started elsewhere either"),
+        (("site", "sticky"), True, "each server's proxy would keep a visitor on a replica of its own choice"),
         (("env", "job"), "+dbsetup", "a job is started on its own server"),
         (("env", "all"), "_dbmap", "is for what serves one server"),
     ],
@@ -222,6 +225,13 @@ def test_what_there_is_one_of_for_each_server_has_no_replicas(change: dict[str, 
         key: value for key, value in {**raw["applications"]["shop"], **change}.items() if value is not None
     }
     assert report(raw)["applications.shop.replicas"].startswith(message)
+
+
+def test_one_replica_keeps_a_visitor_where_he_is():
+    raw = three()
+    put(raw, (*SHOP, "site", "sticky"), True)
+    put(raw, (*SHOP, "replicas"), 1)
+    loaded(raw)
 
 
 def test_every_setting_of_an_application_is_carried_by_a_service_or_refused() -> None:

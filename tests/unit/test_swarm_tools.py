@@ -21,6 +21,7 @@ load(TOOLS / "apiary_certificates.py")
 leader_module = load(TOOLS / "apiary_leader.py")
 keep_module = load(TOOLS / "apiary_keep.py")
 load(TOOLS / "apiary_kernel.py")
+again = load(TOOLS / "apiary_again.py")
 visited_module = load(TOOLS / "apiary_visited.py")
 manager_module = load(TOOLS / "apiary_manager.py")
 swarm_tool = load(TOOLS / "apiary-swarm")
@@ -58,9 +59,10 @@ class Docker:
 
 
 @pytest.fixture
-def docker(monkeypatch: pytest.MonkeyPatch) -> Docker:
+def docker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Docker:
     made = Docker(info___format=MANAGER)
-    for module in (nodes_module, manager_module, leader_module, keep_module, swarm_tool, replicas_tool, nearest):
+    monkeypatch.setattr(again, "FOLDER", tmp_path / "releases")
+    for module in (nodes_module, manager_module, leader_module, keep_module, swarm_tool, replicas_tool, nearest, again):
         monkeypatch.setattr(module, "docker", made, raising=False)
         monkeypatch.setattr(module, "ask", made.ask, raising=False)
     monkeypatch.setattr(visited_module, "admin_socket", lambda: None)
@@ -149,6 +151,42 @@ def test_who_is_about_to_leave_gets_no_replica_keeps_what_it_has_and_decides_not
     assert docker.told("node", "update")[1:] == [
         ("node", "update", "--availability", "pause", "--role", "worker", "n3")
     ]
+
+
+def nameless(id: str, host: str, role: str = "manager") -> dict[str, Any]:
+    """One that has joined and has no label yet, or whose join was cut off between the two."""
+    made = {**node(id, host, role, "drain"), "Description": {"Hostname": host}}
+    return {**made, "Spec": {**made["Spec"], "Labels": {}}}
+
+
+def test_a_server_gets_no_replica_before_it_has_its_name(docker: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the label no constraint keeps anything off it."""
+    asked: list[Any] = []
+    monkeypatch.setattr(swarm_tool, "ask", lambda *words: asked.append(words))
+    swarm_tool.join("192.168.150.13", json.dumps({"token": "SWMTKN", "address": "192.168.150.11:2377"}))
+    [(_, _, body)] = asked
+    assert body["Availability"] == "drain"
+    docker.answers |= {"node_ls": "n1 n3", "node_inspect": [node("n1", "web1"), nameless("n3", "web3")]}
+    assert swarm_tool.main(["known", "web1", "n1", "web1=manager:active", "web3=manager:active"]) == 0
+    [_, given] = docker.told("node", "update")
+    assert given == ("node", "update", "--label-add", "apiary.server=web3", "--availability", "active", "n3")
+
+
+def test_a_node_whose_join_was_cut_off_and_whose_disk_is_lost_counts_for_nothing_any_more(docker: Docker) -> None:
+    """As a dead manager without a name it would count for the majority, and nobody take it out."""
+    left = {**nameless("n9", "web9", "worker")}
+    docker.answers |= {
+        "node_ls": "n1 n9", "swarm_join_token": "SWMTKN-1\n",
+        "node_inspect": Turns([
+            json.dumps([node("n1", "web1"), nameless("n9", "web9")]), json.dumps([node("n1", "web1"), left]),
+        ]),
+    }  # fmt: skip
+    assert swarm_tool.main(["known", "web1", "n1", "web1=manager:active"]) == 0
+    assert docker.told("node", "update")[1][-3:] == ("--role", "worker", "n9")
+    docker.answers["node_inspect"] = [node("n1", "web1"), nameless("n3", "web3")]
+    assert swarm_tool.main(["invite", "web3", "manager"]) == 0
+    assert docker.told("node", "demote") == [("node", "demote", "n3")]
+    assert docker.told("node", "rm") == [("node", "rm", "--force", "n3")]
 
 
 def test_whom_the_managers_do_not_count_nobody_demotes(docker: Docker) -> None:
@@ -306,16 +344,24 @@ def test_a_leader_that_could_not_change_it_tries_again(docker: Docker) -> None:
     assert [words[-1] for words in docker.told("swarm", "update")] == ["1001ms", "1001ms", leader_module.HEARTBEAT]
 
 
-SPEC = {"ContainerSpec": {"Image": "apiary/echo:2"}, "Resources": {}}
+def template(image: str) -> dict[str, Any]:
+    """Of a release that is called as the tag is."""
+    labels = {"apiary.release": image.partition(":")[2]}
+    return {"ContainerSpec": {"Image": image, "Labels": labels}, "Resources": {}}
 
 
-def wanted(state: str = "", replicas: int = 2) -> dict[str, Any]:
+SPEC = template("apiary/echo:2")
+AWAIT = ["await", "echo", "--release", "2"]
+
+
+def wanted(state: str = "", replicas: int = 2, image: str = "apiary/echo:2") -> dict[str, Any]:
     update = {"UpdateStatus": {"State": state, "Message": f"update {state}"}} if state else {}
-    return {"Spec": {"TaskTemplate": SPEC, "Mode": {"Replicated": {"Replicas": replicas}}}, **update}
+    spec = {"TaskTemplate": template(image), "Mode": {"Replicated": {"Replicas": replicas}}}
+    return {"ID": "s1", "Version": {"Index": 7}, "Spec": spec, **update}
 
 
 def task(state: str = "running", image: str = "apiary/echo:2", desired: str = "running", **more: Any) -> dict[str, Any]:
-    spec = {**SPEC, "ContainerSpec": {"Image": image}}
+    spec = template(image)
     status = {"State": state, **more}
     return {"ID": "t1", "CreatedAt": "1", "DesiredState": desired, "Spec": spec, "Status": status, "NodeID": "n1"}
 
@@ -333,7 +379,7 @@ def task(state: str = "running", image: str = "apiary/echo:2", desired: str = "r
     ],
 )
 def test_when_a_release_is_through(service: Any, tasks: Any, lacking: str | None) -> None:
-    found = replicas_tool.missing(service, tasks)
+    found = replicas_tool.missing(service, tasks, "2")
     assert found is None if lacking is None else lacking in found
 
 
@@ -341,13 +387,16 @@ def test_a_release_that_was_taken_back_fails_with_the_failed_replicas_last_lines
     docker: Docker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     docker.answers |= {
-        "service_inspect": [wanted("rollback_completed")], "node_ls": "n1",
+        "node_ls": "n1",
         "/tasks": [task("failed", desired="shutdown", Err="task: non-zero exit (1)")],
         "node_inspect": [node("n1", "web1")],
     }  # fmt: skip
     said = type("Done", (), {"returncode": 0, "stdout": "cannot open /etc/echo.yml\n"})
     monkeypatch.setattr(replicas_tool.subprocess, "run", lambda *_, **__: said)
-    assert replicas_tool.main(["await", "echo"]) == 1
+    docker.answers["service_inspect"] = Turns(
+        [json.dumps([wanted(state, image="apiary/echo:1")]) for state in ("rollback_started", "rollback_completed")]
+    )
+    assert replicas_tool.main(AWAIT) == 1
     told = capsys.readouterr().err
     assert told.startswith("applications.echo: the release was taken back (update rollback_completed)")
     assert "on web1: task: non-zero exit (1)\n  cannot open /etc/echo.yml" in told
@@ -359,12 +408,13 @@ def test_what_a_failed_replica_said_is_heard_before_swarm_clears_it_away(
     looks = [
         (wanted("updating"), [task(image="apiary/echo:1")]),
         (wanted("updating"), [task("failed", desired="shutdown", Err="unhealthy container"), task()]),
-        (wanted("rollback_completed"), [task(image="apiary/echo:1")]),
+        (wanted("rollback_completed", image="apiary/echo:1"), [task(image="apiary/echo:1")]),
     ]
+    looks.insert(0, looks[0])  # as it begins
     monkeypatch.setattr(replicas_tool, "service", lambda _: looks[0][0])
     monkeypatch.setattr(replicas_tool, "tasks", lambda _: looks.pop(0)[1])
     monkeypatch.setattr(replicas_tool, "last_lines", lambda failed: [f"said by {failed['Status']['Err']}"])
-    assert replicas_tool.main(["await", "echo"]) == 1
+    assert replicas_tool.main(AWAIT) == 1
     assert "said by unhealthy container" in capsys.readouterr().err
 
 
@@ -399,7 +449,9 @@ class Judged:
 
     def service(self) -> dict[str, Any]:
         rolled_back = self.docker.told("service", "rollback")
-        return wanted("rollback_completed" if rolled_back else self.said, replicas=1)
+        if rolled_back:
+            return wanted("rollback_completed", replicas=1, image="apiary/echo:1")
+        return wanted(self.said, replicas=1)
 
 
 def test_a_release_that_the_proxy_refuses_is_taken_back_although_swarm_finds_it_healthy(
@@ -407,7 +459,7 @@ def test_a_release_that_the_proxy_refuses_is_taken_back_although_swarm_finds_it_
 ) -> None:
     """Else all of it would have taken the place of what served, and every visitor get 503."""
     Judged(monkeypatch, docker, "DOWN L7STS")
-    assert replicas_tool.main(["await", "echo"]) == 1
+    assert replicas_tool.main(AWAIT) == 1
     assert docker.told("service", "rollback") == [("service", "rollback", "--detach", "echo")]
     said = capsys.readouterr().err
     assert "the release was taken back" in said
@@ -426,7 +478,7 @@ def test_a_release_whose_replicas_the_proxy_takes_in_time_is_through(
     docker: Docker, monkeypatch: pytest.MonkeyPatch, looks: tuple[str, ...]
 ) -> None:
     Judged(monkeypatch, docker, *looks)
-    assert replicas_tool.main(["await", "echo"]) == 0
+    assert replicas_tool.main(AWAIT) == 0
     assert not docker.told("service", "rollback")
 
 
@@ -439,21 +491,21 @@ def test_a_proxy_that_is_silent_for_a_moment_fails_no_release(docker: Docker, mo
         return judged.stat()
 
     monkeypatch.setattr(visited_module.Proxy, "ask", ask)
-    assert replicas_tool.main(["await", "echo"]) == 0
+    assert replicas_tool.main(AWAIT) == 0
     assert looks == []
 
 
 def test_what_the_proxy_refuses_of_before_is_no_reason(docker: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
     judged = Judged(monkeypatch, docker, "DOWN L7STS", image="apiary/echo:1")
-    assert replicas_tool.main(["await", "echo", "--timeout", "0.6"]) == 1
+    assert replicas_tool.main([*AWAIT, "--timeout", "0.6"]) == 1
     assert not docker.told("service", "rollback")
     # Nor is a server without a proxy, or one that does not know the application yet.
     judged.task["Spec"] = SPEC
     monkeypatch.setattr(visited_module, "admin_socket", lambda: None)
-    assert replicas_tool.main(["await", "echo"]) == 0
+    assert replicas_tool.main(AWAIT) == 0
     monkeypatch.setattr(visited_module, "admin_socket", lambda: "/run/admin.sock")
     monkeypatch.setattr(visited_module.Proxy, "ask", lambda *_: STAT.replace("app-echo", "app-other"))
-    assert replicas_tool.main(["await", "echo"]) == 0
+    assert replicas_tool.main(AWAIT) == 0
     assert not docker.told("service", "rollback")
 
 
@@ -476,7 +528,7 @@ def test_a_release_that_takes_too_long_fails_with_what_is_missing(
     docker: Docker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     docker.answers |= {"service_inspect": [wanted()], "/tasks": [task("starting")]}
-    assert replicas_tool.main(["await", "echo", "--timeout", "0"]) == 1
+    assert replicas_tool.main([*AWAIT, "--timeout", "0"]) == 1
     assert "not through after 0 s: 0 of 2 replicas are healthy" in capsys.readouterr().err
 
 

@@ -56,6 +56,7 @@ def alerts(watch: Watch, interval: int, disks: Sequence[str] = ()) -> list[Alert
         *_host(interval),
         *(_disk(mount) for mount in disks),
         *_containers(interval),
+        *_replicas(interval),
         *(_late_job(job, late) for job, late in watch.jobs),
         *(_backups(watch.backups.late, watch.backups.drill_late, interval) if watch.backups else ()),
         *_itself(interval),
@@ -225,6 +226,47 @@ def _containers(interval: int) -> Iterator[Alert]:
         "the job {{ $labels.task }} has ended with status {{ $value }}",
         "docs/schedule.md#how-do-i-see-what-ran",
         "on <server> docker logs --tail 50 {{ $labels.container }}",
+    )
+
+
+def _replicas(interval: int) -> Iterator[Alert]:
+    """Of what has replicas, which no single server's containers tell: a manager of the swarm does."""
+    missing = "apiary_replicas_running < apiary_replicas_wanted"
+    look = "on <server> docker service ps --no-trunc {{ $labels.application }}"
+    yield Alert(
+        "ReplicasDown",
+        "critical",
+        f"{missing} and apiary_replicas_running == 0",
+        "of {{ $labels.application }} no replica runs and is healthy",
+        "docs/scale.md#how-do-i-see-its-replicas",
+        look,
+        looks=SOON,
+    )
+    yield Alert(
+        "ReplicasMissing",
+        "warning",
+        f"{missing} and apiary_replicas_running > 0",
+        "of {{ $labels.application }} only {{ $value }} replicas run and are healthy, and more should",
+        "docs/scale.md#how-do-i-see-its-replicas",
+        look,
+        looks=SOON,
+    )
+    yield Alert(
+        "ReplicasRestart",
+        "warning",
+        f"increase(apiary_replicas_failed_total[{RECENT * interval}s]) >= {RESTARTS}",
+        "replicas of {{ $labels.application }} end again and again, and are started again",
+        "docs/scale.md#how-do-i-see-its-replicas",
+        look,
+    )
+    yield Alert(
+        "ManagersAway",
+        "critical",
+        "apiary_swarm_decides == 0",
+        "most managers of the swarm are away, as <server> has it: nothing is moved, released or restarted",
+        "docs/scale.md#most-managers-are-away-what-now",
+        "make status STACK=<stack>",
+        looks=SOON,
     )
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from apiary_nodes import NAME_LABEL, NoSwarm, SwarmError, as_manager, docker, info, nodes
+from apiary_nodes import NAME_LABEL, NoSwarm, SwarmError, as_manager, docker, info, name_of, nodes
 
 DEMOTED_SECONDS = 60.0
 DEMOTED_LOOK_SECONDS = 0.5
@@ -19,7 +19,7 @@ ELECTED_LOOK_SECONDS = 1.0
 
 def called(name: str) -> list[dict[str, Any]]:
     """The nodes of a server: one, and those that it was on disks which are gone."""
-    return [node for node in nodes() if node["Spec"].get("Labels", {}).get(NAME_LABEL) == name]
+    return [node for node in nodes() if name_of(node) == name]
 
 
 def remove(node: Mapping[str, Any]) -> None:
@@ -68,11 +68,13 @@ def give(wanted: Mapping[str, Sequence[str]]) -> list[str]:
     """
     counted = []
     for other in nodes():
-        called_so, spec = other["Spec"].get("Labels", {}).get(NAME_LABEL), other["Spec"]
-        if called_so is None:  # it has just joined
+        called_so, spec = name_of(other), other["Spec"]
+        if called_so is None:  # it has not said anything yet
             continue
         role, availability = wanted.get(called_so, ["worker", "pause"])
-        words = ["--availability", availability] if spec["Availability"] != availability else []
+        # Not without its label, by which replicas are kept off it.
+        words = [] if NAME_LABEL in (spec.get("Labels") or {}) else ["--label-add", f"{NAME_LABEL}={called_so}"]
+        words += ["--availability", availability] if spec["Availability"] != availability else []
         # Whom the managers do not count, since one of them has recovered alone, nobody can demote.
         if spec["Role"] != role and (role == "manager" or other.get("ManagerStatus")):
             words += ["--role", role]

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import subprocess
+from collections.abc import Mapping
 from typing import Any
 
 SOCKET = os.environ.get("APIARY_DOCKER", "/run/docker.sock")
@@ -37,6 +38,14 @@ def nodes() -> list[dict[str, Any]]:
     """Every node, as a manager knows it."""
     ids = docker("node", "ls", "--quiet").split()
     return list(json.loads(docker("node", "inspect", *ids))) if ids else []
+
+
+def name_of(node: Mapping[str, Any]) -> str | None:
+    """Which server a node is: by its label, and as long as it has none (it has just joined, or its join was cut off) by
+    its host's name, which is the server's too.
+    """
+    named = (node["Spec"].get("Labels") or {}).get(NAME_LABEL) or (node.get("Description") or {}).get("Hostname")
+    return None if named is None else str(named)
 
 
 def info() -> dict[str, Any]:
