@@ -108,6 +108,15 @@ def using(volume: str, *options: str) -> list[str]:
     return call("ps", *options, "--quiet", "--no-trunc", "--filter", f"volume={volume}").split()
 
 
+def holders(stack: str, volume: str) -> list[str]:
+    """Who runs with a volume, whoever started it: applications and jobs of the stack by their names, others by their
+    ids. Raises BackupsError.
+    """
+    running = using(volume)
+    names = {one.id: one.name for one in containers(stack)} if running else {}
+    return [names.get(one, f"container {one[:12]}, no part of this stack,") for one in running]
+
+
 def volume_names() -> list[str]:
     """The names of all volumes of this server. Raises BackupsError."""
     return sorted(call("volume", "ls", "--quiet").split())

@@ -119,8 +119,8 @@ def _is_chosen(item: Item, only: Sequence[str] | None) -> bool:
 def _vanished(record: Record, before: Record) -> Record:
     """Of an item whose last snapshot is gone from the repository, which no run does: told, by the next run once."""
     reason = (
-        f"its snapshot {str(before.snapshot)[:8]} of {before.saved} is not in the repository any more, and was the last "
-        "one: somebody has removed it, or the repository is another one"
+        f"its snapshot {str(before.snapshot)[:8]} of {before.saved} is not in the repository any more, and was the "
+        "last one: somebody has removed it, or the repository is another one"
     )
     say(f"{record.item}: {reason}", is_bad=True)
     if record.status == "failed":
