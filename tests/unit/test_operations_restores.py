@@ -203,7 +203,7 @@ def test_nor_where_an_update_has_begun_while_it_was_asked(
     pulumi: Any = SimpleNamespace(
         backend=lambda: "https://app.pulumi.com",
         stack="prod",
-        updating=lambda *, is_service: updating[-1] if updating else None,  # noqa: ARG005
+        updating=lambda *, is_service: updating[-1] if updating else None,
     )
     assert restores.restore(pulumi, restores.Wish("hive")) == 1
     assert done == []

@@ -30,6 +30,7 @@ class Container:
     image: str
     running: bool
     created: str  # sorts by time
+    started: str  # when it was started last
     volumes: tuple[str, ...]  # named ones that it writes to
     read: tuple[str, ...]  # named ones that it mounts read-only
     grace_seconds: int
@@ -86,6 +87,7 @@ def known(found: dict[str, Any]) -> Container | None:
         image=found["Image"],
         running=bool(found["State"].get("Running")),
         created=found["Created"],
+        started=found["State"].get("StartedAt", ""),
         volumes=tuple(sorted(mount["Name"] for mount in named if mount.get("RW"))),
         read=tuple(sorted(mount["Name"] for mount in named if not mount.get("RW"))),
         grace_seconds=int(found["Config"].get("StopTimeout") or 10),

@@ -184,12 +184,7 @@ def carry_out(journal: Journal, acts: Acts, book: Book, say: Callable[[str], Non
             journal = book.write(replace(journal, phase="back", reason=str(error)))
     if journal.phase == "start":
         try:
-            # Who was started by an update or a clock while they changed places runs with what was there before.
-            journal, again = _stilled(journal, acts, book)
-            if again:
-                say(f"started meanwhile by somebody else, and started anew: {', '.join(again)}")
-            if held := acts.held(journal.entries):
-                raise BackupsError(f"{', '.join(held)} was started meanwhile, and runs on with what was there before")
+            journal = _let_go(journal, acts, book, say)
             acts.start(journal.users)
             acts.prove(journal.users)
             journal = book.write(replace(journal, phase="remove"))
@@ -200,6 +195,18 @@ def carry_out(journal: Journal, acts: Acts, book: Book, say: Callable[[str], Non
     for entry in journal.entries:
         acts.remove_kept(entry)
     book.close()
+
+
+def _let_go(journal: Journal, acts: Acts, book: Book, say: Callable[[str], None]) -> Journal:
+    """Who was started by an update or a clock while they changed places runs with what was there before, and stops.
+    Raises BackupsError.
+    """
+    journal, again = _stilled(journal, acts, book)
+    if again:
+        say(f"started meanwhile by somebody else, and started anew: {', '.join(again)}")
+    if held := acts.held(journal.entries):
+        raise BackupsError(f"{', '.join(held)} was started meanwhile, and runs on with what was there before")
+    return journal
 
 
 def _stilled(journal: Journal, acts: Acts, book: Book) -> tuple[Journal, tuple[str, ...]]:

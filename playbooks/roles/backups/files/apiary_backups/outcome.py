@@ -43,6 +43,8 @@ def saved(item: Item, save: Callable[[], Saved], doubt: str = "") -> Record:
 
 def judged(made: Saved, bytes_before: int, doubt: str = "") -> tuple[Status, str]:
     """Whether what was saved may be less than it should be, and why."""
+    if made.doubt:
+        return "suspicious", made.doubt
     if made.unread:
         return "suspicious", f"not all could be read: {made.unread}"
     if doubt and made.bytes < bytes_before:

@@ -26,6 +26,7 @@ from apiary_backups.repository import opened
 from apiary_backups.restic import Restic, Saved
 
 ENGINE_SECONDS = 60.0
+READS = 2  # of a volume while all stand still, where somebody is started meanwhile
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -243,7 +244,7 @@ def _quiet(config: Config, repository: Restic, who: tuple[str, ...], names: Sequ
     try:
         with quiet.stopped(config, who):
             for name in rest:
-                again = partial(_again, repository, name, firsts.get(name))
+                again = partial(_again, config, repository, who, name, firsts.get(name))
                 records.append(outcome.saved(Item.volume(name), again))
         if rest and is_running:
             say(f"{', '.join(who)} stood still for {time.monotonic() - begun:.1f} s")
@@ -254,8 +255,17 @@ def _quiet(config: Config, repository: Restic, who: tuple[str, ...], names: Sequ
     yield from records
 
 
-def _again(repository: Restic, name: str, first: str | None) -> Saved:
-    return repository.save_folder(Item.volume(name), docker.volume_path(name), parent=first)
+def _again(config: Config, repository: Restic, who: tuple[str, ...], name: str, first: str | None) -> Saved:
+    for _ in range(READS):
+        before = quiet.starts(config, who)
+        saved = repository.save_folder(Item.volume(name), docker.volume_path(name), parent=first)
+        if not (started := quiet.started_since(config, who, before)):
+            return saved
+        # What has ended already has left it as it is now.
+        first = saved.snapshot
+    who_was = f"{', '.join(started)} was started by its clock, or an update, while it was read"
+    remedy = "where that comes again, set apiary:backups.when to another time"
+    return replace(saved, doubt=f"{who_was}, so that it may be half-written; {remedy}")
 
 
 def _forget(config: Config, repository: Restic, saved: Sequence[str]) -> bool:
