@@ -13,12 +13,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from types import ModuleType
 
 from apiary_backups import docker, filling, items, lock, outcome, prune, quiet
 from apiary_backups.config import Config, Volume
 from apiary_backups.engines import BY_NAME
-from apiary_backups.errors import BackupsError
+from apiary_backups.errors import FAILURES, BackupsError, told
 from apiary_backups.items import Item, Record
 from apiary_backups.journal import torn
 from apiary_backups.report import say, size
@@ -46,8 +47,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(config: Config, options: argparse.Namespace) -> int:
     """Save all, or what is chosen. Raises BackupsError when nothing can be saved at all."""
     try:
-        with lock.held("run"):
-            status = run(config, options.only, is_final=options.final, is_anew=options.anew)
+        with _recorded(config, options.only) as records, lock.held("run"):
+            status = run(config, options.only, records, is_final=options.final, is_anew=options.anew)
     except BackupsError as error:
         if not _is_given_up(config, options):
             raise
@@ -64,26 +65,44 @@ def _is_given_up(config: Config, options: argparse.Namespace) -> bool:
     return bool(options.final) and not config.restore
 
 
-def run(config: Config, only: Sequence[str] | None = None, *, is_final: bool = False, is_anew: bool = False) -> int:
-    """As `main`, with the lock held."""
-    begun = time.monotonic()
-    quiet.resume()
+@contextlib.contextmanager
+def _recorded(config: Config, only: Sequence[str] | None) -> Iterator[list[Record]]:
+    """Whatever ends a run, each item that it has not come to has a record of that: no other record of it would be
+    there but the good one of before.
+    """
+    records: list[Record] = []
     try:
-        between = {**filling.unfinished(config), **torn(config.server)}
-        repository = opened(config, is_anew=is_anew)
-        present = {one.id for one in repository.snapshots()}
-        before = {one.item: one for one in items.saved_there() if one.snapshot not in present}
-    except BackupsError as error:
+        yield records
+    except BaseException as error:
+        done = {one.item for one in records}
         for item in _known(config):
-            outcome.failed(item, error)
+            if _is_chosen(item, only) and str(item) not in done:
+                outcome.failed(item, told(error))
         _metrics()
         raise
-    records = [
-        *(outcome.failed(item, error) for item, error in between.items() if _is_chosen(item, only)),
-        *_databases(config, repository, only, between),
-        *_volumes(config, repository, only, between),
-    ]
-    records = [_vanished(one, before[one.item]) if one.item in before else one for one in records]
+
+
+def run(
+    config: Config,
+    only: Sequence[str] | None,
+    records: list[Record],
+    *,
+    is_final: bool = False,
+    is_anew: bool = False,
+) -> int:
+    """As `main`, with the lock held; `records` has what became of each item so far."""
+    begun = time.monotonic()
+    quiet.resume()
+    between = {**filling.unfinished(config), **torn(config.server)}
+    repository = opened(config, is_anew=is_anew)
+    present = {one.id for one in repository.snapshots()}
+    before = {one.item: one for one in items.saved_there() if one.snapshot not in present}
+    for one in chain(
+        (outcome.failed(item, error) for item, error in between.items() if _is_chosen(item, only)),
+        _databases(config, repository, only, between),
+        _volumes(config, repository, only, between),
+    ):
+        records.append(_vanished(one, before[one.item]) if one.item in before else one)
     bad = [one for one in records if one.status == "failed" or (one.status == "suspicious" and not is_final)]
     if only is None:
         items.drop_others([Item.parse(one.item) for one in records])
@@ -154,9 +173,9 @@ def _databases(
             container = docker.running(config.stack, application).id
             engine.wait(container, ENGINE_SECONDS)
             found = [Item.of_database(application, name) for name in engine.databases(container)]
-        except BackupsError as error:
+        except FAILURES as error:
             yield from (
-                outcome.failed(item, error)
+                outcome.failed(item, told(error))
                 for item in (roles, *known)
                 if _is_chosen(item, only) and item not in between
             )
