@@ -100,10 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     emptying.add_argument("server")
     emptying.add_argument("--off", action="store_true", help="have it be one of the others again")
     saving = verb("backup", "save everything now", _backup)
-    saving.add_argument("server", nargs="?", help="only this one")
     saving.add_argument("--anew", action="store_true", help="begin anew where its repository is lost")
     listing = verb("backups", "list what is saved: of what, when, how large, proved when", _backups)
-    listing.add_argument("server", nargs="?", help="only this one")
     listing.add_argument("--all", action="store_true", help="every snapshot, with its id")
     listing.add_argument("--json", action="store_true", help="all of it, for a program")
     restoring = verb(
@@ -114,11 +112,11 @@ def _parser() -> argparse.ArgumentParser:
     restoring.add_argument("--to", default="", help="another name: it is put beside what is there")
     restoring.add_argument("--yes", action="store_true", help="don't ask; needed where there is no terminal")
     rehearsing = verb("drill", "try all that is saved, in throw-away containers", _drill)
-    rehearsing.add_argument("server", nargs="?", help="only this one")
     copies.arguments(verb("copy", "copy the data of an old host into a server: warm, then with --final", _copy))
     verb("recovery-kit", "print the page for a safe: all that brings the hive back on an empty machine", _recovery_kit)
     pruning = verb("prune", "remove backups that are not kept any more", _prune)
-    pruning.add_argument("server", nargs="?", help="only this one")
+    for one in (saving, listing, rehearsing, pruning):
+        one.add_argument("server", nargs="?", help="only this one")
     drawing = verb("graph", "draw the stack's graph of resources as SVG", _graph)
     drawing.add_argument("--file", type=Path, help="default: .apiary/STACK/graph.svg")
     for name, (words, arguments, _) in _OF_FILES.items():

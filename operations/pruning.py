@@ -39,7 +39,9 @@ VARIABLES = {
 
 def prune(pulumi: Pulumi, backups: Mapping[str, Any], password: str, servers: Iterable[str]) -> int:
     """Prune these servers' parts; 1 when that failed for one. Raises OperationError."""
-    repository = os.environ.get("PRUNE_REPOSITORY", str(backups["repository"]))
+    repository = os.environ.get("PRUNE_REPOSITORY") or backups["repository"]
+    if repository == backups["repository"] and not str(repository).startswith(("s3:", "rest:")):
+        raise OperationError(f"append_only goes with s3: and rest:, and repository is {repository}; leave it out")
     kind = repository.partition(":")[0]
     keys = os.environ.get("PRUNE_ACCESS_KEY"), os.environ.get("PRUNE_SECRET_KEY")
     if kind in VARIABLES and None in keys:

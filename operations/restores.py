@@ -49,7 +49,7 @@ def restore(pulumi: Pulumi, wish: Wish) -> int:
             say(f"{one.name}: {line}")
     if not wish.yes:
         _confirm()
-    failed = [one.name for one in servers if Host(one).stream(COMMAND, "restore", *options) != 0]
+    failed = [one.name for one in servers if not _restored(pulumi, one, options)]
     if failed:
         say(
             f"restore: not done on {', '.join(failed)} (above). Where the connection broke off, it goes on there; "
@@ -58,6 +58,15 @@ def restore(pulumi: Pulumi, wish: Wish) -> int:
     else:
         say(f"restore: done; {'nothing else was touched' if wish.to else 'what uses it runs again, and is healthy'}")
     return 1 if failed else 0
+
+
+def _restored(pulumi: Pulumi, server: Server, options: Sequence[str]) -> bool:
+    try:
+        _alone(pulumi)  # one may have begun while it was asked, or while another server was at it
+    except OperationError as error:
+        say(f"{server.name}: {error}")
+        return False
+    return Host(server).stream(COMMAND, "restore", *options) == 0
 
 
 def _alone(pulumi: Pulumi) -> None:

@@ -78,8 +78,8 @@ class Backups(Settings):
     )
     append_only: bool = Field(
         default=False,
-        description="Whether the repository lets servers add and nothing else; `make prune` removes what is not kept "
-        "any more then, with other credentials.",
+        description="Whether the repository, an `s3:` or `rest:` one, lets servers add and nothing else; `make prune` "
+        "removes what is not kept any more then, with other credentials.",
         examples=[True],
     )
 
@@ -117,7 +117,7 @@ class Backup(Settings):
     save: bool = Field(
         default=True,
         description="Whether they are saved; of a database server, whether its databases are. A volume is left out "
-        "when all containers that write to it say so.",
+        "when all containers that write to it say so; what has none has no say.",
         examples=[False],
     )
     stop: bool = Field(

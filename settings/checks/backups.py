@@ -2,7 +2,7 @@
 
 import re
 
-from settings import database_images
+from settings import database_images, databases
 from settings.checks.common import Placed, placed
 from settings.draft import Draft
 from settings.errors import did_you_mean, show
@@ -16,6 +16,8 @@ _WITH = {
     "server": ((), ()),
     "vultr": ((), ()),
 }
+# Places that can let servers add and nothing else.
+_ADD_ONLY = ("s3", "rest")
 # As the role backup_store makes accounts of them.
 _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9-]{0,24}")
 _CREDENTIALS = ("access_key", "secret_key", "key", "host_key", "ca")
@@ -35,6 +37,13 @@ def check(draft: Draft) -> None:
         _secrets(draft, backups)
         _server(draft, backups)
         _hot(draft, backups)
+        if backups.append_only and backups.scheme not in _ADD_ONLY and draft.whole("backups", "repository"):
+            message = (
+                f"{_shown(backups)} lets servers remove what they have saved; leave it out, or use restic's "
+                "rest-server with --append-only (rest:https://...), or a bucket whose key may not delete "
+                "(s3:https://...)"
+            )
+            draft.report(message, "backups", "append_only")
         if "keep" in backups.model_fields_set and not backups.keep.periods and draft.whole("backups", "keep"):
             draft.report("keeps nothing; write e.g. keep: {daily: 7, weekly: 5, monthly: 12}", "backups", "keep")
     _containers(draft)
@@ -144,6 +153,8 @@ def _containers(draft: Draft) -> None:
         asked = [word for word in ("stop", "before") if getattr(backup, word)]
         if backup.before == []:
             draft.report("is no command; write e.g. before: [redis-cli, save]", *at, "before")
+        if "save" in backup.model_fields_set and draft.whole(one.section, one.name, "volumes"):
+            _unheard(draft, one, at)
         if not asked:
             continue
         if draft.stack.backups is None and draft.whole("backups"):
@@ -157,6 +168,34 @@ def _containers(draft: Draft) -> None:
             draft.report("a job's container does not run at that time; write it in an application", *at, "before")
         elif not _writes(one.container) and draft.whole(one.section, one.name, "volumes"):
             draft.report("writes to no named volume, so there is nothing to save; leave it out", *at)
+
+
+def _unheard(draft: Draft, one: Placed, at: tuple[str, ...]) -> None:
+    """Report a word on what is saved from who has no say in it."""
+    if isinstance(one.container, Application) and one.container.engine is not None:
+        return
+    names = {mount.name for mount in one.container.mounts if mount.name}
+    written = {
+        mount.name: other
+        for other in placed(draft)
+        if other.server == one.server
+        for mount in other.container.mounts
+        if mount.name in names and not mount.read_only
+    }
+    if _writes(one.container) or names - written.keys():
+        return
+    servers = sorted({used.server for used in databases.used(one.name, one.container)})
+    if names:
+        volume, writer = sorted(written.items())[0]
+        message = f"is not asked: it only reads {volume}, and {writer.section}.{writer.name} writes to it; say it there"
+    elif servers:
+        message = (
+            f"has no named volume, and its databases are saved with those of applications.{servers[0]}; say it there, "
+            "for all of them, or leave it out"
+        )
+    else:
+        message = "has no named volume, so that nothing of it is saved anyway; leave it out"
+    draft.report(message, *at)
 
 
 def _writes(container: Container) -> bool:

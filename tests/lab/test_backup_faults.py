@@ -160,7 +160,12 @@ def test_a_slow_repository(kept: Hive) -> None:
         done = kept.operations("backup", check=False)
     print(f"a hundredth of a processor: status {done.returncode} after {time.monotonic() - begun:.0f} s")
     assert time.monotonic() - begun < BOUND
-    assert done.returncode == 0 or re.search("has not answered|takes or gives nothing", done.stdout + done.stderr)
+    # How slow is too slow is the machine's; that it is told as it was is not.
+    failed = {item for item, status in statuses(kept).items() if status == 0}
+    assert (done.returncode == 0) == (not failed), failed
+    for item in failed:
+        why = rf"{re.escape(item)}: failed: .*(has not answered|takes or gives nothing)"
+        assert re.search(why, done.stdout + done.stderr), item
 
 
 def test_a_lock_of_a_dead_run_holds_up_nothing(kept: Hive) -> None:

@@ -94,14 +94,17 @@ class Begun:
             start_new_session=True,
         )
 
-    def killed(self, chance: random.Random, usual: float) -> None:
-        """Kill it, or what it does on the server, at a random moment of the seconds that it usually takes."""
+    def killed(self, chance: random.Random, usual: float) -> bool:
+        """Kill it, or what it does on the server, at a random moment of the seconds that it usually takes; whether
+        there was anything to be killed then.
+        """
         part, how, away = chance.random(), HOW or chance.choice(WAYS), chance.choice(AWAY)
+        is_real = False
         try:
             self.process.communicate(timeout=part * usual)
             how = "nothing, it was done"
         except subprocess.TimeoutExpired:
-            self._kill(how, away)
+            is_real = self._kill(how, away)
             how += f" for {away} s" if how == "the network" else ""
             try:
                 self.process.communicate(timeout=60)
@@ -111,19 +114,20 @@ class Begun:
                 self.process.communicate()
         print(
             f"`{' '.join(self.words[1:])}`: killed {how} at {part:.2f} of {usual:.0f} s; status "
-            f"{self.process.returncode}",
+            f"{self.process.returncode}{'' if is_real else '; no kill'}",
             flush=True,
         )
+        return is_real
 
-    def _kill(self, how: str, away: int) -> None:
+    def _kill(self, how: str, away: int) -> bool:
         match how:
             case "the command":
                 os.killpg(self.process.pid, signal.SIGKILL)
             case "the process":
-                self._ends("-f", "^/usr/bin/python3 /usr/local/sbin/apiary-backups")
+                return self._ends("-f", "^/usr/bin/python3 /usr/local/sbin/apiary-backups")
             case "all processes":
-                for chosen in (["-f", "apiary-backups"], ["-x", "restic"], ["-x", "pg_dump"]):
-                    self._ends(*chosen)
+                which = (["-f", "apiary-backups"], ["-x", "restic"], ["-x", "pg_dump"])
+                return sum(self._ends(*chosen) for chosen in which) > 0
             case "the power":
                 # One that is being made has no Docker yet.
                 working = list(filter(self._is_up, self.hive.servers()))
@@ -132,6 +136,7 @@ class Begun:
                     docker("kill", machine, step="the power goes")
                     docker("start", machine, step="and comes back", timeout=120)
                 until(lambda: all(map(self._is_up, working)), 180, "Docker runs on the server again")
+                return bool(working)
             case "the network":
                 machines = [self.hive.machine(name) for name in self.hive.servers() if self._is_up(name)]
                 for machine in machines:
@@ -141,10 +146,14 @@ class Begun:
                 for machine in machines:
                     # One may have been replaced meanwhile.
                     subprocess.run(["docker", "exec", machine, "sh", "-euc", CUT, "sh", "-D"], check=False)
+                return bool(machines)
 
-    def _ends(self, *chosen: str) -> None:
-        for name in self.hive.servers():
-            subprocess.run(["docker", "exec", self.hive.machine(name), "pkill", "-KILL", *chosen], check=False)
+        return True
+
+    def _ends(self, *chosen: str) -> bool:
+        """Whether there was one."""
+        words = [["docker", "exec", self.hive.machine(name), "pkill", "-KILL", *chosen] for name in self.hive.servers()]
+        return sum(subprocess.run(one, check=False).returncode == 0 for one in words) > 0
 
     def _is_up(self, name: str) -> bool:
         asked = ["docker", "exec", self.hive.machine(name), "timeout", "5", "docker", "ps"]
@@ -153,6 +162,12 @@ class Begun:
 
 def operations(*words: str) -> list[str]:
     return [sys.executable, "-m", "operations", *words]
+
+
+def expect_killed(what: str, kills: list[bool]) -> None:
+    """Of the rounds enough were kills: one in which the line had ended, or nothing ran to be killed, shows nothing."""
+    print(f"{what}: {sum(kills)} kills in {len(kills)} rounds", flush=True)
+    assert sum(kills) >= len(kills) // 2, f"{what}: too few kills"
 
 
 def ended(hive: Hive, *words: str) -> float:
@@ -177,7 +192,7 @@ def expect_whole(hive: Hive, note: str) -> None:
 def test_what_is_killed_is_ended_by_the_same_line(written: Hive, chance: random.Random, verb: str) -> None:
     keep(written, f"{verb} first")
     written.operations("backup")
-    usual = ended(written, verb)
+    usual, kills = ended(written, verb), []
     for number in range(ROUNDS):
         note = f"{verb} {number}"
         keep(written, note)
@@ -185,11 +200,12 @@ def test_what_is_killed_is_ended_by_the_same_line(written: Hive, chance: random.
             # Something to remove: of one day one snapshot of each item is kept.
             written.operations("backup")
             keep(written, f"{note}, since")
-        Begun(written, operations(verb)).killed(chance, usual)
+        kills.append(Begun(written, operations(verb)).killed(chance, usual))
         ended(written, verb)
         if verb == "drill":
             written.operations("backup")
         expect_whole(written, note)
+    expect_killed(verb, kills)
 
 
 def test_a_restore_that_is_killed_is_finished_or_taken_back_by_the_same_line(
@@ -197,7 +213,7 @@ def test_a_restore_that_is_killed_is_finished_or_taken_back_by_the_same_line(
 ) -> None:
     keep(written, "restore first")
     written.operations("backup")
-    usual = dict.fromkeys(RESTORED, 0.0)
+    usual, kills = dict.fromkeys(RESTORED, 0.0), []
     for number in range(ROUNDS):
         what = chance.choice(RESTORED)
         line = ["restore", what, "--yes"]
@@ -206,17 +222,18 @@ def test_a_restore_that_is_killed_is_finished_or_taken_back_by_the_same_line(
         keep(written, note)
         written.operations("backup")
         keep(written, f"{note}, since")
-        Begun(written, operations(*line)).killed(chance, usual[what])
+        kills.append(Begun(written, operations(*line)).killed(chance, usual[what]))
         ended(written, *line)
         expect_whole(written, note)
         # What was not to be restored has lost nothing at all.
         for site, item in (("guestbook", "postgres/guestbook"), ("diary", "mariadb/shared")):
             if what not in ("web1", f"web1:{site}", f"web1:{item}"):
                 assert f"{note}, since" in rows(written, site)
+    expect_killed("restore", kills)
 
 
 def test_a_rebuild_that_is_killed_is_finished_by_heal_with_its_data(written: Hive, chance: random.Random) -> None:
-    usual = 240.0
+    usual, kills = 240.0, []
     for number in range(ROUNDS):
         note = f"rebuild {number}"
         keep(written, note)
@@ -224,9 +241,10 @@ def test_a_rebuild_that_is_killed_is_finished_by_heal_with_its_data(written: Hiv
         server = written.settings["apiary:servers"]["web1"]
         server["os"] = DEBIANS[server["os"]]
         begun = time.monotonic()
-        Begun(written, ["pulumi", *UP, "--non-interactive"]).killed(chance, usual)
+        kills.append(Begun(written, ["pulumi", *UP, "--non-interactive"]).killed(chance, usual))
         ended(written, "heal", "--yes")
         usual = time.monotonic() - begun  # both of them: what heal had left to do alone comes too early the next time
         expect_whole(written, note)
         written.expect_nothing_left()
         written.expect_no_changes()
+    expect_killed("rebuild", kills)

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import sys
+import time
 
 FILE = os.environ["DOCKER_STATE"]
 FOLDER = os.path.dirname(FILE)
@@ -57,6 +58,16 @@ def listed(arguments, state):
     return [one["Id"] for one in using if one["State"]["Running"] or "--all" in arguments]
 
 
+def run(is_start, ids, by_id, state):
+    # Whose stop was begun by somebody else: to start those does nothing, to stop them waits for that.
+    stopping = set(state.get("stopping", []))
+    for one in set(ids) - stopping if is_start else ids:
+        by_id[one]["State"]["Running"] = is_start
+        if is_start:
+            by_id[one]["State"]["StartedAt"] = str(time.time_ns())
+    state["stopping"] = sorted(stopping - (set() if is_start else set(ids)))
+
+
 def main() -> None:
     arguments = sys.argv[1:]
     with open(FILE, "r+") as file:
@@ -80,11 +91,7 @@ def main() -> None:
             case ["volume", *_]:
                 volumes(arguments[1:], state, file)
             case ["stop" | "start", *ids]:
-                # Whose stop was begun by somebody else: to start those does nothing, to stop them waits for that.
-                stopping = set(state.get("stopping", []))
-                for one in set(ids) - stopping if arguments[0] == "start" else ids:
-                    by_id[one]["State"]["Running"] = arguments[0] == "start"
-                state["stopping"] = sorted(stopping - (set() if arguments[0] == "start" else set(ids)))
+                run(arguments[0] == "start", ids, by_id, state)
                 keep(file, state)
             case ["rm", *ids]:
                 state["containers"] = [one for one in state["containers"] if one["Id"] not in ids]

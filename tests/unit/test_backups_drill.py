@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html.parser
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -344,12 +345,22 @@ def test_what_is_broken_is_told_and_not_proved(
 
 
 def test_a_share_of_the_bytes_is_read_against_their_checksums(shop: Shop) -> None:
-    [*_, path] = (shop.server.place / "repository" / "index").iterdir()
+    """Of an older snapshot, which no rehearsal restores."""
+    data = shop.server.place / "repository" / "data"
+    picture = shop.server.place / "volumes" / "uploads" / "_data" / "picture"
+    before = set(data.rglob("*"))
+    picture.write_bytes(os.urandom(100_000))
+    shop.server.restic.save_folder(UPLOADS, picture.parent)
+    path = max(set(data.rglob("*")) - before, key=lambda one: one.stat().st_size if one.is_file() else 0)
+    picture.write_text("good")
+    shop.server.restic.save_folder(UPLOADS, picture.parent)
+    assert shop.rehearse().status == "ok"
     path.chmod(0o600)
     whole = path.read_bytes()
-    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    path.write_bytes(whole[:50_000] + bytes([whole[50_000] ^ 1]) + whole[50_001:])
     report = shop.rehearse()
-    assert "failed" in (report.repository.status, report.status)
+    assert report.repository.status == report.status == "failed"
+    assert {one.status for one in report.items.values()} == {"ok"}
 
 
 def test_what_was_proved_before_is_still_told_when_it_is_not_any_more(shop: Shop) -> None:

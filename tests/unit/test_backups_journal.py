@@ -66,9 +66,13 @@ class World:
     def users(self, entries: tuple[Entry, ...]) -> tuple[str, ...]:
         return ("applications.shop",)
 
-    def stop(self, users: tuple[str, ...]) -> None:
+    def stop(self, users: tuple[str, ...]) -> tuple[str, ...]:
         self.act("stop")
-        self.is_up = False
+        was_up, self.is_up = self.is_up, False
+        return users if was_up else ()
+
+    def held(self, entries: tuple[Entry, ...]) -> tuple[str, ...]:
+        return ("shop",) if self.is_up else ()
 
     def swap(self, entry: Entry) -> None:
         self.act("swap")

@@ -151,7 +151,7 @@ def hacked(real: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ser
     real.volume("uploads", a="one")
     for age in range(10):
         added(real, datetime.now(UTC) - timedelta(days=age))
-    monkeypatch.setattr(pruning, "saved", type("Saved", (), {"place": staticmethod(lambda *_: tmp_path / "hive/web1")}))
+    monkeypatch.setenv("PRUNE_REPOSITORY", str(tmp_path / "hive"))
     return real
 
 
@@ -165,7 +165,7 @@ def added(server: Server, moment: datetime, tag: str = UPLOADS) -> None:
 
 def pruned(server: Server) -> int:
     pulumi = FakePulumi(server.place, [])
-    told = {"repository": "local", "append_only": True}
+    told = {"repository": "rest:https://h/p", "append_only": True}
     return pruning.prune(pulumi, told, "correct horse", ["web1"])  # type: ignore[arg-type]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,20 +47,19 @@ def test_a_run_fails_and_tells_it_until_it_is_to_begin_anew(lost: Server, capsys
     assert sorted(map(str, lost.restic.newest())) == ALL
 
 
-@pytest.mark.parametrize("verb", ["last backup", "list", "prune", "volumes", "databases"])
+VERBS: dict[str, Callable[[Server], int]] = {
+    "last backup": lambda server: backup(server, final=True),
+    "list": lambda server: listing.main(server.config, argparse.Namespace(json=False)),
+    "prune": lambda server: prune.main(server.config, argparse.Namespace()),
+    "volumes": filled,
+    "databases": lambda server: filled(server, "postgres"),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_so_does_every_other_verb(lost: Server, verb: str) -> None:
     with pytest.raises(LostRepositoryError, match=REMEDY):
-        match verb:
-            case "last backup":
-                backup(lost, final=True)
-            case "list":
-                listing.main(lost.config, argparse.Namespace(json=False))
-            case "prune":
-                prune.main(lost.config, argparse.Namespace())
-            case "volumes":
-                filled(lost)
-            case _:
-                filled(lost, "postgres")
+        VERBS[verb](lost)
     assert not (lost.place / "repository").exists()
 
 
@@ -157,7 +157,7 @@ def test_a_new_disk_knows_nothing(hive: Server, monkeypatch: pytest.MonkeyPatch)
 
 def test_one_server_begins_anew(tmp_path: Path) -> None:
     found = operated.pulumi(tmp_path)
-    with pytest.raises(OperationError, match="make backup SERVER=... ANEW=1"):
+    with pytest.raises(OperationError, match=r"make backup SERVER=\.\.\. ANEW=1"):
         backups.backup(found, None, is_anew=True)
     assert backups.backup(found, "web1", is_anew=True) == 0
     assert operated.FakeHost.streamed == [("web1", *backups.NOW, "--anew")]

@@ -201,8 +201,9 @@ class Near:
         self.step()
         by_id = {one["Id"]: one for one in self.state["containers"]}
         match arguments:
-            case ["ps", *_]:
-                return " ".join(by_id)
+            case ["ps", *rest]:
+                running = [name for name, one in by_id.items() if one["State"]["Running"] and one["Mounts"]]
+                return " ".join(running if "volume=uploads" in rest else by_id)
             case ["container", "inspect", *ids]:
                 return json.dumps([by_id[one] for one in ids])
             case ["volume", "ls", *_]:

@@ -109,7 +109,9 @@ def test_a_database_that_has_lost_its_tables_is_told_however_small_it_was(hive: 
 
 
 def test_the_last_backup_goes_on_with_what_is_suspicious_and_forgets_nothing(hive: Server) -> None:
-    backup(hive)
+    hive.told["keep"] = {"daily": 1}
+    for _ in range(2):
+        backup(hive)
     (hive.place / "engine/shop").write_text("")
     assert backup(hive, final=True) == 0
     assert sum("forget --prune" in call for call in hive.called("restic")) == 1

@@ -179,6 +179,40 @@ def test_while_an_update_runs_nothing_is_restored(
         restores.restore(pulumi, restores.Wish("web1"))
 
 
+def test_nor_where_an_update_has_begun_while_it_was_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done: list[str] = []
+
+    class Asked:
+        def __init__(self, there: Any) -> None:
+            self.there = there
+
+        def run(self, *_: str, timeout: float) -> str:
+            return "a plan"
+
+        def stream(self, *_: str) -> int:
+            done.append(self.there.name)
+            updating.append("by me")
+            return 0
+
+    updating: list[str] = []
+    monkeypatch.setattr(restores.backups, "saved_servers", lambda *_: [server("web1"), server("web2")])
+    monkeypatch.setattr(restores, "Host", Asked)
+    monkeypatch.setattr(restores, "_confirm", lambda: updating.append("by me"))
+    pulumi: Any = SimpleNamespace(
+        backend=lambda: "https://app.pulumi.com",
+        stack="prod",
+        updating=lambda *, is_service: updating[-1] if updating else None,
+    )
+    assert restores.restore(pulumi, restores.Wish("hive")) == 1
+    assert done == []
+    assert "web1: lock: an update of stack prod runs" in capsys.readouterr().out
+    updating.clear()
+    assert restores.restore(pulumi, restores.Wish("hive", yes=True)) == 1
+    assert done == ["web1"], "web2 was restored beside an update"
+
+
 def server(name: str) -> Any:
     return SimpleNamespace(name=name)
 

@@ -76,6 +76,9 @@ REFUSED = [
     ({**S3, "keep": {"daily": 0}}, "backups.keep.daily", "is too small"),
     ({**S3, "keep": {"days": 7}}, "backups.keep.days", "it is called daily here"),
     ({**S3, "when": "2 o'clock"}, "backups.when", "has 2 fields"),
+    ({**SFTP, "append_only": True}, "backups.append_only", "lets servers remove what they have saved; leave it out"),
+    ({"repository": "vultr", "append_only": True}, "backups.append_only", '"vultr" lets servers remove'),
+    ({"repository": {"server": "web2"}, "append_only": True}, "backups.append_only", "{server: web2} lets servers"),
     ({**S3, "schedule": "@daily"}, "backups.schedule", "it is called when here"),
     ([], "backups", "must be a map of settings"),
     (None, "backups", "is empty"),
@@ -139,12 +142,32 @@ DATABASE = {"build_dir": "PostgreSQL", "env": {"postgres_password": "x"}, "volum
             "applications.files.backup",
             "writes to no named volume",
         ),
+        ({"image": "files:1", "backup": False}, "applications.files.backup", "has no named volume, so that nothing of"),
+        ({"image": "files:1", "backup": True}, "applications.files.backup", "has no named volume, so that nothing of"),
+        (
+            {"image": "files:1", "volumes": ["/srv/media/:/media"], "backup": False},
+            "applications.files.backup",
+            "has no named volume, so that nothing of it is saved anyway",
+        ),
         ({**FILES, "backup": {"skip": True}}, "applications.files.backup.skip", "it is called save here"),
         ({**FILES, "backup": "no"}, "applications.files.backup", "must be a map of settings"),
     ],
 )
 def test_what_a_container_cant_say_of_its_backup(entry: dict[str, Any], path: str, begin: str) -> None:
     assert begin in report(stack(applications={"files": entry}))[path]
+
+
+def test_who_uses_a_database_has_no_say_in_whether_it_is_saved() -> None:
+    shop = {"image": "shop:1", "env": {"db_password": "_postgres^password"}, "backup": False}
+    found = report(stack(applications={"postgres": DATABASE, "shop": shop}))
+    assert "saved with those of applications.postgres; say it there" in found["applications.shop.backup"]
+
+
+def test_who_only_reads_has_no_say_where_somebody_writes() -> None:
+    reader = {"image": "reader:1", "volumes": ["files:/srv:ro"], "backup": False}
+    found = report(stack(applications={"files": FILES, "reader": reader}))
+    assert "only reads files, and applications.files writes to it" in found["applications.reader.backup"]
+    load(stack(applications={"reader": reader}))
 
 
 def test_a_job_runs_nothing_before() -> None:

@@ -30,6 +30,7 @@ class Container:
     image: str
     running: bool
     created: str  # sorts by time
+    started: str  # when it was started last
     volumes: tuple[str, ...]  # named ones that it writes to
     read: tuple[str, ...]  # named ones that it mounts read-only
     grace_seconds: int
@@ -86,6 +87,7 @@ def known(found: dict[str, Any]) -> Container | None:
         image=found["Image"],
         running=bool(found["State"].get("Running")),
         created=found["Created"],
+        started=found["State"].get("StartedAt", ""),
         volumes=tuple(sorted(mount["Name"] for mount in named if mount.get("RW"))),
         read=tuple(sorted(mount["Name"] for mount in named if not mount.get("RW"))),
         grace_seconds=int(found["Config"].get("StopTimeout") or 10),
@@ -106,6 +108,15 @@ def using(volume: str, *options: str) -> list[str]:
     too. Raises BackupsError.
     """
     return call("ps", *options, "--quiet", "--no-trunc", "--filter", f"volume={volume}").split()
+
+
+def holders(stack: str, volume: str) -> list[str]:
+    """Who runs with a volume, whoever started it: applications and jobs of the stack by their names, others by their
+    ids. Raises BackupsError.
+    """
+    running = using(volume)
+    names = {one.id: one.name for one in containers(stack)} if running else {}
+    return [names.get(one, f"container {one[:12]}, no part of this stack,") for one in running]
 
 
 def volume_names() -> list[str]:

@@ -24,7 +24,7 @@ from apiary_backups import docker, drill_report, fill, filling, lock, restore, s
 from apiary_backups.config import Application, Config
 from apiary_backups.drill_report import Asked, Report, Tried
 from apiary_backups.engines import BY_NAME
-from apiary_backups.errors import BackupsError
+from apiary_backups.errors import FAILURES, BackupsError, told
 from apiary_backups.items import Item
 from apiary_backups.report import now, say, size
 from apiary_backups.restic import Restic, Snapshot
@@ -43,8 +43,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(config: Config, options: argparse.Namespace) -> int:
     """Rehearse, and keep what was found; 1 where anything is not proved. Raises BackupsError."""
     # Not the lock of the others: a backup that is due does not wait for it, and nothing here changes what they work on.
-    with lock.held("drill", path=Path(LOCK_FILE)):
-        report = rehearsed(config)
+    try:
+        with lock.held("drill", path=Path(LOCK_FILE)):
+            report = rehearsed(config)
+    except BaseException as error:
+        drill_report.keep(drill_report.ended(drill_report.begun(config.server), told(error)))
+        raise
     drill_report.keep(report)
     if options.json:
         say(json.dumps(report.told()))
@@ -57,9 +61,8 @@ def main(config: Config, options: argparse.Namespace) -> int:
 def rehearsed(config: Config) -> Report:
     """Rehearse; whatever is wrong is in the report."""
     begun = time.monotonic()
-    before = drill_report.last()
-    report = Report(config.server, now(), proved=str(before.get("proved", "")))
-    proofs = {name: str(one.get("proved", "")) for name, one in dict(before.get("items", {})).items()}
+    report = drill_report.begun(config.server)
+    proofs = {name: one.proved for name, one in report.items.items()}
     repository = Restic(config)
     try:
         repository.probe()
@@ -79,11 +82,8 @@ def rehearsed(config: Config) -> Report:
         else:
             report.reason = "nothing of this server was saved yet"
         report.repository = _asked(f"read {config.read_percent} % of its bytes", lambda: _checked(config, repository))
-    except BackupsError as error:
-        report.reason = str(error)
-        report.items = {
-            name: replace(one, status="failed", reason=one.reason or str(error)) for name, one in report.items.items()
-        }
+    except FAILURES as error:
+        drill_report.ended(report, told(error))
     report.seconds = round(time.monotonic() - begun, 1)
     moment_now = now()
     report.items = {
@@ -121,8 +121,8 @@ def _asked(proof: str, ask: Callable[[], object]) -> Asked:
     begun = time.monotonic()
     try:
         ask()
-    except BackupsError as error:
-        return Asked("failed", round(time.monotonic() - begun, 1), "", str(error))
+    except FAILURES as error:
+        return Asked("failed", round(time.monotonic() - begun, 1), "", str(told(error)))
     return Asked("ok", round(time.monotonic() - begun, 1), proof)
 
 
@@ -155,8 +155,8 @@ class Rehearsal:
         reason = ""
         try:
             yield
-        except BackupsError as error:
-            reason = str(error)
+        except FAILURES as error:
+            reason = str(told(error))
         self._say(item, round(time.monotonic() - begun, 1), reason)
 
     def _say(self, item: Item, seconds: float, reason: str) -> None:
@@ -185,9 +185,9 @@ class Rehearsal:
             container = self._start(application)
             engine.wait(container, ENGINE_SECONDS)
             self.servers[application] = container
-        except BackupsError as error:
+        except FAILURES as error:
             for item in wanted:
-                self._say(item, 0.0, f"{application} did not start: {error}")
+                self._say(item, 0.0, f"{application} did not start: {told(error)}")
             return
         # As a fill does: what its image's first start has made, such as tables of an init script, is in a dump's way.
         for item in [one for one in wanted if one.kind == "database"]:
@@ -245,8 +245,8 @@ class Rehearsal:
         else:
             try:
                 self._proved(name, application, proof)
-            except BackupsError as error:
-                reason = str(error)
+            except FAILURES as error:
+                reason = str(told(error))
         seconds = round(time.monotonic() - begun, 1)
         self.report.applications[name] = Asked("failed" if reason else "ok", seconds, "; ".join(proof), reason)
         for item in own if reason else ():

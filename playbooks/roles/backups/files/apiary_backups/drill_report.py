@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from apiary_backups import config as configuration
 from apiary_backups import drill_page, items
 from apiary_backups.config import put
-from apiary_backups.report import moment, size
+from apiary_backups.errors import BackupsError
+from apiary_backups.report import moment, now, size
 
 FILE, PAGE = "drill.json", "drill.html"
 
@@ -60,6 +61,25 @@ class Report:
     def told(self) -> dict[str, Any]:
         """For `drill.json`."""
         return {**asdict(self), "status": self.status}
+
+
+def begun(server: str) -> Report:
+    """One that has found nothing yet: of each item it is known what the one before has found."""
+    before = last()
+    try:
+        items = {name: Tried(**one) for name, one in dict(before.get("items", {})).items()}
+    except (TypeError, ValueError):
+        items = {}
+    return Report(server, now(), items, proved=str(before.get("proved", "")))
+
+
+def ended(report: Report, error: BackupsError) -> Report:
+    """It could not go on, or not even begin: nothing is proved by it, and what was proved before stays known."""
+    report.reason = str(error)
+    report.items = {
+        name: replace(one, status="failed", reason=one.reason or report.reason) for name, one in report.items.items()
+    }
+    return report
 
 
 def keep(report: Report) -> None:

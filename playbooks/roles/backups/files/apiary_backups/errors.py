@@ -25,3 +25,20 @@ class WrongPasswordError(BackupsError):
 
 class LockedError(BackupsError):
     """Somebody else is at work in the repository."""
+
+
+class BusyError(BackupsError):
+    """Another verb of this server is at work, and has not ended in time."""
+
+
+# What ends one thing and no other: of the last two nobody has said yet what they mean.
+FAILURES = (BackupsError, OSError, ValueError)
+
+
+def told(error: BaseException) -> BackupsError:
+    """The same in words, where it is none of ours."""
+    if isinstance(error, BackupsError):
+        return error
+    if isinstance(error, SystemExit):
+        return BackupsError(f"it was ended from outside (status {error.code}), such as by a shutdown; say it again")
+    return BackupsError(f"{type(error).__name__}: {error}; this is a fault of apiary-backups itself")

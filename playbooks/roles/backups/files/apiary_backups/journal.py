@@ -27,6 +27,7 @@ Phase = Literal["fetch", "swap", "start", "remove", "back"]
 FILE = "journal.json"
 # What is there may be of either state, or of both.
 BETWEEN = ("swap", "start", "back")
+ROUNDS = 5  # of stopping who is started again and again
 
 
 class TakenBackError(BackupsError):
@@ -88,8 +89,11 @@ class Acts(Protocol):
     def users(self, entries: tuple[Entry, ...]) -> tuple[str, ...]:
         """Who uses what is to be swapped."""
 
-    def stop(self, users: tuple[str, ...]) -> None:
-        """Stop them."""
+    def stop(self, users: tuple[str, ...]) -> tuple[str, ...]:
+        """Stop them; who of them ran."""
+
+    def held(self, entries: tuple[Entry, ...]) -> tuple[str, ...]:
+        """Who runs with a volume that is to be swapped, whoever started it."""
 
     def swap(self, entry: Entry) -> None:
         """What was fetched takes the place of what is there, which is kept."""
@@ -172,10 +176,7 @@ def carry_out(journal: Journal, acts: Acts, book: Book, say: Callable[[str], Non
         journal = _fetched(journal, acts, book)
     if journal.phase == "swap":
         try:
-            # Who has been started since is no exception.
-            users = tuple(dict.fromkeys((*journal.users, *acts.users(journal.entries))))
-            journal = book.write(replace(journal, users=users))
-            acts.stop(journal.users)
+            journal, _ = _stilled(journal, acts, book)
             for entry in journal.entries:
                 acts.swap(entry)
             journal = book.write(replace(journal, phase="start"))
@@ -183,6 +184,7 @@ def carry_out(journal: Journal, acts: Acts, book: Book, say: Callable[[str], Non
             journal = book.write(replace(journal, phase="back", reason=str(error)))
     if journal.phase == "start":
         try:
+            journal = _let_go(journal, acts, book, say)
             acts.start(journal.users)
             acts.prove(journal.users)
             journal = book.write(replace(journal, phase="remove"))
@@ -193,6 +195,33 @@ def carry_out(journal: Journal, acts: Acts, book: Book, say: Callable[[str], Non
     for entry in journal.entries:
         acts.remove_kept(entry)
     book.close()
+
+
+def _let_go(journal: Journal, acts: Acts, book: Book, say: Callable[[str], None]) -> Journal:
+    """Who was started by an update or a clock while they changed places runs with what was there before, and stops.
+    Raises BackupsError.
+    """
+    journal, again = _stilled(journal, acts, book)
+    if again:
+        say(f"started meanwhile by somebody else, and started anew: {', '.join(again)}")
+    if held := acts.held(journal.entries):
+        raise BackupsError(f"{', '.join(held)} was started meanwhile, and runs on with what was there before")
+    return journal
+
+
+def _stilled(journal: Journal, acts: Acts, book: Book) -> tuple[Journal, tuple[str, ...]]:
+    """Who uses it stands still, also who is started while others stop, as a job by the clock; and who of them ran.
+    Raises BackupsError. Who is no part of the stack is not stopped.
+    """
+    stopped: list[str] = []
+    for _ in range(ROUNDS):
+        # Who has been started since is no exception.
+        users = tuple(dict.fromkeys((*journal.users, *acts.users(journal.entries))))
+        journal = book.write(replace(journal, users=users))
+        stopped += acts.stop(journal.users)
+        if not acts.held(journal.entries):
+            break
+    return journal, tuple(dict.fromkeys(stopped))
 
 
 def _fetched(journal: Journal, acts: Acts, book: Book) -> Journal:
@@ -220,9 +249,11 @@ def _fetched(journal: Journal, acts: Acts, book: Book) -> Journal:
 def _take_back(journal: Journal, acts: Acts, book: Book, say: Callable[[str], None]) -> None:
     say(f"taken back, because: {journal.reason}")
     try:
-        acts.stop(journal.users)
+        journal, _ = _stilled(journal, acts, book)
         for entry in reversed(journal.entries):
             acts.swap_back(entry)
+        # As above: what they run with is removed now.
+        journal, _ = _stilled(journal, acts, book)
         for entry in journal.entries:
             acts.discard(entry)
     except BackupsError as error:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from apiary_backups.errors import BackupsError
+from apiary_backups.errors import BusyError
 from apiary_backups.report import say
 
 PATH = Path(os.environ.get("APIARY_BACKUPS_LOCK", "/run/apiary-backups.lock"))
@@ -19,7 +19,7 @@ LOOK_SECONDS = 0.2
 
 @contextmanager
 def held(verb: str, wait_seconds: float | None = None, path: Path | None = None) -> Iterator[None]:
-    """Keep all other verbs waiting, or those of another lock. Raises BackupsError where one does not end in time."""
+    """Keep all other verbs waiting, or those of another lock. Raises BusyError where one does not end in time."""
     limit = WAIT_SECONDS if wait_seconds is None else wait_seconds
     begun, was_told = time.monotonic(), False
     with (path or PATH).open("a+") as file:
@@ -31,7 +31,7 @@ def held(verb: str, wait_seconds: float | None = None, path: Path | None = None)
                 file.seek(0)
                 holder = " ".join(file.read().split()) or "another one"
                 if time.monotonic() - begun > limit:
-                    raise BackupsError(
+                    raise BusyError(
                         f"{holder} is at work here, and has not ended within {limit:.0f} s; see "
                         "journalctl -u apiary-backups, and try again"
                     ) from None

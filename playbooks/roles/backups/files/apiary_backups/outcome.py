@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from apiary_backups import items
-from apiary_backups.errors import BackupsError
+from apiary_backups.errors import FAILURES, BackupsError, told
 from apiary_backups.items import Item, Record, Status
 from apiary_backups.report import now, say, size
 from apiary_backups.restic import Saved
@@ -19,8 +19,8 @@ def saved(item: Item, save: Callable[[], Saved], doubt: str = "") -> Record:
     """Save an item, keep and tell what became of it. `doubt` is what is wrong with it where it is also less."""
     try:
         made = save()
-    except BackupsError as error:
-        return failed(item, error)
+    except FAILURES as error:
+        return failed(item, told(error))
     before = items.last(item)
     status, reason = judged(made, before.bytes if before else 0, doubt)
     record = noted(
@@ -43,6 +43,8 @@ def saved(item: Item, save: Callable[[], Saved], doubt: str = "") -> Record:
 
 def judged(made: Saved, bytes_before: int, doubt: str = "") -> tuple[Status, str]:
     """Whether what was saved may be less than it should be, and why."""
+    if made.doubt:
+        return "suspicious", made.doubt
     if made.unread:
         return "suspicious", f"not all could be read: {made.unread}"
     if doubt and made.bytes < bytes_before:

@@ -21,6 +21,7 @@ from apiary_backups.report import say
 
 JOB_SECONDS = 600.0  # until a job that is running has to have ended
 LOOK_SECONDS = 1.0
+ROUNDS = 5  # of stopping, where a job is started meanwhile each time
 
 
 def path() -> Path:
@@ -31,14 +32,48 @@ def path() -> Path:
 @contextmanager
 def stopped(config: Config, names: Sequence[str]) -> Iterator[None]:
     """The containers of applications stand still; jobs among them are waited for. Raises BackupsError."""
-    _await_jobs(config, names)
-    chosen = [one for one in docker.containers(config.stack) if one.running and one.name in names]
-    put(path(), json.dumps({"containers": [one.id for one in chosen], "order": list(config.order)}))
     try:
-        docker.stop(chosen, config.order)
+        _still(config, names)
         yield
     finally:
         _start(_written())
+
+
+def _still(config: Config, names: Sequence[str]) -> None:
+    for _ in range(ROUNDS):
+        _await_jobs(config, names)
+        chosen = [one for one in _running(config, names) if one.kind == "applications"]
+        put(path(), json.dumps({"containers": [one.id for one in chosen], "order": list(config.order)}))
+        docker.stop(chosen, config.order)
+        if not (jobs := _jobs(config, names)):
+            return
+        # Its clock has started one meanwhile, which may need what was stopped.
+        _start(_written())
+    raise BackupsError(f"{', '.join(jobs)} was started each time that all else stood still, and writes to it")
+
+
+def starts(config: Config, names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """When each container of these was started last, by its id, with its name. Raises BackupsError."""
+    return {one.id: (one.name, one.started) for one in docker.containers(config.stack) if one.name in names}
+
+
+def started_since(config: Config, names: Sequence[str], before: Mapping[str, tuple[str, str]]) -> list[str]:
+    """Who was started after `starts` was asked, by an update or the clock of the jobs. Raises BackupsError."""
+    return sorted(
+        {
+            name
+            for identity, (name, moment) in starts(config, names).items()
+            if before.get(identity, (name, "")) != (name, moment)
+        }
+    )
+
+
+def _running(config: Config, names: Sequence[str]) -> list[docker.Container]:
+    return [one for one in docker.containers(config.stack) if one.running and one.name in names]
+
+
+def _jobs(config: Config, names: Sequence[str]) -> list[str]:
+    return [one.name for one in _running(config, names) if one.kind == "jobs"]
 
 
 def resume() -> None:
@@ -84,12 +119,7 @@ def _start(told: Mapping[str, Any] | None) -> None:
 def _await_jobs(config: Config, names: Sequence[str]) -> None:
     begun = time.monotonic()
     while True:
-        jobs = [
-            one.name
-            for one in docker.containers(config.stack)
-            if one.kind == "jobs" and one.running and one.name in names
-        ]
-        if not jobs:
+        if not (jobs := _jobs(config, names)):
             return
         if time.monotonic() - begun > JOB_SECONDS:
             raise BackupsError(f"{', '.join(jobs)} still runs after {JOB_SECONDS:.0f} s, and writes to it")

@@ -30,13 +30,9 @@ def opened(config: Config, *, is_anew: bool = False) -> Restic:
         try:
             repository.unlock()
         except BackupsError as error:
+            remedy = "; who may only add must be allowed to remove locks/* all the same (docs/backups.md)"
             raise BackupsError(
-                f"the lock of a run that is dead could not be removed: {error}"
-                + (
-                    "; who may only add must be allowed to remove locks/* (docs/backups.md)"
-                    if config.append_only
-                    else ""
-                )
+                f"the lock of a run that is dead could not be removed: {error}{remedy if config.append_only else ''}"
             ) from None
     return repository
 
@@ -45,7 +41,7 @@ def never_lost(config: Config, repository: Restic) -> None:
     """Raises LostRepositoryError where something was saved in a repository that is not there."""
     if saved := items.saved_there():
         raise LostRepositoryError(
-            f"there is no repository at {repository.place} any more, and {len(saved)} items were saved there, the last "
-            f"at {max(one.saved for one in saved)}: bring it back, such as its bucket, or the disk that it is on; where "
-            f"it is lost, begin anew: make backup SERVER={config.server} ANEW=1"
+            f"there is no repository at {repository.place} any more, and {len(saved)} items were saved there, "
+            f"the last at {max(one.saved for one in saved)}: bring it back, such as its bucket, or the disk that it "
+            f"is on; where it is lost, begin anew: make backup SERVER={config.server} ANEW=1"
         ) from None

@@ -56,6 +56,7 @@ class Saved:
     bytes_sent: int  # what the repository got of it
     seconds: float
     unread: str = ""  # what could not be read and is not in it, the first one with its reason
+    doubt: str = ""  # what else is wrong with it
 
 
 class Restic:

@@ -240,12 +240,19 @@ class Restore:
         ]
         return tuple(dict.fromkeys(f"{one.kind}.{one.name}" for one in docker.ordered(using, self.told.order)))
 
-    def stop(self, users: tuple[str, ...]) -> None:
+    def stop(self, users: tuple[str, ...]) -> tuple[str, ...]:
         """Stop every container of these, also what an interrupted release has left beside the newest."""
-        docker.stop(
+        stopped = docker.stop(
             [one for one in docker.containers(self.told.stack) if f"{one.kind}.{one.name}" in users],
             self.told.order,
         )
+        return tuple(dict.fromkeys(one.name for one in stopped))
+
+    def held(self, entries: tuple[Entry, ...]) -> tuple[str, ...]:
+        """Who runs with a volume that is to be swapped, whoever started it."""
+        items = [Item.parse(entry.item) for entry in entries]
+        found = [one for item in items if item.kind == "volume" for one in docker.holders(self.told.stack, item.name)]
+        return tuple(dict.fromkeys(found))
 
     def start(self, users: tuple[str, ...]) -> None:
         """Start the newest container of each."""

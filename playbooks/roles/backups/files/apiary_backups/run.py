@@ -13,12 +13,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from types import ModuleType
 
 from apiary_backups import docker, filling, items, lock, outcome, prune, quiet
 from apiary_backups.config import Config, Volume
 from apiary_backups.engines import BY_NAME
-from apiary_backups.errors import BackupsError
+from apiary_backups.errors import FAILURES, BackupsError, told
 from apiary_backups.items import Item, Record
 from apiary_backups.journal import torn
 from apiary_backups.report import say, size
@@ -26,6 +27,7 @@ from apiary_backups.repository import opened
 from apiary_backups.restic import Restic, Saved
 
 ENGINE_SECONDS = 60.0
+READS = 2  # of a volume while all stand still, where somebody is started meanwhile
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,8 +47,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(config: Config, options: argparse.Namespace) -> int:
     """Save all, or what is chosen. Raises BackupsError when nothing can be saved at all."""
     try:
-        with lock.held("run"):
-            status = run(config, options.only, is_final=options.final, is_anew=options.anew)
+        with _recorded(config, options.only) as records, lock.held("run"):
+            status = run(config, options.only, records, is_final=options.final, is_anew=options.anew)
     except BackupsError as error:
         if not _is_given_up(config, options):
             raise
@@ -63,26 +65,44 @@ def _is_given_up(config: Config, options: argparse.Namespace) -> bool:
     return bool(options.final) and not config.restore
 
 
-def run(config: Config, only: Sequence[str] | None = None, *, is_final: bool = False, is_anew: bool = False) -> int:
-    """As `main`, with the lock held."""
-    begun = time.monotonic()
-    quiet.resume()
+@contextlib.contextmanager
+def _recorded(config: Config, only: Sequence[str] | None) -> Iterator[list[Record]]:
+    """Whatever ends a run, each item that it has not come to has a record of that: no other record of it would be
+    there but the good one of before.
+    """
+    records: list[Record] = []
     try:
-        between = {**filling.unfinished(config), **torn(config.server)}
-        repository = opened(config, is_anew=is_anew)
-        present = {one.id for one in repository.snapshots()}
-        before = {one.item: one for one in items.saved_there() if one.snapshot not in present}
-    except BackupsError as error:
+        yield records
+    except BaseException as error:
+        done = {one.item for one in records}
         for item in _known(config):
-            outcome.failed(item, error)
+            if _is_chosen(item, only) and str(item) not in done:
+                outcome.failed(item, told(error))
         _metrics()
         raise
-    records = [
-        *(outcome.failed(item, error) for item, error in between.items() if _is_chosen(item, only)),
-        *_databases(config, repository, only, between),
-        *_volumes(config, repository, only, between),
-    ]
-    records = [_vanished(one, before[one.item]) if one.item in before else one for one in records]
+
+
+def run(
+    config: Config,
+    only: Sequence[str] | None,
+    records: list[Record],
+    *,
+    is_final: bool = False,
+    is_anew: bool = False,
+) -> int:
+    """As `main`, with the lock held; `records` has what became of each item so far."""
+    begun = time.monotonic()
+    quiet.resume()
+    between = {**filling.unfinished(config), **torn(config.server)}
+    repository = opened(config, is_anew=is_anew)
+    present = {one.id for one in repository.snapshots()}
+    before = {one.item: one for one in items.saved_there() if one.snapshot not in present}
+    for one in chain(
+        (outcome.failed(item, error) for item, error in between.items() if _is_chosen(item, only)),
+        _databases(config, repository, only, between),
+        _volumes(config, repository, only, between),
+    ):
+        records.append(_vanished(one, before[one.item]) if one.item in before else one)
     bad = [one for one in records if one.status == "failed" or (one.status == "suspicious" and not is_final)]
     if only is None:
         items.drop_others([Item.parse(one.item) for one in records])
@@ -119,8 +139,8 @@ def _is_chosen(item: Item, only: Sequence[str] | None) -> bool:
 def _vanished(record: Record, before: Record) -> Record:
     """Of an item whose last snapshot is gone from the repository, which no run does: told, by the next run once."""
     reason = (
-        f"its snapshot {str(before.snapshot)[:8]} of {before.saved} is not in the repository any more, and was the last "
-        "one: somebody has removed it, or the repository is another one"
+        f"its snapshot {str(before.snapshot)[:8]} of {before.saved} is not in the repository any more, and was the "
+        "last one: somebody has removed it, or the repository is another one"
     )
     say(f"{record.item}: {reason}", is_bad=True)
     if record.status == "failed":
@@ -153,9 +173,9 @@ def _databases(
             container = docker.running(config.stack, application).id
             engine.wait(container, ENGINE_SECONDS)
             found = [Item.of_database(application, name) for name in engine.databases(container)]
-        except BackupsError as error:
+        except FAILURES as error:
             yield from (
-                outcome.failed(item, error)
+                outcome.failed(item, told(error))
                 for item in (roles, *known)
                 if _is_chosen(item, only) and item not in between
             )
@@ -243,7 +263,7 @@ def _quiet(config: Config, repository: Restic, who: tuple[str, ...], names: Sequ
     try:
         with quiet.stopped(config, who):
             for name in rest:
-                again = partial(_again, repository, name, firsts.get(name))
+                again = partial(_again, config, repository, who, name, firsts.get(name))
                 records.append(outcome.saved(Item.volume(name), again))
         if rest and is_running:
             say(f"{', '.join(who)} stood still for {time.monotonic() - begun:.1f} s")
@@ -254,8 +274,17 @@ def _quiet(config: Config, repository: Restic, who: tuple[str, ...], names: Sequ
     yield from records
 
 
-def _again(repository: Restic, name: str, first: str | None) -> Saved:
-    return repository.save_folder(Item.volume(name), docker.volume_path(name), parent=first)
+def _again(config: Config, repository: Restic, who: tuple[str, ...], name: str, first: str | None) -> Saved:
+    for _ in range(READS):
+        before = quiet.starts(config, who)
+        saved = repository.save_folder(Item.volume(name), docker.volume_path(name), parent=first)
+        if not (started := quiet.started_since(config, who, before)):
+            return saved
+        # What has ended already has left it as it is now.
+        first = saved.snapshot
+    who_was = f"{', '.join(started)} was started by its clock, or an update, while it was read"
+    remedy = "where that comes again, set apiary:backups.when to another time"
+    return replace(saved, doubt=f"{who_was}, so that it may be half-written; {remedy}")
 
 
 def _forget(config: Config, repository: Restic, saved: Sequence[str]) -> bool:

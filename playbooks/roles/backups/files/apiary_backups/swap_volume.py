@@ -16,6 +16,7 @@ from apiary_backups.journal import Entry
 from apiary_backups.restic import Restic, Snapshot
 
 LABEL = "apiary.restored"
+PROC = Path("/proc")
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class VolumeSwap:
         path = Path(entry.path)
         fresh, kept = _fresh(path, entry.snapshot), kept_folder(path)
         if fresh.exists():
+            self._nobody_has(entry)
             if not kept.exists():
                 moved(path, kept)
             # Over an empty folder too, which Docker may have made there meanwhile.
@@ -101,14 +103,42 @@ class VolumeSwap:
         """What is kept takes its place again."""
         path, kept = Path(entry.path), kept_folder(Path(entry.path))
         if kept.exists():
+            self._nobody_has(entry)
             fresh = _fresh(path, entry.snapshot)
             if path.exists() and not fresh.exists():
                 moved(path, fresh)
             moved(kept, path)
 
     def remove_kept(self, entry: Entry) -> None:
-        """Remove what was there before."""
-        removed(kept_folder(Path(entry.path)))
+        """Remove what was there before. Raises BackupsError where somebody runs with it."""
+        kept = kept_folder(Path(entry.path))
+        if processes := mounting(kept):
+            raise BackupsError(
+                f"processes {', '.join(processes)} have {kept} mounted, which was there before and is to be removed: "
+                "their container was started while the two changed places; docker restart it (docker ps), and say the "
+                "same line again"
+            )
+        removed(kept)
+
+    def _nobody_has(self, entry: Entry) -> None:
+        """Who runs would write on into a folder that is put aside, and removed in the end. Raises BackupsError."""
+        name = Item.parse(entry.item).name
+        if held := docker.holders(self.told.stack, name):
+            raise BackupsError(f"{', '.join(held)} runs with volume {name}, started meanwhile; stop it first")
+
+
+def mounting(folder: Path) -> list[str]:
+    """The processes that have a folder mounted, by whatever name that had when they began: the kernel follows it."""
+    tail = f"/{folder.parent.name}/{folder.name}/"
+    found = []
+    for place in PROC.glob("[0-9]*/mountinfo"):
+        try:
+            lines = place.read_text().splitlines()
+        except OSError:
+            continue  # it has ended
+        if any(tail in f"{line.split()[3]}/" for line in lines if len(line.split()) > 3):
+            found.append(place.parent.name)
+    return sorted(found, key=int)
 
 
 def kept_folder(path: Path) -> Path:
