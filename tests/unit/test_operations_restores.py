@@ -112,6 +112,59 @@ def test_the_lines_are_one_script_of_which_every_secret_comes_out_as_it_is() -> 
     assert words[words.index("-p") + 1] == "/srv/state"
 
 
+# What an empty machine has: none of it does anything before the lines have made it possible.
+MACHINE = {
+    "git": "mkdir hive",
+    "make": """
+if [ "$1" = .venv/.ready ]; then
+  mkdir -p .venv/bin && mv "$HOME/plugin" .venv/bin/
+else
+  pulumi "$@"
+fi
+""",
+    "plugin": "exit 0",
+    "pulumi": """
+[ "$1" = login ] || { test -e "$HOME/login" && plugin && test "$PULUMI_CONFIG_PASSPHRASE" = 'correct horse'; } || exit 9
+case "$1 $2" in
+  "login "*) touch "$HOME/login" ;;
+  "stack select") test -e "$HOME/stack" ;;
+  "stack init") touch "$HOME/stack" ;;
+esac
+""",
+}
+
+
+def followed(folder: Path, script: str) -> tuple[int, list[str]]:
+    """The lines on such a machine: how they end, and what `make` and `pulumi` were told that ended well."""
+    (folder / "bin").mkdir()
+    for name, does in MACHINE.items():
+        program = folder / ("plugin" if name == "plugin" else f"bin/{name}")
+        program.write_text(f'#!/bin/sh -e\n{does}\necho "{name} $*" >> "$HOME/told"\n')
+        program.chmod(0o755)
+    script = script.replace("/srv/state", str(folder / "state"))
+    environment = {"HOME": str(folder), "PATH": f"{folder / 'bin'}:/usr/bin:/bin"}
+    done = subprocess.run(["bash", "-ec", script], cwd=folder, env=environment, check=False, capture_output=True)
+    told = folder / "told"
+    return done.returncode, told.read_text().splitlines() if told.exists() else []
+
+
+def test_the_lines_do_all_that_an_empty_machine_needs(tmp_path: Path) -> None:
+    status, told = followed(tmp_path, block(FACTS))
+    assert status == 0
+    verbs = [line for line in told if line.startswith("make") and "ready" not in line]
+    assert verbs == [f"make {verb} STACK=prod{more}" for verb, more in
+                     (("adopt", " YES=1"), ("retire", " YES=1"), ("backups", ""))]  # fmt: skip
+    assert [line.split()[1:3] for line in told if line.startswith("pulumi stack")] == [["stack", "init"]]
+
+
+@pytest.mark.parametrize("left", ["make .venv/.ready", "pulumi login", " PULUMI_CONFIG_PASSPHRASE='correct horse'"])
+def test_without_one_of_them_the_lines_would_not_end_well(tmp_path: Path, left: str) -> None:
+    """The negative control: the machine has none of it before."""
+    script = block(FACTS)
+    assert left in script
+    assert followed(tmp_path, script.replace(left, "true" if left.startswith(("make", "pulumi")) else ""))[0] != 0
+
+
 def test_only_where_the_state_is_lost_the_password_is_given() -> None:
     inside = block(FACTS).partition("then")[2].partition("\nfi\n")[0]
     assert "pulumi stack init prod" in inside
