@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,10 +24,8 @@ from bench.report import Report
 from lab import cli
 from lab.paths import CHECKOUT, Paths
 from lab.shell import docker
-from operations import kit, retire
-from operations.state import State
 from tests.lab.hive import LABEL, Hive, until
-from tests.lab.test_restore import pushed, recovered
+from tests.lab.test_restore import forget_state, lose_state, pushed, recovered
 
 STACK_FILE = CHECKOUT / "tests" / "lab" / "stacks" / "backups.yaml"
 NO_STORE = CHECKOUT / "tests" / "lab" / "stacks" / "spine.yaml"  # of a region that has none
@@ -195,19 +192,8 @@ def region_gone(hive: Hive) -> None:
 
 
 def state_lost(hive: Hive) -> None:
-    """With the password of the repository, where there is one, from where it is kept besides (`make recovery-kit`)."""
-    if "apiary:backups" in hive.settings:
-        hive.settings["apiary:secrets"]["backups_password"] = hive.passwords()["backups"]
-        hive.settings["apiary:backups"]["password"] = "_secrets^backups_password"  # noqa: S105 - a reference
-    # What `make retire` logs in with, as the recovery kit has it.
-    there = hive.program / ".apiary" / "lab"
-    shutil.copy(there / "id_ed25519", there / retire.KEY)
-    known = kit.host_keys(State.of(json.loads(hive.output_of("stack", "export"))))
-    (there / retire.KNOWN_HOSTS).write_text("\n".join(known) + "\n")
-    _lose_state(hive)
-    hive.pulumi("stack", "init")
-    hive.operations("adopt", "--yes")
-    # What has no backups is lost with its disk.
+    """What has no backups is lost with its disk."""
+    lose_state(hive)
     hive.operations("retire", "--yes", *([] if "apiary:backups" in hive.settings else ["--lose"]))
     hive.up()
 
@@ -221,16 +207,9 @@ def repository_lost(hive: Hive) -> None:
 def laptop_lost(hive: Hive, folder: Path) -> None:
     """Checkout, keys and state are gone; what there is is the page in the safe."""
     page = hive.operations("recovery-kit").stdout
-    _lose_state(hive)
+    forget_state(hive)
     shutil.rmtree(hive.program)
     recovered(hive, page, folder)
-
-
-def _lose_state(hive: Hive) -> None:
-    backend = hive.environment["PULUMI_BACKEND_URL"]
-    folder = Path(backend.removeprefix("file://").partition("?")[0])
-    shutil.rmtree(folder)
-    folder.mkdir()
 
 
 # --- the table

@@ -80,7 +80,7 @@ def kit(pulumi: Pulumi) -> str:
         servers=tuple(sorted(json.loads(pulumi.setting(f"{pulumi.project}:servers") or "{}"))),
         key=key_of(opened) or "",
         host_keys=tuple(host_keys(opened)),
-        doubts=_doubts(file, repository),
+        doubts=_doubts(file, repository, is_up=key_of(opened) is not None),
     )
     if not facts.origin:
         raise OperationError(
@@ -122,8 +122,10 @@ def _passphrase() -> str:
     return os.environ.get("PULUMI_CONFIG_PASSPHRASE", "")
 
 
-def _doubts(file: Path, repository: object) -> tuple[str, ...]:
+def _doubts(file: Path, repository: object, *, is_up: bool) -> tuple[str, ...]:
     found = []
+    if not is_up:
+        found.append("nothing of it is up yet, so that the keys of its servers are missing: print it after `pulumi up`")
     if _git("status", "--porcelain", "--", file.name):
         found.append(f"{file.name} has changes here that are not committed")
     if _git("rev-list", "--count", "@{upstream}..HEAD") != "0":

@@ -32,6 +32,7 @@ HIVES = {
         "test_logs",
         "test_built_sites",
         "test_browse",
+        "test_whole_lost",
     ],
     "two": [
         "test_inside",

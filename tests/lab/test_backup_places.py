@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from lab import stores
-from lab.paths import Paths
+from lab.paths import CHECKOUT, Paths
 from tests.lab.conftest import STACKS
 from tests.lab.hive import Hive, until
+from tests.lab.test_restore import forget_state, lose_state, pushed, recovered
 
 # A hive of its own, of two servers. What a backup is, wherever it goes: test_backups; what each of these places takes
 # and gives: test_stores.
 pytestmark = pytest.mark.soak
+DOCS = CHECKOUT / "docs" / "restore.md"
+# The command of `on SERVER COMMAND...`, by what the update has told of the server.
+ON = """
+import json, subprocess, sys
+from operations.cli import Pulumi
+from operations.hosts import Host
+from operations.state import State
+[server] = [one for one in State.of(Pulumi('lab').export()).servers() if one.name == sys.argv[1]]
+sys.exit(subprocess.run(['ssh', *Host(server)._login(), *sys.argv[2:]]).returncode)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +78,30 @@ def test_a_keeper_is_not_rebuilt_with_what_it_keeps(places: Hive):
     assert "keeps the backups of web1 on its own disk" in done.output
     assert "config" in places.on_server("ls /srv/backups/web1/repository", server="store1")
     places.up()
+
+
+def test_what_a_server_of_the_stack_keeps_is_carried_over_by_hand_where_the_state_is_lost(places: Hive):
+    """The lines of docs/restore.md, from where those of the recovery kit end."""
+    write(places, "without a state")
+    of = {name: places.outputs()["servers"][name]["ipv4"] for name in ("web1", "store1")}
+    lose_state(places)
+    refused = places.operations("retire", "--yes", check=False)
+    assert refused.returncode != 0
+    assert "the backups are on the disk of server store1" in refused.stderr
+    assert read(places) == "without a state", "nothing was deleted"
+    [lines] = re.findall(r"^```sh\n(old=\(.*?)^```$", DOCS.read_text(), re.MULTILINE | re.DOTALL)
+    names = {"WEB1": of["web1"], "WEB2": of["store1"], "web2": "store1", "prod": "lab"}
+    script = re.sub("|".join(names), lambda found: names[found[0]], lines)
+    # `on` of docs/operations.md, to a server whose keys only the lines have made.
+    on = f'on() {{ {sys.executable} -c "{ON}" "$@"; }}'
+    done = subprocess.run(
+        ["bash", "-c", f"set -euo pipefail\n{on}\n{script}"],
+        cwd=places.program, env={**places.environment, "YES": "1"}, stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
+    assert read(places) == "without a state"
+    places.expect_no_changes()
 
 
 def test_object_storage_of_the_programs_own_takes_its_place_by_one_edit(places: Hive):
@@ -132,6 +170,19 @@ def test_a_volume_on_block_storage_is_put_back_in_its_place(places: Hive):
     places.reboot("store1")
     until(lambda: places.on_server("docker ps -q --filter name=more", check=False, server="store1") != "", 120, "up")
     assert kept_on(places, "store1") == "on block storage"
+
+
+def test_what_the_object_storage_has_comes_back_by_the_lines_of_the_recovery_kit(places: Hive, tmp_path: Path):
+    """Without the state, with the servers that run."""
+    write_all(places, "of the last minute")
+    pushed(places, tmp_path / "origin.git")
+    page = places.operations("recovery-kit").stdout
+    forget_state(places)
+    [account] = json.loads(places.paths.region.read_text())["object_storages"]
+    again, said = recovered(places, page, tmp_path)
+    assert "volume:files: " in said
+    assert [kept_on(again, server) for server in ("web1", "store1")] == ["of the last minute"] * 2
+    assert list(json.loads(places.paths.region.read_text())["object_storages"]) == [account]
 
 
 def test_the_account_outlives_a_mistake(places: Hive):

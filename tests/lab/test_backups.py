@@ -149,6 +149,48 @@ def test_a_backup_by_the_clock_is_the_same_and_visitors_do_not_notice(saved: Hiv
     assert saved.on_server("systemctl show -p Result --value apiary-backups.service").strip() == "success"
 
 
+# By site: the program that dumps its database, the tag of its snapshot, a statement in it, more than what pipes hold.
+DUMPS = {
+    "guestbook": (
+        "pg_dump", "database:postgres:guestbook", "docker exec {postgres} psql -qU postgres guestbook -c",
+        "CREATE TABLE ballast AS SELECT md5(i::text) || md5((-i)::text) AS t FROM generate_series(1, 600000) i",
+    ),
+    "diary": (
+        "mariadb-dump", "database:mariadb:shared", "docker exec {mariadb} mariadb --user=mysql shared -e",
+        "CREATE TABLE ballast AS SELECT concat(md5(seq), md5(-seq)) AS t FROM seq_1_to_600000",
+    ),
+}  # fmt: skip
+# Has the run go on until the program dumps, and its reader stand still: `STOP`, or go on again: `CONT`.
+HOLD = """
+for _ in $(seq 2400); do pgrep -x {program} >/dev/null && break; sleep 0.05; done
+pkill -{signal} -f -- '--tag [d]{tag}' && pgrep -x {program}
+"""
+
+
+@pytest.mark.parametrize("name", DUMPS)
+def test_nobody_who_writes_waits_for_a_dump(saved: Hive, name: str) -> None:
+    """It is held half-way, with whatever it has locked."""
+    program, tag, client, ballast = DUMPS[name]
+    client = client.format(**{server: saved.container(server) for server in ("postgres", "mariadb")})
+    hold = HOLD.replace("{program}", program).replace("{tag}", tag[1:])
+    saved.on_server(f'{client} "{ballast}"')
+    saved.on_server("systemctl start --no-block apiary-backups.service")
+    saved.on_server(hold.replace("{signal}", "STOP"))
+    try:
+        for number in range(10):
+            answer = saved.get(f"http://{name}.example.net/", "-6", "--max-time", "3", "--data", f"held {number}")
+            assert answer[0] == 201, f"{answer} while {program} has not ended"
+        saved.on_server(f"pgrep -x {program}")  # all the while
+    finally:
+        saved.on_server(hold.replace("{signal}", "CONT"), check=False)
+    running = "systemctl show -p ActiveState --value apiary-backups.service"
+    until(lambda: saved.on_server(running).strip() in ("inactive", "failed"), 180, "the backup has ended")
+    assert saved.on_server("systemctl show -p Result --value apiary-backups.service").strip() == "success"
+    saved.on_server(f'{client} "DROP TABLE ballast"')
+    saved.operations("backup", check=False)  # so much less than before is suspicious, once
+    saved.operations("backup")
+
+
 def test_without_its_repository_a_rebuild_is_refused_before_anything_is_touched(saved: Hive) -> None:
     instance = saved.on_server("cat /etc/apiary/instance")
     containers = saved.on_server("docker ps -q --no-trunc")

@@ -9,6 +9,7 @@ import copy
 import datetime
 import json
 import re
+import shlex
 import subprocess
 import time
 from collections.abc import Iterator
@@ -43,6 +44,15 @@ SECRET = "whoever-knows-this-may-write"  # the way of an address
 # What answers inside the monitor's container, asked from there.
 ASK = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=10).read().decode())"
 MEBIBYTES = 120
+FACTS = """
+import re, runpy, sys
+sys.argv = ["apiary-monitor", "facts"]
+try:
+    runpy.run_path("/usr/local/sbin/apiary-monitor", run_name="__main__")
+except SystemExit as end:
+    assert not end.code
+print(re.search("Pss_Anon: *([0-9]+)", open("/proc/self/smaps_rollup").read())[1])
+"""
 ALL = {
     "AlertsNotDelivered",
     "BackupFailed",
@@ -245,6 +255,10 @@ def test_all_of_it_runs_within_its_limit_of_memory(watched: Hive) -> None:
         f"MiB of its own: {sum(own.values()):.1f} of {own}; with pages of files: {sum(mapped.values()):.1f} of {mapped}"
     )
     assert {"prometheus", "prometheus-aler", "prometheus-blac", "prometheus-node"} <= set(own)
+    # What asks Docker stays for a moment only: its size is told at its end.
+    own["apiary-facts"] = int(watched.on_server(f"python3 -c {shlex.quote(FACTS)}")) / 1024
+    print(f"MiB of apiary-facts: {own['apiary-facts']:.1f}")
+    assert own["apiary-facts"] > 1
     assert sum(own.values()) < MEBIBYTES
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from lab.paths import CHECKOUT
+from operations import kit, retire
+from operations.state import State
 from tests.lab.hive import Hive, until
 from tests.lab.test_backups import SITES, expect_kept, files, keep, rows, serves
 
@@ -119,13 +121,35 @@ def test_the_lines_of_the_recovery_kit_bring_everything_back_without_the_state(k
     page = kept.operations("recovery-kit").stdout
     assert "Not yet" not in page
     # The machine and its state are gone; the server lives, and what was written since the last backup is there alone.
-    backend = kept.environment["PULUMI_BACKEND_URL"]
-    shutil.rmtree(Path(backend.removeprefix("file://").partition("?")[0]))
+    shutil.rmtree(Path(kept.environment["PULUMI_BACKEND_URL"].removeprefix("file://").partition("?")[0]))
     again, said = recovered(kept, page, tmp_path)
     until(lambda: serves(again), 60, "the sites are served")
     expect_kept(again, "of the first life")
     assert re.search(r"volume:uploads: .* as of \d{4}-", said)
     assert "retire: server web1: instance" in said
+
+
+def lose_state(hive: Hive) -> None:
+    """Its state is gone, and another one begun, with what the recovery kit has besides: the keys of the servers
+    and the repository's password.
+    """
+    there = hive.program / ".apiary" / "lab"
+    shutil.copy(there / "id_ed25519", there / retire.KEY)
+    known = kit.host_keys(State.of(json.loads(hive.output_of("stack", "export"))))
+    (there / retire.KNOWN_HOSTS).write_text("\n".join(known) + "\n")
+    if "apiary:backups" in hive.settings:
+        hive.settings.setdefault("apiary:secrets", {})["backups_password"] = hive.passwords()["backups"]
+        hive.settings["apiary:backups"]["password"] = "_secrets^backups_password"
+    forget_state(hive)
+    hive.pulumi("stack", "init")
+    hive.operations("adopt", "--yes")
+
+
+def forget_state(hive: Hive) -> None:
+    """The folder that the state is in is empty."""
+    folder = Path(hive.environment["PULUMI_BACKEND_URL"].removeprefix("file://").partition("?")[0])
+    shutil.rmtree(folder)
+    folder.mkdir()
 
 
 def pushed(hive: Hive, origin: Path) -> None:

@@ -1,16 +1,12 @@
-"""What is typed to put something back, and the page that brings a hive back: which server is meant, which lines."""
+"""What is typed to put something back: which server is meant, and which moment; while an update runs nothing is."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
-import shlex
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,26 +14,11 @@ from typing import Any
 
 import pytest
 
-from operations import kit, processes, restores, retire
+from operations import processes, restores
 from operations.cli import OperationError, Pulumi
 from tests.unit import backups_server  # noqa: F401 - puts the package on the path
 
 from apiary_backups import chosen  # isort: skip
-
-FACTS = kit.Facts(
-    stack="prod",
-    project="apiary",
-    origin="git@example.org:me/hive.git",
-    branch="main",
-    backend="file:///srv/state?metadata=skip",
-    password="it's long",
-    repository="s3:https://s3.example.com/hive",
-    secrets=(("access_key", "ACCESS"), ("key", "-----BEGIN\nKEY\n-----END\n")),
-    passphrase="correct horse",
-    servers=("web1", "web2"),
-    key="-----BEGIN OPENSSH\nROOT\n-----END OPENSSH\n",
-    host_keys=("192.0.2.1 ssh-ed25519 AAAA1", "192.0.2.2 ssh-ed25519 AAAA2"),
-)
 
 
 @pytest.mark.parametrize(
@@ -95,70 +76,6 @@ def test_a_day_is_that_of_who_writes_it(los_angeles: None, at: str, told: str, b
 @pytest.mark.parametrize("at", ["2026-13-01", "yesterday", "2026-11-29 7", "2026-11-29 25:00"])
 def test_what_is_no_moment_is_left_to_the_server_to_refuse(los_angeles: None, at: str) -> None:
     assert restores.moment(at) == at
-
-
-def block(facts: kit.Facts) -> str:
-    [found] = re.findall(r"^```sh\n(.*?)^```$", kit.page(facts), re.MULTILINE | re.DOTALL)
-    return str(found)
-
-
-def test_the_lines_are_one_script_of_which_every_secret_comes_out_as_it_is() -> None:
-    script = block(FACTS)
-    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
-    words = shlex.split(script, comments=True)
-    assert "it's long" in words
-    assert "PULUMI_CONFIG_PASSPHRASE=correct horse" in words
-    assert "git@example.org:me/hive.git" in words
-    assert words[words.index("-p") + 1] == "/srv/state"
-
-
-def test_only_where_the_state_is_lost_the_password_is_given() -> None:
-    inside = block(FACTS).partition("then")[2].partition("\nfi\n")[0]
-    assert "pulumi stack init prod" in inside
-    assert "--secret 'apiary:secrets.backups_password'" in inside
-    assert "'apiary:backups.password' '_secrets^backups_password'" in inside
-
-
-def test_nothing_is_made_before_what_exists_is_adopted_and_what_lives_is_saved_and_let_go() -> None:
-    """They end at the first that fails, also where they are said again: an update would make an empty hive."""
-    assert block(FACTS).rstrip().splitlines()[-4:] == [
-        "make adopt STACK=prod YES=1 &&",
-        "make retire STACK=prod YES=1 &&",
-        "pulumi up --stack prod --yes &&",
-        "make backups STACK=prod",
-    ]
-
-
-def test_the_keys_of_the_servers_come_out_as_they_are_for_their_owner_alone(tmp_path: Path) -> None:
-    script = block(FACTS)
-    part = script[script.index("mkdir -p -m 700") : script.index("make adopt")]
-    subprocess.run(["bash", "-c", f"set -eu\n{part}"], cwd=tmp_path, check=True)
-    key = tmp_path / ".apiary" / "prod" / retire.KEY
-    assert key.read_text() == FACTS.key
-    assert key.stat().st_mode & 0o077 == 0
-    assert (key.parent / retire.KNOWN_HOSTS).read_text().splitlines() == list(FACTS.host_keys)
-    assert "ROOT" not in repr(FACTS)
-
-
-def test_it_takes_no_name_from_another_secret_of_the_stack_file() -> None:
-    """A rest-server's password is often called like that."""
-    assert kit.free_name(["backups_password", "backups_password_2"]) == "backups_password_3"
-    inside = block(replace(FACTS, secret=kit.free_name(["backups_password"])))
-    assert "'apiary:secrets.backups_password'" not in inside
-    assert "'apiary:backups.password' '_secrets^backups_password_2'" in inside
-
-
-def test_a_password_that_the_stack_file_names_is_not_given_twice() -> None:
-    assert "config set" not in block(replace(FACTS, has_password_setting=True))
-
-
-def test_the_page_has_all_that_opens_the_repository_and_says_what_is_wrong_with_it() -> None:
-    page = kit.page(replace(FACTS, doubts=("there are commits here that are not pushed",)))
-    for text in ("ACCESS", "-----BEGIN\nKEY\n-----END", "it's long", "correct horse", "s3:https://s3.example.com/hive"):
-        assert text in page
-    assert "**Not yet:** there are commits here that are not pushed" in page
-    assert "it's long" not in repr(FACTS)
-    assert "correct horse" not in repr(FACTS)
 
 
 @pytest.mark.parametrize(("host", "is_dead"), [(socket.gethostname(), False), ("laptop", False), ("laptop", True)])

@@ -114,6 +114,9 @@ def test_the_page_opens_the_object_storage_without_the_state(monkeypatch: pytest
     for text in (f"s3:https://ewr1.vultrobjects.com/apiary-o1, the object storage {LABEL}", "ACCESS", "SECRET", "ROOT"):
         assert text in page
     assert "who loses the account loses both" in page
+    assert "nothing of it is up yet" not in page
+    del exported[0]
+    assert "**Not yet:** nothing of it is up yet, so that the keys of its servers are missing" in kit.kit(stack)
 
 
 # --- servers
