@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from operations.coming.errors import mapping
+from operations.coming.images import named
 from operations.compose import databases, limits, ports, sites
 from operations.compose.scene import One, Scene
 
@@ -42,7 +43,7 @@ def addresses(made: Sequence[One]) -> None:
     for one in made:
         mine = next((domain for _, domain in _tried(one)), only)
         for name, value in one.environment.items():
-            if domain := _meant(name, value, known) or (mine if _names_this_machine(name, value) else ""):
+            if domain := _meant(name, value, known) or (mine if _names_this_machine(one, name, value) else ""):
                 where = "environment" if name in mapping(one.data.get("environment"), "{NAME: value}") else "env_file"
                 one.told.differs(
                     one.at(where, name), f"visitors come to https://{domain} here; if it is that address, write it so"
@@ -59,9 +60,10 @@ def _meant(name: str, value: str, known: Mapping[str, str]) -> str:
     return ""
 
 
-def _names_this_machine(name: str, value: str) -> bool:
+def _names_this_machine(one: One, name: str, value: str) -> bool:
     """Whether a variable says by which names visitors come, and this machine's is one."""
-    is_own = _NAMES_HOSTS.search(name) or sites.OWN_NAME.fullmatch(name)
+    called = {f"{word}_host".replace("-", "_") for word in (one.service, named(one.image).rpartition("/")[2])}
+    is_own = _NAMES_HOSTS.search(name) or sites.OWN_NAME.fullmatch(name) or name.lower() in called
     return bool(is_own) and not sites.ANOTHERS.search(name) and "localhost" in re.findall(r"[\w.:-]+", value)
 
 

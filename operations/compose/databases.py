@@ -172,7 +172,8 @@ def usable(server: Server, name: str, asker: str) -> str:
 def is_kind(server: Server, variable: str, value: str) -> bool:
     """Whether a variable chooses a kind of database (`KC_DB: postgres`), and does not name one of that name."""
     names = re.search(r"NAME$|DATABASE$|^(?:POSTGRES|PG|MYSQL|MARIADB)", variable, re.IGNORECASE)
-    return _KINDS.fullmatch(value) is not None and (value != server.database or not names)
+    is_there = value in ALWAYS_THERE and variable.upper().endswith("NAME")
+    return _KINDS.fullmatch(value) is not None and not (is_there or (names and value == server.database))
 
 
 def is_switch(value: str) -> bool:

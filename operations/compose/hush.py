@@ -24,6 +24,7 @@ _GIVEN = (
     r"(?im:((?<![\w-])(?:(?:db|database|pg|postgres|mysql|sql)[_-]?)?(?:password|passwd|pass|pwd)[\"']?\]?"
     r"[ \t]*(?:=>|[:=])[ \t]*[\"']?){}(?=[\"']?[ \t]*(?:[,;}}\]]|$)))"
 )
+_IN_URL = r"(://[^\s:/@]*:){}(?=@\$\{{\$APPLICATION\}})"
 _REFERENCE = r"(?<!\$)\$\{[^{}]*\}"
 
 
@@ -84,10 +85,15 @@ def _referred(one: One, text: str, at: Path, *, also_databases: bool = True) -> 
     # A role and its database keep their names, also where somebody's secret is the same word.
     names = {*one.client.uses.values(), *(name for more in one.client.more.values() for name in more)}
     for value, reference in sorted(known.items(), key=lambda item: -len(item[0])):
-        # A short one, or a word, stands in texts by chance, but not behind the word for a database's password.
+        # A short one, or a word, stands in texts by chance, but not behind the word for a database's password, nor in
+        # front of the database.
         is_told = hidden.is_told(value) and value not in names
-        around = _WORD if is_told else _GIVEN if isinstance(reference, SecretRef) else None
-        made = _put(text, around.format(re.escape(content([value]))), content([reference])) if around else text
+        around = [_WORD] if is_told else []
+        if isinstance(reference, SecretRef) and not is_told:
+            around = [_GIVEN, _IN_URL.replace("APPLICATION", re.escape(reference.application))]
+        made = text
+        for pattern in around:
+            made = _put(made, pattern.format(re.escape(content([value]))), content([reference]))
         if made == text:
             continue
         text = made

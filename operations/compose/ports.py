@@ -31,6 +31,8 @@ _BY_IMAGE = {
 }
 # Programs that lead others outwards: whoever asks them for a site wants somebody else's.
 _OUTWARDS = re.compile(r"squid|tinyproxy|privoxy|3proxy|dante|socks", re.IGNORECASE)
+# Programs to which nobody comes by HTTP at any number, and from outside hardly ever.
+_INWARDS = re.compile(r"(?:^|/)(?:cp-)?(?:kafka|zookeeper)(?:-native)?(?=[:@]|$)")
 _HTTPS = (443, 8443, 8448, 9443)
 _NUMBER = re.compile(r"[0-9]{1,5}")
 
@@ -153,6 +155,8 @@ def is_web(one: One, port: str) -> bool:
 
 def _is_inside(one: One, port: int) -> bool:
     """Whether other containers alone come to a port."""
+    if _INWARDS.search(one.image):
+        return True
     kind = _BY_IMAGE.get(port)
     return bool(kind.search(one.image)) if kind and one.image else port in _INSIDE
 

@@ -162,3 +162,15 @@ def test_a_databases_password_in_a_configuration_of_one_line_is_the_generated_on
     assert "words" not in made
     assert "${_db" in made
     assert "${$db}" in made
+
+
+@pytest.mark.parametrize(("host", "is_its"), [("db", True), ("mail.example.org", False)])
+def test_a_word_is_a_databases_password_in_a_url_of_that_database(host, is_its):
+    files = {
+        "compose.yaml": SHOP.replace("n0t-for-all", "letters"),
+        "tls.key": KEY,
+        "app.yml": f'{{"at": "postgres://shop:letters@{host}:5432/shop"}}',
+    }
+    made = entry(converted(files), "web")["files"]["/app.yml"]["content"]
+    assert ("shop:${_db:shop^password}@${$db}:5432" in made) == is_its
+    assert ("letters" in made) != is_its

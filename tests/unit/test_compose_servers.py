@@ -17,6 +17,13 @@ def test_a_kind_of_database_with_a_version_or_a_driver_is_no_name_of_one(kind):
     assert variables(done, "web")["DB"] == kind
 
 
+def test_who_names_the_database_that_every_server_has_gets_one_of_its_own():
+    done = converted(client(DB_HOST="db", DB_USER="shop", DB_PASSWORD="s3cret-pw", DATABASE_NAME="postgres"))
+    (use,) = entry(done, "web")["db"]
+    assert variables(done, "web")["DATABASE_NAME"] == use.partition(":")[2] == "web"
+    assert "is another name now" in verdicts(done)["services.web.environment.DATABASE_NAME"][1]
+
+
 def test_of_two_servers_with_one_password_each_has_the_variables_that_are_called_as_its_host():
     second = SERVER.replace("  db:", "  logs:").replace("POSTGRES_USER: shop", "POSTGRES_USER: logger").replace(
         "POSTGRES_DB: shop-data", "POSTGRES_DB: lines"

@@ -113,6 +113,9 @@ def test_a_site_at_whatever_name_wants_its_domain():
         ("home-assistant", ["8123:8123"], 8123),
         ("minio/minio", ["9000:9000"], 9000),
         ("grafana/loki", ["3101:3100", "7946", "9095"], 3100),
+        ("confluentinc/cp-kafka:7.4.0", ["9091:9091", "19092:19092"], None),
+        ("bitnami/zookeeper", ["32181:32181", "3888:3888"], None),
+        ("provectuslabs/kafka-ui", ["8080:8080"], 8080),
         # By the number that the machine has for it, and what only the machine comes to.
         ("requarks/wiki", ["443:3443", "80:3000"], 3000),
         ("openremote/proxy", ["80:80", "443:443", "127.0.0.1:8404:8404"], 80),
@@ -193,6 +196,7 @@ def test_who_has_a_port_of_its_own_keeps_its_domain():
         ("ALLOWED_HOSTS", "localhost,127.0.0.1,api", True),
         ("CMD_DOMAIN", "localhost", True),
         ("HOST", "localhost", True),
+        ("WEB_HOST", "localhost", True),
         ("APP_URL", "http://localhost", True),
         # What it listens at, another program's, and another machine.
         ("LISTEN", "0.0.0.0:8080", False),
