@@ -27,7 +27,7 @@ from settings.option_texts import parse_device, parse_limit
 MADE = "[ -d {path} ] || mkdir -p {path} || refuse {is_file}"
 OWNED = "[ -d {path} ] || {{ mkdir -p {path} && chown {user} {path}; }} || refuse {is_file}"
 PRESENT = "[ -e {path} ] || refuse {is_missing}"
-OWN = "case $(readlink -f -- {path})/ in {places}) refuse {is_server} ;; esac"
+OWN = "case $(readlink -f -- {path})/ in {open}{places}) refuse {is_server} ;; esac"
 SCRIPT = """\
 status=0
 refuse() { echo "$1" >&2; status=1; }
@@ -121,7 +121,10 @@ def script(
         is_server = f"{place} leads to what is the whole server; mount a folder of its own"
         lines.append(
             OWN.format(
-                path=shlex.quote(path), places=_places(read_only=mount.read_only), is_server=shlex.quote(is_server)
+                path=shlex.quote(path),
+                open=f"{host_places.METRICS}/*) ;; " if mount.read_only else "",
+                places=_places(read_only=mount.read_only),
+                is_server=shlex.quote(is_server),
             )
         )
     for path in devices:

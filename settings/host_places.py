@@ -13,6 +13,7 @@ NEVER = (
 )  # fmt: skip
 # What root runs or reads from here: to be read only.
 READ = ("/bin", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/sbin", "/usr", "/var/lib/dpkg", "/var/spool/cron")
+METRICS = "/var/lib/apiary/metrics"  # for a Prometheus of one's own, to be read
 # Devices that are nobody's disk, memory, console or clock.
 _DEVICES = re.compile(
     r"/dev/(?:net/tun|fuse|kvm|ppp|vhost-(?:net|vsock)|null|zero|full|u?random|dri(?:/(?:card|renderD)\d+)?|kfd|snd(?:/\w+)?"
@@ -34,6 +35,8 @@ def tidy(path: str) -> str:
 def is_server(path: str, *, read_only: bool) -> bool:
     """Whether who is given a tidy path has the server by it: what is in it, or what it is in."""
     inside = f"{path.rstrip('/')}/"
+    if read_only and inside.startswith(f"{METRICS}/"):
+        return False
     if any(f"{place}/".startswith(inside) or inside.startswith(f"{place}/") for place in NEVER):
         return True
     return not read_only and any(f"{place}/".startswith(inside) or inside.startswith(f"{place}/") for place in READ)

@@ -39,6 +39,11 @@ def hive(worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
 
 
 DATABASES = {"PostgreSQL": ("pg", "/var/lib/postgresql"), "MariaDB": ("my", "/var/lib/mysql")}
+# As an application comes, for each request, and as a superuser where it has made none of its own.
+COMES = {
+    "pg": "psql -q -U postgres -d shop -c \"INSERT INTO orders VALUES (4, 'late')\"",
+    "my": "mariadb --host=127.0.0.1 --user=app --password=x shop --execute \"INSERT INTO orders VALUES (4, 'late')\"",
+}
 ASK = {
     "pg": "psql -q -A -t -U postgres -d {} -c",
     "my": "mariadb --user=mysql --skip-column-names --database={} --execute",
@@ -113,6 +118,8 @@ def test_databases_of_an_old_host_come_by_dump_warm_and_then_for_good(hive: Hive
             ASK[kind].format("shop"),
             "INSERT INTO orders VALUES (1, 'gr\u00fcn'), (2, NULL)",
         )
+    account = "CREATE USER app@'%' IDENTIFIED BY 'x'; GRANT ALL ON shop.* TO app@'%'"
+    asked(hive, "web2", "w1-app-my", ASK["my"].format("mysql"), account)
     with hive.changed() as settings:
         applications = settings["apiary:applications"]
         for image, (kind, path) in DATABASES.items():
@@ -131,11 +138,18 @@ def test_databases_of_an_old_host_come_by_dump_warm_and_then_for_good(hive: Hive
             asked(hive, "web2", f"w1-app-{kind}", ASK[kind].format("shop"), "INSERT INTO orders VALUES (3, 'last')")
         done = hive.operations(*words, "--final")
         assert done.stderr.count("1 tables, 3 rows, checksums equal on both sides") == 2, done.stderr
+        for kind, comes in COMES.items():
+            late = f"docker exec w1-app-{kind} {comes} 2>&1 || true"
+            assert "not currently accepting" in (said := hive.on_server(late, server="web2")) or "locked" in said, said
         for kind in ("pg", "my"):
             here = hive.container(kind)
             assert (
                 asked(hive, "web1", here, ASK[kind].format("shop"), "SELECT word FROM seen WHERE id = 1") == "gr\u00fcn"
             )
         assert hive.operations(*words, "--final").stderr.count("is newer, and is left alone") == 2
+        hive.operations(*words, "--back")
+        for kind, comes in COMES.items():
+            hive.on_server(f"docker exec w1-app-{kind} {comes}", server="web2")
+        assert hive.operations(*words, "--final").stderr.count("1 tables, 4 rows, checksums equal on both sides") == 2
         hive.expect_no_changes()
     hive.up()

@@ -762,11 +762,17 @@ def test_what_is_mounted_of_the_server_is_looked_at_before_the_container(
 def test_a_link_to_what_is_the_server_itself_is_refused_where_it_is(
     stack_file: dict[str, Any], program: Any, tmp_path: Path
 ) -> None:
-    for name, target in {"run": "/run/apiary", "all": "/", "etc": "/etc/passwd", "other": "/srv"}.items():
+    for name, target in {
+        "run": "/run/apiary",
+        "all": "/",
+        "etc": "/etc/passwd",
+        "other": "/srv",
+        "figures": "/var/lib/apiary/metrics",
+    }.items():
         (tmp_path / name).symlink_to(target)
     stack_file["applications"]["site"]["volumes"] = [
         f"{tmp_path}/run:/run:ro", f"{tmp_path}/all:/all", f"{tmp_path}/etc:/a", f"{tmp_path}/etc:/b:ro",
-        f"{tmp_path}/other:/o",
+        f"{tmp_path}/other:/o", f"{tmp_path}/figures:/f:ro",
     ]  # fmt: skip
     look = program(stack_file).one(COMMAND, "site-host-paths")
     looked = subprocess.run(["bash", "-c", look.inputs["create"]], capture_output=True, text=True, check=False)

@@ -125,6 +125,8 @@ def test_ports_and_volumes_are_parsed(stack):
     )
     assert stack.jobs["hasetup"].mounts == (VolumeMount("haproxycfg", None, "/etc/haproxy", False),)
     assert parse_volume("/srv//media/:/m/:ro") == VolumeMount(None, "/srv/media", "/m", True)
+    for read in ("/var/lib/apiary/metrics", "/etc/ssl/certs", "/lib/modules/", "/etc/localtime"):
+        assert parse_volume(f"{read}:/m:ro").host_path == read.rstrip("/")
     # A slash at the end of the server's path says that it is a folder, to be made where it is not there.
     assert [parse_volume(f"{path}:/m").is_made for path in ("/srv/media/", "/srv/app.conf")] == [True, False]
 

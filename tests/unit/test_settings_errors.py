@@ -589,6 +589,7 @@ CASES = [
             "/var//run/./docker.sock",
             "/var/lib/docker/",
             "/var/lib",
+            "/var/lib/apiary/metrics",
             "/root/.ssh",
             "/etc",
             "/etc/cron.d/",
