@@ -27,8 +27,8 @@ printf %s "$FIRST"
 """
 REFUSED = (
     "it is the first manager of the swarm, by way of which all is made that this has, and the stack file has another "
-    "one first; nothing was touched. Write swarm: manager there again, and that server before the other managers. A dead "
-    "one comes back by make revive. To have another one first, take the swarm out and begin it again: "
+    "one first; nothing was touched. Write swarm: manager there again, and that server before the other managers. A "
+    "dead one comes back by make revive. To have another one first, take the swarm out and begin it again: "
     "docs/scale.md#how-many-managers"
 )
 
