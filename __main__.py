@@ -92,7 +92,7 @@ servers = {
         ServerArgs.of(stack, name),
         access,
         vpcs[wanted.region] if wanted.private_ip else None,
-        [first_manager] if first_manager else [],
+        after=[first_manager] if first_manager else [],
     )
     for name, wanted in stack.servers.items()
 }

@@ -1,10 +1,10 @@
 """That the swarm's first manager stays what it is: the one by way of which all that the swarm has is made.
 
 Makes one local command, which goes before every instance and remembers who that is, and one for each application with
-replicas, which asks it whether it is there before a release of that: of one that is not Docker's plugin says how it could
-not be reached, and not what to do. To the engine whatever is made by way
-of another server is another thing, which takes the name of the one that is there before that is gone: an update that has
-another first manager would fail half-way, or begin a second swarm. It is refused before a server is touched.
+replicas, which asks it whether it is there before a release of that: of one that is not, Docker's plugin says how it
+could not be reached, and not what to do. To the engine whatever is made by way of another server is another thing,
+which takes the name of the one that is there before that is gone: an update that has another first manager would fail
+half-way, or begin a second swarm. It is refused before a server is touched.
 Leaves alone: whether a manager that goes leaves a majority (majority.py, swarm.py).
 """
 
@@ -25,12 +25,12 @@ KEPT = """\
 [ "$PULUMI_COMMAND_STDOUT" = "$FIRST" ] || {{ echo "$PULUMI_COMMAND_STDOUT:" {refused} >&2; exit 1; }}
 printf %s "$FIRST"
 """
-REFUSED = """\
-it is the first manager of the swarm, by way of which all is made that this has, and the stack file has another one first; \
-nothing was touched. Write swarm: manager there again, and that server before the other managers; they may be others. A \
-dead one comes back by make revive. To have another one first, take the swarm out and begin it again: \
-docs/scale.md#how-many-managers
-"""
+REFUSED = (
+    "it is the first manager of the swarm, by way of which all is made that this has, and the stack file has another "
+    "one first; nothing was touched. Write swarm: manager there again, and that server before the other managers. A "
+    "dead one comes back by make revive. To have another one first, take the swarm out and begin it again: "
+    "docs/scale.md#how-many-managers"
+)
 
 
 def kept(stack: settings.Stack) -> local.Command | None:
@@ -41,7 +41,7 @@ def kept(stack: settings.Stack) -> local.Command | None:
     return local.Command(
         "swarm-first",
         create='printf %s "$FIRST"',
-        update=KEPT.format(refused=shlex.quote(REFUSED.strip())),
+        update=KEPT.format(refused=shlex.quote(REFUSED)),
         environment={"FIRST": managers[0]},
         logging=local.Logging.STDERR,
     )
@@ -54,8 +54,8 @@ ssh -T -o ConnectTimeout=15 -o ConnectionAttempts=2 -o ControlPath=none {options
 }}
 """
 AWAY = (
-    "{name} can't be reached, by way of which all with replicas is released; what runs goes on, and is not changed. First: "
-    "make revive SERVER={name}"
+    "{name} can't be reached, by way of which all with replicas is released; what runs goes on, and is not changed. "
+    "First: make revive SERVER={name}"
 )
 
 

@@ -84,6 +84,7 @@ class Server(pulumi.ComponentResource):
         args: ServerArgs,
         access: Access,
         vpc: Vpc | None = None,
+        *,
         after: Sequence[pulumi.Resource] = (),
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:

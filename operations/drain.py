@@ -91,8 +91,8 @@ def _asked(others: list[Server], *command: str) -> str:
 
 
 def _must_be_whole(others: list[Server], name: str) -> None:
-    """Raise OperationError unless every server of the swarm is there: the update tells each of them, and would fail with
-    the records of `name` as they are; and with one manager away, nobody might decide any more when it goes.
+    """Raise OperationError unless every server of the swarm is there: the update tells each of them, and would fail
+    with the records of `name` as they are; and with one manager away, nobody might decide any more when it goes.
     """
     lines = _asked(others, "docker", "node", "ls", "--format", "{{json .}}").splitlines()
     nodes: list[dict[str, str]] = [json.loads(line) for line in lines]
@@ -103,8 +103,8 @@ def _must_be_whole(others: list[Server], name: str) -> None:
     if name in away:
         raise OperationError(f"{name} does not answer, so nothing runs there that could move; {remedy}")
     raise OperationError(
-        f"of the swarm's servers {', '.join(away)} can't be reached, and the update that empties {name} has to tell every "
-        f"one of them; {remedy}"
+        f"of the swarm's servers {', '.join(away)} can't be reached, and the update that empties {name} has to tell "
+        f"every one of them; {remedy}"
     )
 
 

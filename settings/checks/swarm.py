@@ -122,8 +122,8 @@ def _replicated(draft: Draft, one: Placed, app: Application) -> None:
         draft.report(f"there is no swarm to spread it over; {remedy}", *at, "replicas")
     for word, why in refused(app):
         draft.report(why, *at, word)
-    for message, *path in _unkept(app, len(swarm)):
-        draft.report(message, *at, *path)
+    for message, *where in _unkept(app, len(swarm)):
+        draft.report(message, *at, *where)
     if alone := _alone(app):
         draft.report(f"{alone}; leave replicas out, so that it runs on one server", *at, "replicas")
     _files(draft, one)

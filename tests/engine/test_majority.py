@@ -99,7 +99,7 @@ def test_an_update_that_nobody_has_previewed_is_refused_before_anything_is_touch
             left = json.loads(settled.run("stack", "export").stdout)["deployment"]["resources"]
         assert status != 0
         assert f"{' '.join(rebuilt)}: this update makes them anew at once" in output, output
-        assert [one["id"] for one in left if one["type"] == INSTANCE] == [one["id"] for one in instances]
+        assert {one["id"] for one in left if one["type"] == INSTANCE} == {one["id"] for one in instances}
         assert settled.workplace.asked() == [], "Vultr, or a server, about something else"
 
 

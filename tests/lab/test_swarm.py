@@ -381,8 +381,8 @@ def leader(three: Hive) -> str:
 def seconds_without(three: Hive, server: str) -> int:
     """How long it may take until the replicas of a server that dies run elsewhere.
 
-    Managers elect another leader after 10 to 20 s, and a new leader misses who was silent then after 30 s: Docker's own,
-    which no setting changes (playbooks/roles/swarm/files/apiary_leader.py).
+    Managers elect another leader after 10 to 20 s, and a new leader misses who was silent then after 30 s: Docker's
+    own, which no setting changes (playbooks/roles/swarm/files/apiary_leader.py).
     """
     return 60 if leader(three) == server else 30
 

@@ -14,7 +14,7 @@ from components.first_manager import AWAY, KEPT, REACHED, REFUSED
 
 def run(before: str, first: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["/bin/sh", "-c", KEPT.format(refused=shlex.quote(REFUSED.strip()))],
+        ["/bin/sh", "-c", KEPT.format(refused=shlex.quote(REFUSED))],
         env={**os.environ, "PULUMI_COMMAND_STDOUT": before, "FIRST": first},
         capture_output=True,
         text=True,
