@@ -17,8 +17,11 @@ from operations.cli import OperationError, Pulumi, say
 from operations.hosts import Ended, Host, ensure_key
 from operations.state import Server, State
 from operations.status import words
+from settings import saved
+from settings.backup_texts import ON_SERVER
 
-COMPONENT = "apiary:backups:Backups"
+COMPONENT, COMMAND = "apiary:backups:Backups", "command:remote:Command"
+MADE = "made the repository at"  # playbooks/roles/backups: repository.py
 PASSWORD = "backups-password"  # noqa: S105 - its name
 # As its timer would: below what visitors ask for, and what it has stopped runs again whatever becomes of it.
 NOW = [
@@ -58,7 +61,7 @@ def _tell_again(pulumi: Pulumi, server: Server) -> None:
     try:
         Host(server).run("test", "-s", CONFIG)
     except Ended:
-        commands = State.of(pulumi.export(secrets=True)).of_type("command:remote:Command")
+        commands = State.of(pulumi.export(secrets=True)).of_type(COMMAND)
         told = [one.inputs for one in commands if one.name == f"{server.name}-backups" and not one.doomed]
         if not told:
             raise OperationError(f"{server.name} was never told what to save; run pulumi up") from None
@@ -66,6 +69,45 @@ def _tell_again(pulumi: Pulumi, server: Server) -> None:
         content = str(json.loads(told[0]["stdin"]["plaintext"]))
         said = Host(server).run("sh", "-c", str(told[0]["update"]), timeout=TELL_SECONDS, stdin=content)
         say("\n".join(f"  {line}" for line in said.splitlines()))
+
+
+def must_be_filled(pulumi: Pulumi, names: Sequence[str]) -> list[str]:
+    """Of servers that are to come back on empty disks those that are filled from what they have saved. Raises
+    OperationError where the stack file names another place now: there it would begin empty, and all would be well.
+    """
+    now = json.loads(pulumi.setting(f"{pulumi.project}:backups") or "{}").get("repository")
+    written = f"{ON_SERVER}{now.get('server')}" if isinstance(now, dict) else now
+    wanted = json.loads(pulumi.setting(f"{pulumi.project}:servers") or "{}")
+    found = []
+    for name in names:
+        told = _told(pulumi, name)
+        if told is None or (wanted.get(name) or {}).get("restore") is False:
+            continue
+        there = told.get("place") or told["repository"]
+        # A state of before knows an address alone, which is not what is written of these.
+        is_known = "place" in told or not str(written).startswith((ON_SERVER, "vultr"))
+        if written is None or (is_known and there != saved.place(written, name)):
+            said = "has no apiary:backups any more" if written is None else f"says {written}"
+            first = f"{name} has saved to {there}, and the stack file {said}, where it would come back empty"
+            raise OperationError(
+                f"{first}; nothing was changed. Write that place again, and change it in an update of its own "
+                f"afterwards, or set servers.{name}.restore to false for an empty start"
+            )
+        found.append(name)
+    return found
+
+
+def began_anew(state: State, name: str) -> bool:
+    """Whether a server has found no repository when it was told of it, and has made it."""
+    made = [one.outputs for one in state.of_type(COMMAND) if one.name == f"{name}-backups" and not one.doomed]
+    return any(MADE in str(one.get("stdout", "")) for one in made)
+
+
+def _told(pulumi: Pulumi, name: str) -> dict[str, Any] | None:
+    """What a server was told when it was told last, with its secrets."""
+    commands = State.of(pulumi.export(secrets=True)).of_type(COMMAND)
+    found = [one.inputs["stdin"]["plaintext"] for one in commands if one.name == f"{name}-backups" and not one.doomed]
+    return dict(json.loads(json.loads(found[0]))) if found else None
 
 
 def show(pulumi: Pulumi, wanted: str | None, *, as_json: bool = False, is_whole: bool = False) -> int:

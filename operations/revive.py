@@ -33,6 +33,7 @@ def revive(pulumi: Pulumi, *names: str, yes: bool, force: bool) -> None:
         recovery.repair(pulumi)
         state = State.of(pulumi.export())
         servers = [_server(state, name) for name in dict.fromkeys(names)]
+        had_backups = backups.must_be_filled(pulumi, [server.name for server in servers])
         has_swarm_left = _may_be_dropped(pulumi, state, servers, yes=yes, force=force)
         if shut := list(closed.remembered(pulumi).values()):
             ensure_key(pulumi, state)
@@ -66,6 +67,12 @@ def revive(pulumi: Pulumi, *names: str, yes: bool, force: bool) -> None:
             if said := filled(state, server.name):
                 say("\n  ".join([f"revive {server.name}: its data", *said]))
             say(f"revive {server.name}: done; it is back as {_server(state, server.name).host}")
+        if empty := [name for name in had_backups if backups.began_anew(state, name)]:
+            raise OperationError(
+                f"{', '.join(empty)} began empty: there was no repository any more where it has saved to, and another "
+                "one was made there. Where that one can be had again, bring it back, and put it in its place: "
+                f"{', '.join(f'make restore WHAT={name}' for name in empty)}"
+            )
 
 
 def filled(state: State, name: str) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 
 from operations import pruning
 from tests.unit.backups_hive import backup
-from tests.unit.backups_server import Server
+from tests.unit.backups_server import Server, use_true_restic
 from tests.unit.test_operations_backups import FakePulumi
 
 from apiary_backups import keeping  # isort: skip
@@ -138,6 +138,22 @@ def test_what_a_run_of_the_past_has_saved_is_there_after_it(hive: Server, monkey
     found = hive.restic.snapshots(Item.volume("uploads"))
     assert len("by the wrong clock") in [one.bytes for one in found]
     assert len(found) == 2
+
+
+def test_who_may_only_add_removes_and_changes_nothing_but_locks(hive: Server, restic: Path) -> None:
+    """As docs/backups.md says of what its key needs."""
+    use_true_restic(hive, restic)
+    hive.told |= {"append_only": True, "keep": {"daily": 1}}
+    hive.told["volumes"]["letters"] = {"stop": ["shop"]}
+    place = hive.place / "repository"
+    before: dict[Path, bytes] = {}
+    for text in ("one", "two"):
+        (hive.place / "volumes/uploads/_data/a").write_text(text)
+        assert backup(hive) == 0
+        files = {one: one.read_bytes() for one in place.rglob("*") if one.is_file() and one.parent.name != "locks"}
+        assert before.items() <= files.items()
+        before = files
+    assert [one["tags"] for one in hive.restic._all()].count(["draft:volume:letters"]) == 2
 
 
 # --- on the operator's machine

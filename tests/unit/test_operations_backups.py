@@ -200,3 +200,44 @@ def test_where_they_may_not_the_operator_prunes_with_credentials_of_his_own(
         assert line.startswith("rest:https://h:8443/lab/web1 operator of the operator correct horse --cacert")
     assert lines[1].endswith("forget --prune --retry-lock 5m s3 s4")
     assert FakeHost.streamed == [], "a server was handed what it must not have"
+
+
+# --- what comes back on an empty disk
+
+
+def told_of(name: str, stdout: str = "", **told: Any) -> dict[str, Any]:
+    return {
+        "urn": f"{STACK}apiary:backups:Backups$command:remote:Command::{name}-backups",
+        "type": "command:remote:Command",
+        "id": "c",
+        "inputs": {"stdin": {"plaintext": json.dumps(json.dumps(told))}},
+        "outputs": {"stdout": stdout},
+    }
+
+
+@pytest.mark.parametrize(
+    ("told", "repository", "is_same"),
+    [
+        ({"place": "s3:https://h/b/web1", "repository": "s3:https://h/b/web1"}, "s3:https://h/b", True),
+        ({"place": "s3:https://h/b/web1", "repository": "s3:https://h/b/web1"}, "s3:https://h/b/", True),
+        ({"place": "s3:https://h/b/web1", "repository": "s3:https://h/b/web1"}, "s3:https://h/bb", False),
+        ({"place": "s3:https://h/b/web1", "repository": "s3:https://h/b/web1"}, None, False),
+        ({"repository": "s3:https://h/b/web1"}, "s3:https://h/bb", False),
+        ({"place": "server:store1/web1", "repository": "sftp:a@192.0.2.1:/x"}, {"server": "store1"}, True),
+        ({"place": "server:store1/web1", "repository": "sftp:a@192.0.2.1:/x"}, {"server": "web2"}, False),
+        ({"place": "vultr/web1", "repository": "s3:https://h/apiary-7/web1"}, "vultr", True),
+        ({"repository": "s3:https://h/apiary-7/web1"}, "vultr", True),
+    ],
+)
+def test_a_server_comes_back_from_where_it_has_saved_to(
+    tmp_path: Path, told: dict[str, Any], repository: Any, *, is_same: bool
+) -> None:
+    found = pulumi(tmp_path, **({"backups": {"repository": repository}} if repository else {}))
+    found.resources.append(told_of("web1", **told))
+    if is_same:
+        assert backups.must_be_filled(found, ["web1", "web2"]) == ["web1"]
+        return
+    with pytest.raises(OperationError, match=r"web1 has saved to .* would come back empty.*servers\.web1\.restore"):
+        backups.must_be_filled(found, ["web1"])
+    found.settings["servers"] = {"web1": {"restore": False}}
+    assert backups.must_be_filled(found, ["web1"]) == []

@@ -301,3 +301,43 @@ def test_the_commit_or_digest_that_ran_stays_in_the_state_when_its_server_is_dro
     assert not [key for key in ("dependencies", "deletedWith") if look_up.get(key)]
     assert look_up["propertyDependencies"] == {"connection": []}
     assert len(kept) == 3
+
+
+class Emptied(Stack):
+    """One with backups, whose repository is gone: its new server makes another one."""
+
+    def export(self, *, secrets: bool = False) -> dict[str, Any]:
+        exported = super().export(secrets=secrets)
+        told = json.dumps(json.dumps({"repository": "s3:https://h/b/web1"}))
+        exported["deployment"]["resources"].append(
+            {
+                "urn": "urn:pulumi:prod::apiary::apiary:backups:Backups$command:remote:Command::web1-backups",
+                "type": "command:remote:Command",
+                "id": "c",
+                "inputs": {"stdin": {"plaintext": told}},
+                "outputs": {
+                    "stdout": "made the repository at s3:https://h/b/web1: nothing was in it" if self.done else ""
+                },
+            }
+        )
+        return exported
+
+    def setting(self, key: str) -> str | None:
+        return json.dumps({"repository": "s3:https://h/b"}) if key.endswith(":backups") else None
+
+
+def test_who_comes_back_empty_is_not_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(revive, "ensure_key", lambda *_: None)
+    stack = Emptied("prod")
+    with pytest.raises(OperationError, match=r"web1 began empty: there was no repository.*make restore WHAT=web1"):
+        revive.revive(stack, "web1", yes=True, force=True)
+    assert "up" in stack.done
+
+
+def test_who_would_be_filled_from_another_place_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(revive, "ensure_key", lambda *_: None)
+    monkeypatch.setattr(Emptied, "setting", lambda *_: json.dumps({"repository": "s3:https://h/mistyped"}))
+    stack = Emptied("prod")
+    with pytest.raises(OperationError, match="has saved to s3:https://h/b/web1, and the stack file says"):
+        revive.revive(stack, "web1", yes=True, force=True)
+    assert stack.done == []
