@@ -65,7 +65,8 @@ def adopt(pulumi: Pulumi, wish: Wish) -> None:
             say("adopt: the account has nothing that this stack would create; nothing was changed")
             return
         recorded = [resource.urn for resource in State.of(state).resources if not resource.custom]
-        _import(pulumi, adoption.import_file(found.imports, recorded, adoption.plugin(plan, state)), found, wish)
+        plugin, within = adoption.plugin(plan, state), adoption.within(plan)
+        _import(pulumi, adoption.import_file(found.imports, recorded, plugin, within), found, wish)
         _clear(account, found, wish)
         left = {step["urn"] for step in pulumi.preview().get("steps") or () if step["op"] == "create"}
         missed = sorted(entry.plan.name for entry in found.imports if entry.plan.urn in left)

@@ -217,20 +217,36 @@ def plugin(plan: Mapping[str, Any], exported: Mapping[str, Any]) -> dict[str, st
     return {key: str(value) for key, value in known.items() if value}
 
 
-def import_file(imports: Sequence[Import], recorded: Iterable[str], plugin: Mapping[str, str]) -> dict[str, Any]:
-    """What `pulumi import --file` reads. `recorded`: URNs of components that the state has.
+def within(plan: Mapping[str, Any]) -> dict[str, str]:
+    """Of each component of a plan that is in another one, by URN: which."""
+    states = [step.get("newState") or {} for step in plan.get("steps") or ()]
+    told = {str(state["urn"]): str(state.get("parent") or "") for state in states if not state.get("custom")}
+    return {urn: parent for urn, parent in told.items() if told.get(parent)}  # the stack is nobody's
+
+
+def import_file(
+    imports: Sequence[Import], recorded: Iterable[str], plugin: Mapping[str, str], within: Mapping[str, str]
+) -> dict[str, Any]:
+    """What `pulumi import --file` reads. `recorded`: URNs of components that the state has; `within`: as that says.
 
     Each name is an index, because a component and what is in it may be called alike.
     """
-    held = set(recorded)
-    parents = dict.fromkeys(entry.plan.parent for entry in imports if entry.plan.parent)
+    held, parents = set(recorded), dict[str, None]()
+    for entry in imports:
+        chain = [entry.plan.parent] if entry.plan.parent else []
+        while chain and chain[-1] not in held and chain[-1] in within:
+            chain.append(within[chain[-1]])
+        parents |= dict.fromkeys(reversed(chain))
     new = {urn: f"component-{number}" for number, urn in enumerate(parents) if urn not in held}
     old = {urn: f"recorded-{number}" for number, urn in enumerate(parents) if urn in held}
     names = {**new, **old}
     entries: list[dict[str, Any]] = []
     for urn, name in new.items():
         kind = urn.split("::")[2].rsplit("$", 1)[-1]
-        entries.append({"type": kind, "name": name, "logicalName": urn.rsplit("::", 1)[-1], "component": True})
+        entries.append(
+            {"type": kind, "name": name, "logicalName": urn.rsplit("::", 1)[-1], "component": True}
+            | ({"parent": names[within[urn]]} if urn in within else {})
+        )
     for number, entry in enumerate(imports):
         entries.append(
             {"type": entry.plan.type, "name": f"resource-{number}", "logicalName": entry.plan.name, "id": entry.id}
