@@ -107,7 +107,7 @@ def test_by_the_steps_back_it_is_one_server_again(grown: Hive) -> None:
             del servers[f"web{number}"], applications[f"haproxy{number}"]
             del grown.settings["apiary:jobs"][f"hasetup{number}"]
         grown.up()
-        applications["store"] = {**applications.pop("shop"), "server": "web1"}
+        applications["store"] = {**applications.pop("shop"), "server": "web1", "db": ["postgres:shop"]}
         del applications["store"]["replicas"]
         grown.up()
     expect_no_failures(result)
