@@ -149,8 +149,9 @@ def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ..
     inside = path.startswith(folder.rstrip("/") + "/") or path == folder
     # What is copied beside the stack file from here is no place of the server's.
     is_copied = kind == "file" and (inside or not path.startswith("/etc/"))
-    if not (inside or is_copied) and is_server(path, read_only=bool(mode)):
-        raise Wrong(f"{path} is the server itself; give the container the one folder it needs")
+    mode = ":ro" if _is_own(path) else mode  # which nobody writes to
+    if not (inside or is_copied):
+        _no_server(path, mode)
     if kind == "folder":
         mounted.name(one, path, at)
     # A file that is only read is configuration, wherever it lies.
@@ -166,7 +167,7 @@ def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ..
         one.entry.put("volumes", [f"{path}{'' if is_file else '/'}:{target}{mode}"], at)
         one.told.becomes(at, f"the same {'file, which has to be there' if is_file else 'folder, which is made'}")
         # What every server has of its own stays; what a database server has comes by a dump.
-        if not any(f"{path}/".startswith(f"{own}/") for own in _OWN) and one.database is None:
+        if not _is_own(path) and one.database is None:
             one.told.do(f"copy {path} to the same place on the server, before pulumi up")
             is_said = is_named or target.startswith(("/etc/", "/config"))
             if mode and kind is None and is_said and len(one.scene.names) > 1:
@@ -188,6 +189,22 @@ def _bind(one: One, source: str, target: str, mode: str, at: tuple[str | int, ..
         one.entry.put("volumes", [f"{name}:{target}{mode}"], at)
         one.told.becomes(at, f"the volume {name}, which is saved by backups")
         one.scene.copies[name] = spelt(path, folder)
+
+
+def _is_own(path: str) -> bool:
+    return any(f"{path}/".startswith(f"{own}/") for own in (*_OWN, "/etc/timezone"))
+
+
+def _no_server(path: str, mode: str) -> None:
+    """Raises Wrong for a place that no container is given."""
+    if not is_server(path, read_only=bool(mode)):
+        return
+    elsewhere = f"put it elsewhere, such as /srv/{path.partition('/root/')[2] or path.rpartition('/')[2]}"
+    if path.startswith("/root/"):
+        raise Wrong(f"no container is given what is root's; {elsewhere}")
+    if not is_server(path, read_only=True):
+        raise Wrong(f"{path} is the server's, which no container changes; {elsewhere}, or mount it to be read only")
+    raise Wrong(f"{path} is the server itself; give the container the one folder it needs")
 
 
 def _no_socket(one: One, path: str, at: tuple[str | int, ...]) -> None:

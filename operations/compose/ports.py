@@ -33,7 +33,7 @@ _BY_IMAGE = {
 _OUTWARDS = re.compile(r"squid|tinyproxy|privoxy|3proxy|dante|socks", re.IGNORECASE)
 # Programs to which nobody comes by HTTP at any number, and from outside hardly ever.
 _INWARDS = re.compile(r"(?:^|/)(?:cp-)?(?:kafka|zookeeper)(?:-native)?(?=[:@]|$)")
-_HTTPS = (443, 8443, 8448, 9443)
+_HTTPS = re.compile(r"\d*443|8448|8834|8920")  # by custom
 _NUMBER = re.compile(r"[0-9]{1,5}")
 
 
@@ -79,7 +79,7 @@ def convert(one: One, value: object) -> None:
 
 
 def _is_https(port: dict[str, object]) -> bool:
-    return int(str(port["target"])) in _HTTPS or str(port.get("published")) == "443"
+    return _HTTPS.fullmatch(str(port["target"])) is not None or str(port.get("published")) == "443"
 
 
 def _further(one: One, index: int, port: dict[str, object], *, has_site: bool) -> None:
@@ -95,7 +95,7 @@ def _further(one: One, index: int, port: dict[str, object], *, has_site: bool) -
     if _is_local(port.get("host_ip")) or not port.get("published"):
         _port(one, index, port)
         return
-    how = "the proxy speaks http with containers" if target in _HTTPS else "one application is one site"
+    how = "the proxy speaks http with containers" if _HTTPS.fullmatch(str(target)) else "one application is one site"
     one.told.cannot(
         at,
         f"{how}, and {target} is a further port of it; name the one that is the site by VIRTUAL_PORT in environment; "

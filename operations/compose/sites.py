@@ -29,6 +29,7 @@ ANOTHERS = re.compile(
     re.IGNORECASE,
 )
 _DOMAIN = re.compile(r"(?:https?://)?([a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,})/?", re.IGNORECASE)
+_BELOW = r"https?://((?!www\.)[\w.-]+\.{})(?![\w.-])"
 _NUMBER = re.compile(r"[0-9]{1,5}")
 _PLACEHOLDER = "example.com"
 
@@ -115,6 +116,12 @@ def site(one: One, port: int, at: Path) -> None:
         _words(one)
     if source == _PROXY:
         _redirects(one)
+    urls = " ".join(one.environment.values()) if source in one.environment else ""
+    if below := sorted(set(re.findall(_BELOW.format(re.escape(domains[0])), urls))):
+        one.told.do(
+            f"see whether visitors of {one.entry.name} come to {domains[0]}, as {source} says, or to "
+            f"{', '.join(below)}: then convert again with --domain {one.service}={below[0]}"
+        )
     if not source:
         one.entry.comments["env"] = "its own domain, here and in dns.web"
         one.told.do(

@@ -187,6 +187,17 @@ def test_who_has_a_port_of_its_own_keeps_its_domain():
 
 
 @pytest.mark.parametrize(
+    ("url", "is_told"),
+    [("https://links.shop.org/in", True), ("https://shop.org", False), ("https://www.shop.org", False)],
+)
+def test_a_host_below_its_domain_that_a_service_names_besides_may_be_its_own(url, is_told):
+    said = f"{{DOMAIN: shop.org, NEXT_URL: '{url}', BACKUP: notshop.org}}"
+    done = converted(f"services: {{web: {{image: x, ports: ['8080:80'], environment: {said}}}}}")
+    assert entry(done, "web")["env"]["domains"] == ["shop.org"]
+    assert ("links.shop.org" in todo(done)) is is_told
+
+
+@pytest.mark.parametrize(
     ("name", "value", "is_told"),
     [
         ("SITE_DOMAIN", "localhost:8080", True),
