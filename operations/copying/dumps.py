@@ -27,6 +27,7 @@ class Pair:
     one: Wanted
     door: Door
     here: Server
+    is_done: bool = False  # came for good before
 
 
 def plan(
@@ -37,6 +38,9 @@ def plan(
     problems = [line for one, _, here in found for line in _in_the_way(new, one, here, over, old.server)]
     pairs = []
     for one, there, here in found:
+        if _is_done(new, one, old.server, over):
+            pairs.append(Pair(one, Door(there, one.container, one.database), here, is_done=True))
+            continue
         try:
             is_closed = bool(there.ask(there.engine.source, one.database, *aside(one.database)))
             accounts = there.ask(there.engine.accounts, one.database) if final else []
@@ -45,8 +49,7 @@ def plan(
             continue
         if is_closed and not final:
             problems.append(f"{one}: is closed there since a copy for good; --back opens it, or copy with --final")
-        if not _is_done(new, one, old.server, over):
-            pairs.append(Pair(one, Door(there, one.container, one.database, tuple(accounts)), here))
+        pairs.append(Pair(one, Door(there, one.container, one.database, tuple(accounts)), here))
     if problems:
         raise CarryError("nothing is copied:\n" + "\n".join(f"  {line}" for line in problems))
     return pairs
@@ -54,20 +57,22 @@ def plan(
 
 def copy(old: Place, new: Place, pairs: Sequence[Pair], *, final: bool) -> None:
     """Copy them all. Raises CarryError; then what was stopped and closed on the old host serves again."""
+    left = [pair for pair in pairs if not pair.is_done]
     if not final:
-        for pair in pairs:
+        for pair in left:
             _one(pair)
         return
-    doors, stopped = [pair.door for pair in pairs], list[str]()
+    doors, stopped = [pair.door for pair in left], list[str]()
     try:
         stopped = quiet.quiet(old, new, doors)
-        for pair in pairs:
+        for pair in left:
             _one(pair, final=True)
-        for door in doors:
-            door.ask(door.there.engine.settle)
+        # Of those too that came before a kill.
+        for pair in pairs:
+            pair.door.ask(pair.door.there.engine.settle)
     except BaseException:
         # Known beforehand: it is written to there again, and all of it has to come once more.
-        for pair in pairs:
+        for pair in left:
             quiet.not_for_good(new, _name(pair.one))
         quiet.again(old, new, doors, stopped)
         raise

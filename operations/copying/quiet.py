@@ -79,7 +79,8 @@ def again(old: Place, new: Place, doors: Sequence[Door], ids: Collection[str]) -
     """Open and start again what `quiet` has closed and stopped. Raises CarryError."""
     _open(old, new, doors)
     start(old, new, ids)
-    say(f"open again on {old.server}, since not all came: {', '.join(map(str, doors))}")
+    if doors:
+        say(f"open again on {old.server}, since not all came: {', '.join(map(str, doors))}")
     if left := told(old, new):
         say(left)
 

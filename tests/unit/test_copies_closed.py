@@ -84,6 +84,26 @@ def test_what_is_closed_is_not_copied_while_it_is_used(hosts: Hosts) -> None:
     hosts.copy(final=True)
     with pytest.raises(CarryError, match="is closed there since a copy for good; --back opens it"):
         hosts.copy(over=["postgres:new"])
+    hosts.copy()  # what came for good is left alone, and that is no fault
+    psql("INSERT INTO odd.t VALUES (1)", "new")
+    hosts.copy()
+    assert psql("SELECT count(*) FROM odd.t", "new") == "1"
+
+
+def test_what_came_for_good_before_a_kill_is_closed_under_its_own_name_by_the_next_run(
+    hosts: Hosts, monkeypatch: Any
+) -> None:
+    was = engines.ENGINES["postgresql"]
+    monkeypatch.setattr(quiet, "again", lambda *_: None)
+    monkeypatch.setattr(quiet, "not_for_good", lambda *_: None)
+    monkeypatch.setitem(engines.ENGINES, "postgresql", replace(was, settle="exit 9"))
+    with pytest.raises(CarryError):
+        hosts.copy(final=True)
+    assert len(test_backups_postgresql.databases()) == 3
+    monkeypatch.setitem(engines.ENGINES, "postgresql", was)
+    hosts.copy(final=True)
+    assert set(test_backups_postgresql.databases()) == {"shop", "new"}
+    assert psql("SELECT datallowconn FROM pg_database WHERE datname = 'shop'") == "f"
 
 
 def test_what_is_refused_is_refused_before_a_volume_is_touched(hosts: Hosts, monkeypatch: Any) -> None:
