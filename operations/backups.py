@@ -90,8 +90,8 @@ def must_be_filled(pulumi: Pulumi, names: Sequence[str]) -> list[str]:
             said = "has no apiary:backups any more" if written is None else f"says {written}"
             first = f"{name} has saved to {there}, and the stack file {said}, where it would come back empty"
             raise OperationError(
-                f"{first}; nothing was changed. Write that place again, and change it in an update of its own "
-                f"afterwards, or set servers.{name}.restore to false for an empty start"
+                f"{first}; nothing was changed. Write that place again, and another one when {name} is back; or "
+                f"servers.{name}.restore: false for an empty start"
             )
         found.append(name)
     return found
