@@ -53,8 +53,12 @@ def records(emulator: Emulator) -> dict[str, str]:
 
 
 def adopt(project: Project, emulator: Emulator, *words: str) -> subprocess.CompletedProcess[str]:
+    return said(project, emulator, "adopt", *words)
+
+
+def said(project: Project, emulator: Emulator, verb: str, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "operations", "adopt", "--stack", project.stack, *words],
+        [sys.executable, "-m", "operations", verb, "--stack", project.stack, *words],
         cwd=project.folder,
         env={**project.workplace.environment, **vultr.reaching(emulator)},
         stdin=subprocess.DEVNULL,
@@ -131,6 +135,23 @@ def known_key(emulator: Emulator, project: Project) -> dict[str, Any]:
     """The key that the stack has made, before its state was lost."""
     body = {"name": f"apiary-{project.stack}", "ssh_key": vultr.KEY}
     return dict(emulator.api.post("/v2/ssh-keys", json=body).json()["ssh_key"])
+
+
+def test_a_server_of_a_lost_state_goes_and_nobody_else_s(coming: Project, emulator: Emulator) -> None:
+    """Nobody can log in to it. That it is saved before: tests/unit/test_operations_retire.py."""
+    mine, other = (
+        instance(emulator, label) for label in (f"apiary-{coming.stack}-web1", f"apiary-{coming.stack}-web9")
+    )
+    done = said(coming, emulator, "retire", "--yes", "--lose")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"server web1: instance {mine} is deleted" in done.stdout
+    assert [one["id"] for one in emulator.api.get("/v2/instances").json()["instances"]] == [other]
+
+
+def instance(emulator: Emulator, label: str) -> str:
+    """One that the account has."""
+    body = {"region": "ewr", "plan": "vc2-1c-2gb", "os_id": 2136, "label": label}
+    return str(emulator.api.post("/v2/instances", json=body).json()["instance"]["id"])
 
 
 @pytest.mark.soak
