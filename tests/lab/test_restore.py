@@ -182,7 +182,8 @@ def recovered(hive: Hive, page: str, folder: Path) -> tuple[Hive, str]:
     python.write_text(PYTHON.format(python=sys.executable, packages=CHECKOUT / ".venv"))
     python.chmod(0o755)
     home.mkdir()
-    (home / "plugins").symlink_to(Path(hive.environment["PULUMI_HOME"]) / "plugins")
+    for name in ("plugins", ".apiary-lab"):  # without the latter the lab's stand-ins refuse to run
+        (home / name).symlink_to(Path(hive.environment["PULUMI_HOME"]) / name)
     left = {"PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "PULUMI_ACCESS_TOKEN"}
     known = {key: value for key, value in hive.environment.items() if key not in left}
     path = [one for one in known["PATH"].split(":") if not one.endswith("/.venv/bin")]
