@@ -118,7 +118,7 @@ def saved_there() -> list[Record]:
 
 
 def begin_anew() -> None:
-    """The repository is a new one: nothing has a snapshot there."""
+    """The repository is a new one, or may be: as far as is known nothing has a snapshot there."""
     for one in saved_there():
         write(replace(one, snapshot=None))
 

@@ -90,7 +90,8 @@ class Forgotten:
             # What is written from now on is no half of anything.
             filling.forget_all()
             (config.STATE / items.SINCE_FILE).unlink(missing_ok=True)
-            items.drop_others([])
+            # They may come back with another place.
+            items.begin_anew()
             config.PATH.unlink(missing_ok=True)
         return 0
 
