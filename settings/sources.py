@@ -104,7 +104,7 @@ class Source(Options):
     )
     image: k.Image | None = Field(
         default=None,
-        description="Image that is pulled: what its tag was at when it was first asked for, until `make release` or "
+        description="Image that is pulled: what its tag was at when its server first asked, until `make release` or "
         "`make run` asks again. Either this, `build_dir` or `git`.",
         examples=["postgres:15"],
     )
