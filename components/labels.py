@@ -24,9 +24,6 @@ OVERLAY = "apiary.overlay"
 # Digest of what the Docker plugin would leave as it was when it is taken out of the stack file.
 OPTIONS = "apiary.options"
 
-# Of a replica: which release it is of, by which one that was taken back is told (playbooks/roles/swarm).
-RELEASE = "apiary.release"
-
 
 def stack_tag() -> str:
     """The name under which this stack's objects are kept in the Vultr account, e.g. `apiary-prod`."""

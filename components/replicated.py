@@ -28,7 +28,7 @@ import settings
 from components import first_manager
 from components.host import Host
 from components.image import Image
-from components.labels import RELEASE, RESOURCE, STACK, stack_tag
+from components.labels import RESOURCE, STACK, stack_tag
 from components.replicated_files import given
 from components.server import apart, later
 from components.swarm import Swarm
@@ -86,10 +86,10 @@ class Replicated(pulumi.ComponentResource):
             tag = later(tag, [checked.id])
         files = given(name, own, args.contents, swarm, self)
 
-        def task_spec(**label: pulumi.Output[str]) -> docker.ServiceTaskSpecArgs:
+        def task_spec(number: pulumi.Output[int]) -> docker.ServiceTaskSpecArgs:
             return docker.ServiceTaskSpecArgs(
-                container_spec=_container_spec(own, args.environment, tag, files, label),
-                force_update=pulumi.Output.all(*(apart(one) for one in args.instances)).apply(_number),
+                container_spec=_container_spec(own, args.environment, tag, files),
+                force_update=number,
                 networks_advanceds=[docker.ServiceTaskSpecNetworksAdvancedArgs(id=swarm.network.id)],
                 # Always, also empty, as the limits and the nameservers: what is left out the plugin lets be as it was.
                 placement=docker.ServiceTaskSpecPlacementArgs(
@@ -102,11 +102,13 @@ class Replicated(pulumi.ComponentResource):
                 ),
             )
 
-        # By which a release that was taken back is told from this one; another number of replicas is none.
-        release = _digest({"task_spec": task_spec()})
+        # Another one for other servers, and by which a release that was taken back is told from this one; one replica
+        # more is none. No label says so: for another one the plugin replaces the service, with all replicas at once.
+        over = pulumi.Output.all(*(apart(one) for one in args.instances)).apply(lambda known: " ".join(sorted(known)))
+        release = _digest({"task_spec": task_spec(over.apply(_number))}).apply(lambda known: str(_number(known)))
         answers = first_manager.reached(name, release, swarm.first, manager.server.connection, self)
         inputs: dict[str, Any] = {
-            "task_spec": task_spec(**{RELEASE: later(release, [answers.id])}),
+            "task_spec": task_spec(later(release, [answers.id]).apply(int)),
             "mode": docker.ServiceModeArgs(replicated=docker.ServiceModeReplicatedArgs(replicas=own.replicas)),
         }
         self.service = docker.Service(
@@ -194,7 +196,6 @@ def _container_spec(
     environment: Mapping[str, pulumi.Input[str]],
     tag: pulumi.Output[str],
     files: Mapping[str, Any],
-    release: Mapping[str, pulumi.Input[str]],
 ) -> docker.ServiceTaskSpecContainerSpecArgs:
     """Its options under the names that services have for them; those that they lack are refused (settings/replicas)."""
     health = own.health
@@ -210,8 +211,8 @@ def _container_spec(
         groups=[str(group) for group in own.group_add] or None,
         # The image says whose stack it is of; what Swarm starts and stops is nobody's else to look after (make heal).
         labels=[
-            docker.ServiceTaskSpecContainerSpecLabelArgs(label=label, value=value)
-            for label, value in sorted({**own.labels, STACK: f"{stack_tag()}, by its swarm", **release}.items())
+            docker.ServiceTaskSpecContainerSpecLabelArgs(label=label, value=str(value))
+            for label, value in sorted({**own.labels, STACK: f"{stack_tag()}, by its swarm"}.items())
         ],
         read_only=own.read_only or None,
         init=own.init,
@@ -267,9 +268,9 @@ def short_duration(text: str) -> str:
     return text.removesuffix("0m") if text.endswith("h0m") else text
 
 
-def _number(instances: Sequence[str]) -> int:
-    """Another one for other servers."""
-    return int(hashlib.sha256(" ".join(sorted(instances)).encode()).hexdigest()[:7], 16)
+def _number(text: str) -> int:
+    """Another one for another text."""
+    return int(hashlib.sha256(text.encode()).hexdigest()[:7], 16)
 
 
 def _digest(inputs: Mapping[str, Any]) -> pulumi.Output[str]:

@@ -74,6 +74,15 @@ def test_a_worker_is_made_anew_and_the_swarm_goes_on(settled: Project) -> None:
     assert not set(OF_SWARM) & set(found)
 
 
+def test_a_release_changes_the_service_in_place(settled: Project) -> None:
+    """Replaced it would be gone with all of its replicas before the next one is there."""
+    stack_file = copy.deepcopy(STACK)
+    stack_file["config"]["apiary:applications"]["echo"]["env"]["release"] = "two"
+    settled.write(stack_file)
+    found = operations(settled.steps())
+    assert found["docker:Service echo"] == ("update",)
+
+
 @pytest.mark.parametrize("how", ["swapped", "a new one", "sorted anew"])
 def test_another_first_manager_is_refused_before_a_server_is_touched(settled: Project, how: str) -> None:
     """Else the engine makes all that the swarm has by way of it, under the names of what is there."""

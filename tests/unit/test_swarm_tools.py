@@ -346,8 +346,7 @@ def test_a_leader_that_could_not_change_it_tries_again(docker: Docker) -> None:
 
 def template(image: str) -> dict[str, Any]:
     """Of a release that is called as the tag is."""
-    labels = {"apiary.release": image.partition(":")[2]}
-    return {"ContainerSpec": {"Image": image, "Labels": labels}, "Resources": {}}
+    return {"ContainerSpec": {"Image": image}, "Resources": {}, "ForceUpdate": int(image.partition(":")[2])}
 
 
 SPEC = template("apiary/echo:2")

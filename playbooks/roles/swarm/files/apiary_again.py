@@ -16,15 +16,14 @@ from typing import Any
 
 from apiary_nodes import SwarmError, ask
 
-RELEASE = "apiary.release"  # a label of each container of a release, another one for each (components/replicated.py)
 FOLDER = Path(os.environ.get("APIARY_RELEASES", "/var/lib/apiary/releases"))
 STUCK = ("paused", "rollback_paused")
 REMEDY = "pulumi refresh, then once more"
 
 
 def release_of(template: Mapping[str, Any]) -> str:
-    """Which release a task or a service is of, by its task template."""
-    return str(((template.get("ContainerSpec") or {}).get("Labels") or {}).get(RELEASE, ""))
+    """Which release a task or a service is of, by a number in its template (components/replicated.py)."""
+    return str(template.get("ForceUpdate") or 0)
 
 
 def begin(service: Mapping[str, Any], tasks: Iterable[Mapping[str, Any]], release: str) -> None:
