@@ -24,7 +24,7 @@ from settings import saved
 from settings.backups import Keep
 
 # By one rule here and on servers.
-sys.path.append(str(Path(__file__).parents[1] / "playbooks" / "roles" / "backups" / "files"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "playbooks" / "roles" / "backups" / "files"))
 
 from apiary_backups import keeping
 

@@ -75,3 +75,45 @@ def test_a_database_that_was_dropped_by_mistake_comes_back(three: Hive) -> None:
     assert kept(three)[0] == {"saved"}
     keep(three, "after it came back")
     three.expect_no_changes()
+
+
+# Runs on the server: one is connected, the last backup is made, and what he and others are answered then; and when the
+# server stays after all.
+CUT_OFF = """
+import json, socket, subprocess
+def connected():
+    one = socket.socket()
+    one.settimeout(5)
+    try:
+        one.connect(("ADDRESS", 5432))
+    except OSError as error:
+        return None
+    return one
+def backups(*words):
+    done = subprocess.run(["apiary-backups", *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+held = connected()
+backups("run", "--final", "--only", "databases:postgres")
+try:
+    ended = held.recv(1) == b""
+except ConnectionError:
+    ended = True
+except TimeoutError:
+    ended = False
+print(json.dumps({"ended": ended, "refused": connected() is None}))
+"""
+
+
+def test_nobody_writes_to_a_database_that_is_saved_for_the_last_time(three: Hive) -> None:
+    """Who is on another server would be told that it is kept, and it were lost."""
+    network = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    address = three.on_server(
+        f"docker inspect --format '{network}' {three.container('postgres', 'web3')}", server="web3"
+    ).strip()
+    said = three.on_server("python3 -", server="web3", stdin=CUT_OFF.replace("ADDRESS", address))
+    assert json.loads(said) == {"ended": True, "refused": True}
+    assert not is_served(three)
+    # Its update was cut off there, and is taken back.
+    three.on_server("apiary-backups fill --databases postgres", server="web3")
+    until(lambda: is_served(three), 30, "the database lets everybody in again")
+    keep(three, "after it stayed")

@@ -51,7 +51,8 @@ class Server:
                 "Image": "sha256:1",
                 "Created": f"2026-01-01T00:00:{len(self.state['containers']):02}Z",
                 "Config": {"Labels": {"apiary.resource": f"{kind}.{name}"}, "StopTimeout": 1},
-                "State": {"Running": running},
+                "State": {"Running": running, "Pid": 4711},
+                "NetworkSettings": {"Networks": {"apiary": {"IPAddress": "172.30.0.5", "GlobalIPv6Address": ""}}},
                 "Mounts": [{"Type": "volume", "Name": volume, "RW": True} for volume in volumes],
             }
         )
@@ -94,6 +95,12 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
     for name in ("restic", "docker"):
         program = programs / name
         program.write_text(f'#!/bin/sh\nexec {sys.executable} -S {HERE / f"fake_{name}.py"} "$@"\n')
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    for name in ("nft", "nsenter"):
+        program = programs / name
+        program.write_text(
+            f'#!/bin/sh\necho "$@" >>{tmp_path}/{name}-called\n[ {name} != nft ] || cat >>{tmp_path}/rules\n'
+        )
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("DOCKER_STATE", str(tmp_path / "docker.json"))

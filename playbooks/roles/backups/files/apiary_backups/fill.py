@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from apiary_backups import chosen, docker, filling, lock, quiet
+from apiary_backups import apart, chosen, docker, filling, lock, quiet
 from apiary_backups.config import Config
 from apiary_backups.engines import BY_NAME
 from apiary_backups.errors import BackupsError, UnreachableError
@@ -45,6 +45,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(config: Config, options: argparse.Namespace) -> int:
     """Raises BackupsError where something that is empty could not be filled."""
+    apart.mend()
     if options.new and not filling.is_any_volume():
         return 0
     what = "volumes" if options.volumes else f"databases of {options.databases}"

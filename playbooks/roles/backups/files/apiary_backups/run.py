@@ -16,7 +16,7 @@ from functools import partial
 from itertools import chain
 from types import ModuleType
 
-from apiary_backups import docker, filling, items, lock, outcome, prune, quiet
+from apiary_backups import apart, docker, filling, items, lock, outcome, prune, quiet
 from apiary_backups.config import Config, Volume
 from apiary_backups.engines import BY_NAME
 from apiary_backups.errors import FAILURES, BackupsError, told
@@ -47,8 +47,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(config: Config, options: argparse.Namespace) -> int:
     """Save all, or what is chosen. Raises BackupsError when nothing can be saved at all."""
     try:
-        with _recorded(config, options.only) as records, lock.held("run"):
+        with _recorded(config, options.only) as records, lock.held("run"), _apart(config, options) as kept:
             status = run(config, options.only, records, is_final=options.final, is_anew=options.anew)
+            kept.append(status == 0)
     except BackupsError as error:
         if not _is_given_up(config, options):
             raise
@@ -58,6 +59,20 @@ def main(config: Config, options: argparse.Namespace) -> int:
         say(f"goes on without: servers.{config.server}.restore is false, so an empty start was asked for", is_bad=True)
         return 0
     return status
+
+
+@contextlib.contextmanager
+def _apart(config: Config, options: argparse.Namespace) -> Iterator[list[bool]]:
+    """A database server whose last backup this is serves nobody from then on; all go on where it fails, or is none."""
+    last = [name for name in config.databases if options.final and f"databases:{name}" in (options.only or ())]
+    went_well: list[bool] = []
+    try:
+        if last:
+            apart.cut(one for one in docker.containers(config.stack) if one.running and one.name in last)
+        yield went_well
+    finally:
+        if not (last and any(went_well)):
+            apart.mend()
 
 
 def _is_given_up(config: Config, options: argparse.Namespace) -> bool:
