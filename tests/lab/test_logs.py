@@ -148,7 +148,9 @@ def test_the_proxy_s_pipe_is_open_to_its_reader_from_its_first_moment_on(whole: 
 
 def test_the_proxy_s_own_log_holds_no_visits_any_more(whole: Hive) -> None:
     said = whole.on_server(f"docker logs {whole.container('haproxy')} 2>&1")
-    assert '" 200 ' not in said
+    # But for those of the authority, before it was set up for the first time.
+    visits = [line for line in said.splitlines() if '" 200 ' in line and not line.endswith("packaged-configuration")]
+    assert visits == []
 
 
 def test_the_statistics_ask_for_a_password(whole: Hive) -> None:
