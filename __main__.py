@@ -174,7 +174,7 @@ closings = {
         host,
         environment=environment(job, stack, secrets),
         image=image_of(job),
-        applications=stack.applications,
+        applications=[app for app, wanted in stack.applications.items() if not wanted.ipv6_web],
     )
     for name, host in hosts.items()
     for job in proxy_setups(stack, name)

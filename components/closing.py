@@ -51,7 +51,7 @@ class Closing(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """`name` is the job's with `-closing`; `environment` are its variables, `image` is its image, `applications`
-        are all of the stack.
+        are all that may be on the web.
         """
         opts = pulumi.ResourceOptions.merge(renamed(job, "-closing"), opts)
         super().__init__("apiary:docker:Closing", name, None, opts)
