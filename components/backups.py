@@ -196,19 +196,20 @@ class Backups(pulumi.ComponentResource):
 
     def done(self, after: Sequence[pulumi.Resource]) -> None:
         """Say that all of a server is there: what begins its last backup when it goes."""
-        self._moment(f"{self._name}-backed-up", None, "", [self._told, *after])
+        # Of a rebuild that was cut off in its last backup, and is taken back, nothing else is made anew.
+        self._moment(f"{self._name}-backed-up", "resume", "", [self._told, *after])
 
     def _moment(
         self,
         name: str,
-        create: str | None,
+        create: str,
         last: str,
         after: Sequence[pulumi.Resource],
     ) -> remote.Command:
         return remote.Command(
             name,
             connection=self._server.connection.command(),
-            create=f"apiary-backups {create}" if create else "true",
+            create=f"apiary-backups {create}",
             # Another way to connect, or to say it, is no reason to do it again.
             update="true",
             delete=self._server.instance.id.apply(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from tests.unit.backups_hive import backup, filled
 from tests.unit.backups_server import Server
 
-from apiary_backups import apart, docker  # isort: skip
+from apiary_backups import apart, docker, tell  # isort: skip
 from apiary_backups.errors import BackupsError  # isort: skip
 
 OPENED = apart._nothing()
@@ -47,7 +48,11 @@ def test_where_the_last_backup_fails_it_serves_on(hive: Server) -> None:
     assert not (hive.records / apart.MARK).exists()
 
 
-@pytest.mark.parametrize("after", [lambda hive: filled(hive, "postgres"), backup], ids=["fill", "backup"])
+@pytest.mark.parametrize(
+    "after",
+    [lambda hive: filled(hive, "postgres"), backup, lambda _: tell.Resume.main(argparse.Namespace())],
+    ids=["fill", "backup", "resume"],
+)
 def test_a_server_that_stays_after_all_serves_again(hive: Server, after: object) -> None:
     """Its update was cut off, and what it was to do is taken back."""
     backup(hive)

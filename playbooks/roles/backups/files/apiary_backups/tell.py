@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from apiary_backups import config, filling, items, lock, quiet
+from apiary_backups import apart, config, filling, items, lock, quiet
 from apiary_backups.config import Config
 from apiary_backups.errors import BackupsError, LostRepositoryError
 from apiary_backups.report import say
@@ -97,7 +97,7 @@ class Forgotten:
 
 
 class Resume:
-    """Start what an interrupted backup has left stopped."""
+    """Start what an interrupted backup has left stopped, and let everybody in whom one has kept out."""
 
     @staticmethod
     def arguments(parser: argparse.ArgumentParser) -> None:
@@ -107,6 +107,7 @@ class Resume:
     def main(_: argparse.Namespace) -> int:
         """Raises BackupsError."""
         with lock.held("resume"):
+            apart.mend()
             quiet.resume()
         return 0
 
